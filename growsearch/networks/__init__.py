@@ -1,1 +1,5 @@
-"""Package."""
+"""Networks by spec: ``build(spec)`` and ``module.spec()`` are inverse."""
+
+from growsearch.networks.registry import build, register
+
+__all__ = ["build", "register"]

@@ -1,0 +1,60 @@
+"""Network families by name, imported only when one is built."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from growsearch.errors import UserError
+
+FAMILIES: dict[str, str] = {}
+"""Family name -> module that defines it; a family's file registers its class when imported."""
+
+_CLASSES: dict[str, type] = {}
+
+
+class SearchableNetwork(Protocol):
+    """What a registered family's class offers beside ``forward``."""
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> nn.Module:
+        """Build the module that :meth:`spec` describes; values of tensors do not matter."""
+
+    def spec(self) -> dict[str, Any]:
+        """Plain JSON types, read off the live module's sizes."""
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Give every parameter and buffer its starting value, drawn from ``generator`` alone."""
+
+
+def register(family: str) -> Callable[[type], type]:
+    """Class decorator that makes a family known to :func:`build` under ``spec["family"]``."""
+
+    def enter(cls: type) -> type:
+        _CLASSES[family] = cls
+        return cls
+
+    return enter
+
+
+def build(spec: dict[str, Any], generator: torch.Generator | None = None) -> nn.Module:
+    """Build and initialise the network that ``spec`` describes: the inverse of ``module.spec()``.
+
+    The module is made on the meta device and initialised on the CPU from ``generator`` (seed 0 if
+    None), so building draws nothing from the default generators.
+
+    Raises:
+        UserError: if the family is unknown.
+    """
+    family = spec.get("family")
+    if family not in FAMILIES and family not in _CLASSES:
+        raise UserError(f"network family: {family!r} found, one of {', '.join(sorted(FAMILIES))} expected")
+    if family not in _CLASSES:
+        import_module(FAMILIES[family])
+    with torch.device("meta"):
+        module = _CLASSES[family].from_spec(spec)
+    module = module.to_empty(device="cpu")
+    module.initialise(generator if generator is not None else torch.Generator().manual_seed(0))
+    return module
