@@ -1,0 +1,100 @@
+"""What a network costs, counted on one forward pass of one sample."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+BYTES_PER_ELEMENT = 4
+"""Memory is stated for float32, whatever the network runs in."""
+
+_MOVES = {"clone", "copy_", "_to_copy", "_unsafe_view", "contiguous", "lift_fresh"}
+"""Operators that only move or reshape values; counting them would make memory depend on the layout."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Sizes of a network for one sample.
+
+    Attributes:
+        params: Trainable parameters; a tied tensor counts once.
+        macs: Multiply-accumulates of convolutions and matrix products in the forward pass.
+        memory_bytes: 4 * (all parameters + floating-point buffers + activations).
+        activations: Elements of the input and of the output of every operator that computes
+            values (in place or not); views and copies are left out.
+    """
+
+    params: int
+    macs: int
+    memory_bytes: int
+    activations: int
+
+
+class _Activations(TorchDispatchMode):
+    """Sums the floating-point output elements of the operators that run under it.
+
+    Of several outputs the first counts: the others (saved statistics, indices) differ between devices.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        views = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
+        computes = any(isinstance(leaf, Tensor) for leaf in tree_leaves(args))
+        if computes and not views and func.overloadpacket.__name__ not in _MOVES:
+            first = next((leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)), None)
+            self.elements += first.numel() if first is not None and first.is_floating_point() else 0
+        return out
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Put every module in evaluation mode and give each its own mode back."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
+    """Count parameters, multiply-accumulates and memory of ``model`` for one sample.
+
+    The forward pass runs in evaluation mode without gradients, on copies of the buffers and with the
+    default generators put back, so the model and all later draws stay as they were. A model on the
+    meta device works too.
+
+    Args:
+        model: Any module that takes one tensor.
+        input_shape: Shape of one sample, (C, H, W) or (features,); a leading batch dimension of one
+            before (C, H, W) is accepted.
+    """
+    shape = tuple(input_shape)
+    if not (len(shape) == 4 and shape[0] == 1):
+        shape = (1, *shape)
+    like = next((t for t in model.parameters() if t.is_floating_point()), torch.empty(0))
+    example = torch.zeros(shape, device=like.device, dtype=like.dtype)
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    flops, activations = FlopCounterMode(display=False), _Activations()
+    devices = [like.device] if like.device.type == "cuda" else []
+    with _evaluating(model), torch.random.fork_rng(devices), torch.no_grad(), flops, activations:
+        torch.func.functional_call(model, buffers, (example,))
+    stored = [*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())]
+    elements = example.numel() + activations.elements
+    return Cost(
+        params=sum(p.numel() for p in model.parameters() if p.requires_grad),
+        macs=flops.get_total_flops() // 2,
+        memory_bytes=BYTES_PER_ELEMENT * (sum(t.numel() for t in stored) + elements),
+        activations=elements,
+    )

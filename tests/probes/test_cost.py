@@ -1,0 +1,74 @@
+import torch
+from torch import nn
+
+from growsearch.probes import cost
+
+
+def small_net() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(4, 8, 3, padding=1, groups=2, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(inplace=True),
+        nn.AvgPool2d(4),
+        nn.Flatten(),
+        nn.Linear(8 * 4, 5),
+    )
+
+
+def test_counts_by_hand() -> None:
+    found = cost(small_net(), (4, 8, 8))
+    conv, head = 8 * 2 * 9, 32 * 5
+    assert found.params == conv + 16 + head + 5
+    assert found.macs == conv * 64 + head
+    assert found.activations == 4 * 64 + 3 * 8 * 64 + 32 + 5
+    assert found.memory_bytes == 4 * (found.params + 16 + found.activations)
+
+
+def test_batch_dimension_of_one_is_accepted() -> None:
+    net = small_net()
+    assert cost(net, (1, 4, 8, 8)) == cost(net, (4, 8, 8))
+
+
+def test_meta_device_and_layout_give_the_same_count() -> None:
+    found = cost(small_net(), (4, 8, 8))
+    assert cost(small_net().to("meta"), (4, 8, 8)) == found
+    assert cost(small_net().to(memory_format=torch.channels_last), (4, 8, 8)) == found
+
+
+def test_transposed_convolution_and_frozen_parameters() -> None:
+    net = nn.ConvTranspose2d(4, 6, 2, stride=2, bias=True)
+    net.bias.requires_grad_(False)
+    found = cost(net, (4, 5, 5))
+    assert found.params == 4 * 6 * 4
+    assert found.macs == 25 * 4 * 6 * 4
+
+
+class Counter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+        self.norm = nn.BatchNorm2d(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return nn.functional.dropout(self.norm(x), 0.5, training=True)
+
+
+def test_nothing_changes() -> None:
+    net = Counter()
+    net.norm.eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    generator = torch.default_generator.get_state()
+    cost(net, (3, 4, 4))
+    assert net.training and not net.norm.training
+    assert torch.equal(torch.default_generator.get_state(), generator)
+    for name, value in net.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_tied_weights_count_once() -> None:
+    first, second = nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False)
+    second.weight = first.weight
+    found = cost(nn.Sequential(first, second), (6,))
+    assert found.params == 36
+    assert found.macs == 72
