@@ -9,7 +9,9 @@ from torch import nn
 
 from growsearch.errors import UserError
 
-FAMILIES: dict[str, str] = {}
+FAMILIES: dict[str, str] = {
+    "sequential": "growsearch.networks.sequential",
+}
 """Family name -> module that defines it; a family's file registers its class when imported."""
 
 _CLASSES: dict[str, type] = {}
