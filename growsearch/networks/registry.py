@@ -10,6 +10,9 @@ from torch import nn
 from growsearch.errors import UserError
 
 FAMILIES: dict[str, str] = {
+    "darts": "growsearch.networks.darts.evaluation",
+    "darts_search": "growsearch.networks.darts.search",
+    "densenet": "growsearch.networks.densenet",
     "sequential": "growsearch.networks.sequential",
 }
 """Family name -> module that defines it; a family's file registers its class when imported."""

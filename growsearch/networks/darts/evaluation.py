@@ -1,0 +1,131 @@
+"""The network that found or published cells are trained in from scratch (family ``darts``)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.errors import UserError
+from growsearch.networks.darts.auxiliary import MIN_MAP, AuxiliaryHead
+from growsearch.networks.darts.cell import Cell
+from growsearch.networks.darts.genotype import Genotype, genotype_from_json
+from growsearch.networks.darts.genotypes import published
+from growsearch.networks.darts.layout import STEM_MULTIPLIER, cell_places, reduction_positions
+from growsearch.networks.registry import register
+from growsearch.surgery.initialise import library_
+
+
+@register("darts")
+class EvaluationNetwork(nn.Module):
+    """Stem, cells of one genotype, global average, linear (DARTS 3.2; PR-DARTS IV-A).
+
+    Attributes:
+        auxiliary: whether training returns (logits, auxiliary logits).
+        drop_path: scalar tensor, the probability that an edge is cut; filled from outside.
+    """
+
+    drop_path: Tensor
+
+    def __init__(
+        self,
+        genotype: Genotype,
+        channels: int,
+        layers: int,
+        num_classes: int,
+        in_channels: int,
+        auxiliary: bool,
+        output: str,
+    ) -> None:
+        super().__init__()
+        self.genotype = genotype
+        self.output = output
+        stem = STEM_MULTIPLIER * channels
+        self.stem = nn.Sequential(nn.Conv2d(in_channels, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
+        widths = (len(genotype.normal.concat), len(genotype.reduction.concat)) if output == "concat" else (1, 1)
+        places = list(cell_places(channels, layers, widths))
+        self.cells = nn.ModuleList(
+            Cell(
+                genotype.reduction if place.reduction else genotype.normal,
+                place.channels,
+                place.in_channels,
+                place.reduction,
+                place.after_reduction,
+                output,
+            )
+            for place in places
+        )
+        out_widths = [place.channels * widths[place.reduction] for place in places]
+        self.auxiliary_at = reduction_positions(layers)[-1] if auxiliary else None
+        self.head = AuxiliaryHead(out_widths[self.auxiliary_at], num_classes) if self.auxiliary_at is not None else None
+        self.classifier = nn.Linear(out_widths[-1], num_classes)
+        self.register_buffer("drop_path", torch.zeros(()), persistent=False)
+
+    @property
+    def auxiliary(self) -> bool:
+        """Whether training returns auxiliary logits beside the logits."""
+        return self.head is not None
+
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> "EvaluationNetwork":
+        """Build from a spec.
+
+        ``genotype`` is a published name or JSON; ``channels`` (36), ``layers`` (20), ``classes`` (10),
+        ``in_channels`` (3), ``auxiliary`` (false), ``output`` (concat or mean). With ``image_size`` (pixels)
+        the auxiliary head is left out where its input would be under 8 x 8.
+
+        Raises:
+            UserError: if the genotype is unknown or malformed, or a size is not positive.
+        """
+        genotype = spec.get("genotype")
+        if isinstance(genotype, str) and not genotype.lstrip().startswith("{"):
+            cells = published(genotype)
+        else:
+            cells = genotype_from_json(genotype or {})
+        sizes = {"channels": 36, "layers": 20, "classes": 10, "in_channels": 3} | {
+            key: spec[key] for key in ("channels", "layers", "classes", "in_channels") if key in spec
+        }
+        for key, size in sizes.items():
+            if not isinstance(size, int) or size < 1:
+                raise UserError(f"network.{key}: {size!r} found, a positive integer expected")
+        output = spec.get("output", "concat")
+        if output not in ("concat", "mean"):
+            raise UserError(f"network.output: {output!r} found, concat or mean expected")
+        auxiliary = bool(spec.get("auxiliary", False)) and map_at_auxiliary(spec) >= MIN_MAP
+        return cls(cells, sizes["channels"], sizes["layers"], sizes["classes"], sizes["in_channels"], auxiliary, output)
+
+    def spec(self) -> dict[str, Any]:
+        """Inverse of ``networks.build``; sizes are read off the live layers."""
+        stem = self.stem[0]
+        assert isinstance(stem, nn.Conv2d)
+        return {
+            "family": "darts",
+            "genotype": self.genotype.to_json(),
+            "channels": stem.out_channels // STEM_MULTIPLIER,
+            "layers": len(self.cells),
+            "classes": self.classifier.out_features,
+            "in_channels": stem.in_channels,
+            "auxiliary": self.auxiliary,
+            "output": self.output,
+        }
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """PyTorch's default start, drop path off."""
+        library_(self, generator)
+        self.drop_path.zero_()
+
+    def forward(self, x_nchw: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits, N x classes; in training with an auxiliary head also its logits."""
+        before = last = self.stem(x_nchw)
+        auxiliary = None
+        for position, cell in enumerate(self.cells):
+            before, last = last, cell(before, last, self.drop_path)
+            if position == self.auxiliary_at and self.head is not None and self.training:
+                auxiliary = self.head(last)
+        logits = self.classifier(last.mean((2, 3)))
+        return logits if auxiliary is None else (logits, auxiliary)
+
+
+def map_at_auxiliary(spec: dict[str, Any]) -> int:
+    """Side of the map behind the second reduction cell; 8 where the spec names no image size."""
+    size = spec.get("image_size")
+    return MIN_MAP if size is None else -(-size // 4)

@@ -1,0 +1,113 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from growsearch.errors import UserError
+from growsearch.networks import build
+from growsearch.networks.darts.candidate import from_json, parse
+from growsearch.networks.darts.cell import dropped_path
+from growsearch.networks.darts.genotype import genotype_from_json
+from growsearch.networks.darts.genotypes import PUBLISHED
+from growsearch.networks.darts.operations import operation
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "prdarts.json").read_text())
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_published_genotypes_are_the_golden_ones():
+    for name, cells in GOLDEN["genotypes"].items():
+        record = PUBLISHED[name].to_json()
+        assert record["normal"] == cells["normal"]
+        assert record["reduction"] == cells["reduction"]
+
+
+@pytest.mark.parametrize("case", GOLDEN["eval_networks"], ids=lambda c: f"{c['genotype']}-{c['classes']}-{c['L']}")
+def test_parameter_counts_of_published_networks(case):
+    from growsearch.networks.darts.evaluation import EvaluationNetwork
+
+    spec = {"genotype": case["genotype"], "channels": case["C"], "layers": case["L"], "classes": case["classes"]}
+    with torch.device("meta"):
+        network = EvaluationNetwork.from_spec(spec | {"auxiliary": True})
+    assert count(network) == case["params_with_aux"]
+    assert count(network) - count(network.head) == case["params_without_aux"]
+    assert [count(cell) for cell in network.cells] == case["params_per_cell"]
+    assert [i for i, cell in enumerate(network.cells) if cell.genotype is network.genotype.reduction] == case[
+        "reduction_cells"
+    ]
+
+
+def test_parameter_counts_of_bare_candidates():
+    for case in GOLDEN["candidate_params"]:
+        with torch.device("meta"):
+            module = operation(from_json(case["candidate"]), case["C"], case["stride"], case["affine"])
+        assert count(module) == case["params"], case
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_spec_is_the_inverse_of_build_and_every_genotype_trains(name):
+    spec = {"family": "darts", "genotype": name, "channels": 4, "layers": 5, "auxiliary": True}
+    network = build(spec)
+    twin = build(network.spec())
+    assert twin.spec() == network.spec()
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), twin.parameters(), strict=True))
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    logits, auxiliary = network.train()(x)
+    (logits.sum() + auxiliary.sum()).backward()
+    assert all(p.grad is not None for p in network.parameters())
+    assert network.eval()(x).shape == (2, 10)
+    assert json.loads(json.dumps(network.spec())) == network.spec()
+
+
+@pytest.mark.parametrize("size", [8, 28, 15])
+def test_small_and_odd_images_pass_without_auxiliary_head(size):
+    spec = {"family": "darts", "genotype": "DL2", "channels": 4, "layers": 5, "in_channels": 1}
+    network = build(spec | {"auxiliary": True, "image_size": size})
+    assert not network.auxiliary
+    assert network(torch.zeros(2, 1, size, size)).shape == (2, 10)
+
+
+def test_mean_output_has_the_width_of_one_node():
+    network = build({"family": "darts", "genotype": "DL2", "channels": 4, "layers": 3, "output": "mean"})
+    assert network.classifier.in_features == 16
+    assert network(torch.zeros(2, 3, 16, 16)).shape == (2, 10)
+
+
+def test_drop_path_keeps_the_mean_and_spares_identities():
+    torch.default_generator.manual_seed(0)
+    x = torch.ones(4000, 1, 2, 2)
+    y = dropped_path(x, torch.tensor(0.3))
+    assert torch.equal(y.unique(), torch.tensor([0.0, 1 / 0.7]))
+    assert y.mean().item() == pytest.approx(1.0, abs=0.05)
+    assert torch.equal(dropped_path(x, torch.tensor(0.0)), x)
+    network = build({"family": "darts", "genotype": "DL1", "channels": 4, "layers": 3})
+    network.drop_path.fill_(1.0 - 1e-7)
+    cell = network.train().cells[0]
+    a, b = torch.randn(2, 12, 8, 8), torch.randn(2, 12, 8, 8)
+    out = cell(a, b, network.drop_path)
+    assert torch.equal(out[:, 4:8], out[:, :4])  # node 1 of DL1's normal cell: a conv (cut) and a skip of node 0
+
+
+def test_genotype_json_round_trip_and_errors():
+    record = PUBLISHED["NASNet-A"].to_json()
+    assert genotype_from_json(json.dumps(record)) == PUBLISHED["NASNet-A"]
+    with pytest.raises(UserError, match="network.genotype: 'XYZ'"):
+        build({"family": "darts", "genotype": "XYZ"})
+    with pytest.raises(UserError, match="input 5"):
+        genotype_from_json(record | {"normal": [{"node": 0, "input": 5, "op": "skip"}]})
+    with pytest.raises(UserError, match="nodes without edges"):
+        genotype_from_json(record | {"normal": [{"node": 1, "input": 0, "op": "skip"}]})
+    with pytest.raises(UserError, match="network.layers"):
+        build({"family": "darts", "genotype": "DL2", "layers": 0})
+
+
+@pytest.mark.parametrize("label", ["conv3[]", "conv5d2[1,2]", "max3", "avg3", "skip", "none", "conv_7x1_1x7"])
+def test_labels_and_records_name_one_candidate(label):
+    candidate = parse(label)
+    assert candidate.label == label
+    assert from_json(candidate.to_json()) == candidate
