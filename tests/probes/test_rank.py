@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from growsearch.probes import rank_metrics
+from growsearch.probes.rank import rank_metrics_of
+
+GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "conet.json").read_text())["conv"]
+
+
+def weight(recipe: dict[str, Any]) -> torch.Tensor:
+    shape, r = recipe["shape"], recipe["r"]
+    random = np.random.RandomState(recipe["seed"])
+    W = random.randn(*shape) * recipe["noise"]
+    if r > 0:
+        A, B = random.randn(shape[0], r), random.randn(r, int(np.prod(shape[1:])))
+        W += recipe["scale"] * (A @ B).reshape(shape)
+    return torch.from_numpy(W.astype(np.float32))
+
+
+def name(case: dict[str, Any]) -> str:
+    return "x".join(map(str, case["recipe"]["shape"]))
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=name)
+def test_authors_settings_give_the_authors_numbers(case: dict[str, Any]) -> None:
+    found = rank_metrics(weight(case["recipe"]), transpose=False, tolerance=1e-5)
+    for side in ("in", "out"):
+        assert getattr(found, f"rank_{side}") == case[f"{side}_rank"]
+        assert getattr(found, f"condition_{side}") == pytest.approx(case[f"{side}_condition"], rel=1e-4)
+        assert getattr(found, f"gain_{side}") == pytest.approx(case[f"{side}_S"], rel=1e-4)
+        assert getattr(found, f"solved_{side}") != case[f"original_raises_{side}"]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=name)
+def test_precise_and_transposed_ranks(case: dict[str, Any]) -> None:
+    W = weight(case["recipe"])
+    tight, transposed = rank_metrics(W, transpose=False), rank_metrics(W)
+    assert (tight.rank_in, tight.rank_out) == (case["tight_in_rank"], case["tight_out_rank"])
+    assert (transposed.rank_in, transposed.rank_out) == (case["transposed_in_rank"], case["transposed_out_rank"])
+    assert transposed.solved_in and transposed.solved_out
+
+
+def test_many_weights_at_once_equal_one_by_one() -> None:
+    weights = [weight(case["recipe"]) for case in GOLDEN]
+    weights.append(weights[0].clone())
+    together = rank_metrics_of(weights)
+    for one, of_many in zip(map(rank_metrics, weights), together, strict=True):
+        assert (one.rank_in, one.rank_out) == (of_many.rank_in, of_many.rank_out)
+        assert one.gain_out == pytest.approx(of_many.gain_out, rel=1e-6)
+    assert together[0] == together[-1]
+    assert rank_metrics_of([]) == []
+
+
+def test_weights_stay_as_they_are() -> None:
+    W = weight(GOLDEN[1]["recipe"]).requires_grad_()
+    before = W.detach().clone()
+    rank_metrics(W)
+    assert torch.equal(W, before) and W.grad is None
+
+
+def test_refuses_a_matrix() -> None:
+    with pytest.raises(ValueError, match="out, in, kh, kw"):
+        rank_metrics(torch.zeros(4, 4))
