@@ -1,0 +1,185 @@
+"""Augmentation drawn per sample before a pass and applied to whole batches by index arithmetic.
+
+One pass's order, crops, flips and cutout centres are a table of integers, drawn on the CPU and
+copied to the device once. So the images are the same on every device and for every batch size, a
+run resumes at any step, and a batch is made from device tensors alone: nothing is read back to the
+host and no Python number depends on data, which lets the whole step be captured as a CUDA graph.
+
+Shapes: N samples of a pass, B of a batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from growsearch.data.normalise import Normalisation
+from growsearch.errors import UserError
+from growsearch.randomness import generator
+
+PAD_VALUES = ("zero_pixel", "mean")
+COLUMNS = ("order", "top", "left", "flip", "cut_row", "cut_col")
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to training images, in this order: crop, flip, normalise, cutout.
+
+    Attributes:
+        crop_padding: pixels added on each side before a random crop back to the image's size; 0 for none.
+        flip: mirror left to right with probability 1/2.
+        cutout: side of a square set to the mean, centred on a random pixel and clipped at borders; 0 for none.
+        pad_value: what crops see beyond the border: "zero_pixel" (black, before normalisation) or "mean"
+            (zero after it, as Stage-Wise pads).
+    """
+
+    crop_padding: int = 0
+    flip: bool = False
+    cutout: int = 0
+    pad_value: str = "zero_pixel"
+
+    def __post_init__(self) -> None:
+        for name in ("crop_padding", "cutout"):
+            if getattr(self, name) < 0:
+                raise UserError(f"augmentation {name}: {getattr(self, name)} found, 0 or more pixels expected")
+        if self.pad_value not in PAD_VALUES:
+            raise UserError(
+                f"augmentation pad_value: {self.pad_value!r} found, one of {', '.join(PAD_VALUES)} expected"
+            )
+
+    def within(self, most: Augmentation) -> Augmentation:
+        """This recipe, as far as a data set bears it: digits are not to be flipped."""
+        return Augmentation(
+            crop_padding=min(self.crop_padding, most.crop_padding),
+            flip=self.flip and most.flip,
+            cutout=min(self.cutout, most.cutout),
+            pad_value=self.pad_value,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PassPlan:
+    """One row per sample of a pass, or of a batch of it.
+
+    Attributes:
+        table: [N, 6] int64; columns are ``COLUMNS``. ``order`` is the sample's index in the split,
+            ``top`` and ``left`` the crop's corner in the padded image, ``flip`` 0 or 1, ``cut_row`` and
+            ``cut_col`` the cutout's centre. Columns that an augmentation does not use are zero.
+    """
+
+    table: Tensor
+
+    def __len__(self) -> int:
+        return self.table.shape[0]
+
+    @property
+    def order(self) -> Tensor:
+        """[N] index of each sample in its split."""
+        return self.table[:, 0]
+
+    def take(self, rows: Tensor) -> PassPlan:
+        """The plan of one batch: ``rows`` [B] int64 on the table's device."""
+        return PassPlan(self.table.index_select(0, rows))
+
+    def slice(self, start: int, stop: int) -> PassPlan:
+        """The plan of the samples from ``start`` up to ``stop`` of the pass, without a copy."""
+        return PassPlan(self.table[start:stop])
+
+    def to(self, device: torch.device | str) -> PassPlan:
+        """Copy the whole table to ``device`` at once."""
+        return PassPlan(self.table.to(device))
+
+    def copy_(self, other: PassPlan) -> None:
+        """Overwrite this table in place: a captured step reads the next pass at the same address."""
+        self.table.copy_(other.table)
+
+
+def draw_pass(
+    seed: int,
+    *purpose: str | int,
+    count: int,
+    augmentation: Augmentation,
+    image_hw: tuple[int, int],
+    shuffle: bool = True,
+    copies: int = 1,
+) -> PassPlan:
+    """Draw one pass over ``count`` samples from (seed, purpose), on the CPU.
+
+    Every kind of draw has a generator of its own, so switching one off leaves the others as they are.
+
+    Args:
+        seed: the run's.
+        purpose: what the pass is for, such as ``"train", network_id, pass_index``.
+        count: samples in the split.
+        augmentation: what to draw for.
+        image_hw: height and width of the images.
+        shuffle: a random order, instead of the split's.
+        copies: how often each sample occurs, each time augmented anew (Stage-Wise: 3).
+    """
+    height, width = image_hw
+    total = count * copies
+    bounds = {
+        "top": 2 * augmentation.crop_padding + 1,
+        "left": 2 * augmentation.crop_padding + 1,
+        "flip": 2 if augmentation.flip else 1,
+        "cut_row": height if augmentation.cutout else 1,
+        "cut_col": width if augmentation.cutout else 1,
+    }
+    table = torch.zeros(total, len(COLUMNS), dtype=torch.int64)
+    order = torch.randperm(total, generator=generator(seed, *purpose, "order")) if shuffle else torch.arange(total)
+    table[:, 0] = order % count if copies > 1 else order
+    for column, name in enumerate(COLUMNS[1:], start=1):
+        if bounds[name] > 1:
+            table[:, column] = torch.randint(bounds[name], (total,), generator=generator(seed, *purpose, name))
+    return PassPlan(table)
+
+
+def augment(images: Tensor, rows: PassPlan, normalisation: Normalisation, augmentation: Augmentation) -> Tensor:
+    """Make a training batch.
+
+    Args:
+        images: [B, C, H, W] as stored (see :class:`~growsearch.data.dataset.Split`), gathered by ``rows.order``.
+        rows: the batch's part of the plan, on the images' device.
+        normalisation: on the images' device.
+        augmentation: the one the plan was drawn for.
+
+    Returns:
+        [B, C, H, W] float32, a new tensor.
+    """
+    _, top, left, flip, cut_row, cut_col = rows.table.unbind(1)
+    pads_with_mean = augmentation.crop_padding > 0 and augmentation.pad_value == "mean"
+    batch = normalisation(images) if pads_with_mean else images
+    if augmentation.crop_padding:
+        batch = _crop(batch, top, left, flip, augmentation.crop_padding)
+    elif augmentation.flip:
+        batch = torch.where(flip.view(-1, 1, 1, 1) > 0, batch.flip(3), batch)
+    if not pads_with_mean:
+        batch = normalisation(batch)
+    if augmentation.cutout:
+        batch.masked_fill_(_cutout_mask(cut_row, cut_col, augmentation.cutout, images.shape[2:]), 0.0)
+    return batch
+
+
+def _crop(images: Tensor, top: Tensor, left: Tensor, flip: Tensor, padding: int) -> Tensor:
+    """Crop and flip in one gather: the flipped crop reads its columns from right to left."""
+    count, channels, height, width = images.shape
+    padded = F.pad(images, (padding, padding, padding, padding))
+    rows = top[:, None] + torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device)
+    columns = left[:, None] + torch.where(flip[:, None] > 0, width - 1 - columns, columns)
+    pixels = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).view(count, 1, -1)
+    return padded.flatten(2).gather(2, pixels.expand(-1, channels, -1)).view(count, channels, height, width)
+
+
+def _cutout_mask(row: Tensor, column: Tensor, side: int, image_hw: torch.Size) -> Tensor:
+    """[B, 1, H, W], true in [centre - side // 2, centre + side // 2) of both axes."""
+    height, width = image_hw
+    half = side // 2
+    from_row = torch.arange(height, device=row.device) - row[:, None]
+    from_column = torch.arange(width, device=row.device) - column[:, None]
+    in_rows = (from_row >= -half) & (from_row < half)
+    in_columns = (from_column >= -half) & (from_column < half)
+    return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]

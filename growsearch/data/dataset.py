@@ -1,0 +1,101 @@
+"""What a run trains and is judged on: three splits, held whole in memory or on the device."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from growsearch.data.augment import Augmentation
+from growsearch.data.normalise import Normalisation
+
+
+@dataclass
+class Split:
+    """Images and their labels.
+
+    Attributes:
+        images: [N, C, H, W] uint8 of 0..255, or float32 of 0..1 where bytes would lose something (tables).
+        labels: [N] int64, from 0 to the number of classes less one.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return self.images.shape[0]
+
+    def to(self, device: torch.device | str) -> Split:
+        """Copy both tensors to ``device``."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+    def take(self, indices: Tensor) -> Split:
+        """The samples at ``indices`` [M] int64, in that order."""
+        return Split(self.images.index_select(0, indices), self.labels.index_select(0, indices))
+
+
+@dataclass
+class Dataset:
+    """A data set, split and ready to train on.
+
+    Attributes:
+        name: registry name.
+        train: what weights are fitted to.
+        val: what decisions are taken on; may be empty where a configuration asks for no validation.
+        test: what the result is judged on, and nothing else.
+        classes: names by label.
+        normalisation: measured on ``train`` or published; apply it to every split.
+        augmentation: the most these images bear (see :meth:`Augmentation.within`).
+        lossy: the images differ from the official ones, so accuracies are not comparable with published ones.
+        notes: what a reader of the result must know, one sentence each.
+    """
+
+    name: str
+    train: Split
+    val: Split
+    test: Split
+    classes: tuple[str, ...]
+    normalisation: Normalisation
+    augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    lossy: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        channels, height, width = self.train.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def num_classes(self) -> int:
+        """How many labels there are."""
+        return len(self.classes)
+
+    def to(self, device: torch.device | str) -> Dataset:
+        """Copy the splits and the normalisation to ``device``."""
+        return dataclasses.replace(
+            self,
+            train=self.train.to(device),
+            val=self.val.to(device),
+            test=self.test.to(device),
+            normalisation=self.normalisation.to(device),
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """Plain types, for the run folder and for people."""
+        return {
+            "name": self.name,
+            "image_shape": list(self.image_shape),
+            "classes": list(self.classes),
+            "train": len(self.train),
+            "val": len(self.val),
+            "test": len(self.test),
+            "train_class_counts": torch.bincount(self.train.labels.cpu(), minlength=self.num_classes).tolist(),
+            "normalisation": self.normalisation.describe(),
+            "augmentation": dataclasses.asdict(self.augmentation),
+            "lossy": self.lossy,
+            "notes": list(self.notes),
+        }

@@ -1,0 +1,114 @@
+"""From a configuration to a data set that is split, normalised and ready."""
+
+from __future__ import annotations
+
+import torch
+
+from growsearch.data.augment import Augmentation
+from growsearch.data.config import POOLS, VALIDATION, DataConfig
+from growsearch.data.dataset import Dataset, Split
+from growsearch.data.normalise import Normalisation
+from growsearch.data.raw import Raw
+from growsearch.data.registry import reader
+from growsearch.data.resize import resize_square
+from growsearch.data.splits import carve_test, split_pool, subset
+from growsearch.errors import UserError
+
+COMPUTED = ("standard", "measured", "mean_image", "unit")
+
+
+def load(config: DataConfig, seed: int) -> Dataset:
+    """Read, split and normalise the data set ``config.name``; the same arguments give the same images.
+
+    Args:
+        config: the options of ``data``.
+        seed: the run's; draws the split unless ``config.seed`` does.
+
+    Raises:
+        UserError: for unknown names, missing or damaged files, sizes that do not fit, and data that
+            cannot be trained on.
+    """
+    for option, value, known in (("pool", config.pool, POOLS), ("val_from", config.val_from, VALIDATION)):
+        if value not in known:
+            raise UserError(f"data.{option}: {value!r} found, one of {', '.join(known)} expected")
+    raw = reader(config.name)(config)
+    raw.check(config.name)
+    if config.resize is not None:
+        _resize(raw, config.resize)
+    notes = list(raw.notes)
+    train, val, test = _split(raw, config, seed, notes)
+    if raw.table:
+        _scale_table(train, val, test)
+    return Dataset(
+        name=config.name,
+        train=train,
+        val=val,
+        test=test,
+        classes=raw.classes,
+        normalisation=_normalisation(raw, config, train),
+        augmentation=Augmentation(config.crop_padding, config.flip, config.cutout),
+        lossy=raw.lossy,
+        notes=tuple(notes),
+    )
+
+
+def _split(raw: Raw, config: DataConfig, seed: int, notes: list[str]) -> tuple[Split, Split, Split]:
+    split_seed = config.seed if config.seed is not None else seed
+    test_seed = config.seed if config.seed is not None else 0
+    pool, test = raw.pool, raw.test
+    if test is None:
+        rest, test_rows = carve_test(len(pool), config.test_size, seed=test_seed)
+        pool, test = pool.take(rest), pool.take(test_rows)
+        notes.append(f"No official test set: {len(test)} images were set apart, the same for every seed of a run.")
+    else:
+        test = test.take(subset(len(test), config.test_size, "data.test_size", seed=test_seed))
+    own_val = raw.val if config.val_from == "pool" else test
+    train_rows, val_rows = split_pool(
+        len(pool),
+        config.train_size,
+        config.val_size,
+        split=config.split,
+        seed=split_seed,
+        val_available=own_val is None,
+    )
+    if config.val_from == "test":
+        notes.append("Decisions are taken on the test images, so the test accuracy is not an independent measure.")
+    train = pool.take(train_rows)
+    missing = int((torch.bincount(train.labels, minlength=len(raw.classes)) == 0).sum())
+    if missing:
+        notes.append(f"{missing} of {len(raw.classes)} classes have no training image in this subset.")
+    return train, own_val if own_val is not None else pool.take(val_rows), test
+
+
+def _resize(raw: Raw, side: int) -> None:
+    if side < 1:
+        raise UserError(f"data.resize: {side} found, a side of at least 1 pixel expected")
+    if raw.table:
+        raise UserError(f"data.resize: {side} found, null expected for a table")
+    for split in (raw.pool, raw.val, raw.test):
+        if split is not None:
+            split.images = resize_square(split.images, side)
+
+
+def _scale_table(train: Split, *others: Split) -> None:
+    least, greatest = train.images.amin(0), train.images.amax(0)
+    spread = greatest - least
+    safe = torch.where(spread > 0, spread, torch.ones_like(spread))
+    for split in (train, *others):
+        split.images = ((split.images - least) / safe).clamp(0.0, 1.0)
+
+
+def _normalisation(raw: Raw, config: DataConfig, train: Split) -> Normalisation:
+    asked = config.normalisation
+    known = [*COMPUTED, *(name for name in raw.constants if name not in COMPUTED)]
+    if asked not in {*known, "densemann", "conet"}:
+        raise UserError(f"data.normalisation: {asked!r} found, one of {', '.join(known)} expected")
+    if asked == "unit":
+        return Normalisation.unit(train.images.shape[1])
+    if asked == "mean_image":
+        return Normalisation.mean_image(train.images)
+    convention = asked if asked in raw.constants else "standard"
+    if asked == "measured" or convention not in raw.constants:
+        return Normalisation.measured(train.images)
+    mean, std = raw.constants[convention]
+    return Normalisation.constants(mean, std, f"constants of {config.name} ({convention})")

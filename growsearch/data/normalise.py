@@ -1,0 +1,93 @@
+"""From stored bytes to what a network sees: (x - mean) / std, on whatever device the images are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+MEASURE_CHUNK = 4096
+"""Images that statistics are measured on at a time, so that a large set is never copied as floats."""
+
+
+@dataclass(frozen=True, eq=False)
+class Normalisation:
+    """Mean and standard deviation of pixels scaled to 0..1.
+
+    Attributes:
+        mean: [C, 1, 1] per channel, or [C, H, W] for a mean image (Stage-Wise subtracts one).
+        std: [C, 1, 1].
+        source: where the numbers come from, for people to read.
+    """
+
+    mean: Tensor
+    std: Tensor
+    source: str
+    _byte_mean: Tensor = field(init=False, repr=False)
+    _byte_std: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_byte_mean", self.mean * 255.0)
+        object.__setattr__(self, "_byte_std", self.std * 255.0)
+
+    @classmethod
+    def constants(cls, mean: Sequence[float], std: Sequence[float], source: str) -> Normalisation:
+        """Use published numbers, one per channel."""
+        return cls(_per_channel(mean), _per_channel(std), source)
+
+    @classmethod
+    def unit(cls, channels: int) -> Normalisation:
+        """Scale bytes to 0..1 and do nothing else."""
+        return cls(torch.zeros(channels, 1, 1), torch.ones(channels, 1, 1), "scaled to 0..1")
+
+    @classmethod
+    def measured(cls, images: Tensor) -> Normalisation:
+        """Measure both per channel on ``images`` [N, C, H, W]; a constant channel gets std 1."""
+        values_per_channel = images.numel() // max(images.shape[1], 1)
+        total = torch.zeros(images.shape[1], dtype=torch.float64)
+        squares = torch.zeros_like(total)
+        for chunk in images.split(MEASURE_CHUNK):
+            unit = _to_unit(chunk).double()
+            total += unit.sum((0, 2, 3))
+            squares += unit.square().sum((0, 2, 3))
+        mean = total / values_per_channel
+        std = (squares / values_per_channel - mean.square()).clamp(min=0).sqrt()
+        std = torch.where(std > 1e-6, std, torch.ones_like(std))
+        return cls(_per_channel(mean.tolist()), _per_channel(std.tolist()), "measured on the training images")
+
+    @classmethod
+    def mean_image(cls, images: Tensor) -> Normalisation:
+        """Subtract the mean image of ``images`` [N, C, H, W]; no division."""
+        total = torch.zeros(images.shape[1:], dtype=torch.float64)
+        for chunk in images.split(MEASURE_CHUNK):
+            total += _to_unit(chunk).double().sum(0)
+        mean = (total / images.shape[0]).float()
+        return cls(mean, torch.ones(images.shape[1], 1, 1), "mean image of the training images")
+
+    def to(self, device: torch.device | str) -> Normalisation:
+        """Copy both tensors to ``device``."""
+        return Normalisation(self.mean.to(device), self.std.to(device), self.source)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Normalise [B, C, H, W]: uint8 counts as 0..255, floats as 0..1. Returns a new float32 tensor."""
+        bytes_ = images.dtype == torch.uint8
+        mean, std = (self._byte_mean, self._byte_std) if bytes_ else (self.mean, self.std)
+        return torch.sub(images.to(torch.float32), mean).div_(std)
+
+    def describe(self) -> dict[str, object]:
+        """Plain types; a mean image is given by its channel means."""
+        return {
+            "source": self.source,
+            "mean": [round(value, 6) for value in self.mean.mean((1, 2)).tolist()],
+            "std": [round(value, 6) for value in self.std.flatten().tolist()],
+        }
+
+
+def _per_channel(values: Sequence[float]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float32).view(-1, 1, 1)
+
+
+def _to_unit(images: Tensor) -> Tensor:
+    return images.to(torch.float32) / 255.0 if images.dtype == torch.uint8 else images.to(torch.float32)

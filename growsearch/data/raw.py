@@ -1,0 +1,80 @@
+"""What a reader hands over: images in file order, before sizes, splits and normalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from growsearch.data.dataset import Split
+from growsearch.errors import UserError
+
+Constants = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation per channel of pixels scaled to 0..1."""
+
+
+@dataclass
+class Raw:
+    """A data set as its files have it.
+
+    Attributes:
+        pool: images to train and validate on, in file order.
+        test: the official test set; None where there is none.
+        classes: names by label.
+        val: the official validation set, where the files have one beside ``pool`` and ``test``.
+        constants: published normalisation by convention; "standard" is the usual one.
+        table: the images are tables laid out as squares, each cell to be scaled to 0..1 by the training
+            rows' least and greatest value.
+        lossy: see :class:`~growsearch.data.dataset.Dataset`.
+        notes: see :class:`~growsearch.data.dataset.Dataset`.
+    """
+
+    pool: Split
+    test: Split | None
+    classes: tuple[str, ...]
+    val: Split | None = None
+    constants: dict[str, Constants] = field(default_factory=dict)
+    table: bool = False
+    lossy: bool = False
+    notes: tuple[str, ...] = ()
+
+    def check(self, name: str) -> None:
+        """Refuse what no network could be trained on, naming the data set.
+
+        Raises:
+            UserError: for wrong shapes or types, labels out of range, a class without images, or one class only.
+        """
+        if len(self.classes) < 2:
+            raise UserError(f"data {name}: {len(self.classes)} class found, at least two expected")
+        shape = self.pool.images.shape[1:]
+        for part, split in (("train", self.pool), ("val", self.val), ("test", self.test)):
+            if split is not None:
+                _check_split(f"data {name}, {part}", split, shape, len(self.classes))
+        present = torch.bincount(self.pool.labels, minlength=len(self.classes))
+        empty = [self.classes[index] for index in (present == 0).nonzero().flatten().tolist()]
+        if empty:
+            raise UserError(
+                f"data {name}: no training images of class {', '.join(map(repr, empty[:5]))}"
+                f"{' and others' if len(empty) > 5 else ''} found, at least one of each expected"
+            )
+
+
+def _check_split(where: str, split: Split, shape: torch.Size, num_classes: int) -> None:
+    images, labels = split.images, split.labels
+    if images.dim() != 4 or 0 in images.shape[1:] or images.dtype not in (torch.uint8, torch.float32):
+        raise UserError(f"{where}: images {_name(images)} found, [N, C, H, W] of uint8 or float32 expected")
+    if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
+        raise UserError(
+            f"{where}: labels {_name(labels)} found, one int64 for each of {images.shape[0]} images expected"
+        )
+    if images.shape[1:] != shape:
+        raise UserError(f"{where}: images of shape {list(images.shape[1:])} found, {list(shape)} as in train expected")
+    if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < num_classes):
+        raise UserError(
+            f"{where}: labels from {int(labels.min())} to {int(labels.max())} found, 0 to {num_classes - 1} expected"
+        )
+
+
+def _name(tensor: Tensor) -> str:
+    return f"{list(tensor.shape)} of {str(tensor.dtype).removeprefix('torch.')}"
