@@ -1,0 +1,1 @@
+"""DensEMANN: grow a DenseNet layer by layer and filter by filter while it trains."""

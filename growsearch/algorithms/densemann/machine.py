@@ -1,0 +1,240 @@
+"""The finite-state machine that grows one block: a pure function of scripted or measured numbers.
+
+It never sees a network. After every epoch it is told the validation accuracy and the connection strengths
+of the last layer's filters, and it answers with edits to carry out before the next epoch:
+
+    ["add_filters", n]      ["prune", [indices]]     ["add_layer", filters]
+    ["snapshot", name]      ["undo", name]           with name "prepruning" or "last_layer"
+    ["end_block"]
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from growsearch.algorithms.densemann.categories import Categories, Thresholds, categorise, has_quorum, thresholds
+from growsearch.algorithms.densemann.config import DensemannConfig
+from growsearch.algorithms.densemann.history import FilterHistory
+from growsearch.algorithms.densemann.rate import GrowingRate
+from growsearch.training.state import state
+
+Edit = list[Any]
+
+IMPROVE, PRUNE, RECOVER, DONE = "improve", "prune", "recover", "done"
+
+
+@dataclass(frozen=True)
+class Room:
+    """What the caps still allow."""
+
+    filters: bool = True
+    layer: bool = True
+
+
+@state
+class GrowthMemory:
+    """All that the machine remembers between epochs.
+
+    Attributes:
+        stage: ``start``, ``improve``, ``prune`` (decided in recovery, due after this epoch), ``recover`` or ``done``.
+        born_with: filters the current layer was created with (k0).
+        filters: filters it has now.
+        layers: layers of the current block.
+        useful_ceiling: most useful filters seen in this layer.
+        patience: epochs left of the improvement countdown; negative while filters have yet to settle.
+        re_patience: epochs left to recover in.
+        refresh_left: recovery epochs left until connection strengths freeze.
+        pruned: filters that the latest pruning took.
+        accuracy_unpruned: validation accuracy before it.
+        accuracy_last: validation accuracy when the previous layer was finished.
+        useful_from: usefulness threshold, None before the first quorum.
+        useless_to: uselessness threshold, likewise.
+        history: queues of the current layer's filters.
+        rate: the learning rate.
+    """
+
+    stage: str = "start"
+    born_with: int = 0
+    filters: int = 0
+    layers: int = 1
+    useful_ceiling: int = 0
+    patience: int = 0
+    re_patience: int = 0
+    refresh_left: int = 0
+    pruned: int = 0
+    accuracy_unpruned: float = 0.0
+    accuracy_last: float = 0.0
+    useful_from: float | None = None
+    useless_to: float | None = None
+    history: FilterHistory = field(default_factory=FilterHistory)
+    rate: GrowingRate = field(default_factory=GrowingRate)
+
+
+class GrowthMachine:
+    """Macro- and micro-algorithm of one block (DensEMANN algorithm 1 and figure 1).
+
+    Per epoch: train at :attr:`rate`, call :meth:`after_training`, validate, call :meth:`step`.
+    """
+
+    def __init__(self, config: DensemannConfig, memory: GrowthMemory | None = None) -> None:
+        self.config = config
+        self.memory = memory if memory is not None else GrowthMemory()
+        if memory is None:
+            self._begin_layer(config.growth_rate)
+            self._reset_countdowns()
+
+    @property
+    def rate(self) -> float:
+        """Learning rate of the next epoch."""
+        return self.memory.rate.value(self.config.lr, self.config.lr_factor)
+
+    def after_training(self, epoch: int) -> None:
+        """Advance the learning rate's schedule; comes after an epoch's training and before its validation."""
+        self.memory.rate.after_training(epoch, self.config.patience, self.config.lr_milestones)
+
+    def step(self, epoch: int, accuracy: float, kcs: list[float], room: Room = Room()) -> list[Edit]:
+        """Take one epoch's measurements and decide.
+
+        Args:
+            epoch: 0-based number of the epoch just validated.
+            accuracy: its validation accuracy.
+            kcs: connection strength of each filter of the last layer.
+            room: what the caps still allow.
+        """
+        memory = self.memory
+        categories = self.observe(kcs)
+        if memory.stage == "start":
+            memory.stage = IMPROVE
+            self._start_rate(epoch)
+        if memory.stage == IMPROVE:
+            edits = self._improve(epoch, categories, room)
+            if memory.stage != PRUNE:
+                return edits
+        if memory.stage == PRUNE:
+            return self._prune(epoch, accuracy, categories, room)
+        return self._recover(epoch, accuracy, categories, room)
+
+    def observe(self, kcs: list[float]) -> Categories:
+        """Record an epoch's connection strengths, move the thresholds if they may move, and judge the filters."""
+        memory, config, history = self.memory, self.config, self.memory.history
+        frozen = memory.refresh_left <= 0
+        history.record(kcs, smoothing=config.kcs_smoothing, window=config.kcs_window, frozen=frozen)
+        settled = history.settled(window=config.kcs_window, threshold=config.settle_thresh)
+        if memory.stage in ("start", IMPROVE) and has_quorum(settled, memory.born_with):
+            limits = thresholds([history.latest(i) for i in settled], config.uft_auto, config.ult_auto)
+            memory.useful_from, memory.useless_to = limits.useful, limits.useless
+        return categorise(history, settled, self.thresholds, memory.born_with)
+
+    @property
+    def thresholds(self) -> Thresholds | None:
+        """Thresholds in force, None before the first quorum."""
+        memory = self.memory
+        if memory.useful_from is None or memory.useless_to is None:
+            return None
+        return Thresholds(memory.useful_from, memory.useless_to)
+
+    def cut_short(self, accuracy: float) -> list[Edit]:
+        """End now, at the best network so far: a cap on epochs, seconds or parameters has been reached."""
+        memory, edits = self.memory, []
+        if memory.accuracy_unpruned > accuracy:
+            edits.append(self._undo_pruning())
+            accuracy = memory.accuracy_unpruned
+        if memory.accuracy_last > accuracy:
+            edits.append(["undo", "last_layer"])
+            memory.layers -= 1
+        memory.stage = DONE
+        return [*edits, ["end_block"]]
+
+    def _improve(self, epoch: int, categories: Categories, room: Room) -> list[Edit]:
+        memory, config = self.memory, self.config
+        over = memory.patience <= 0 and len(categories.settled) == memory.filters
+        grows = len(categories.useful) > memory.useful_ceiling and room.filters
+        if over and not (grows and config.addition_first):
+            memory.stage = PRUNE
+            return []
+        if not grows:
+            memory.patience -= 1
+            return []
+        memory.useful_ceiling = len(categories.useful)
+        memory.patience = config.patience
+        memory.filters += config.expansion_rate
+        memory.history.extend(config.expansion_rate)
+        self._start_rate(epoch, reset=config.reset_lr_on_addition)
+        return [["add_filters", config.expansion_rate]]
+
+    def _prune(self, epoch: int, accuracy: float, categories: Categories, room: Room) -> list[Edit]:
+        memory, useless = self.memory, categories.useless
+        if not useless or len(useless) > memory.filters - self.config.dont_prune_beyond:
+            return self._end_layer(epoch, accuracy, room)
+        memory.accuracy_unpruned = accuracy
+        memory.pruned = len(useless)
+        memory.refresh_left = self.config.patience - memory.patience
+        if self.config.re_patience_scope == "stage":
+            memory.re_patience = self.config.re_patience
+        memory.history.keep([i for i in range(memory.filters) if i not in useless])
+        memory.filters -= len(useless)
+        memory.stage = RECOVER
+        self._start_rate(epoch)
+        return [["snapshot", "prepruning"], ["prune", useless]]
+
+    def _recover(self, epoch: int, accuracy: float, categories: Categories, room: Room) -> list[Edit]:
+        memory = self.memory
+        recovered = self._rate_is_lowest() and accuracy >= memory.accuracy_unpruned
+        given_up = memory.re_patience <= 0
+        memory.refresh_left -= 1
+        memory.re_patience -= 1
+        if recovered and categories.useless and len(categories.settled) == memory.filters:
+            memory.stage = PRUNE
+            return []
+        if recovered:
+            return self._end_layer(epoch, accuracy, room)
+        if given_up:
+            undo = self._undo_pruning()
+            return [undo, *self._end_layer(epoch, memory.accuracy_unpruned, room)]
+        return []
+
+    def _end_layer(self, epoch: int, accuracy: float, room: Room) -> list[Edit]:
+        """The micro-algorithm is through: keep the layer and add another, or undo it and end the block."""
+        memory, config = self.memory, self.config
+        self._stop_rate()
+        if abs(accuracy - memory.accuracy_last) < config.impr_thresh:
+            memory.stage = DONE
+            if not config.remove_last_layer:
+                return [["end_block"]]
+            memory.layers -= 1
+            return [["undo", "last_layer"], ["end_block"]]
+        memory.accuracy_last = accuracy
+        if not room.layer:
+            memory.stage = DONE
+            return [["end_block"]]
+        filters = memory.filters if config.update_growth_rate else config.growth_rate
+        memory.layers += 1
+        memory.stage = IMPROVE
+        self._begin_layer(filters)
+        self._reset_countdowns()
+        self._start_rate(epoch)
+        return [["snapshot", "last_layer"], ["add_layer", filters]]
+
+    def _undo_pruning(self) -> Edit:
+        self.memory.filters += self.memory.pruned
+        return ["undo", "prepruning"]
+
+    def _begin_layer(self, filters: int) -> None:
+        self.memory.born_with = self.memory.filters = filters
+        self.memory.history = FilterHistory.of(filters)
+
+    def _reset_countdowns(self) -> None:
+        memory = self.memory
+        memory.useful_ceiling, memory.pruned, memory.accuracy_unpruned = 0, 0, 0.0
+        memory.patience = memory.refresh_left = self.config.patience
+        memory.re_patience = self.config.re_patience
+
+    def _rate_is_lowest(self) -> bool:
+        return not self.config.change_lr or self.memory.rate.drops == len(self.config.lr_milestones)
+
+    def _start_rate(self, epoch: int, reset: bool = True) -> None:
+        if self.config.change_lr:
+            self.memory.rate.start(epoch, reset=reset)
+
+    def _stop_rate(self) -> None:
+        if self.config.change_lr:
+            self.memory.rate.stop(self.config.lr_milestones)

@@ -1,0 +1,50 @@
+"""The learning rate while growing: a schedule that decisions restart and switch off."""
+
+from collections.abc import Sequence
+
+from growsearch.training.state import state
+
+
+@state
+class GrowingRate:
+    """Rate of the next epoch, as a count of drops so that no rates are compared (DensEMANN section 3.1.2).
+
+    Attributes:
+        first: epoch at whose end the schedule was last started.
+        drops: how often the rate has been lowered since, 0 to the number of milestones.
+        active: whether milestones are being watched for.
+    """
+
+    first: int = 0
+    drops: int = 0
+    active: bool = False
+
+    def value(self, lr: float, factor: float) -> float:
+        """The rate in force for the next epoch."""
+        return lr * factor**self.drops
+
+    def start(self, epoch: int, *, reset: bool = True) -> None:
+        """Start the schedule at the end of an epoch, from the top unless ``reset`` is False."""
+        self.first, self.active = epoch, True
+        if reset:
+            self.drops = 0
+
+    def stop(self, milestones: Sequence[float]) -> None:
+        """Switch the schedule off with the rate at its lowest."""
+        self.active, self.drops = False, len(milestones)
+
+    def after_training(self, epoch: int, length: int, milestones: Sequence[float]) -> None:
+        """Lower the rate if a milestone has come: after an epoch's training, before its validation.
+
+        Args:
+            epoch: the epoch that was trained.
+            length: of the schedule.
+            milestones: fractions of it; the n-th is heeded only if n drops came before.
+        """
+        if not self.active:
+            return
+        age = epoch - self.first
+        if self.drops < len(milestones) and age == int(length * milestones[self.drops]):
+            self.drops += 1
+        elif age == length:
+            self.active = False
