@@ -1,1 +1,1 @@
-"""Package."""
+"""The methods, one folder each, and what they share."""

@@ -1,0 +1,1 @@
+"""Train one given network: baselines, and retraining of what was found."""

@@ -1,0 +1,45 @@
+"""Train one given network."""
+
+from collections.abc import Iterator
+from dataclasses import field
+
+from growsearch.algorithms.base import Algorithm, Diverged, Outcome
+from growsearch.algorithms.fixed.config import FixedConfig
+from growsearch.events import Event
+from growsearch.training import FitState, Network, fit, state
+from growsearch.training.plan import fit_plan_of, optimizer_of
+
+
+@state
+class FixedState:
+    """One network and how far its training has come."""
+
+    networks: dict[str, Network]
+    fit: FitState = field(default_factory=FitState)
+
+
+class Fixed(Algorithm[FixedConfig, FixedState]):
+    """Baselines and retraining: no search, one phase of training."""
+
+    def start(self) -> FixedState:
+        """The network as it was handed in."""
+        network = Network(0, self.given["network"], weights=optimizer_of(self.config.training))
+        self.engine.place(network)
+        return FixedState({"0": network})
+
+    def run(self) -> Iterator[Event | None]:
+        """Fit, and nothing else."""
+        s = self.state
+        yield from fit(self.engine, s.networks["0"], s.fit, fit_plan_of(self.config.training))
+        if s.fit.outcome != "ok":
+            raise Diverged(s.fit.outcome)
+
+    def outcome(self) -> Outcome:
+        """The network with the weights that the settings keep."""
+        s = self.state
+        method = {"last_test_accuracies": s.fit.test, "best_epoch": s.fit.best}
+        return Outcome([s.networks["0"]], 0, s.fit.val_accuracy, s.fit.val_loss, method)
+
+    def expected_epochs(self) -> int:
+        """As many as the settings say."""
+        return self.config.training.epochs

@@ -1,0 +1,121 @@
+"""Algorithm state as a tree of plain types and tensors, and back.
+
+A state is a dataclass marked with :func:`~growsearch.training.state.state`; its fields hold numbers,
+strings, lists, string keyed dicts, tensors, further states and
+:class:`~growsearch.training.network.Network` objects. Nothing else can be saved, and nothing but
+registered classes is made when a tree is read.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.errors import UserError
+from growsearch.networks import build
+from growsearch.training.network import Network
+from growsearch.training.optimizer import OptimizerConfig
+from growsearch.training.state import STATES, state
+
+__all__ = ["dump", "load_module_tensors", "module_tensors", "restore", "state"]
+
+_CLASS, _NETWORK = "$state", "$network"
+
+
+def dump(value: Any) -> Any:
+    """Turn a state into dicts, lists, scalars and tensors (copies, contiguous, on the CPU).
+
+    Raises:
+        TypeError: for a value that no state may hold.
+    """
+    if isinstance(value, Network):
+        return {_NETWORK: _dump_network(value)}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: dump(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {_CLASS: type(value).__name__, **fields}
+    if isinstance(value, dict):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError("keys of dicts in a state are strings")
+        return {key: dump(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [dump(item) for item in value]
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a state cannot hold a {type(value).__name__}")
+
+
+def restore(tree: Any, place: Callable[[Network], None]) -> Any:
+    """Inverse of :func:`dump`; ``place`` brings each network to its device and layout.
+
+    Raises:
+        UserError: if the tree names a class of state that does not exist here.
+    """
+    if isinstance(tree, list):
+        return [restore(item, place) for item in tree]
+    if not isinstance(tree, dict):
+        return tree
+    if _NETWORK in tree:
+        network = _restore_network(tree[_NETWORK])
+        place(network)
+        return network
+    items = {key: restore(item, place) for key, item in tree.items() if key != _CLASS}
+    if _CLASS not in tree:
+        return items
+    cls = STATES.get(tree[_CLASS])
+    names = {f.name for f in dataclasses.fields(cls)} if cls else set()
+    if cls is None or names != set(items):
+        raise UserError(f"checkpoint: state {tree[_CLASS]!r} found, which this version of growsearch does not have")
+    return cls(**items)
+
+
+def module_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and persistent buffers by name, tied ones once under their first name."""
+    seen: set[int] = set()
+    tensors = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            tensors[name] = tensor.detach()
+    return tensors
+
+
+def load_module_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Copy :func:`module_tensors` of an equal module into this one.
+
+    Raises:
+        UserError: if names or shapes differ.
+    """
+    own = module_tensors(module)
+    wrong = sorted(set(own) ^ set(tensors)) or [n for n in own if own[n].shape != tensors[n].shape]
+    if wrong:
+        raise UserError(f"weights: tensor {wrong[0]!r} found that does not fit the architecture")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+
+def _dump_network(network: Network) -> dict[str, Any]:
+    return {
+        "id": network.id,
+        "steps": network.steps,
+        "spec": network.spec(),
+        "configs": {role: dataclasses.asdict(config) for role, config in network.configs.items()},
+        "tensors": dump(module_tensors(network.module)),
+        "optimizers": dump(network.optimizer_tensors()),
+    }
+
+
+def _restore_network(tree: dict[str, Any]) -> Network:
+    module = build(tree["spec"])
+    load_module_tensors(module, tree["tensors"])
+    configs = {
+        role: OptimizerConfig(**{**fields, "betas": tuple(fields["betas"])}) for role, fields in tree["configs"].items()
+    }
+    network = Network(tree["id"], module, **configs)
+    network.steps = tree["steps"]
+    network.load_optimizer_tensors(tree["optimizers"])
+    return network

@@ -1,0 +1,20 @@
+"""What identifies a run: its configuration, but for where and on what it runs."""
+
+import hashlib
+import json
+from typing import Any
+
+LEFT_OUT = ("output", "hardware", "track", "debug")
+"""Sections of the configuration that do not change what is computed."""
+
+
+def fingerprint(config: dict[str, Any]) -> str:
+    """Hash a plain configuration into 16 hexadecimal digits.
+
+    Where the data lie (``data.root``) is left out with the sections of :data:`LEFT_OUT`.
+    """
+    kept = {key: value for key, value in config.items() if key not in LEFT_OUT}
+    if isinstance(kept.get("data"), dict):
+        kept["data"] = {key: value for key, value in kept["data"].items() if key not in ("root", "download")}
+    text = json.dumps(kept, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

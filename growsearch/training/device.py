@@ -1,0 +1,70 @@
+"""Devices, layouts, threads and the memory gauge."""
+
+import os
+import time
+from collections.abc import Callable
+
+import torch
+
+from growsearch.errors import UserError
+
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+Gauge = Callable[[], float]
+
+WORTH_MORE_THREADS = 0.8
+"""More threads are used only if they cut a step's time to this share: they may be needed elsewhere."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:<n>`` into a device that is there.
+
+    Raises:
+        UserError: if there is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"hardware.device: {name!r} found, but {torch.cuda.device_count()} CUDA devices are here")
+    return device
+
+
+def memory_gauge(device: torch.device) -> Gauge:
+    """A gauge of the device's memory: its peak use since the last call as a fraction of all.
+
+    A CPU has no such limit to fill and reads 1: nothing grows.
+    """
+    if device.type != "cuda":
+        return lambda: 1.0
+
+    def read() -> float:
+        free, total = torch.cuda.mem_get_info(device)
+        others = total - free - torch.cuda.memory_reserved(device)
+        peak = torch.cuda.max_memory_reserved(device) + others
+        torch.cuda.reset_peak_memory_stats(device)
+        return peak / total
+
+    return read
+
+
+def choose_threads(step: Callable[[], None], steps: int = 3) -> int:
+    """Measure a step on one thread and on all, and set the better number.
+
+    Small networks lose tenfold on two threads of a busy machine, so more than one must be clearly
+    faster. The number is recorded with the run: bits depend on it.
+    """
+    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    seconds = {}
+    for threads in sorted({1, most}):
+        torch.set_num_threads(threads)
+        step()
+        times = []
+        for _ in range(steps):
+            start = time.perf_counter()
+            step()
+            times.append(time.perf_counter() - start)
+        seconds[threads] = min(times)
+    best = most if seconds[most] < WORTH_MORE_THREADS * seconds[1] else 1
+    torch.set_num_threads(best)
+    return best

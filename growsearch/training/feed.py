@@ -1,0 +1,75 @@
+"""Batches of one stream, cut from a pass drawn beforehand and held on the device."""
+
+import torch
+from torch import Tensor
+
+from growsearch.data.augment import Augmentation, PassPlan, augment, draw_pass
+from growsearch.data.dataset import Split
+from growsearch.data.normalise import Normalisation
+from growsearch.training.cursor import Cursor
+
+
+class Feed:
+    """Serves a split in passes; what a pass holds is a function of (seed, purpose, network id, pass).
+
+    The pass under way lies in one table of fixed address, so that a captured step could read it.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        normalisation: Normalisation,
+        augmentation: Augmentation,
+        seed: int,
+        network_id: int,
+        layout: torch.memory_format = torch.contiguous_format,
+        copies: int = 1,
+        shuffle: bool = True,
+    ) -> None:
+        self.split, self.normalisation, self.augmentation = split, normalisation, augmentation
+        self.seed, self.network_id, self.layout = seed, network_id, layout
+        self.copies, self.shuffle = copies, shuffle
+        self._plan: PassPlan | None = None
+        self._loaded: tuple[str, int] | None = None
+
+    def __len__(self) -> int:
+        """Images of one pass."""
+        return len(self.split) * self.copies
+
+    def take(self, cursor: Cursor, size: int) -> tuple[Tensor, Tensor]:
+        """The next ``size`` images [B, C, H, W] float32 and labels [B]; the cursor moves on, also across passes."""
+        pieces = []
+        while size > 0:
+            plan = self._open(cursor)
+            stop = min(cursor.position + size, len(self))
+            pieces.append(plan.slice(cursor.position, stop))
+            size -= stop - cursor.position
+            cursor.used += stop - cursor.position
+            cursor.position = stop
+            if stop == len(self) and size > 0:
+                cursor.passes, cursor.position = cursor.passes + 1, 0
+        rows = pieces[0] if len(pieces) == 1 else PassPlan(torch.cat([piece.table for piece in pieces]))
+        batch = self.split.take(rows.order)
+        images = augment(batch.images, rows, self.normalisation, self.augmentation)
+        return images.contiguous(memory_format=self.layout), batch.labels
+
+    def _open(self, cursor: Cursor) -> PassPlan:
+        key = (cursor.purpose, cursor.passes)
+        if self._plan is None or key != self._loaded:
+            drawn = draw_pass(
+                self.seed,
+                cursor.purpose,
+                self.network_id,
+                cursor.passes,
+                count=len(self.split),
+                augmentation=self.augmentation,
+                image_hw=(self.split.images.shape[2], self.split.images.shape[3]),
+                shuffle=self.shuffle,
+                copies=self.copies,
+            )
+            if self._plan is None:
+                self._plan = drawn.to(self.split.images.device)
+            else:
+                self._plan.copy_(drawn)
+            self._loaded = key
+        return self._plan

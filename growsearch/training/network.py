@@ -1,0 +1,127 @@
+"""A module and the training it has had."""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from growsearch.training.optimizer import (
+    OptimizerConfig,
+    Rate,
+    build_optimizer,
+    load_state_by_name,
+    set_rate,
+    state_by_name,
+)
+
+
+class Network:
+    """A module with its optimizers and its count of steps.
+
+    A network lives once in an algorithm's state; everything else holds its ``id``. Its ``steps``
+    count every optimizer step it ever took: with the id they name the draws of each step.
+
+    Attributes:
+        id: number of the network within its run.
+        module: the live module; its ``spec()`` describes it.
+        configs: optimizer configurations by role ("weights", "alphas").
+        steps: optimizer steps taken so far.
+    """
+
+    def __init__(self, id: int, module: nn.Module, **configs: OptimizerConfig) -> None:
+        self.id = id
+        self.module = module
+        self.configs = configs
+        self.steps = 0
+        self.version = 0
+        self.layout = torch.contiguous_format
+        self._optimizers = {role: build_optimizer(module, config) for role, config in configs.items()}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the module's parameters are."""
+        return next(self.module.parameters()).device
+
+    def spec(self) -> dict[str, Any]:
+        """The module's description; ``networks.build`` is its inverse."""
+        return self.module.spec()  # type: ignore[operator]
+
+    def parameter_count(self) -> int:
+        """Trainable parameters, tied ones once."""
+        return sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+
+    def optimizer(self, role: str = "weights") -> Optimizer:
+        """The live optimizer of a role; pass it to surgery so that its state follows."""
+        return self._optimizers[role]
+
+    def set_rate(self, rate: Rate, role: str = "weights") -> None:
+        """Set the learning rate of a role for the steps to come."""
+        set_rate(self._optimizers[role], self.module, self.configs[role], rate)
+
+    def place(self, device: torch.device, layout: torch.memory_format) -> None:
+        """Bring module and optimizer state to a device and a memory layout."""
+        self.layout = layout
+        state = {role: state_by_name(o, self.module) for role, o in self._optimizers.items()}
+        self.module.to(device=device)
+        self.settle(keep_state=False)
+        for role, tensors in state.items():
+            load_state_by_name(self._optimizers[role], self.module, tensors)
+
+    def settle(self, keep_state: bool = True) -> None:
+        """Restore what holds between edits; call it after every edit and every load.
+
+        Parameters get the network's memory layout, optimizers list them in the order of
+        ``named_parameters``, new ones get state, state of tensors that are gone is dropped, and
+        the structure version (part of a captured step's key) goes up.
+        """
+        states = {role: state_by_name(o, self.module) if keep_state else {} for role, o in self._live().items()}
+        self.module.to(memory_format=self.layout)
+        for role, config in self.configs.items():
+            self._optimizers[role] = build_optimizer(self.module, config)
+            load_state_by_name(self._optimizers[role], self.module, states[role])
+        self.version += 1
+
+    def reset_optimizers(self, **configs: OptimizerConfig) -> None:
+        """Forget all momentum and moments; take new configurations for the roles named."""
+        self.configs = {**self.configs, **configs}
+        self._optimizers = {role: build_optimizer(self.module, c) for role, c in self.configs.items()}
+        self.version += 1
+
+    def clear_state(self) -> None:
+        """Zero every optimizer's momentum and moments in place."""
+        for optimizer in self._optimizers.values():
+            for state in optimizer.state.values():
+                for tensor in state.values():
+                    tensor.zero_()
+
+    def optimizer_tensors(self) -> dict[str, dict[str, dict[str, Tensor]]]:
+        """Optimizer state by role and parameter name (references)."""
+        return {role: state_by_name(o, self.module) for role, o in self._optimizers.items()}
+
+    def load_optimizer_tensors(self, state: dict[str, dict[str, dict[str, Tensor]]]) -> None:
+        """Inverse of :meth:`optimizer_tensors`; values are copied in."""
+        for role, tensors in state.items():
+            load_state_by_name(self._optimizers[role], self.module, tensors)
+
+    def copy(self, id: int | None = None, optimizers: bool = False) -> "Network":
+        """An independent copy of module (and optimizer state); ``id`` names it if given.
+
+        Without ``optimizers`` the copy is a snapshot: weights and buffers, nothing to train with.
+        """
+        twin = Network(
+            self.id if id is None else id, copy.deepcopy(self.module), **(self.configs if optimizers else {})
+        )
+        twin.steps, twin.layout = self.steps, self.layout
+        if optimizers:
+            twin.load_optimizer_tensors(self.optimizer_tensors())
+        return twin
+
+    def _live(self) -> dict[str, Optimizer]:
+        """Optimizers with the state of tensors that left the module taken out."""
+        alive = {id(p) for p in self.module.parameters()}
+        for optimizer in self._optimizers.values():
+            for parameter in [p for p in optimizer.state if id(p) not in alive]:
+                del optimizer.state[parameter]
+        return self._optimizers

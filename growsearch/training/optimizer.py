@@ -1,0 +1,111 @@
+"""Optimizers whose rates are tensors and whose state is kept by parameter name."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, Optimizer
+
+Rate = float | dict[str, float]
+"""One rate for all parameters, or one by parameter name (``OptimizerConfig.per_parameter``)."""
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How a set of parameters is updated.
+
+    Attributes:
+        kind: ``sgd`` or ``adam``.
+        parameters: regular expression that the trained parameters' names match; empty for all.
+        decay: what weight decay applies to: ``all`` parameters or ``conv_kernels`` only.
+        per_parameter: one group, hence one rate, per tensor (AdaS).
+    """
+
+    kind: Literal["sgd", "adam"] = "sgd"
+    lr: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    decay: Literal["all", "conv_kernels"] = "all"
+    parameters: str = ""
+    per_parameter: bool = False
+
+
+def selected_parameters(module: nn.Module, config: OptimizerConfig) -> Iterator[tuple[str, nn.Parameter]]:
+    """The named parameters that ``config`` trains, in the module's order, tied ones once."""
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad and re.match(config.parameters, name):
+            yield name, parameter
+
+
+def build_optimizer(module: nn.Module, config: OptimizerConfig, carry: Optimizer | None = None) -> Optimizer:
+    """Make the fused optimizer of a live module, with all of its state allocated.
+
+    Rates are tensors on the module's device (a captured step reads them), and state starts as
+    zeros, so that the first step is no special case.
+
+    Args:
+        module: its parameters' device and order decide the groups.
+        config: what is trained, and how.
+        carry: an earlier optimizer; tensors it shares with the module keep their state, all other
+            state is left behind with it.
+    """
+    groups: list[dict[str, Any]] = []
+    index: dict[Any, dict[str, Any]] = {}
+    for name, parameter in selected_parameters(module, config):
+        decays = config.decay == "all" or parameter.dim() == 4
+        key = name if config.per_parameter else decays
+        if key not in index:
+            rate = torch.tensor(config.lr, dtype=torch.float32, device=parameter.device)
+            index[key] = {"params": [], "lr": rate, "weight_decay": config.weight_decay if decays else 0.0}
+            groups.append(index[key])
+        index[key]["params"].append(parameter)
+    if config.kind == "sgd":
+        optimizer: Optimizer = SGD(groups, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+    else:
+        optimizer = Adam(groups, betas=config.betas, fused=True)
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            kept = carry.state.get(parameter) if carry is not None else None
+            optimizer.state[parameter] = kept or _zero_state(parameter, config)
+    return optimizer
+
+
+def _zero_state(parameter: Tensor, config: OptimizerConfig) -> dict[str, Tensor]:
+    if config.kind == "sgd":
+        return {"momentum_buffer": torch.zeros_like(parameter)} if config.momentum else {}
+    step = torch.zeros((), dtype=torch.float32, device=parameter.device)
+    return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+
+
+def set_rate(optimizer: Optimizer, module: nn.Module, config: OptimizerConfig, rate: Rate) -> None:
+    """Write the learning rate into the optimizer's rate tensors, in place.
+
+    Raises:
+        KeyError: if ``rate`` is a table that leaves out a trained parameter.
+    """
+    if not isinstance(rate, dict):
+        for group in optimizer.param_groups:
+            group["lr"].fill_(rate)
+        return
+    names = {id(parameter): name for name, parameter in selected_parameters(module, config)}
+    for group in optimizer.param_groups:
+        group["lr"].fill_(rate[names[id(group["params"][0])]])
+
+
+def state_by_name(optimizer: Optimizer, module: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """The optimizer's state as ``{parameter name: {quantity: tensor}}`` (references, no copies)."""
+    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    return {names[id(parameter)]: dict(state) for parameter, state in optimizer.state.items() if state}
+
+
+def load_state_by_name(optimizer: Optimizer, module: nn.Module, state: dict[str, dict[str, Tensor]]) -> None:
+    """Copy :func:`state_by_name`'s tensors into the optimizer's own, whatever their device and layout."""
+    parameters = dict(module.named_parameters())
+    for name, tensors in state.items():
+        for quantity, value in tensors.items():
+            optimizer.state[parameters[name]][quantity].copy_(value)

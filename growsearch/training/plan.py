@@ -1,0 +1,57 @@
+"""From options to the objects that train."""
+
+from growsearch.data.augment import Augmentation
+from growsearch.training.fit import FitPlan
+from growsearch.training.optimizer import OptimizerConfig
+from growsearch.training.recipe import Recipe
+from growsearch.training.schedules import Constant, Cosine, Every, Fractions, Milestones, Schedule
+from growsearch.training.settings import TrainingSettings
+
+
+def schedule_of(settings: TrainingSettings) -> Schedule:
+    """The learning-rate schedule that the settings name."""
+    lr, at, factor = settings.lr, settings.lr_at, settings.lr_factor
+    if settings.schedule == "fractions":
+        return Fractions(lr, tuple(at), factor)
+    if settings.schedule == "milestones":
+        return Milestones(lr, tuple(int(epoch) for epoch in at), factor)
+    if settings.schedule == "every":
+        return Every(lr, int(at[0]), factor)
+    return Cosine(lr, settings.lr_min) if settings.schedule == "cosine" else Constant(lr)
+
+
+def optimizer_of(settings: TrainingSettings) -> OptimizerConfig:
+    """SGD as the settings say."""
+    return OptimizerConfig(
+        lr=settings.lr,
+        momentum=settings.momentum,
+        nesterov=settings.nesterov and settings.momentum > 0,
+        weight_decay=settings.weight_decay,
+        decay="all" if settings.decay_only == "all" else "conv_kernels",
+    )
+
+
+def recipe_of(settings: TrainingSettings) -> Recipe:
+    """The constants of a step."""
+    return Recipe(
+        batch_size=settings.batch_size,
+        augmentation=Augmentation(settings.crop_padding, settings.flip, settings.cutout),
+        clip=settings.clip or None,
+        label_smoothing=settings.label_smoothing,
+        aux_weight=settings.aux_weight,
+        drop_path=settings.drop_path,
+    )
+
+
+def fit_plan_of(settings: TrainingSettings, phase: str = "training") -> FitPlan:
+    """The whole phase, for :func:`~growsearch.training.fit.fit`."""
+    recipe = recipe_of(settings)
+    return FitPlan(
+        epochs=settings.epochs,
+        recipe=recipe,
+        schedule=schedule_of(settings),
+        keep=settings.keep,  # type: ignore[arg-type]
+        phase=phase,
+        val_augmentation=recipe.augmentation if settings.augment_validation else None,
+        test_last=settings.test_last,
+    )

@@ -1,0 +1,60 @@
+import torch
+from algorithms.chain import assert_chain_holds, run_through
+from algorithms.tiny import tiny_engine
+
+from growsearch.algorithms.fixed.config import FixedConfig
+from growsearch.algorithms.fixed.search import Fixed
+from growsearch.networks import build
+from growsearch.networks.sequential import sequential_spec
+from growsearch.training.settings import TrainingSettings
+
+
+def fixed(seed=0, **settings):
+    training = TrainingSettings(
+        **{"epochs": 3, "batch_size": 32, "crop_padding": 1, "keep": "best_val_loss", **settings}
+    )
+    module = build(sequential_spec([4, 6], [10], (1, 8, 8), 10))
+    return Fixed(FixedConfig(training=training), tiny_engine(seed), {"network": module})
+
+
+def test_left_and_resumed_at_every_point_equals_uninterrupted():
+    events = assert_chain_holds(fixed, steps=2)
+    assert [e["epoch"] for e in events] == [0, 1, 2]
+
+
+def test_seeds_decide_everything():
+    same, again, other = (run_through(fixed(seed))[0] for seed in (0, 0, 1))
+    assert same == again
+    assert same != other
+
+
+def test_training_learns_and_keeps_the_best():
+    algorithm = fixed(epochs=12, lr=0.1, schedule="cosine")
+    events, _ = run_through(algorithm)
+    best = min(range(12), key=lambda e: events[e]["val_loss"])
+    outcome = algorithm.outcome()
+    assert outcome.val_loss == events[best]["val_loss"]
+    assert algorithm.engine.evaluate(outcome.networks[0], "val").loss == outcome.val_loss
+    assert events[-1]["train_loss"] < 0.7 * events[0]["train_loss"]
+
+
+def test_interleaved_training_equals_one_after_another():
+    def steps(order):
+        engine = tiny_engine()
+        pair = []
+        for id in (0, 1):
+            algorithm = fixed()
+            algorithm.engine = engine
+            network = algorithm.state.networks["0"]
+            network.id = id
+            pair.append(algorithm.run())
+            pair_networks.append(network)
+        for which in order:
+            next(pair[which])
+
+    pair_networks = []
+    steps([0, 0, 0, 1, 1, 1])
+    steps([0, 1, 0, 1, 0, 1])
+    for a, b in zip(pair_networks[:2], pair_networks[2:], strict=True):
+        for p, q in zip(a.module.parameters(), b.module.parameters(), strict=True):
+            assert torch.equal(p, q)
