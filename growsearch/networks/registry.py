@@ -10,9 +10,11 @@ from torch import nn
 from growsearch.errors import UserError
 
 FAMILIES: dict[str, str] = {
+    "channel_darts": "growsearch.networks.channel_darts",
     "darts": "growsearch.networks.darts.evaluation",
     "darts_search": "growsearch.networks.darts.search",
     "densenet": "growsearch.networks.densenet",
+    "resnet_channels": "growsearch.networks.resnet_channels",
     "sequential": "growsearch.networks.sequential",
 }
 """Family name -> module that defines it; a family's file registers its class when imported."""
