@@ -4,7 +4,8 @@
 appendix C.2 of the paper, with the defaults of Keras where it says nothing.
 """
 
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -141,7 +142,7 @@ class Sequential(nn.Module):
             self.cells.append(Cell(channels, cell["channels"], cell["pool"], cell["order"]))
             channels = cell["channels"]
         sizes = [channels * self.flat_size[0] * self.flat_size[1], *spec["hidden"]]
-        self.hidden = nn.ModuleList(nn.Linear(n, m) for n, m in zip(sizes, sizes[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes))
         self.output = nn.Linear(sizes[-1], spec["num_classes"])
 
     @classmethod
@@ -157,25 +158,24 @@ class Sequential(nn.Module):
     def flat_size(self) -> tuple[int, int]:
         """Height and width of the maps that are flattened for the first dense layer."""
         height, width = self.input_shape[-2:]
-        for cell in self.cells:
-            if cell.pool_kind != "none":  # type: ignore[union-attr]
+        for cell in self.conv_cells():
+            if cell.pool_kind != "none":
                 height, width = pooled(height), pooled(width)
         return height, width
 
-    @property
-    def flat_channels(self) -> int:
-        """Channels of those maps."""
-        return self.last_channels(len(self.cells))
-
-    def last_channels(self, cells: int) -> int:
-        """Channels after the first ``cells`` cells."""
-        if cells:
-            return self.cells[cells - 1].conv.weight.shape[0]  # type: ignore[union-attr, index]
+    def channels_before(self, cell: int) -> int:
+        """Input channels of cell number ``cell``; of the flattened maps if there is no such cell."""
+        if cell:
+            return self.conv_cells()[cell - 1].conv.weight.shape[0]
         return self.input_shape[0] if len(self.input_shape) == 3 else 1
+
+    def conv_cells(self) -> list[Cell]:
+        """The cells, from the input on."""
+        return cast(list[Cell], list(self.cells))
 
     def dense_layers(self) -> list[nn.Linear]:
         """Hidden layers and output layer, from the flattened maps on."""
-        return [*self.hidden, self.output]  # type: ignore[list-item]
+        return cast(list[nn.Linear], [*self.hidden, self.output])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (N, C, H, W), or (N, H, W) where there is one channel, to logits (N, classes)."""
@@ -195,8 +195,8 @@ class Sequential(nn.Module):
             "input_shape": list(self.input_shape),
             "num_classes": self.output.weight.shape[0],
             "reshape": self.reshape,
-            "cells": [cell.spec() for cell in self.cells],  # type: ignore[operator]
-            "hidden": [layer.weight.shape[0] for layer in self.hidden],
+            "cells": [cell.spec() for cell in self.conv_cells()],
+            "hidden": [layer.weight.shape[0] for layer in self.dense_layers()[:-1]],
         }
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -220,9 +220,8 @@ def _check(spec: dict[str, Any]) -> None:
     for cell in spec["cells"]:
         if cell["pool"] not in POOLS or cell["order"] not in ORDERS:
             found = f"pool {cell['pool']!r}, order {cell['order']!r}"
-            raise UserError(
-                f"sequential network: cell with {found} found, one of {', '.join(POOLS)} and {', '.join(ORDERS)} expected"
-            )
+            valid = f"one of {', '.join(POOLS)} and of {', '.join(ORDERS)}"
+            raise UserError(f"sequential network: cell with {found} found, {valid} expected")
     sizes = [cell["channels"] for cell in spec["cells"]] + list(spec["hidden"]) + [spec["num_classes"]]
     if min(sizes) < 1:
         raise UserError(f"sequential network: a layer of {min(sizes)} outputs found, at least 1 expected")

@@ -1,0 +1,1 @@
+"""ECToNAS: sequential networks evolve across topologies while they train, under a budget of epochs."""

@@ -1,0 +1,133 @@
+"""The competition of one generation, as a pure script.
+
+A script is a generator of plain requests that receives plain answers: it trains nothing and holds no
+network. What it asks and hears is kept in the search's state, so a run resumes by asking again.
+
+    ["breed", parents]             -> [[child, op, params, parent], ...]
+    ["train", phase, [[id, epochs], ...]] -> {"scores": {id: score, or None if it was dropped}, "spent": epochs}
+    ["retire", fate, ids]          -> None
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from growsearch.algorithms.ectonas.brackets import round_groups
+from growsearch.algorithms.ectonas.charges import affordable, recuperation_epochs, tidy
+from growsearch.algorithms.ectonas.config import EctonasConfig
+from growsearch.algorithms.ectonas.fitness import Candidate, fitness
+from growsearch.randomness import generator
+
+Request = list[Any]
+Script = Generator[Request, Any, list[Candidate]]
+
+
+class Competition:
+    """One generation: children of all parents, recuperation, and the two phases of brackets.
+
+    Args:
+        config: settings of the method.
+        seed: of the run.
+        number: of the generation; with the seed it names every draw.
+        parents: networks that have children.
+        spent: epochs charged before this generation.
+    """
+
+    def __init__(
+        self, config: EctonasConfig, seed: int, number: int, parents: Sequence[Candidate], spent: float
+    ) -> None:
+        self.config, self.seed, self.number, self.spent = config, seed, number, spent
+        self.parents = list(parents)
+        self.people = {parent.id: parent for parent in parents}
+        self.draws = 0
+
+    def play(self) -> Script:
+        """Ask for everything a generation takes; return the parents of the next one.
+
+        If no child is left, the parents stay.
+        """
+        most = self.config.max_parents
+        children = yield from self._breed()
+        children = yield from self._recuperate(children)
+        pools: dict[str, list[int]] = {}
+        for child in children:
+            pools.setdefault(self.people[child].op, []).append(child)
+        survivors: list[int] = []
+        for pool in pools.values():
+            survivors += yield from self._bracket(pool, 1 if len(pools) >= most else most, phase=1)
+        if len(survivors) > most:
+            survivors = yield from self._bracket(survivors, most, phase=2)
+        if survivors:
+            yield ["retire", "succeeded by its children", [parent.id for parent in self.parents]]
+        return [self.people[child] for child in survivors] or self.parents
+
+    def _breed(self) -> Generator[Request, Any, list[int]]:
+        rows = yield ["breed", [parent.id for parent in self.parents]]
+        for child, op, params, parent_id in rows:
+            parent = self.people[parent_id]
+            self.people[child] = Candidate(child, op, params, parent.score, parent.params, parent.score)
+        return [row[0] for row in rows]
+
+    def _recuperate(self, children: list[int]) -> Generator[Request, Any, list[int]]:
+        """Train every child as its operation needs; those the strict budget cannot pay for go."""
+        table = self.config.recuperation
+        calls = [(child, recuperation_epochs(self.people[child].op, table)) for child in children]
+        paid = self._paid(calls)
+        yield from self._train("recuperation", paid)
+        trained = {child for child, _ in paid}
+        if unpaid := [child for child in children if child not in trained]:
+            yield ["retire", "budget spent", unpaid]
+        return [child for child in children if child in trained and child in self.people]
+
+    def _bracket(self, members: list[int], winners: int, phase: int) -> Generator[Request, Any, list[int]]:
+        """Knock members out in rounds; what a lucky ticket is and costs depends on ``config.bracket``."""
+        rule, round = self.config.bracket, 0
+        while (drawn := round_groups(len(members), winners, round, self.config.rounds, rule)) is not None:
+            order = self._permutation(len(members))
+            groups = [[members[order[i]] for i in group] for group in drawn]
+            trained = [member for group in groups if rule == "code" or len(group) > 1 for member in group]
+            calls = [(member, float(self.config.epochs_per_round)) for member in trained]
+            yield from self._train(f"phase {phase}", self._paid(calls))
+            alive = [[member for member in group if member in self.people] for group in groups]
+            members = [self._best(group, phase) for group in alive if group]
+            if losers := [member for group in alive for member in group if member not in members]:
+                yield ["retire", f"lost in phase {phase}, round {round + 1}", losers]
+            round += 1
+        return members
+
+    def _train(self, phase: str, calls: list[tuple[int, float]]) -> Generator[Request, Any, None]:
+        if not calls:
+            return
+        answer = yield ["train", phase, [list(call) for call in calls]]
+        self.spent = answer["spent"]
+        for key, score in answer["scores"].items():
+            if score is None:
+                del self.people[int(key)]
+            else:
+                self.people[int(key)] = replace(self.people[int(key)], score=score)
+
+    def _paid(self, calls: list[tuple[int, float]]) -> list[tuple[int, float]]:
+        if self.config.budget_mode == "strict":
+            return affordable(calls, self.spent, self.config.budget)
+        return [(member, tidy(epochs)) for member, epochs in calls]
+
+    def _best(self, group: list[int], phase: int) -> int:
+        """The group's winner; ties go to the one that was drawn first."""
+        alpha = 1.0 if phase == 1 else self.config.alpha
+        return choose([self.people[member] for member in group], alpha, self.config, self._draw("winner")).id
+
+    def _permutation(self, count: int) -> list[int]:
+        return torch.randperm(count, generator=self._draw("shuffle")).tolist()
+
+    def _draw(self, purpose: str) -> torch.Generator:
+        self.draws += 1
+        return generator(self.seed, "ectonas", purpose, self.number, self.draws)
+
+
+def choose(candidates: Sequence[Candidate], alpha: float, config: EctonasConfig, draw: torch.Generator) -> Candidate:
+    """The fittest, the first of equals; in random mode any one."""
+    if config.random_mode:
+        return candidates[int(torch.randint(len(candidates), (), generator=draw))]
+    return max(candidates, key=lambda candidate: fitness(candidate, alpha, config.deltas))
