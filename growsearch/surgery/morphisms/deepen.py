@@ -1,0 +1,86 @@
+"""New layers that pass on what they are given (Net2Deeper; ECToNAS, appendix A.2)."""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from growsearch.errors import UserError
+from growsearch.surgery.morphisms.replace import replace_tensor
+
+Centre = Literal["identity", "sum", "depthwise"]
+
+
+def centre_kernel(
+    channels: int, window: tuple[int, ...], kind: Centre = "identity", *, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Kernel of zeros but for the centre of its window.
+
+    Args:
+        channels: inputs and outputs.
+        window: sides of the window, odd numbers.
+        kind: ``identity`` passes each channel on; ``sum`` gives every output the sum of all inputs, as
+            ECToNAS' code does; ``depthwise`` is the identity with one group per channel.
+        dtype: of the result; the default dtype if None.
+
+    Returns:
+        Shape (channels, channels, *window), or (channels, 1, *window) for ``depthwise``.
+
+    Raises:
+        UserError: if a side is even or the kind is unknown.
+    """
+    if not all(side % 2 for side in window):
+        raise UserError(f"identity convolution: window {window} found, odd sides expected")
+    match kind:
+        case "identity":
+            centre = torch.eye(channels, dtype=dtype)
+        case "sum":
+            centre = torch.ones(channels, channels, dtype=dtype)
+        case "depthwise":
+            centre = torch.ones(channels, 1, dtype=dtype)
+        case _:
+            raise UserError(f"identity convolution: {kind!r} found, identity, sum or depthwise expected")
+    edges = [side // 2 for side in reversed(window) for _ in range(2)]
+    return F.pad(centre[(...,) + (None,) * len(window)], edges)
+
+
+def identity_conv(
+    channels: int, window: int = 3, kind: Centre = "identity", *, bias: bool = True, like: Tensor | None = None
+) -> nn.Conv2d:
+    """Convolution of stride 1 that keeps the map's size and passes it on.
+
+    Args:
+        channels: inputs and outputs.
+        window: side of the window, odd.
+        kind: see :func:`centre_kernel`.
+        bias: whether to have one, of zeros.
+        like: a tensor that lends its type and device.
+    """
+    place = _place(like)
+    groups = channels if kind == "depthwise" else 1
+    conv = skip_init(nn.Conv2d, channels, channels, window, padding=window // 2, groups=groups, bias=bias, **place)
+    replace_tensor(conv, "weight", centre_kernel(channels, (window, window), kind))
+    if bias:
+        replace_tensor(conv, "bias", torch.zeros(channels))
+    return conv
+
+
+def identity_dense(units: int, *, bias: bool = True, like: Tensor | None = None) -> nn.Linear:
+    """Dense layer that passes its input on: a relu after it changes nothing where one came before it.
+
+    Args:
+        units: inputs and outputs.
+        bias: whether to have one, of zeros.
+        like: a tensor that lends its type and device.
+    """
+    dense = skip_init(nn.Linear, units, units, bias=bias, **_place(like))
+    replace_tensor(dense, "weight", torch.eye(units))
+    if bias:
+        replace_tensor(dense, "bias", torch.zeros(units))
+    return dense
+
+
+def _place(like: Tensor | None) -> dict[str, Any]:
+    return {"device": "cpu"} if like is None else {"device": like.device, "dtype": like.dtype}

@@ -1,0 +1,63 @@
+"""Windows of convolutions one ring larger or smaller (PR-DARTS, Table II)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from growsearch.errors import UserError
+from growsearch.surgery.morphisms.replace import replace_tensor
+
+Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
+
+
+def pad_kernel(weight_OIK: Tensor) -> Tensor:
+    """Put one ring of zeros around the window: (out, in, *window) to (out, in, *(window + 2))."""
+    return F.pad(weight_OIK, (1, 1) * (weight_OIK.dim() - 2))
+
+
+def crop_kernel(weight_OIK: Tensor) -> Tensor:
+    """Keep the centre of the window: (out, in, *window) to (out, in, *(window - 2))."""
+    return weight_OIK[(slice(None), slice(None)) + (slice(1, -1),) * (weight_OIK.dim() - 2)].contiguous()
+
+
+def grow_kernel(conv: Convolution) -> None:
+    """Grow every side of the window by 2 with a ring of zeros, and the padding by the dilation: the same function.
+
+    Raises:
+        UserError: if the padding is not a number of zeros.
+    """
+    padding = zero_padding(conv)
+    replace_tensor(conv, "weight", pad_kernel(conv.weight))
+    conv.kernel_size = tuple(conv.weight.shape[2:])
+    conv.padding = tuple(p + d for p, d in zip(padding, conv.dilation, strict=True))
+
+
+def shrink_kernel(conv: Convolution) -> None:
+    """Shrink every side of the window by 2, keeping its centre; the map keeps its size, the function changes.
+
+    Raises:
+        UserError: if a side of the window or the padding is too small, or the padding is not a number of zeros.
+    """
+    padding = zero_padding(conv)
+    smaller = tuple(p - d for p, d in zip(padding, conv.dilation, strict=True))
+    if min(conv.kernel_size) < 3 or min(smaller) < 0:
+        raise UserError(
+            f"shrink kernel: window {conv.kernel_size} with padding {padding} and dilation {conv.dilation} found, "
+            "sides of at least 3 and a padding of at least the dilation expected"
+        )
+    replace_tensor(conv, "weight", crop_kernel(conv.weight))
+    conv.kernel_size = tuple(conv.weight.shape[2:])
+    conv.padding = smaller
+
+
+def zero_padding(conv: Convolution) -> tuple[int, ...]:
+    """Return the padding per side.
+
+    Raises:
+        UserError: if the padding is named or not of zeros, so that it cannot follow the window.
+    """
+    if isinstance(conv.padding, str) or conv.padding_mode != "zeros":
+        raise UserError(
+            f"change of a kernel: padding {conv.padding!r} of mode {conv.padding_mode!r} found, "
+            "a number of zeros per side expected"
+        )
+    return conv.padding

@@ -1,0 +1,40 @@
+"""Edits of stacks of relu, depthwise and pointwise convolution, batch norm (PR-DARTS, section III)."""
+
+from typing import Protocol
+
+from torch import nn
+
+from growsearch.errors import UserError
+from growsearch.surgery.morphisms.deepen import centre_kernel
+from growsearch.surgery.morphisms.norms import reset_norm
+from growsearch.surgery.morphisms.replace import replace_tensor
+
+
+class SeparableBlock(Protocol):
+    """What a block of the stack is made of; the relu before it has no weights."""
+
+    depthwise: nn.Conv2d
+    pointwise: nn.Conv2d
+    norm: nn.BatchNorm2d
+
+
+def identity_separable(block: SeparableBlock) -> None:
+    """Give a new block at the end of a stack weights that pass its input on: the insertion of an expansion.
+
+    The depthwise kernel is its centre, the pointwise one the identity and the norm as new. Its relu and its
+    norm still change what passes: in PR-DARTS an insertion does not preserve the function.
+
+    Raises:
+        UserError: if the block does not have as many outputs as inputs, or a stride.
+    """
+    depthwise, pointwise = block.depthwise, block.pointwise
+    channels = depthwise.weight.shape[0]
+    if pointwise.weight.shape[0] != channels or max(depthwise.stride) > 1:
+        raise UserError(
+            f"insert expansion: block of {channels} inputs, {pointwise.weight.shape[0]} outputs and stride "
+            f"{depthwise.stride} found, as many outputs as inputs and stride 1 expected"
+        )
+    window = tuple(depthwise.weight.shape[2:])
+    replace_tensor(depthwise, "weight", centre_kernel(channels, window, "depthwise"))
+    replace_tensor(pointwise, "weight", centre_kernel(channels, (1, 1)))
+    reset_norm(block.norm)
