@@ -162,8 +162,13 @@ class ChannelCell(nn.Module):
 
     def middles(self) -> list[int]:
         """Widths inside the separable convolutions, read off the live weights."""
-        pairs = (operation.blocks for operation in self.operations if isinstance(operation, Separable))
-        return [blocks[0].pointwise.weight.shape[0] for blocks in pairs if len(blocks) == 2]
+        found = []
+        for operation in self.operations:
+            if isinstance(operation, Separable) and len(operation.blocks) == 2:
+                first = operation.blocks[0]
+                assert isinstance(first, SeparableBlock)
+                found.append(first.pointwise.weight.shape[0])
+        return found
 
     def forward(self, input0_nchw: Tensor, input1_nchw: Tensor, drop_path: Tensor | None) -> Tensor:
         """Output of the cell; ``drop_path`` is the probability that an edge is cut for an image, None for never."""
