@@ -61,13 +61,9 @@ def genotype_from_json(record: Mapping[str, Any] | str) -> Genotype:
         try:
             record = json.loads(record)
         except json.JSONDecodeError as error:
-            raise UserError(
-                f"genotype: text that is not JSON found ({error}), normal and reduction expected"
-            ) from error
+            raise UserError(f"genotype: text found that is not JSON ({error})") from error
     if not isinstance(record, Mapping) or not {"normal", "reduction"} <= set(record):
-        raise UserError(
-            "genotype: no cells found, the keys normal, normal_concat, reduction, reduction_concat expected"
-        )
+        raise UserError("genotype: no cells found, keys normal(_concat), reduction(_concat) expected")
     return Genotype(_cell(record, "normal"), _cell(record, "reduction"))
 
 

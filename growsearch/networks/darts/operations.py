@@ -1,5 +1,7 @@
 """The operations of DARTS cells as modules: N x C x H x W in, the same or halved maps out."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -35,7 +37,7 @@ class SeparableStack(nn.Module):
         widths = [channels, *(m * channels for m in candidate.expansions), channels]
         self.blocks = nn.ModuleList(
             SeparableBlock(a, b, candidate.kernel, candidate.dilation, stride if i == 0 else 1, affine)
-            for i, (a, b) in enumerate(zip(widths, widths[1:], strict=False))
+            for i, (a, b) in enumerate(pairwise(widths))
         )
 
     def forward(self, x_nchw: Tensor) -> Tensor:
@@ -57,12 +59,14 @@ class FactorizedReduction(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels, affine=affine)
 
     def forward(self, x_nchw: Tensor) -> Tensor:
-        """Halve the maps; an odd map is padded by one so that both halves agree."""
-        x_nchw = functional.relu(x_nchw)
-        shifted = x_nchw
-        if x_nchw.shape[2] % 2 or x_nchw.shape[3] % 2:
-            shifted = functional.pad(x_nchw, (0, x_nchw.shape[3] % 2, 0, x_nchw.shape[2] % 2))
-        return self.norm(torch.cat((self.even(x_nchw), self.odd(shifted[:, :, 1:, 1:])), dim=1))
+        """Apply the layers."""
+        return self.norm(self.halves(functional.relu(x_nchw)))
+
+    def halves(self, relu_nchw: Tensor) -> Tensor:
+        """Both convs, before the norm; an odd map is padded by one so that both halves agree."""
+        odd_rows, odd_columns = relu_nchw.shape[2] % 2, relu_nchw.shape[3] % 2
+        shifted = functional.pad(relu_nchw, (0, odd_columns, 0, odd_rows)) if odd_rows or odd_columns else relu_nchw
+        return torch.cat((self.even(relu_nchw), self.odd(shifted[:, :, 1:, 1:])), dim=1)
 
 
 class ReluConvNorm(nn.Module):

@@ -1,0 +1,99 @@
+"""A cell of the search network: all edges, each with its own pool of candidates."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from growsearch.networks.darts.candidate import Candidate
+from growsearch.networks.darts.layout import CellPlace
+from growsearch.networks.darts.operations import FactorizedReduction, ReluConvNorm, pooling
+from growsearch.networks.darts.search_edge import Pool, SearchEdge, Source
+from growsearch.networks.darts.weighted import weighted_norm
+
+
+def edge_ends(num_nodes: int) -> Iterator[tuple[int, int]]:
+    """(node, input) of every edge, node by node, inputs ascending: 2 + 3 + ... edges."""
+    for node in range(num_nodes):
+        for source in range(node + 2):
+            yield node, source
+
+
+def num_edges(num_nodes: int) -> int:
+    """Number of edges of a cell with that many nodes: 14 for 4."""
+    return num_nodes * (num_nodes + 3) // 2
+
+
+class SearchCell(nn.Module):
+    """One cell; a node is the sum of its edges, the output joins all nodes (DARTS 2.1, PR-DARTS II-B).
+
+    Edges that start from the same state share its ReLU and its poolings: pooled maps and their
+    batch statistics depend on the state alone, so one norm per state and pooling (``pool_norms``)
+    equals one per edge.
+    """
+
+    def __init__(self, pools: Sequence[Pool], num_nodes: int, place: CellPlace, output: str) -> None:
+        super().__init__()
+        self.output = output
+        self.num_nodes = num_nodes
+        self.reduction = place.reduction
+        before = FactorizedReduction if place.after_reduction else ReluConvNorm
+        self.preprocess0 = before(place.in_channels[0], place.channels, affine=False)
+        self.preprocess1 = ReluConvNorm(place.in_channels[1], place.channels, affine=False)
+        self.edges = nn.ModuleList(
+            SearchEdge(pool, source, place.channels, 2 if place.reduction and source < 2 else 1)
+            for pool, (_, source) in zip(pools, edge_ends(num_nodes), strict=True)
+        )
+        self.poolings: dict[int, dict[str, nn.Module]] = {}
+        self.pool_norms = nn.ModuleDict()
+        for edge in self._edges():
+            for _, candidate in edge.pool:
+                if candidate.op == "pool" and candidate.label not in self.poolings.setdefault(edge.source, {}):
+                    self.poolings[edge.source][candidate.label] = pooling(candidate, edge.stride)
+                    self.pool_norms[_norm_name(edge.source, candidate)] = nn.BatchNorm2d(place.channels, affine=False)
+
+    def forward(
+        self,
+        input0_nchw: Tensor,
+        input1_nchw: Tensor,
+        weights: Sequence[Sequence[Tensor]],
+        skip_dropout: Tensor | None,
+    ) -> Tensor:
+        """Output of the cell; ``weights`` holds a scalar per edge and candidate."""
+        sources = [self._source(0, self.preprocess0(input0_nchw)), self._source(1, self.preprocess1(input1_nchw))]
+        edges = iter(zip(self._edges(), weights, strict=True))
+        nodes: list[Tensor] = []
+        for node in range(self.num_nodes):
+            total: Tensor | None = None
+            for _ in range(node + 2):
+                edge, row = next(edges)
+                total = edge(total, sources[edge.source], row, skip_dropout)
+            if total is None:  # every candidate of every edge is none
+                stride = 2 if self.reduction else 1
+                total = torch.zeros_like(sources[0].raw_nchw[:, :, ::stride, ::stride])
+            nodes.append(total)
+            if node + 1 < self.num_nodes:
+                sources.append(self._source(node + 2, total))
+        return torch.cat(nodes, dim=1) if self.output == "concat" else torch.stack(nodes).mean(0)
+
+    def _source(self, number: int, raw_nchw: Tensor) -> Source:
+        pooled = {
+            label: weighted_norm(self._norm(f"s{number}_{label}"), module(raw_nchw), None)
+            for label, module in self.poolings.get(number, {}).items()
+        }
+        return Source(raw_nchw, functional.relu(raw_nchw), pooled)
+
+    def _norm(self, name: str) -> nn.BatchNorm2d:
+        norm = self.pool_norms[name]
+        assert isinstance(norm, nn.BatchNorm2d)
+        return norm
+
+    def _edges(self) -> Iterator[SearchEdge]:
+        for edge in self.edges:
+            assert isinstance(edge, SearchEdge)
+            yield edge
+
+
+def _norm_name(source: int, candidate: Candidate) -> str:
+    return f"s{source}_{candidate.label}"
