@@ -1,0 +1,1 @@
+"""CONet: channel optimization for convolutional neural networks (ICCV workshops 2021)."""
