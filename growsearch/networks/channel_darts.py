@@ -7,7 +7,13 @@ from torch import Tensor, nn
 
 from growsearch.errors import UserError
 from growsearch.networks.channel_cell import GENOTYPES, CellLayout, ChannelCell, Genotype
-from growsearch.networks.channel_vector import ChannelVector, checked_vector, compound_scaled, positive
+from growsearch.networks.channel_vector import (
+    ChannelVector,
+    checked_vector,
+    compound_scaled,
+    options_to_spec,
+    positive,
+)
 from growsearch.networks.darts.auxiliary import MIN_MAP, AuxiliaryHead
 from growsearch.networks.darts.layout import reduction_positions
 from growsearch.networks.registry import register
@@ -15,6 +21,11 @@ from growsearch.surgery.initialise import library_
 
 IMAGENET_MIN_MAP = 7
 """Smallest map for the auxiliary head of the ImageNet variant, which pools with stride 2."""
+
+OPTIONS = (
+    *("genotype", "cells", "channels", "stem_channels", "doubling", "cell_sizes", "sep_sizes", "scale", "scale_cap"),
+    *("imagenet", "auxiliary", "drop_path"),
+)
 
 
 @register("channel_darts")
@@ -97,6 +108,13 @@ class ChannelDarts(nn.Module):
             auxiliary,
             bool(spec.get("drop_path", False)),
         )
+
+    @classmethod
+    def spec_from_options(
+        cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
+    ) -> dict[str, Any]:
+        """The spec of a configuration's network for images (C, H, W)."""
+        return options_to_spec("channel_darts", OPTIONS, options, image_shape, num_classes)
 
     def spec(self) -> dict[str, Any]:
         """Inverse of ``networks.build``; sizes are read off the live weights."""

@@ -55,3 +55,19 @@ def positive(spec: dict[str, Any], key: str, default: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise UserError(f"network.{key}: {value!r} found, a positive integer expected")
     return value
+
+
+def options_to_spec(
+    family: str, known: tuple[str, ...], options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
+) -> dict[str, Any]:
+    """A spec from a configuration's options for images (C, H, W); what is null is left to its default.
+
+    Raises:
+        UserError: if an option is not among the ``known`` ones.
+    """
+    for key in options:
+        if key not in known:
+            raise UserError(f"network.{key}: found with network.family={family}, one of {', '.join(known)} expected")
+    chosen = {key: value for key, value in options.items() if value is not None}
+    size = {"classes": num_classes, "in_channels": image_shape[0], "image_size": min(image_shape[1:])}
+    return {"family": family, **chosen, **size}

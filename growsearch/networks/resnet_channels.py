@@ -7,11 +7,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from growsearch.errors import UserError
-from growsearch.networks.channel_vector import ChannelVector, checked_vector, compound_scaled, positive
+from growsearch.networks.channel_vector import (
+    ChannelVector,
+    checked_vector,
+    compound_scaled,
+    options_to_spec,
+    positive,
+)
 from growsearch.networks.registry import register
 from growsearch.surgery.initialise import library_
 
 BLOCKS = (3, 4, 6, 3)
+OPTIONS = ("blocks", "channels", "doubling", "sizes", "scale", "scale_cap")
 
 
 class BasicBlock(nn.Module):
@@ -85,6 +92,13 @@ class ResNetChannels(nn.Module):
         if scale != 1:
             sizes = compound_scaled(sizes, scale, spec.get("scale_cap", 256))
         return cls(sizes, positive(spec, "classes", 10), positive(spec, "in_channels", 3))
+
+    @classmethod
+    def spec_from_options(
+        cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
+    ) -> dict[str, Any]:
+        """The spec of a configuration's network for images (C, H, W)."""
+        return options_to_spec("resnet_channels", OPTIONS, options, image_shape, num_classes)
 
     def spec(self) -> dict[str, Any]:
         """Inverse of ``networks.build``; sizes are read off the live weights."""

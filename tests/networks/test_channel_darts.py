@@ -11,6 +11,7 @@ from growsearch.networks import build
 from growsearch.networks.channel_cell import GENOTYPES
 from growsearch.networks.channel_darts import ChannelDarts, channel_vectors
 from growsearch.networks.channel_vector import compound_scaled
+from growsearch.networks.registry import spec_from_options
 from growsearch.networks.resnet_channels import ResNetChannels
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "conet.json").read_text())["networks"]
@@ -148,3 +149,12 @@ def test_vectors_of_one_width() -> None:
 def test_refuses_wrong_specs(spec: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError, match=named):
         build(spec)
+
+
+def test_options_of_a_configuration_become_a_spec() -> None:
+    options = {"genotype": "darts_plus", "cells": 7, "channels": 8, "cell_sizes": None, "auxiliary": True}
+    spec = spec_from_options({"family": "channel_darts", **options}, (1, 8, 8), 5)
+    network = build(spec)
+    assert network.spec()["in_channels"] == 1 and network.spec()["classes"] == 5 and not network.auxiliary
+    with pytest.raises(UserError, match=r"network\.chanels"):
+        spec_from_options({"family": "resnet_channels", "chanels": 8}, (1, 8, 8), 5)
