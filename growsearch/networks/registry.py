@@ -15,6 +15,9 @@ FAMILIES: dict[str, str] = {
     "darts_search": "growsearch.networks.darts.search",
     "densenet": "growsearch.networks.densenet",
     "resnet_channels": "growsearch.networks.resnet_channels",
+    "resnet": "growsearch.networks.resnet",
+    "bottleneck": "growsearch.networks.bottleneck",
+    "nasnet": "growsearch.networks.nasnet",
     "sequential": "growsearch.networks.sequential",
 }
 """Family name -> module that defines it; a family's file registers its class when imported."""
@@ -46,6 +49,31 @@ def register(family: str) -> Callable[[type], type]:
     return enter
 
 
+def family_class(family: str) -> type:
+    """The class of a family, imported on demand.
+
+    Raises:
+        UserError: if the family is unknown.
+    """
+    if family not in _CLASSES:
+        if family not in FAMILIES:
+            raise UserError(f"network family: {family!r} found, one of {', '.join(sorted(FAMILIES))} expected")
+        import_module(FAMILIES[family])
+    return _CLASSES[family]
+
+
+def spec_from_options(options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int) -> dict[str, Any]:
+    """The spec of the network that the options of a configuration name, for images (C, H, W).
+
+    Raises:
+        UserError: if the family is unknown, cannot be made by name, or an option does not fit.
+    """
+    cls = family_class(options["family"])
+    if not hasattr(cls, "spec_from_options"):
+        raise UserError(f"network.family: {options['family']!r} found, which only a search makes")
+    return cls.spec_from_options({k: v for k, v in options.items() if k != "family"}, image_shape, num_classes)
+
+
 def build(spec: dict[str, Any], generator: torch.Generator | None = None) -> nn.Module:
     """Build and initialise the network that ``spec`` describes: the inverse of ``module.spec()``.
 
@@ -55,13 +83,9 @@ def build(spec: dict[str, Any], generator: torch.Generator | None = None) -> nn.
     Raises:
         UserError: if the family is unknown.
     """
-    family = spec.get("family")
-    if family not in FAMILIES and family not in _CLASSES:
-        raise UserError(f"network family: {family!r} found, one of {', '.join(sorted(FAMILIES))} expected")
-    if family not in _CLASSES:
-        import_module(FAMILIES[family])
+    cls = family_class(str(spec.get("family")))
     with torch.device("meta"):
-        module = _CLASSES[family].from_spec(spec)
+        module = cls.from_spec(spec)  # type: ignore[attr-defined]
     module = module.to_empty(device="cpu")
     module.initialise(generator if generator is not None else torch.Generator().manual_seed(0))
     return module

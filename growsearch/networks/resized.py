@@ -1,0 +1,43 @@
+"""Tensors whose sizes surgery has changed, as part of a spec that is otherwise a few numbers."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from growsearch.errors import UserError
+
+
+def changed_shapes(module: nn.Module, standard: nn.Module) -> dict[str, list[int]]:
+    """Shapes of the tensors of ``module`` that differ from those of ``standard``, by name."""
+    usual = {name: tensor.shape for name, tensor in standard.state_dict().items()}
+    return {name: list(tensor.shape) for name, tensor in module.state_dict().items() if tensor.shape != usual.get(name)}
+
+
+def give_shapes(module: nn.Module, shapes: dict[str, Any]) -> None:
+    """Give tensors the shapes of :func:`changed_shapes`, with values yet to be filled, and layers the sizes.
+
+    Raises:
+        UserError: if the module has no tensor of such a name.
+    """
+    state = module.state_dict(keep_vars=True)
+    for name, shape in shapes.items():
+        if name not in state:
+            raise UserError(f"network.resized: tensor {name!r} found, one of the network's tensors expected")
+        old, (path, _, key) = state[name], name.rpartition(".")
+        empty = torch.empty(shape, dtype=old.dtype, device=old.device)
+        new = nn.Parameter(empty, old.requires_grad) if isinstance(old, nn.Parameter) else empty
+        setattr(module.get_submodule(path), key, new)
+    for layer in {name.rpartition(".")[0] for name in shapes}:
+        _update_sizes(module.get_submodule(layer))
+
+
+def _update_sizes(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d):
+        outputs, inputs = layer.weight.shape[:2]
+        layer.groups = outputs if layer.groups > 1 else 1
+        layer.in_channels, layer.out_channels = inputs * layer.groups, outputs
+    elif isinstance(layer, nn.BatchNorm2d):
+        layer.num_features = layer.weight.shape[0]
+    elif isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = layer.weight.shape
