@@ -11,6 +11,7 @@ from growsearch.data.normalise import Normalisation
 from growsearch.data.raw import Raw
 from growsearch.data.registry import reader
 from growsearch.data.resize import resize_square
+from growsearch.data.root import data_root
 from growsearch.data.splits import carve_test, split_pool, subset
 from growsearch.errors import UserError
 
@@ -31,6 +32,9 @@ def load(config: DataConfig, seed: int) -> Dataset:
     for option, value, known in (("pool", config.pool, POOLS), ("val_from", config.val_from, VALIDATION)):
         if value not in known:
             raise UserError(f"data.{option}: {value!r} found, one of {', '.join(known)} expected")
+    if config.pool == "train_extra" and config.name != "svhn":
+        raise UserError(f"data.pool: 'train_extra' found, 'train' expected (data={config.name} has no extra set)")
+    data_root(config)
     raw = reader(config.name)(config)
     raw.check(config.name)
     if config.resize is not None:

@@ -24,6 +24,7 @@ class Raw:
         classes: names by label.
         val: the official validation set, where the files have one beside ``pool`` and ``test``.
         constants: published normalisation by convention; "standard" is the usual one.
+        fixed_classes: the classes are the data set's, whether or not the files have images of each.
         table: the images are tables laid out as squares, each cell to be scaled to 0..1 by the training
             rows' least and greatest value.
         lossy: see :class:`~growsearch.data.dataset.Dataset`.
@@ -35,6 +36,7 @@ class Raw:
     classes: tuple[str, ...]
     val: Split | None = None
     constants: dict[str, Constants] = field(default_factory=dict)
+    fixed_classes: bool = False
     table: bool = False
     lossy: bool = False
     notes: tuple[str, ...] = ()
@@ -51,6 +53,8 @@ class Raw:
         for part, split in (("train", self.pool), ("val", self.val), ("test", self.test)):
             if split is not None:
                 _check_split(f"data {name}, {part}", split, shape, len(self.classes))
+        if self.fixed_classes:
+            return
         present = torch.bincount(self.pool.labels, minlength=len(self.classes))
         empty = [self.classes[index] for index in (present == 0).nonzero().flatten().tolist()]
         if empty:

@@ -1,0 +1,59 @@
+"""Arrays from a .npz file of a stranger: no pickles, and no more memory than the file says and the machine has."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+
+from growsearch.data.memory import require_memory
+from growsearch.errors import UserError
+
+
+def read_npz(file: Path) -> dict[str, np.ndarray]:
+    """All arrays of a file, by name.
+
+    Raises:
+        UserError: if it is damaged, holds pickled objects, or does not fit in memory.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            needed = sum(_claimed_bytes(archive, name) for name in names)
+            require_memory(needed, str(file), "a smaller file expected")
+            arrays = {}
+            for name in names:
+                with archive.open(name) as member:
+                    arrays[name.removesuffix(".npy")] = npy.read_array(member, allow_pickle=False)
+            return arrays
+    except (OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError, NotImplementedError) as error:
+        raise UserError(f"{file}: not readable as .npz ({_reason(error)})") from error
+    except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:
+        raise UserError(f"{file}: damaged ({_reason(error)}), a whole .npz file expected") from error
+
+
+def _claimed_bytes(archive: zipfile.ZipFile, name: str) -> int:
+    """What an array takes in memory, checked against the size of what is packed."""
+    with archive.open(name) as member:
+        version = npy.read_magic(member)
+        if version == (1, 0):
+            shape, _, dtype = npy.read_array_header_1_0(member)
+        elif version == (2, 0):
+            shape, _, dtype = npy.read_array_header_2_0(member)
+        else:
+            raise ValueError(f"{name}: format version {version} is not supported")
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds pickled objects, plain arrays expected")
+    size = dtype.itemsize
+    for axis in shape:
+        size *= axis
+    if size > archive.getinfo(name).file_size or size < 0:
+        raise ValueError(f"{name} claims {size} bytes and has {archive.getinfo(name).file_size}")
+    return size
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

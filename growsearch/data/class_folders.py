@@ -1,0 +1,72 @@
+"""Folders that hold one folder of pictures per class."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from growsearch.data.pictures import SUFFIXES
+from growsearch.errors import UserError
+
+
+class Pictures(NamedTuple):
+    """Files and their labels, the classes taking turns.
+
+    Folders have no order of their own, and one sorted by class would give ``split=halves`` half of the
+    classes each: so the first picture of every class comes first, then the second of every class.
+    """
+
+    files: list[Path]
+    labels: Tensor
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Names of the classes of a folder, sorted.
+
+    Raises:
+        UserError: if it has no folders in it.
+    """
+    names = tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."))
+    if not names:
+        raise UserError(f"{folder}: no folders found, one folder of pictures per class expected")
+    return names
+
+
+def list_pictures(folder: Path, classes: tuple[str, ...], inside: str = "", allow_empty: bool = False) -> Pictures:
+    """Find the pictures of every class, also in folders within the class's.
+
+    Args:
+        folder: holds one folder per class.
+        classes: names by label.
+        inside: folder within each class's that holds its pictures (Tiny ImageNet: "images").
+        allow_empty: let classes be without pictures.
+
+    Raises:
+        UserError: if a class has no pictures.
+    """
+    found: list[tuple[int, int, Path]] = []
+    for label, name in enumerate(classes):
+        files = _pictures_below(folder / name / inside)
+        if not files and not allow_empty:
+            raise UserError(
+                f"{folder / name / inside}: no pictures found, at least one ({', '.join(sorted(SUFFIXES))}) expected"
+            )
+        found += [(turn, label, file) for turn, file in enumerate(files)]
+    found.sort(key=lambda entry: entry[:2])
+    return Pictures([file for _, _, file in found], torch.tensor([label for _, label, _ in found], dtype=torch.int64))
+
+
+def _pictures_below(folder: Path) -> list[Path]:
+    files = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        files += [Path(place) / name for name in sorted(names) if _is_picture(name)]
+    return files
+
+
+def _is_picture(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES

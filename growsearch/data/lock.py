@@ -1,0 +1,30 @@
+"""One process at a time: fetching, unpacking and decoding are done once however many ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+
+from growsearch.errors import UserError
+
+
+@contextmanager
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Hold the lock ``name`` of ``folder``, which is made if missing; the system frees it if the process dies.
+
+    Raises:
+        UserError: if the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / f".{name}.lock")
+        lock.acquire()
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written to ({error.strerror}), a writable folder expected") from error
+    try:
+        yield
+    finally:
+        lock.release()

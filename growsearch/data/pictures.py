@@ -1,0 +1,136 @@
+"""Picture files to arrays of bytes: upright, of one size and one number of channels.
+
+Files may come from strangers. Only plain raster formats are opened (Pillow would start another
+program for some), and a picture that unpacks to more than Pillow's limit is an error.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from growsearch.data.memory import require_memory
+from growsearch.errors import UserError
+
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"))
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "F")
+
+
+class Look(NamedTuple):
+    """What a picture's header says: channels it would have as bytes, and its upright height and width."""
+
+    channels: int
+    height: int
+    width: int
+
+
+Source = Path | tuple[str, bytes]
+"""A file, or a name and contents (a member of an archive)."""
+
+
+def look(source: Source) -> Look:
+    """Read a picture's header.
+
+    Raises:
+        UserError: if it is no picture or too large.
+    """
+    with _opened(source) as image:
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        width, height = image.size[::-1] if turned else image.size
+        return Look(_channels(image), height, width)
+
+
+def decode(source: Source, channels: int, side: int | None) -> np.ndarray:
+    """Decode one picture.
+
+    Args:
+        source: the picture.
+        channels: 1 grey, 3 colour or 4 with transparency.
+        side: scaled to cover a square of this side and cut at the centre; None keeps the size.
+
+    Returns:
+        [H, W, C] uint8, turned as its EXIF orientation says.
+
+    Raises:
+        UserError: if the picture is damaged or too large.
+    """
+    with _opened(source) as image:
+        image = ImageOps.exif_transpose(image)
+        if image.mode in SIXTEEN_BIT:
+            image = _to_bytes(image)
+        elif image.mode == "P" and channels < 4:
+            image = image.convert("RGB")
+        image = image.convert(MODES[channels])
+        if side is not None and image.size != (side, side):
+            image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
+        return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def decode_all(sources: Iterable[Source], count: int, look: Look, side: int | None) -> Tensor:
+    """Decode ``count`` pictures into one [N, C, H, W] uint8 tensor.
+
+    Raises:
+        UserError: if one is damaged, or of another size than ``look`` while ``side`` is None, or if they
+            do not fit in memory.
+    """
+    height, width = (side, side) if side is not None else (look.height, look.width)
+    needed = count * look.channels * height * width
+    require_memory(needed, f"{count} images of {height}x{width}", "set data.resize to fewer pixels")
+    images = torch.empty(count, look.channels, height, width, dtype=torch.uint8)
+    for index, source in enumerate(sources):
+        pixels = decode(source, look.channels, side)
+        if pixels.shape[:2] != (height, width):
+            raise UserError(
+                f"{_name(source)}: {pixels.shape[0]}x{pixels.shape[1]} pixels found, {height}x{width} as in the"
+                " others expected: set data.resize"
+            )
+        images[index] = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    return images
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[Image.Image]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(source if isinstance(source, Path) else io.BytesIO(source[1]), formats=FORMATS) as image:
+                yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        limit = Image.MAX_IMAGE_PIXELS
+        raise UserError(f"{_name(source)}: more than {limit} pixels found, a smaller picture expected") from error
+    except UnidentifiedImageError as error:
+        raise UserError(f"{_name(source)}: no picture, one of {', '.join(FORMATS)} expected") from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error) as e:
+        raise UserError(f"{_name(source)}: damaged picture ({e}), mend or remove it") from e
+
+
+def _channels(image: Image.Image) -> int:
+    if image.mode in ("1", "L", *SIXTEEN_BIT):
+        return 1
+    transparent = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+    return 4 if transparent else 3
+
+
+def _to_bytes(image: Image.Image) -> Image.Image:
+    """Sixteen bits to eight; floats of 0..1 to bytes."""
+    values = np.asarray(image).astype(np.float64)
+    scaled = values * 255 if image.mode == "F" else values / 257
+    return Image.fromarray(np.clip(scaled.round(), 0, 255).astype(np.uint8))
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, Path) else source[0]

@@ -1,0 +1,82 @@
+"""The user's own pictures: one folder per class, of any sizes, in any of the plain raster formats."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from growsearch.data.class_folders import Pictures, class_names, list_pictures
+from growsearch.data.config import DataConfig
+from growsearch.data.dataset import Split
+from growsearch.data.decoded import decoded, digest
+from growsearch.data.pictures import MODES, Look, decode_all, look
+from growsearch.data.raw import Raw
+from growsearch.data.root import cache_folder, user_path
+from growsearch.errors import UserError
+
+PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+
+
+def read(config: DataConfig) -> Raw:
+    """Read the pictures in ``data.path``.
+
+    Their folders are ``train/CLASS/``, with ``test/CLASS/`` and ``val/CLASS/`` as far as they are there,
+    or just ``CLASS/``, which is split. Pictures are turned as their EXIF orientation says, and
+    decoded once (kept in the user's cache).
+    """
+    if config.channels not in (None, *MODES):
+        raise UserError(f"data.channels: {config.channels} found, 1, 3, 4 or null expected")
+    folder = user_path(config)
+    if not folder.is_dir():
+        raise UserError(f"data.path: {str(folder)!r} is a file, a folder of one folder per class expected")
+    parts = _parts(folder)
+    classes = class_names(parts["train"])
+    for part in ("val", "test"):
+        unknown = set(class_names(parts[part])) - set(classes) if part in parts else set()
+        if unknown:
+            raise UserError(f"{parts[part]}: class {sorted(unknown)[0]!r} found, one of those in train expected")
+    listed = {part: list_pictures(place, classes, allow_empty=part != "train") for part, place in parts.items()}
+    images, note = _decode(listed, config)
+    splits, start = {}, 0
+    for part, pictures in listed.items():
+        splits[part] = Split(images[start : start + len(pictures.files)], pictures.labels)
+        start += len(pictures.files)
+    return Raw(splits["train"], splits.get("test"), classes, val=splits.get("val"), notes=(note,) if note else ())
+
+
+def _parts(folder: Path) -> dict[str, Path]:
+    """Folders by part; the folder itself is the pool where it has no ``train``."""
+    inside = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
+    found = {part: inside[name] for part, names in PARTS.items() for name in names if name in inside}
+    return found if "train" in found else {"train": folder}
+
+
+def _decode(listed: dict[str, Pictures], config: DataConfig) -> tuple[Tensor, str]:
+    """All pictures in one tensor [N, C, H, W], and what was done to them."""
+    files = [file for pictures in listed.values() for file in pictures.files]
+    if config.resize is not None and config.resize < 1:
+        raise UserError(f"data.resize: {config.resize} found, a side of at least 1 pixel expected")
+    looks = [look(file) for file in files]
+    common = Look(config.channels or _common_channels(looks), looks[0].height, looks[0].width)
+    stamps = ((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
+    key = digest(config.resize, common, *stamps)
+    arrays = decoded(
+        cache_folder() / "derived",
+        f"image_folder-{key}",
+        lambda: {"images": decode_all(files, len(files), common, config.resize)},
+    )
+    sizes = sorted({(entry.height, entry.width) for entry in looks})
+    resized = config.resize is not None and sizes != [(config.resize, config.resize)]
+    if not resized:
+        return arrays["images"], ""
+    return arrays["images"], (
+        f"Pictures of {sizes[0][0]}x{sizes[0][1]} to {sizes[-1][0]}x{sizes[-1][1]} pixels were scaled to cover"
+        f" {config.resize}x{config.resize} and cut at the centre."
+    )
+
+
+def _common_channels(looks: list[Look]) -> int:
+    """Grey if all are, with transparency if all have it, colour otherwise."""
+    channels = {entry.channels for entry in looks}
+    return channels.pop() if len(channels) == 1 else 3

@@ -1,0 +1,86 @@
+"""Tiny ImageNet in its official layout: 200 classes of 64x64; its labelled ``val`` folder is the test set."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torchvision.datasets.utils import download_and_extract_archive
+
+from growsearch.data.class_folders import Pictures, class_names, list_pictures
+from growsearch.data.config import DataConfig
+from growsearch.data.dataset import Split
+from growsearch.data.decoded import decoded, digest
+from growsearch.data.fetch import found_or_fetched, move_into_place
+from growsearch.data.pictures import Look, decode_all
+from growsearch.data.raw import Raw
+from growsearch.data.root import data_root, place_beside
+from growsearch.errors import UserError
+
+URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
+FOLDER = "tiny-imagenet-200"
+SIDE = 64
+
+
+def read(config: DataConfig) -> Raw:
+    """Read Tiny ImageNet: 100,000 + 10,000 colour images of 64x64, decoded once and kept."""
+    root = data_root(config)
+    folder = root / FOLDER
+    found_or_fetched(
+        config, root, f"{FOLDER}/", lambda: folder if (folder / "train").is_dir() else None, lambda: _fetch(root)
+    )
+    wnids = class_names(folder / "train")
+    pool = list_pictures(folder / "train", wnids, inside="images")
+    test = _annotated(folder / "val", wnids)
+    files = pool.files + test.files
+    key = digest(*((str(file.relative_to(folder)), file.stat().st_size) for file in files))
+    arrays = decoded(
+        place_beside(root), f"tiny_imagenet-{key}", lambda: {"images": decode_all(files, len(files), LOOK, None)}
+    )
+    images = arrays["images"]
+    return Raw(
+        Split(images[: len(pool.files)], pool.labels),
+        Split(images[len(pool.files) :], test.labels),
+        _names(folder / "words.txt", wnids),
+    )
+
+
+LOOK = Look(3, SIDE, SIDE)
+
+
+def _annotated(folder: Path, wnids: tuple[str, ...]) -> Pictures:
+    """Pictures of ``val``, whose classes are in the first two columns of val_annotations.txt."""
+    label_of = {wnid: label for label, wnid in enumerate(wnids)}
+    annotations = folder / "val_annotations.txt"
+    files, labels = [], []
+    try:
+        lines = annotations.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{annotations}: not readable ({error}), the official file expected") from error
+    for number, line in enumerate(lines, start=1):
+        name, wnid, *_ = (*line.split("\t"), "", "")
+        if wnid not in label_of or Path(name).name != name:
+            raise UserError(
+                f"{annotations}, line {number}: {line[:80]!r} found, a picture and a class of train expected"
+            )
+        files.append(folder / "images" / name)
+        labels.append(label_of[wnid])
+    return Pictures(files, torch.tensor(labels, dtype=torch.int64))
+
+
+def _names(words: Path, wnids: tuple[str, ...]) -> tuple[str, ...]:
+    """Readable names from words.txt, as far as it is there and has them."""
+    if not words.is_file():
+        return wnids
+    rows = (line.split("\t", 1) for line in words.read_text(errors="replace").splitlines() if "\t" in line)
+    readable = {wnid: text.split(",")[0].strip() for wnid, text in rows}
+    return tuple(readable.get(wnid, wnid) for wnid in wnids)
+
+
+def _fetch(root: Path) -> None:
+    """Download beside the place and rename: a folder that is there is whole."""
+    with tempfile.TemporaryDirectory(dir=root, prefix=".fetching-") as temporary:
+        download_and_extract_archive(URL, str(root), temporary, md5=MD5)
+        move_into_place(Path(temporary) / FOLDER, root / FOLDER)

@@ -1,0 +1,61 @@
+"""Where data sets lie, and where what is derived from them may be kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from growsearch.data.config import DataConfig
+from growsearch.errors import UserError
+
+VARIABLE = "GROWSEARCH_DATA"
+
+
+def cache_folder() -> Path:
+    """The user's own folder for data: the default root, and the place for what a read-only root cannot take."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "growsearch"
+
+
+def data_root(config: DataConfig) -> Path:
+    """The folder that holds data sets: the option, the environment variable, or the user's cache.
+
+    Raises:
+        UserError: if a root that was asked for does not exist or is not a folder.
+    """
+    for source, value in (("data.root", config.root), (VARIABLE, os.environ.get(VARIABLE))):
+        if value:
+            root = Path(value).expanduser()
+            if not root.is_dir():
+                raise UserError(f"{source}: {value!r} is not a folder, an existing one expected")
+            return root
+    return cache_folder()
+
+
+def user_path(config: DataConfig) -> Path:
+    """The user's own file or folder, ``data.path``.
+
+    Raises:
+        UserError: if it is missing.
+    """
+    if config.path is None:
+        raise UserError(f"data.path: null found, the file or folder that data={config.name} reads expected")
+    path = Path(config.path).expanduser()
+    if not path.exists():
+        raise UserError(f"data.path: {config.path!r} does not exist, a file or folder expected")
+    return path
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in ``folder``, or in the first folder above it that exists.
+
+    A folder marked read-only is left alone also by the superuser, who could write to it.
+    """
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder.is_dir() and bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK | os.X_OK)
+
+
+def place_beside(folder: Path) -> Path:
+    """A folder for what is derived from ``folder``: inside it, or the user's cache where it is read-only."""
+    return folder / ".growsearch" if is_writable(folder) else cache_folder() / "derived"

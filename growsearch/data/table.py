@@ -1,0 +1,97 @@
+"""Tables of text: read, told apart into numbers and categories, and laid out as squares."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from growsearch.data.memory import require_memory
+from growsearch.errors import UserError
+
+MISSING = frozenset(("", "?", "na", "n/a", "nan", "null", "none"))
+DELIMITERS = ",;\t|"
+
+
+class Table(NamedTuple):
+    """Column names and rows of as many cells."""
+
+    columns: list[str]
+    rows: list[list[str]]
+
+    def column(self, name: str) -> list[str]:
+        """The cells of one column."""
+        index = self.columns.index(name)
+        return [row[index] for row in self.rows]
+
+
+def read_table(file: Path) -> Table:
+    """Read a text table with a header; the delimiter is the one of comma, semicolon, tab and bar in the header.
+
+    Raises:
+        UserError: if it is not text, has no rows, or rows of another length than the header.
+    """
+    require_memory(8 * file.stat().st_size, str(file), "a smaller table expected")
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as handle:
+            header = handle.readline()
+            handle.seek(0)
+            delimiter = max(DELIMITERS, key=header.count)
+            rows = [[cell.strip() for cell in row] for row in csv.reader(handle, delimiter=delimiter) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{file}: not readable as a table ({error}), UTF-8 text with a header expected") from error
+    if len(rows) < 2:
+        raise UserError(f"{file}: {len(rows)} rows found, a header and at least one row expected")
+    columns = rows[0]
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"{file}: two columns named {twice!r} found, a header with different names expected")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(columns):
+            raise UserError(f"{file}, row {number}: {len(row)} cells found, {len(columns)} as in the header expected")
+    return Table(columns, rows[1:])
+
+
+def is_missing(cell: str) -> bool:
+    """Whether a cell says that its value is not known."""
+    return cell.lower() in MISSING
+
+
+def as_numbers(cells: list[str]) -> list[float] | None:
+    """Values of a numeric column, NaN where missing; None if a cell is no finite number or none is there."""
+    values = []
+    for cell in cells:
+        try:
+            values.append(math.nan if is_missing(cell) else float(cell))
+        except ValueError:
+            return None
+        if math.isinf(values[-1]):
+            return None
+    return None if all(math.isnan(value) for value in values) else values
+
+
+def one_hot(cells: list[str], categories: list[str]) -> Tensor:
+    """[rows, categories] float32; a cell that is none of them is all zeros."""
+    place = {name: index for index, name in enumerate(categories)}
+    indices = torch.tensor([place.get(cell, -1) for cell in cells])
+    return (indices[:, None] == torch.arange(len(categories))).float()
+
+
+def squares(features: Tensor, order: Tensor | None = None) -> Tensor:
+    """Lay [N, F] out as [N, 1, S, S] row by row, zero-padded to the next square.
+
+    Args:
+        features: one row per sample.
+        order: [F] column to show at each place; the columns' own order if None.
+    """
+    if order is not None:
+        features = features[:, order]
+    count, width = features.shape
+    side = math.isqrt(width - 1) + 1 if width else 1
+    padded = torch.zeros(count, side * side, dtype=torch.float32)
+    padded[:, :width] = features
+    return padded.view(count, 1, side, side)
