@@ -26,6 +26,7 @@ TAU_BAR = 2.5129
 class Factorisation:
     """The low-rank part of one matrix: its rank, its shrunk singular values (descending), and the noise left out.
 
+    ``observed`` are the same singular values as they are in the matrix, before shrinking.
     ``noise_variance`` is NaN, and the rank 0, where the search interval is empty; that happens to tall
     noise-like matrices only, and only without ``transpose``.
     """
@@ -33,6 +34,7 @@ class Factorisation:
     rank: int
     singular_values: Tensor
     noise_variance: float
+    observed: Tensor
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,15 @@ def evbmf_spectra(
     kept, shrunk = problem.shrink(sigma2)
     kept &= solvable[:, None]
     noise = np.where(solvable, sigma2, np.where(upper > 0, np.nan, 0.0))
+    raw = np.sqrt(problem.squares)
     return [
-        Factorisation(int(k.sum()), torch.from_numpy(d[k].astype(np.float32)), float(n))
-        for k, d, n in zip(kept, shrunk, noise, strict=True)
+        Factorisation(int(k.sum()), _values(d[k]), float(n), _values(g[k]))
+        for k, d, n, g in zip(kept, shrunk, noise, raw, strict=True)
     ]
+
+
+def _values(array: Array) -> Tensor:
+    return torch.from_numpy(array.astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,18 @@ CONet section 2.1: each unfolding of a weight is split by EVBMF into a low-rank 
 of its rank says how much of the channel count training has put to use.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from growsearch.probes.evbmf import Factorisation, Spectrum, evbmf_spectra, squared_singular_values
+
+Condition = Literal["shrunk", "observed"]
 
 
 @dataclass(frozen=True)
@@ -33,19 +37,27 @@ class RankMetrics:
     solved_out: bool = True
 
 
-def rank_metrics(conv_weight: Tensor, *, transpose: bool = True, tolerance: float = 0.0) -> RankMetrics:
+def rank_metrics(
+    conv_weight: Tensor, *, transpose: bool = True, tolerance: float = 0.0, condition: Condition = "shrunk"
+) -> RankMetrics:
     """Rank metrics of one convolution weight [out, in, kh, kw] (``in`` is per group).
 
-    The output unfolding is [out, in*kh*kw], the input unfolding [in, out*kh*kw]. The options are those of
-    :func:`growsearch.probes.evbmf`.
+    The output unfolding is [out, in*kh*kw], the input unfolding [in, out*kh*kw]. ``transpose`` and ``tolerance``
+    are those of :func:`growsearch.probes.evbmf`; ``condition`` names the singular values whose ratio is taken.
 
     Raises:
         ValueError: if the weight is not four-dimensional.
     """
-    return rank_metrics_of([conv_weight], transpose=transpose, tolerance=tolerance)[0]
+    return rank_metrics_of([conv_weight], transpose=transpose, tolerance=tolerance, condition=condition)[0]
 
 
-def rank_metrics_of(weights: Sequence[Tensor], *, transpose: bool = True, tolerance: float = 0.0) -> list[RankMetrics]:
+def rank_metrics_of(
+    weights: Sequence[Tensor],
+    *,
+    transpose: bool = True,
+    tolerance: float = 0.0,
+    condition: Condition = "shrunk",
+) -> list[RankMetrics]:
     """Rank metrics of many weights at once: weights of one shape share their linear algebra, all share one search."""
     sides: list[Spectrum] = []
     for squares_in, squares_out, weight in zip(*_squares(weights), weights, strict=True):
@@ -55,7 +67,8 @@ def rank_metrics_of(weights: Sequence[Tensor], *, transpose: bool = True, tolera
         sides.append(Spectrum(squares_out, num_out, num_in * area))
     found = evbmf_spectra(sides, transpose=transpose, tolerance=tolerance)
     return [
-        _metrics(found[2 * i], found[2 * i + 1], weight.shape[1], weight.shape[0]) for i, weight in enumerate(weights)
+        _metrics(found[2 * i], found[2 * i + 1], weight.shape[1], weight.shape[0], condition)
+        for i, weight in enumerate(weights)
     ]
 
 
@@ -79,23 +92,26 @@ def _squares(weights: Sequence[Tensor]) -> tuple[list, list]:
     return of_input, of_output
 
 
-def _metrics(of_input: Factorisation, of_output: Factorisation, num_in: int, num_out: int) -> RankMetrics:
-    condition_in, gain_in = _condition_and_gain(of_input.singular_values, num_in)
-    condition_out, gain_out = _condition_and_gain(of_output.singular_values, num_out)
+def _metrics(
+    of_input: Factorisation, of_output: Factorisation, num_in: int, num_out: int, condition: Condition
+) -> RankMetrics:
     return RankMetrics(
         rank_in=of_input.rank / num_in,
         rank_out=of_output.rank / num_out,
-        condition_in=condition_in,
-        condition_out=condition_out,
-        gain_in=gain_in,
-        gain_out=gain_out,
-        solved_in=of_input.noise_variance == of_input.noise_variance,
-        solved_out=of_output.noise_variance == of_output.noise_variance,
+        condition_in=_condition(of_input, condition),
+        condition_out=_condition(of_output, condition),
+        gain_in=_gain(of_input.singular_values, num_in),
+        gain_out=_gain(of_output.singular_values, num_out),
+        solved_in=not math.isnan(of_input.noise_variance),
+        solved_out=not math.isnan(of_output.noise_variance),
     )
 
 
-def _condition_and_gain(kept: Tensor, num_channels: int) -> tuple[float, float]:
-    """Condition and knowledge gain (AdaS, exponent 1) of shrunk singular values, descending."""
-    if not len(kept):
-        return 0.0, 0.0
-    return float(kept[0] / kept[-1]), float((kept / kept[0]).sum()) / num_channels
+def _condition(found: Factorisation, of: Condition) -> float:
+    values = found.singular_values if of == "shrunk" else found.observed
+    return float(values[0] / values[-1]) if len(values) else 0.0
+
+
+def _gain(kept: Tensor, num_channels: int) -> float:
+    """Knowledge gain (AdaS, exponent 1) of shrunk singular values, descending."""
+    return float((kept / kept[0]).sum()) / num_channels if len(kept) else 0.0

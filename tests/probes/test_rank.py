@@ -56,6 +56,14 @@ def test_many_weights_at_once_equal_one_by_one() -> None:
     assert rank_metrics_of([]) == []
 
 
+def test_condition_of_the_observed_values_is_smaller() -> None:
+    W = weight(GOLDEN[0]["recipe"])
+    values = torch.linalg.svdvals(W.flatten(1))
+    observed = rank_metrics(W, condition="observed").condition_out
+    assert observed == pytest.approx(float(values[0] / values[3]), rel=1e-5)
+    assert observed < rank_metrics(W).condition_out
+
+
 def test_weights_stay_as_they_are() -> None:
     W = weight(GOLDEN[1]["recipe"]).requires_grad_()
     before = W.detach().clone()
