@@ -10,16 +10,16 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from growsearch.errors import UserError
 from growsearch.networks import build
+from growsearch.networks.tensors import load_module_tensors, module_tensors, portable
 from growsearch.training.network import Network
 from growsearch.training.optimizer import OptimizerConfig
 from growsearch.training.state import STATES, state
 
-__all__ = ["dump", "load_module_tensors", "module_tensors", "restore", "state"]
+__all__ = ["dump", "restore", "state"]
 
 _CLASS, _NETWORK = "$state", "$network"
 
@@ -42,7 +42,7 @@ def dump(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [dump(item) for item in value]
     if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        return portable(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a state cannot hold a {type(value).__name__}")
@@ -70,32 +70,6 @@ def restore(tree: Any, place: Callable[[Network], None]) -> Any:
     if cls is None or names != set(items):
         raise UserError(f"checkpoint: state {tree[_CLASS]!r} found, which this version of growsearch does not have")
     return cls(**items)
-
-
-def module_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and persistent buffers by name, tied ones once under their first name."""
-    seen: set[int] = set()
-    tensors = {}
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            tensors[name] = tensor.detach()
-    return tensors
-
-
-def load_module_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Copy :func:`module_tensors` of an equal module into this one.
-
-    Raises:
-        UserError: if names or shapes differ.
-    """
-    own = module_tensors(module)
-    wrong = sorted(set(own) ^ set(tensors)) or [n for n in own if own[n].shape != tensors[n].shape]
-    if wrong:
-        raise UserError(f"weights: tensor {wrong[0]!r} found that does not fit the architecture")
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(tensors[name])
 
 
 def _dump_network(network: Network) -> dict[str, Any]:

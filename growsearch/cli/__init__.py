@@ -1,1 +1,51 @@
-"""Package."""
+"""The command line: one module a command; torch is imported only by those that compute."""
+
+import sys
+from importlib import import_module
+
+from growsearch.errors import UserError
+
+COMMANDS = {
+    "run": "search or train: growsearch run algo=densemann data=digits; -m sweeps over seed=0,1,2",
+    "resume": "continue a run that was stopped: growsearch resume outputs/...",
+    "ls": "list methods, data sets, networks, schedules and experiments",
+    "validate": "compose and check a configuration without running it",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Dispatch on the first word; returns the exit code (2 where the user can mend the cause)."""
+    words = sys.argv[1:] if argv is None else argv
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if words[0] == "--version":
+        from growsearch import __version__
+
+        print(f"growsearch {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        print(f"growsearch: {words[0]!r} found, one of {', '.join(COMMANDS)} expected", file=sys.stderr)
+        return 2
+    try:
+        return import_module(f"growsearch.cli.{words[0]}").main(words[1:])
+    except UserError as error:
+        print(f"growsearch: {error}", file=sys.stderr)
+        return 2
+
+
+def usage() -> str:
+    """What the command says of itself."""
+    lines = [f"  {name:<9} {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        (
+            "Grow and prune neural networks while they train.",
+            "",
+            "usage: growsearch COMMAND ...",
+            "",
+            *lines,
+            "",
+            '"growsearch run" alone grows a DenseNet on handwritten digits, in about a minute.',
+            '"growsearch run --help" shows the configuration, "growsearch COMMAND --help" each command\'s options.',
+        )
+    )

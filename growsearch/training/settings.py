@@ -63,15 +63,15 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name, choices in (("schedule", SCHEDULES), ("keep", KEEPS), ("decay_only", ("all", "conv_kernels"))):
             if getattr(self, name) not in choices:
-                raise UserError(f"{name}: {getattr(self, name)!r} found, one of {', '.join(choices)} expected")
+                raise UserError(f"training.{name}: {getattr(self, name)!r} found, one of {', '.join(choices)} expected")
         for name, least in (("epochs", 0), ("batch_size", 1), ("test_last", 0)):
             if getattr(self, name) < least:
-                raise UserError(f"{name}: {getattr(self, name)} found, {least} or more expected")
+                raise UserError(f"training.{name}: {getattr(self, name)} found, {least} or more expected")
         for name in ("lr", "lr_min", "momentum", "weight_decay", "clip", "aux_weight"):
             if getattr(self, name) < 0:
-                raise UserError(f"{name}: {getattr(self, name)} found, 0 or more expected")
+                raise UserError(f"training.{name}: {getattr(self, name)} found, 0 or more expected")
         for name in ("label_smoothing", "drop_path"):
             if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{name}: {getattr(self, name)} found, a share in [0, 1) expected")
+                raise UserError(f"training.{name}: {getattr(self, name)} found, a share in [0, 1) expected")
         if self.schedule == "every" and (len(self.lr_at) != 1 or self.lr_at[0] < 1):
-            raise UserError(f"lr_at: {self.lr_at} found, one number of epochs expected by schedule=every")
+            raise UserError(f"training.lr_at: {self.lr_at} found, one number of epochs expected by schedule=every")

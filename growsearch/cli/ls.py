@@ -1,0 +1,52 @@
+"""``growsearch ls``: what there is to choose from, a line each."""
+
+import argparse
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+
+from growsearch.registry import methods
+
+GROUPS = {
+    "algo": "methods",
+    "data": "data sets",
+    "network": "networks",
+    "schedule": "schedules",
+    "hardware": "hardware",
+    "experiment": "experiments",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Print every group, or those named."""
+    parser = argparse.ArgumentParser("growsearch ls", description="List what there is to choose from.")
+    parser.add_argument("groups", nargs="*", help=", ".join(GROUPS), metavar="group")
+    options = parser.parse_args(argv)
+    if unknown := [group for group in options.groups if group not in GROUPS]:
+        parser.error(f"{unknown[0]!r} found, {', '.join(GROUPS)} expected")
+    for group in options.groups or GROUPS:
+        print(f"{GROUPS[group]} ({group}=...)")
+        for name, text in choices(group).items():
+            print(f"  {name:<28} {text}")
+    return 0
+
+
+def choices(group: str) -> dict[str, str]:
+    """Choice -> what its file's first comment says of it."""
+    found: dict[str, str] = {}
+    _collect(files("growsearch").joinpath("conf", group), "", found)
+    if group == "algo":
+        for name, method in methods().items():
+            found.setdefault(name, method.summary)
+    return dict(sorted(found.items()))
+
+
+def _collect(folder: Traversable, prefix: str, found: dict[str, str]) -> None:
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            _collect(entry, f"{prefix}{entry.name}/", found)
+        elif entry.name.endswith(".yaml"):
+            comments = [text[1:].strip() for text in entry.read_text().splitlines()[:4] if text.startswith("#")]
+            said = [text for text in comments if not text.startswith("@package")]
+            found[prefix + entry.name.removesuffix(".yaml")] = said[0] if said else ""

@@ -1,0 +1,15 @@
+"""``growsearch resume RUN``: continue a run that was stopped, killed or copied elsewhere."""
+
+import argparse
+from pathlib import Path
+
+
+def main(argv: list[str]) -> int:
+    """Parse and continue."""
+    parser = argparse.ArgumentParser("growsearch resume", description="Continue a run from its newest checkpoint.")
+    parser.add_argument("run", type=Path, help="folder of the run")
+    options = parser.parse_args(argv)
+    from growsearch.run import resume
+
+    resume(options.run)
+    return 0

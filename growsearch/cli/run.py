@@ -1,0 +1,43 @@
+"""``growsearch run``: compose a configuration with Hydra and run it, once or as a sweep."""
+
+import os
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from growsearch.cli.compose import CONFIG_PATH, VERSION_BASE, composition_errors
+from growsearch.config import register
+from growsearch.errors import UserError
+
+
+def main(argv: list[str]) -> int:
+    """Hand the command line to Hydra, which composes it and calls the task, once or once a job.
+
+    Raises:
+        UserError: for whatever the user can mend; in a sweep, when all jobs are done.
+    """
+    register()
+    # Errors come to us whole; what the user reads of them is ours to say.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.argv = ["growsearch run", *argv]
+    failed: list[UserError] = []
+
+    def task(composed: DictConfig) -> float:
+        from growsearch.run import start
+
+        try:
+            return start(composed)
+        except UserError as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # Hydra goes on with the other jobs and says which one failed
+            failed.append(error)
+            return float("nan")
+
+    with composition_errors():
+        hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name="config")(task)()
+    if failed:
+        raise failed[0]
+    return 0

@@ -1,0 +1,41 @@
+"""What a run has spent so far, counted the same way for every method."""
+
+from dataclasses import dataclass
+
+from growsearch.events import Edit, Epoch, Event, Phase
+
+FINAL_PHASES = ("final training", "evaluation")
+"""Phases after which the architecture no longer changes."""
+
+
+@dataclass
+class Ledger:
+    """Counts that go into the checkpoint and the result.
+
+    Attributes:
+        seconds: wall-clock time, over all processes that worked on the run.
+        search_seconds: of these, until the architecture was final; None while it is not.
+        images: training images used, over all networks.
+        steps: optimizer steps, over all networks.
+        epochs: reports of trained epochs (whole or part).
+        edits: structural changes.
+    """
+
+    seconds: float = 0.0
+    search_seconds: float | None = None
+    images: int = 0
+    steps: int = 0
+    epochs: int = 0
+    edits: int = 0
+
+    def count(self, event: Event | None) -> None:
+        """Take one yield of a method's ``run`` into account."""
+        if event is None:
+            self.steps += 1
+        elif isinstance(event, Epoch):
+            self.epochs += 1
+            self.images += event.images
+        elif isinstance(event, Edit):
+            self.edits += 1
+        elif isinstance(event, Phase) and event.name in FINAL_PHASES and self.search_seconds is None:
+            self.search_seconds = self.seconds

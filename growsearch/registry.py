@@ -1,0 +1,69 @@
+"""Methods by name, found without importing any of them.
+
+Another installed package adds a method of its own with an entry point of the group
+``growsearch.algorithms`` that names its ``Algorithm`` subclass; the class's ``Config`` attribute is
+the dataclass of its options.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from growsearch.errors import UserError
+
+GROUP = "growsearch.algorithms"
+
+
+@dataclass(frozen=True)
+class Method:
+    """Where a method's class and options are, as ``module:name``, and what it is in a line."""
+
+    name: str
+    search: str
+    config: str
+    summary: str
+
+    def search_class(self) -> type:
+        """Import the method (and torch with it)."""
+        return _resolve(self.search)
+
+    def config_class(self) -> type:
+        """Import the options; torch stays out for the methods of this package."""
+        return _resolve(self.config) if self.config else self.search_class().Config  # type: ignore[attr-defined]
+
+
+def _own(name: str, search: str, config: str, summary: str) -> Method:
+    package = f"growsearch.algorithms.{name}"
+    return Method(name, f"{package}.search:{search}", f"{package}.config:{config}", summary)
+
+
+OWN = (
+    _own("fixed", "Fixed", "FixedConfig", "trains one given network: baselines and retraining"),
+    _own("densemann", "Densemann", "DensemannConfig", "grows a DenseNet filter by filter and layer by layer"),
+)
+
+
+def methods() -> dict[str, Method]:
+    """All methods by name: this package's, then those of other installed packages."""
+    found = {method.name: method for method in OWN}
+    for point in entry_points(group=GROUP):
+        found.setdefault(point.name, Method(point.name, point.value, "", f"from {point.value}"))
+    return found
+
+
+def method(name: str) -> Method:
+    """One method.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    known = methods()
+    if name not in known:
+        raise UserError(f"algo.name: {name!r} found, one of {', '.join(known)} expected")
+    return known[name]
+
+
+def _resolve(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

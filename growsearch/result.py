@@ -1,0 +1,102 @@
+"""result.json: what a finished run found, measured the same way for every method."""
+
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from growsearch import __version__
+from growsearch.algorithms.base import Outcome
+from growsearch.config import RunConfig
+from growsearch.deploy import save_network
+from growsearch.ledger import Ledger
+from growsearch.probes.cost import cost
+from growsearch.runs.folder import RunFolder
+from growsearch.training import Engine
+
+
+def write_networks(folder: RunFolder, outcome: Outcome) -> None:
+    """Save the result's network, and every candidate beside it where there are several."""
+    best = outcome.networks[outcome.best]
+    save_network(folder.network, best.module, best.spec())
+    if len(outcome.networks) > 1:
+        for number, network in enumerate(outcome.networks):
+            save_network(folder.path / "candidates" / str(number), network.module, network.spec())
+
+
+def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Ledger, identity: str) -> dict[str, Any]:
+    """Measure the found network on the test split and put the result together.
+
+    Accuracies are fractions, times seconds, sizes bytes. The test split is looked at here, once,
+    after every decision has been taken.
+    """
+    network = outcome.networks[outcome.best]
+    start = time.perf_counter()
+    test = engine.evaluate(network, "test")
+    inference_seconds = time.perf_counter() - start
+    figures = cost(network.module, engine.data.image_shape)
+    search_seconds = ledger.seconds if ledger.search_seconds is None else ledger.search_seconds
+    return {
+        "algo": config.algo.label,
+        "data": config.data.name,
+        "seed": config.seed,
+        "schedule": config.schedule.name,
+        "fingerprint": identity,
+        "val_accuracy": outcome.val_accuracy,
+        "val_loss": outcome.val_loss,
+        "test_accuracy": test.accuracy,
+        "test_top5": test.top5,
+        "test_loss": test.loss,
+        "params": figures.params,
+        "params_paper": outcome.params_paper if outcome.params_paper is not None else figures.params,
+        "macs": figures.macs,
+        "memory_bytes": figures.memory_bytes,
+        "depth": depth(network.module),
+        "inference_seconds": inference_seconds,
+        "search_seconds": search_seconds,
+        "train_seconds": ledger.seconds - search_seconds,
+        "epochs": ledger.images / max(len(engine.data.train), 1),
+        "winner_epochs": outcome.winner_epochs,
+        "steps": ledger.steps,
+        "images": ledger.images,
+        "edits": ledger.edits,
+        "device": device_name(engine.device),
+        "threads": torch.get_num_threads(),
+        "precision": config.hardware.precision,
+        "versions": versions(),
+        "lossy": engine.data.lossy,
+        "data_notes": list(engine.data.notes),
+        "splits": {name: len(engine.split(name)) for name in ("train", "val", "test")},
+        "method": outcome.method,
+    }
+
+
+def depth(module: torch.nn.Module) -> int:
+    """Convolution and linear layers of a network, however they are arranged."""
+    return sum(isinstance(m, torch.nn.modules.conv._ConvNd | torch.nn.Linear) for m in module.modules())
+
+
+def device_name(device: torch.device) -> str:
+    """What a person would call the device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    return {
+        "growsearch": __version__,
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda or "-",
+        "python": platform.python_version(),
+    }
+
+
+def picture(path: Path, spec: dict[str, Any]) -> str:
+    """An architecture in a few words; the whole is in ``path``."""
+    for key in ("filters", "cells", "depths", "channels", "genotype"):
+        if key in spec:
+            words = str(spec[key])
+            return f"{spec['family']} {words}" if len(words) <= 100 else f"{spec['family']}, see {path}"
+    return f"{spec['family']}, see {path}"

@@ -1,0 +1,234 @@
+"""One run from top to bottom: configuration, data, method, events, result."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from growsearch.algorithms.base import Algorithm, Diverged
+from growsearch.config import RunConfig, read_run, typed
+from growsearch.data.load import load as load_data
+from growsearch.deploy import network_folder
+from growsearch.errors import UserError
+from growsearch.events import Event, Note
+from growsearch.ledger import Ledger
+from growsearch.networks import build
+from growsearch.networks.registry import spec_from_options
+from growsearch.randomness import generator
+from growsearch.registry import method
+from growsearch.result import make_result, picture, write_networks
+from growsearch.runs import EventLog, RunFolder, find_run, new_run, read_newest, write_checkpoint
+from growsearch.runs.files import read_json, write_json
+from growsearch.signals import StopRequest, stop_requests
+from growsearch.training import Cursor, Engine, Recipe
+from growsearch.training.device import choose_threads
+from growsearch.views.console import line, say, summary
+from growsearch.views.estimate import estimate
+from growsearch.views.progress import ProgressBars
+
+SAVE_SHARE = 20
+"""A checkpoint is due when the time since the last is so many times what that one cost."""
+
+FIRST_SAVE = 2.0
+"""Seconds after which the first checkpoint is due."""
+
+MEASURED_STEPS = 20
+"""Steps behind the estimate of the whole run's time."""
+
+
+class Stopped(SystemExit):
+    """The run was asked to stop and is saved; carries the shell's exit code."""
+
+
+def start(composed: DictConfig) -> float:
+    """Run a composed configuration, or what is left of it, and return its best validation accuracy.
+
+    A finished run of the same configuration is not repeated (unless ``output.again``), an
+    unfinished one is continued. Nothing is written before data and method are ready.
+
+    Raises:
+        UserError: for whatever the user can mend.
+        Stopped: after SIGINT or SIGTERM, with everything saved.
+    """
+    config, plain = typed(composed), to_plain(composed)
+    place = (Path(config.output.root), config.algo.label, config.data.name)
+    folder = None if config.output.again else find_run(*place, plain)
+    if folder is not None:
+        return execute(folder, config)
+    algorithm = prepare(config)
+    folder = new_run(*place, config.seed, OmegaConf.to_yaml(composed), plain)
+    return execute(folder, config, algorithm)
+
+
+def resume(path: Path) -> float:
+    """Continue the run in a folder, which may have moved since; see :func:`start`.
+
+    Raises:
+        UserError: if it is not the folder of a run.
+    """
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        raise UserError(f"{path}: no config.yaml found; the folder of a run expected")
+    return execute(folder, typed(read_run(folder.config.read_text(encoding="utf-8"))))
+
+
+def execute(folder: RunFolder, config: RunConfig, algorithm: Algorithm | None = None) -> float:
+    """Bring the run in ``folder`` to its result, from wherever it stands."""
+    with folder.lock():
+        if folder.finished:
+            result = read_json(folder.result)
+            say(f"finished already: {folder.path} (output.again=true runs it anew)")
+            return result["val_accuracy"] or 0.0
+        session = Session(folder, config, algorithm or prepare(config))
+        session.open()
+        with stop_requests() as stop:
+            session.drive(stop)
+        return session.finish()
+
+
+def prepare(config: RunConfig) -> Algorithm:
+    """Data, engine and method, ready to start or to be restored."""
+    engine = Engine(load_data(config.data, config.seed), config.hardware, config.seed)
+    return make_algorithm(config, engine)
+
+
+def make_algorithm(config: RunConfig, engine: Engine) -> Algorithm:
+    """The method with its engine and the modules it is given."""
+    given = {}
+    if config.network.get("family", "none") != "none":
+        given["network"] = make_network(config.network, engine, config.seed)
+    elif config.algo.name == "fixed":
+        raise UserError("network: none found, but algo=fixed trains one; choose it with network=...")
+    return method(config.algo.name).search_class()(config.algo, engine, given)
+
+
+def make_network(options: dict[str, Any], engine: Engine, seed: int) -> nn.Module:
+    """The network that the group ``network`` names, with fresh weights."""
+    if options["family"] == "found":
+        found = network_folder(options["run"], options["candidate"])
+        spec = {**read_json(found / "architecture.json"), **options["changes"]}
+    else:
+        spec = spec_from_options(options, engine.data.image_shape, engine.data.num_classes)
+    return build(spec, generator(seed, "initialise", "network"))
+
+
+def to_plain(composed: DictConfig) -> dict[str, Any]:
+    """The configuration as plain types, interpolations resolved."""
+    plain = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+class Session:
+    """One process's work on a run: restores it, drives it, records it, saves it."""
+
+    def __init__(self, folder: RunFolder, config: RunConfig, algorithm: Algorithm) -> None:
+        self.folder, self.config, self.algorithm = folder, config, algorithm
+        self.ledger = Ledger()
+        self.saved_at, self.save_cost = time.monotonic(), FIRST_SAVE / SAVE_SHARE
+
+    def open(self) -> None:
+        """Start anew, or from the newest whole checkpoint."""
+        length, remark = 0, None
+        if self.folder.started:
+            tree, remark = read_newest(self.folder.checkpoints)
+            self.algorithm.load(tree["algorithm"])
+            self.ledger = Ledger(**tree["ledger"])
+            length = tree["events_length"]
+            say(f"continuing {self.folder.path} after {self.ledger.epochs} epochs")
+            torch.set_num_threads(tree["threads"])
+        elif self.config.hardware.threads:
+            torch.set_num_threads(self.config.hardware.threads)
+        elif self.algorithm.engine.device.type == "cpu":
+            choose_threads(self._throwaway_step())
+        self.log = EventLog(self.folder.events, length)
+        if remark is not None:
+            self.record(Note(0, f"{remark}; went on from the checkpoint before it"))
+
+    def drive(self, stop: StopRequest) -> None:
+        """Run the method to its end, saving when it is due, on a signal and on failure."""
+        bars = ProgressBars(self.config.track.progress, self.algorithm.expected_epochs(), self.ledger.epochs)
+        begun, before = time.monotonic(), self.ledger.seconds
+        announce_at = self.ledger.steps + MEASURED_STEPS
+        try:
+            for event in self.algorithm.run():
+                self.ledger.seconds = before + time.monotonic() - begun
+                self.ledger.count(event)
+                bars.show(event)
+                if event is not None:
+                    self.record(event)
+                if self.ledger.steps == announce_at:
+                    announce_at = -1
+                    self.announce((time.monotonic() - begun) / MEASURED_STEPS)
+                if stop:
+                    self.save()
+                    say(f"stopped and saved; go on with: growsearch resume {self.folder.path}")
+                    raise Stopped(stop.exit_code)
+                if time.monotonic() - self.saved_at > SAVE_SHARE * self.save_cost:
+                    self.save()
+            self.save()
+        except Diverged as error:
+            self.save()
+            raise UserError(f"{self.folder.path}: {error}; a smaller algo learning rate may help") from error
+        finally:
+            bars.close()
+            self.log.close()
+
+    def finish(self) -> float:
+        """Measure the result on the test split, write it down and say where it is."""
+        engine, outcome = self.algorithm.engine, self.algorithm.outcome()
+        write_networks(self.folder, outcome)
+        identity = read_json(self.folder.identity)["fingerprint"]
+        result = make_result(self.config, engine, outcome, self.ledger, identity)
+        write_json(self.folder.result, result)
+        spec = outcome.networks[outcome.best].spec()
+        say(summary(result, str(self.folder.path), picture(self.folder.network / "architecture.json", spec)))
+        return result["val_accuracy"] or 0.0
+
+    def record(self, event: Event) -> None:
+        """Write an event down, with the clock, and show it."""
+        self.log.append({"seconds": round(self.ledger.seconds, 3), **event.to_json()})
+        text = line(event)
+        if text is not None and self.config.track.console:
+            say(text)
+
+    def save(self) -> None:
+        """Write a checkpoint and remember what it cost."""
+        begun = time.monotonic()
+        tree = {
+            "algorithm": self.algorithm.save(),
+            "ledger": asdict(self.ledger),
+            "events_length": self.log.sync(),
+            "threads": torch.get_num_threads(),
+        }
+        write_checkpoint(self.folder.checkpoints, tree)
+        self.saved_at = time.monotonic()
+        self.save_cost = self.saved_at - begun
+
+    def announce(self, seconds_per_step: float) -> None:
+        """Say how long the run is expected to take."""
+        engine = self.algorithm.engine
+        steps = -(-len(engine.data.train) // 64)
+        text = estimate(
+            seconds_per_step,
+            steps,
+            self.algorithm.expected_epochs(),
+            engine.device.type,
+            self.config.schedule.name,
+        )
+        print(f"expected: {text}", file=sys.stderr)
+
+    def _throwaway_step(self) -> Callable[[], None]:
+        """A step on a copy of the first network; it leaves no trace in the run."""
+        engine = self.algorithm.engine
+        copy = next(iter(self.algorithm.state.networks.values())).copy(id=-1, optimizers=True)
+        engine.place(copy)
+        cursor = Cursor(purpose="threads")
+        recipe = Recipe(optimizer=next(iter(copy.configs), "weights"))
+        return lambda: engine.train_batch(copy, cursor, recipe, min(64, len(engine.data.train)))

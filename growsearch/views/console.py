@@ -1,0 +1,63 @@
+"""A short line for each structural event, and the summary at the end."""
+
+from typing import Any
+
+from tqdm import tqdm
+
+from growsearch.events import Edit, Event, Note, Phase
+
+
+def line(event: Event) -> str | None:
+    """The line that an event is worth; None for those that happen all the time."""
+    if isinstance(event, Edit):
+        facts = [] if event.accuracy is None else [f"{event.accuracy:.1%}".replace("%", " %")]
+        facts.append(f"{compact(event.params)} params")
+        return f"epoch {event.epoch:>4}  {event.where}: {event.op}, {', '.join(facts)}"
+    if isinstance(event, Phase):
+        return f"epoch {event.epoch:>4}  -- {event.name} --"
+    if isinstance(event, Note):
+        return f"epoch {event.epoch:>4}  note: {event.text}"
+    return None
+
+
+def say(text: str) -> None:
+    """Print without breaking a progress bar."""
+    tqdm.write(text)
+
+
+def compact(number: float) -> str:
+    """48123 as 48.1k."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= limit:
+            return f"{number / limit:.3g}{unit}" if abs(number) >= 100 * limit else f"{number / limit:.1f}{unit}"
+    return f"{number:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that reads best."""
+    for limit, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 1.5 * limit:
+            return f"{seconds / limit:.1f} {unit}"
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
+
+
+def summary(result: dict[str, Any], folder: str, picture: str) -> str:
+    """What a finished run says: architecture, sizes, accuracy, time, and where things are."""
+
+    def percent(value: float | None) -> str:
+        return "-" if value is None else f"{100 * value:.2f} %"
+
+    lossy = "  (lossy images: not comparable with published numbers)" if result["lossy"] else ""
+    return "\n".join(
+        (
+            "",
+            f"{result['algo']} on {result['data']}, seed {result['seed']}{lossy}",
+            f"  network      {picture}",
+            f"  parameters   {result['params']:,}   MACs {compact(result['macs'])}",
+            f"  accuracy     test {percent(result['test_accuracy'])}   validation {percent(result['val_accuracy'])}",
+            f"  time         search {duration(result['search_seconds'])}, training after it"
+            f" {duration(result['train_seconds'])}; {result['epochs']:.0f} epochs on {result['device']}",
+            f"  run folder   {folder}",
+            f'  load it      growsearch.load("{folder}")',
+        )
+    )
