@@ -90,23 +90,24 @@ def drive(case: dict[str, Any]) -> dict[str, Any]:
         edits = machine.step(epoch, accuracy_at(epoch, len(layers) - 1, prunings, case["accuracy_rule"]), kcs)
         named: list[Any] = []
         for op, *arguments in edits:
-            if op == "snapshot":
-                saved[arguments[0]] = [list(layer.ids) for layer in layers]
-            elif op == "undo":
-                layers = layers[: len(saved[arguments[0]])]
-                layers[-1].ids = saved[arguments[0]][-1]
-                named.append("undo_pruning" if arguments == ["prepruning"] else ["remove_layer"])
-            elif op == "add_filters":
+            if op == "add_filters":
                 layers[-1].add(arguments[0])
                 named.append(["add_filter", arguments[0]])
             elif op == "prune":
+                saved["unpruned"] = list(layers[-1].ids)
                 layers[-1].prune(arguments[0])
                 prunings.append(epoch)
                 named.append(["prune", arguments[0]])
+            elif op == "undo_pruning":
+                layers[-1].ids = saved["unpruned"]
+                named.append("undo_pruning")
             elif op == "add_layer":
                 layers.append(ScriptedLayer(rule(len(layers)), arguments[0]))
                 prunings = []
                 named.append(["add_layer"])
+            elif op == "remove_layer":
+                layers.pop()
+                named.append(["remove_layer"])
         prunes_next = was_recovering and memory.stage == "prune"
         if named or prunes_next:
             stage = {"done": "start", "prune": "prune_next_epoch"}.get(memory.stage, memory.stage)

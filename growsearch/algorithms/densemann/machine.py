@@ -3,9 +3,10 @@
 It never sees a network. After every epoch it is told the validation accuracy and the connection strengths
 of the last layer's filters, and it answers with edits to carry out before the next epoch:
 
-    ["add_filters", n]      ["prune", [indices]]     ["add_layer", filters]
-    ["snapshot", name]      ["undo", name]           with name "prepruning" or "last_layer"
-    ["end_block"]
+    ["add_filters", n]    ["prune", [indices]]    ["undo_pruning"]
+    ["add_layer", n]      ["remove_layer"]        ["end_block"]
+
+Before pruning and before adding a layer the network is to be saved; the two undoing edits go back there.
 """
 
 from dataclasses import dataclass, field
@@ -72,12 +73,14 @@ class GrowthMemory:
 class GrowthMachine:
     """Macro- and micro-algorithm of one block (DensEMANN algorithm 1 and figure 1).
 
-    Per epoch: train at :attr:`rate`, call :meth:`after_training`, validate, call :meth:`step`.
+    Per epoch: train at :attr:`rate`, call :meth:`after_training`, validate, call :meth:`step`. All that matters later
+    is in :attr:`memory`; :attr:`categories` is what the latest step saw.
     """
 
     def __init__(self, config: DensemannConfig, memory: GrowthMemory | None = None) -> None:
         self.config = config
         self.memory = memory if memory is not None else GrowthMemory()
+        self.categories = Categories([], [], [])
         if memory is None:
             self._begin_layer(config.growth_rate)
             self._reset_countdowns()
@@ -101,7 +104,7 @@ class GrowthMachine:
             room: what the caps still allow.
         """
         memory = self.memory
-        categories = self.observe(kcs)
+        self.categories = categories = self.observe(kcs)
         if memory.stage == "start":
             memory.stage = IMPROVE
             self._start_rate(epoch)
@@ -139,7 +142,7 @@ class GrowthMachine:
             edits.append(self._undo_pruning())
             accuracy = memory.accuracy_unpruned
         if memory.accuracy_last > accuracy:
-            edits.append(["undo", "last_layer"])
+            edits.append(["remove_layer"])
             memory.layers -= 1
         memory.stage = DONE
         return [*edits, ["end_block"]]
@@ -174,7 +177,7 @@ class GrowthMachine:
         memory.filters -= len(useless)
         memory.stage = RECOVER
         self._start_rate(epoch)
-        return [["snapshot", "prepruning"], ["prune", useless]]
+        return [["prune", useless]]
 
     def _recover(self, epoch: int, accuracy: float, categories: Categories, room: Room) -> list[Edit]:
         memory = self.memory
@@ -201,7 +204,7 @@ class GrowthMachine:
             if not config.remove_last_layer:
                 return [["end_block"]]
             memory.layers -= 1
-            return [["undo", "last_layer"], ["end_block"]]
+            return [["remove_layer"], ["end_block"]]
         memory.accuracy_last = accuracy
         if not room.layer:
             memory.stage = DONE
@@ -212,11 +215,11 @@ class GrowthMachine:
         self._begin_layer(filters)
         self._reset_countdowns()
         self._start_rate(epoch)
-        return [["snapshot", "last_layer"], ["add_layer", filters]]
+        return [["add_layer", filters]]
 
     def _undo_pruning(self) -> Edit:
         self.memory.filters += self.memory.pruned
-        return ["undo", "prepruning"]
+        return ["undo_pruning"]
 
     def _begin_layer(self, filters: int) -> None:
         self.memory.born_with = self.memory.filters = filters

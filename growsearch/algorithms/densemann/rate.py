@@ -1,6 +1,7 @@
-"""The learning rate while growing: a schedule that decisions restart and switch off."""
+"""Learning rates: while growing, a schedule that decisions restart and switch off; afterwards a plain one."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from growsearch.training.state import state
 
@@ -48,3 +49,24 @@ class GrowingRate:
             self.drops += 1
         elif age == length:
             self.active = False
+
+
+@dataclass(frozen=True)
+class FinalRate:
+    """Rate of the final training (DensEMANN section 3.1.3): lowered after each of the fractions ``at`` of it.
+
+    With ``late_start`` one epoch at the lowest rate comes first, and counts for nothing (authors' code).
+    """
+
+    lr: float
+    factor: float
+    at: tuple[float, ...]
+    late_start: bool = False
+
+    def rate(self, epoch: int, epochs: int) -> float:
+        """The rate of epoch ``epoch`` of ``epochs``."""
+        if self.late_start:
+            if epoch == 0:
+                return self.lr * self.factor ** len(self.at)
+            epoch, epochs = epoch - 1, epochs - 1
+        return self.lr * self.factor ** sum(epoch >= int(fraction * epochs) for fraction in self.at)

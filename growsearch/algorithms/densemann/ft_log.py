@@ -1,0 +1,61 @@
+"""The feature log that the original writes, as rows made from a run's events.
+
+Columns: epoch, training loss, validation loss, accuracy, seconds; then, behind two separators for each layer and one
+more between blocks, the connection strength of every filter of every layer.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from growsearch.events import Edit, Epoch, Event, Measure
+
+Row = list[str]
+
+HEADER = ["epoch", "train_loss", "valid_loss", "accuracy", "time"]
+
+
+def ft_log_rows(
+    events: Iterable[Event], seconds: Sequence[float] | None = None, *, every: int = 1, decimal: str = ","
+) -> list[Row]:
+    """Rows of the log, cells as text; join them with ``;`` for the original's file.
+
+    Epoch events become rows; a ``Measure`` named "kcs" behind one adds its strengths (``layers``: blocks of layers of
+    filters). A pruning becomes a row of one cell, ``"Pruned: [indices]"``.
+
+    Args:
+        events: of a finished or running search, in order.
+        seconds: time of each epoch event, where known; the events themselves carry none.
+        every: keep one epoch of that many.
+        decimal: what stands for the decimal point.
+    """
+    rows: list[Row] = [[*HEADER, "", "kCS for each layer"]]
+    epochs, kept = 0, False
+    for event in events:
+        if isinstance(event, Epoch):
+            kept = epochs % every == 0
+            if kept:
+                rows.append(_epoch_cells(event, epochs, seconds[epochs] if seconds else None, decimal))
+            epochs += 1
+        elif isinstance(event, Measure) and event.name == "kcs" and kept and "layers" in event.values:
+            rows[-1] += _strength_cells(event.values["layers"], decimal)
+        elif isinstance(event, Edit) and event.op == "prune":
+            rows.append([f'"Pruned: {event.detail["filters"]}"'])
+    return rows
+
+
+def _epoch_cells(event: Epoch, index: int, seconds: float | None, decimal: str) -> Row:
+    numbers = (event.train_loss, event.val_loss, event.val_accuracy, seconds)
+    return [str(index), *(_number(value, decimal) for value in numbers)]
+
+
+def _strength_cells(blocks: list[list[list[float]]], decimal: str) -> Row:
+    cells: Row = []
+    for index, layers in enumerate(blocks):
+        if index > 0:
+            cells.append("")
+        for strengths in layers:
+            cells += ["", *(_number(value, decimal) for value in strengths)]
+    return cells
+
+
+def _number(value: float | None, decimal: str) -> str:
+    return "" if value is None else str(value).replace(".", decimal)
