@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from growsearch.data.augment import Augmentation
-from growsearch.data.config import POOLS, VALIDATION, DataConfig
+from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Dataset, Split
 from growsearch.data.normalise import Normalisation
+from growsearch.data.options import check_options
 from growsearch.data.raw import Raw
 from growsearch.data.registry import reader
 from growsearch.data.resize import resize_square
@@ -29,13 +30,8 @@ def load(config: DataConfig, seed: int) -> Dataset:
         UserError: for unknown names, missing or damaged files, sizes that do not fit, and data that
             cannot be trained on.
     """
-    for option, value, known in (("pool", config.pool, POOLS), ("val_from", config.val_from, VALIDATION)):
-        if value not in known:
-            raise UserError(f"data.{option}: {value!r} found, one of {', '.join(known)} expected")
-    if config.pool == "train_extra" and config.name != "svhn":
-        raise UserError(f"data.pool: 'train_extra' found, 'train' expected (data={config.name} has no extra set)")
-    data_root(config)
-    raw = reader(config.name)(config)
+    check_options(config)
+    raw = _read(config)
     raw.check(config.name)
     if config.resize is not None:
         _resize(raw, config.resize)
@@ -56,6 +52,18 @@ def load(config: DataConfig, seed: int) -> Dataset:
     )
 
 
+def _read(config: DataConfig) -> Raw:
+    read = reader(config.name)
+    data_root(config)
+    try:
+        return read(config)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise UserError(f"data {config.name}: {place}{error.strerror or error}, a readable file expected") from error
+    except MemoryError as error:
+        raise UserError(f"data {config.name}: out of memory while reading, a smaller data set expected") from error
+
+
 def _split(raw: Raw, config: DataConfig, seed: int, notes: list[str]) -> tuple[Split, Split, Split]:
     split_seed = config.seed if config.seed is not None else seed
     test_seed = config.seed if config.seed is not None else 0
@@ -67,6 +75,8 @@ def _split(raw: Raw, config: DataConfig, seed: int, notes: list[str]) -> tuple[S
     else:
         test = test.take(subset(len(test), config.test_size, "data.test_size", seed=test_seed))
     own_val = raw.val if config.val_from == "pool" else test
+    if own_val is not None and own_val is raw.val:
+        notes.append(f"The {len(own_val)} validation images are those that the files name so.")
     train_rows, val_rows = split_pool(
         len(pool),
         config.train_size,
@@ -85,8 +95,6 @@ def _split(raw: Raw, config: DataConfig, seed: int, notes: list[str]) -> tuple[S
 
 
 def _resize(raw: Raw, side: int) -> None:
-    if side < 1:
-        raise UserError(f"data.resize: {side} found, a side of at least 1 pixel expected")
     if raw.table:
         raise UserError(f"data.resize: {side} found, null expected for a table")
     for split in (raw.pool, raw.val, raw.test):

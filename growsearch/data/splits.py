@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from growsearch.data.config import SPLITS
 from growsearch.errors import UserError
 from growsearch.randomness import generator
 
@@ -55,8 +54,6 @@ def split_pool(
     Raises:
         UserError: if both do not fit in the pool or nothing is left to train on.
     """
-    if split not in SPLITS:
-        raise UserError(f"data.split: {split!r} found, one of {', '.join(SPLITS)} expected")
     if not val_available:
         val_size = 0
     num_val = count_of("data.val_size", val_size, count, default=0)

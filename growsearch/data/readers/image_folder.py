@@ -10,7 +10,7 @@ from growsearch.data.class_folders import Pictures, class_names, list_pictures
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
 from growsearch.data.decoded import decoded, digest
-from growsearch.data.pictures import MODES, Look, decode_all, look
+from growsearch.data.pictures import Look, decode_all, look
 from growsearch.data.raw import Raw
 from growsearch.data.root import cache_folder, user_path
 from growsearch.errors import UserError
@@ -25,8 +25,6 @@ def read(config: DataConfig) -> Raw:
     or just ``CLASS/``, which is split. Pictures are turned as their EXIF orientation says, and
     decoded once (kept in the user's cache).
     """
-    if config.channels not in (None, *MODES):
-        raise UserError(f"data.channels: {config.channels} found, 1, 3, 4 or null expected")
     folder = user_path(config)
     if not folder.is_dir():
         raise UserError(f"data.path: {str(folder)!r} is a file, a folder of one folder per class expected")
@@ -55,8 +53,6 @@ def _parts(folder: Path) -> dict[str, Path]:
 def _decode(listed: dict[str, Pictures], config: DataConfig) -> tuple[Tensor, str]:
     """All pictures in one tensor [N, C, H, W], and what was done to them."""
     files = [file for pictures in listed.values() for file in pictures.files]
-    if config.resize is not None and config.resize < 1:
-        raise UserError(f"data.resize: {config.resize} found, a side of at least 1 pixel expected")
     looks = [look(file) for file in files]
     common = Look(config.channels or _common_channels(looks), looks[0].height, looks[0].width)
     stamps = ((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files)

@@ -48,22 +48,20 @@ def _read(config: DataConfig, source: Any, classes: tuple[str, ...], published: 
         lambda: _find(folder, source.resources),
         lambda: source(str(root), download=True),
     )
-    train_images, train_labels, test_images, test_labels = (
-        parse_idx(contents[name], folder / name) for name, _ in source.resources
-    )
+    train_images, train_labels, test_images, test_labels = (parse_idx(*contents[name]) for name, _ in source.resources)
     splits = (_split(train_images, train_labels, folder), _split(test_images, test_labels, folder))
     return Raw(*splits, classes, constants=published, fixed_classes=True)
 
 
-def _find(folder: Path, resources: list[tuple[str, str]]) -> dict[str, bytes] | None:
-    """Contents by the .gz files' names; a packed file must have the published checksum."""
+def _find(folder: Path, resources: list[tuple[str, str]]) -> dict[str, tuple[bytes, Path]] | None:
+    """Contents and the file they are from, by the .gz files' names; a packed file must have the published checksum."""
     contents = {}
     for name, md5 in resources:
         packed, plain = folder / name, folder / name.removesuffix(".gz")
         if check_integrity(packed, md5):
-            contents[name] = unpack(packed)
+            contents[name] = unpack(packed), packed
         elif plain.is_file():
-            contents[name] = plain.read_bytes()
+            contents[name] = plain.read_bytes(), plain
         else:
             return None
     return contents

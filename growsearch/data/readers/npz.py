@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from growsearch.data.arrays import read_npz
-from growsearch.data.config import LAYOUTS, DataConfig
+from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
 from growsearch.data.raw import Raw
 from growsearch.data.root import user_path
@@ -31,8 +31,6 @@ def read(config: DataConfig) -> Raw:
 
     Labels may be any integers; the values that occur are the classes, in ascending order.
     """
-    if config.layout not in LAYOUTS:
-        raise UserError(f"data.layout: {config.layout!r} found, one of {', '.join(LAYOUTS)} expected")
     file = user_path(config)
     arrays = read_npz(file)
     pairs = {part: _pair(arrays, part) for part in NAMES}
