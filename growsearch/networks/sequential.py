@@ -154,6 +154,22 @@ class Sequential(nn.Module):
         """
         return cls(spec)
 
+    @classmethod
+    def spec_from_options(cls, options: dict[str, Any], image_shape: Shape, num_classes: int) -> dict[str, Any]:
+        """Spec of a start ``topology`` of Table 6, or of one with the given ``cells`` and ``hidden`` units.
+
+        Raises:
+            UserError: if neither or both are given, or an option is unknown.
+        """
+        names = set(options)
+        if names == {"topology"}:
+            return start_topology(options["topology"], image_shape, num_classes)
+        if not names or names - {"cells", "hidden", "pool"}:
+            found = ", ".join(sorted(names)) or "nothing"
+            raise UserError(f"network: {found} found, either topology or some of cells, hidden, pool expected")
+        cells, hidden = options.get("cells", []), options.get("hidden", [])
+        return sequential_spec(cells, hidden, image_shape, num_classes, pool=options.get("pool", "avg"))
+
     @property
     def flat_size(self) -> tuple[int, int]:
         """Height and width of the maps that are flattened for the first dense layer."""

@@ -1,10 +1,11 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from growsearch.algorithms.ectonas.charges import generation_charges, partial_batches, recuperation_epochs, tidy
-from growsearch.algorithms.ectonas.config import Amounts, EctonasConfig, Limits, Recuperation
+from growsearch.algorithms.ectonas.config import Amounts, EctonasConfig, Limits, MorphChoices, Recuperation
 from growsearch.algorithms.ectonas.offspring import (
     OPERATIONS,
     channel_target,
@@ -14,6 +15,7 @@ from growsearch.algorithms.ectonas.offspring import (
     unit_target,
 )
 from growsearch.algorithms.ectonas.rejection import rejection
+from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import TOPOLOGIES, sequential_spec, start_topology
 
@@ -41,7 +43,7 @@ def test_first_generation(data: str, topology: str) -> None:
     assert parameter_count(parent) == golden["parent_params"]
 
     children = [(child, child_spec(parent, child)) for child in offspring(parent, Amounts())]
-    rejected = [rejection(spec, parameter_count(parent), Limits()) is not None for _, spec in children]
+    rejected = [rejection(spec, parameter_count(parent), Limits(), 7_999_999) is not None for _, spec in children]
     found = [
         {"op": NAMES[child.op], "text": child.text, "params": parameter_count(spec), "rejected": out}
         for (child, spec), out in zip(children, rejected, strict=True)
@@ -123,20 +125,37 @@ def test_removed_units_stop_at_the_rank() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "reason"),
+    ("limits", "max_params", "reason"),
     [
-        (Limits(), None),
-        (Limits(params=223), "too many parameters"),
-        (Limits(params=224), None),
-        (Limits(growth_percent=123.0), "grown too much"),
-        (Limits(growth_percent=123.1), None),
-        (Limits(layers=2), "too many layers"),
-        (Limits(layers=3), None),
-        (Limits(channels=4), "too many channels"),
-        (Limits(units=6), "too many units"),
+        (Limits(), 0, None),
+        (Limits(), 223, "too many parameters"),
+        (Limits(), 224, None),
+        (Limits(growth_percent=123.0), 0, "grown too much"),
+        (Limits(growth_percent=123.1), 0, None),
+        (Limits(layers=2), 0, "too many layers"),
+        (Limits(layers=3), 0, None),
+        (Limits(channels=4), 0, "too many channels"),
+        (Limits(units=6), 0, "too many units"),
     ],
 )
-def test_rejection(limits: Limits, reason: str | None) -> None:
+def test_rejection(limits: Limits, max_params: int, reason: str | None) -> None:
     spec = sequential_spec([5], [7], (1, 4, 4), 2)
     assert parameter_count(spec) == 223
-    assert rejection(spec, 100, limits) == reason
+    assert rejection(spec, 100, limits, max_params) == reason
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: EctonasConfig(budget_mode="exact"), "algo.budget_mode: 'exact'"),
+        (lambda: EctonasConfig(rounds=0), "algo.rounds: 0"),
+        (lambda: EctonasConfig(hidden=[3]), "custom expected"),
+        (lambda: EctonasConfig(lr=0.0), "algo.lr"),
+        (lambda: MorphChoices(pool_choice="mean"), "algo.morphs.pool_choice: 'mean'"),
+        (lambda: Amounts(channels=0), "algo.amounts.channels"),
+        (lambda: Recuperation(add_cell=0.0), "algo.recuperation.add_cell"),
+    ],
+)
+def test_settings_that_no_run_can_mean(make: Callable[[], object], words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        make()

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from growsearch.errors import UserError
 from growsearch.networks import build
-from growsearch.networks.sequential import CODE_ORDER, TOPOLOGIES, Cell, sequential_spec, start_topology
+from growsearch.networks.sequential import CODE_ORDER, TOPOLOGIES, Cell, Sequential, sequential_spec, start_topology
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "ectonas.json").read_text())
 SHAPES = {
@@ -115,3 +115,13 @@ def test_specs_that_cannot_be_built(change: dict, words: str) -> None:
 def test_unknown_topology() -> None:
     with pytest.raises(UserError, match="small_cnn"):
         start_topology("tiny", (1, 4, 4), 2)
+
+
+def test_networks_by_options() -> None:
+    options = Sequential.spec_from_options
+    assert options({"topology": "small_cnn"}, (3, 8, 8), 5) == start_topology("small_cnn", (3, 8, 8), 5)
+    expected = sequential_spec([4], [7], (3, 8, 8), 5, pool="max")
+    assert options({"cells": [4], "hidden": [7], "pool": "max"}, (3, 8, 8), 5) == expected
+    for wrong in ({}, {"topology": "small_cnn", "cells": [3]}, {"cell": [3]}):
+        with pytest.raises(UserError, match="either topology or"):
+            options(wrong, (3, 8, 8), 5)

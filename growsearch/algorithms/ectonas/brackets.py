@@ -3,10 +3,6 @@
 Groups hold positions in the shuffled list of members. A group of one is a lucky ticket.
 """
 
-from typing import Literal
-
-Rule = Literal["code", "paper"]
-
 
 def groups(members: int, winners: int, round: int, rounds: int = 3) -> list[list[int]]:
     """Group ``members`` for one round as the authors' code does.
@@ -28,7 +24,7 @@ def pairs(members: int) -> list[list[int]]:
     return [list(range(i, min(i + 2, members))) for i in range(0, members, 2)]
 
 
-def round_groups(members: int, winners: int, round: int, rounds: int, rule: Rule) -> list[list[int]] | None:
+def round_groups(members: int, winners: int, round: int, rounds: int, rule: str) -> list[list[int]] | None:
     """Groups of one round, or None when the bracket is over.
 
     By the paper's rule pairs meet until no more than the wanted winners are left. The last round

@@ -1,9 +1,58 @@
 """Settings of ECToNAS: the publication's values, and the authors' code's choice as the other option."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
 
+from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "budget_mode": ("generation", "strict"),
+    "bracket": ("code", "paper"),
+    "deltas": ("relative", "absolute"),
+    "score_key": ("val_accuracy", "train_accuracy"),
+}
+MORPH_CHOICES: dict[str, tuple[str, ...]] = {
+    "widen_map": ("random", "cyclic"),
+    "widen_bn": ("copy", "reset"),
+    "gamma_order": ("abs", "signed"),
+    "fold_beta": ("all", "channels", "none"),
+    "svd_variant": ("paper", "code"),
+    "conv_init": ("identity", "sum"),
+    "added_cell_order": ("paper", "code"),
+    "pool_choice": ("random", "avg", "max"),
+    "max_rewrite": ("abs", "signed"),
+}
+LEAST: dict[str, float] = {
+    "warm_up_epochs": 1,
+    "max_parents": 1,
+    "rounds": 1,
+    "epochs_per_round": 1,
+    "max_generations": 0,
+    "alpha": 0,
+    "rolling": 1,
+    "batch_size": 1,
+    "interleave": 1,
+}
+
+
+def one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a value that is none of the choices.
+
+    Raises:
+        UserError: naming the option, what was found and what would be accepted.
+    """
+    if value not in choices:
+        raise UserError(f"{option}: {value!r} found, one of {', '.join(choices)} expected")
+
+
+def at_least(option: str, value: float, least: float) -> None:
+    """Refuse a value below the least.
+
+    Raises:
+        UserError: naming the option, what was found and what would be accepted.
+    """
+    if value < least:
+        raise UserError(f"{option}: {value} found, {least} or more expected")
 
 
 @dataclass
@@ -20,6 +69,11 @@ class Amounts:
     units_percent: float = 10.0
     units_min: int = 2
 
+    def __post_init__(self) -> None:
+        at_least("algo.amounts.channels", self.channels, 1)
+        at_least("algo.amounts.units_min", self.units_min, 1)
+        at_least("algo.amounts.units_percent", self.units_percent, 0)
+
 
 @dataclass
 class Recuperation:
@@ -34,6 +88,11 @@ class Recuperation:
     remove_cell: float = 1.0
     remove_dense: float = 1.0
     remove_units: float = 1.0
+
+    def __post_init__(self) -> None:
+        for op, epochs in asdict(self).items():
+            if epochs <= 0:
+                raise UserError(f"algo.recuperation.{op}: {epochs} found, more than 0 epochs expected")
 
 
 @dataclass
@@ -57,39 +116,42 @@ class MorphChoices:
         max_rewrite: weight kept where a max pooling is added: largest ``abs`` or ``signed`` (code).
     """
 
-    widen_map: Literal["random", "cyclic"] = "random"
-    widen_bn: Literal["copy", "reset"] = "copy"
+    widen_map: str = "random"
+    widen_bn: str = "copy"
     widen_noise_std: float = 0.0
-    gamma_order: Literal["abs", "signed"] = "abs"
-    fold_beta: Literal["all", "channels", "none"] = "all"
-    svd_variant: Literal["paper", "code"] = "paper"
-    conv_init: Literal["identity", "sum"] = "identity"
-    added_cell_order: Literal["paper", "code"] = "paper"
-    pool_choice: Literal["random", "avg", "max"] = "random"
-    max_rewrite: Literal["abs", "signed"] = "abs"
+    gamma_order: str = "abs"
+    fold_beta: str = "all"
+    svd_variant: str = "paper"
+    conv_init: str = "identity"
+    added_cell_order: str = "paper"
+    pool_choice: str = "random"
+    max_rewrite: str = "abs"
+
+    def __post_init__(self) -> None:
+        for name, choices in MORPH_CHOICES.items():
+            one_of(f"algo.morphs.{name}", getattr(self, name), choices)
+        at_least("algo.morphs.widen_noise_std", self.widen_noise_std, 0)
 
 
 @dataclass
 class Limits:
-    """Children beyond these are rejected before any training.
+    """Children beyond these are rejected before any training, as those are that have ``max_params`` or more.
 
     Attributes:
-        params: a child has fewer trainable parameters than this.
         growth_percent: a child has grown by less than this over its parent's parameters.
-        layers: most cells and dense layers, the output included; None for any number.
-        channels: most channels of a cell; None for any number.
-        units: most units of a hidden dense layer; None for any number.
+        layers: most cells and dense layers, the output included; 0 for any number.
+        channels: most channels of a cell; 0 for any number.
+        units: most units of a hidden dense layer; 0 for any number.
     """
 
-    params: int = 7_999_999
     growth_percent: float = 300.0
-    layers: int | None = None
-    channels: int | None = None
-    units: int | None = None
+    layers: int = 0
+    channels: int = 0
+    units: int = 0
 
 
 @dataclass
-class EctonasConfig:
+class EctonasConfig(AlgoConfig):
     """Everything ``algo=ectonas`` can be told.
 
     Attributes:
@@ -99,7 +161,7 @@ class EctonasConfig:
         budget: epochs that all candidates together may be trained.
         budget_mode: ``generation`` asks only before a generation and overshoots (authors' code);
             ``strict`` makes no training call beyond the budget and cuts the last one.
-        max_generations: stop after so many generations; None for as many as the budget gives.
+        max_generations: stop after so many generations; 0 for as many as the budget gives.
         warm_up_epochs: training of the start network before the first generation.
         max_parents: networks that live on from one generation to the next.
         rounds: rounds of a bracket.
@@ -120,21 +182,23 @@ class EctonasConfig:
         limits: which children are rejected.
     """
 
+    name: str = "ectonas"
+    max_params: int = 7_999_999
     topology: str = "medium_cnn"
     cells: list[int] = field(default_factory=list)
     hidden: list[int] = field(default_factory=list)
     budget: float = 1000.0
-    budget_mode: Literal["generation", "strict"] = "generation"
-    max_generations: int | None = None
+    budget_mode: str = "generation"
+    max_generations: int = 0
     warm_up_epochs: int = 10
     max_parents: int = 2
     rounds: int = 3
     epochs_per_round: int = 5
-    bracket: Literal["code", "paper"] = "code"
+    bracket: str = "code"
     alpha: float = 1.0
-    deltas: Literal["relative", "absolute"] = "relative"
+    deltas: str = "relative"
     random_mode: bool = False
-    score_key: Literal["val_accuracy", "train_accuracy"] = "val_accuracy"
+    score_key: str = "val_accuracy"
     rolling: int = 3
     lr: float = 0.1
     batch_size: int = 32
@@ -144,31 +208,23 @@ class EctonasConfig:
     morphs: MorphChoices = field(default_factory=MorphChoices)
     limits: Limits = field(default_factory=Limits)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, choices in CHOICES.items():
+            one_of(f"algo.{name}", getattr(self, name), choices)
+        for name, least in LEAST.items():
+            at_least(f"algo.{name}", getattr(self, name), least)
+        if self.lr <= 0:
+            raise UserError(f"algo.lr: {self.lr} found, more than 0 expected")
+        if self.topology != "custom" and (self.cells or self.hidden):
+            raise UserError(f"algo.topology: {self.topology!r} found beside cells or hidden, custom expected")
 
-LEAST: dict[str, float] = {
-    "budget": 0,
-    "warm_up_epochs": 1,
-    "max_parents": 1,
-    "rounds": 1,
-    "epochs_per_round": 1,
-    "alpha": 0,
-    "rolling": 1,
-    "batch_size": 1,
-    "interleave": 1,
-}
+    @property
+    def epoch_limit(self) -> float:
+        """Epochs after which no generation begins: the budget, or the cap if that is less."""
+        return min(self.budget, self.max_epochs or self.budget)
 
-
-def check(config: EctonasConfig) -> None:
-    """Refuse values that no run can mean.
-
-    Raises:
-        UserError: naming the option, what was found and what would be accepted.
-    """
-    for name, least in LEAST.items():
-        if getattr(config, name) < least:
-            raise UserError(f"algo.{name}: {getattr(config, name)} found, at least {least} expected")
-    for name in ("channels", "units_min"):
-        if getattr(config.amounts, name) < 1:
-            raise UserError(f"algo.amounts.{name}: {getattr(config.amounts, name)} found, at least 1 expected")
-    if config.topology != "custom" and (config.cells or config.hidden):
-        raise UserError(f"algo.topology: {config.topology!r} found beside cells or hidden units, custom expected")
+    @property
+    def hard_limit(self) -> float:
+        """Epochs that no training call goes beyond."""
+        return self.epoch_limit if self.budget_mode == "strict" else self.max_epochs or float("inf")

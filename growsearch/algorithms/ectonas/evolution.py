@@ -3,25 +3,42 @@
 A script is a generator of plain requests that receives plain answers: it trains nothing and holds no
 network. What it asks and hears is kept in the search's state, so a run resumes by asking again.
 
-    ["breed", parents]             -> [[child, op, params, parent], ...]
+    ["breed", parents]                    -> [[child, op, params, parent], ...]
     ["train", phase, [[id, epochs], ...]] -> {"scores": {id: score, or None if it was dropped}, "spent": epochs}
-    ["retire", fate, ids]          -> None
+    ["retire", fate, ids]                 -> None
+    ["succeed", candidates]               the next chapter begins; no candidates: no further generation
+    ["crown", id]                         the search is over
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 
 from growsearch.algorithms.ectonas.brackets import round_groups
-from growsearch.algorithms.ectonas.charges import affordable, recuperation_epochs, tidy
+from growsearch.algorithms.ectonas.charges import affordable, recuperation_epochs
 from growsearch.algorithms.ectonas.config import EctonasConfig
 from growsearch.algorithms.ectonas.fitness import Candidate, fitness
 from growsearch.randomness import generator
 
 Request = list[Any]
-Script = Generator[Request, Any, list[Candidate]]
+Script = Generator[Request, Any, None]
+
+
+def warm_up(start: Candidate, config: EctonasConfig) -> Script:
+    """Train the start network before it has children."""
+    calls = affordable([(start.id, float(config.warm_up_epochs))], 0.0, config.hard_limit)
+    answer = yield ["train", "warm-up", [list(call) for call in calls]]
+    yield ["succeed", [asdict(replace(start, score=answer["scores"].get(str(start.id), start.score)))]]
+
+
+def final_selection(parents: Sequence[Candidate], config: EctonasConfig, draw: torch.Generator) -> Script:
+    """Choose the network that the search ends with from the last parents."""
+    best = choose(parents, config.alpha, config, draw)
+    if losers := [parent.id for parent in parents if parent.id != best.id]:
+        yield ["retire", "lost the final selection", losers]
+    yield ["crown", best.id]
 
 
 class Competition:
@@ -44,10 +61,7 @@ class Competition:
         self.draws = 0
 
     def play(self) -> Script:
-        """Ask for everything a generation takes; return the parents of the next one.
-
-        If no child is left, the parents stay.
-        """
+        """Ask for everything a generation takes; if no child is left, the parents stay and the search ends."""
         most = self.config.max_parents
         children = yield from self._breed()
         children = yield from self._recuperate(children)
@@ -61,7 +75,7 @@ class Competition:
             survivors = yield from self._bracket(survivors, most, phase=2)
         if survivors:
             yield ["retire", "succeeded by its children", [parent.id for parent in self.parents]]
-        return [self.people[child] for child in survivors] or self.parents
+        yield ["succeed", [asdict(self.people[child]) for child in survivors]]
 
     def _breed(self) -> Generator[Request, Any, list[int]]:
         rows = yield ["breed", [parent.id for parent in self.parents]]
@@ -109,9 +123,7 @@ class Competition:
                 self.people[int(key)] = replace(self.people[int(key)], score=score)
 
     def _paid(self, calls: list[tuple[int, float]]) -> list[tuple[int, float]]:
-        if self.config.budget_mode == "strict":
-            return affordable(calls, self.spent, self.config.budget)
-        return [(member, tidy(epochs)) for member, epochs in calls]
+        return affordable(calls, self.spent, self.config.hard_limit)
 
     def _best(self, group: list[int], phase: int) -> int:
         """The group's winner; ties go to the one that was drawn first."""

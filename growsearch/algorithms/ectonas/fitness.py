@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ def rolling_score(values: Sequence[float], window: int) -> float:
     return sum(recent) / len(recent) if recent else 0.0
 
 
-def fitness(candidate: Candidate, alpha: float, deltas: Literal["relative", "absolute"] = "relative") -> float:
+def fitness(candidate: Candidate, alpha: float, deltas: str = "relative") -> float:
     """Equation 2: the score itself for alpha 1, else ``alpha * dv - (1 - alpha) * dp``.
 
     Changes of score and parameters are relative to the parent's (the code's reading), or their plain

@@ -1,0 +1,163 @@
+"""The nine operations on a live network: the child inherits its parent's weights.
+
+Sections 3.2 and appendix A of the paper; where the authors' code differs the settings choose.
+"""
+
+from typing import cast
+
+import torch
+from torch import nn
+
+from growsearch.algorithms.ectonas.config import MorphChoices
+from growsearch.algorithms.ectonas.offspring import Offspring
+from growsearch.networks.sequential import CODE_ORDER, PAPER_ORDER, Cell, Sequential
+from growsearch.surgery.channels import ChannelGroup, channel_groups
+from growsearch.surgery.morphisms.containers import insert_module, remove_module
+from growsearch.surgery.morphisms.deepen import Centre, identity_conv, identity_dense
+from growsearch.surgery.morphisms.merge import merge_dense
+from growsearch.surgery.morphisms.norms import fold_shift, reset_norm
+from growsearch.surgery.morphisms.pooling import (
+    PoolRewrite,
+    follow_pooling,
+    follow_removed_pooling,
+    size_before_last_pooling,
+)
+from growsearch.surgery.morphisms.replace import replace_tensor
+from growsearch.surgery.morphisms.svd import SvdVariant, reduce_units
+from growsearch.surgery.prune import prune
+from growsearch.surgery.remap import remap
+from growsearch.surgery.scores import gamma_absolute, gamma_signed, weakest
+
+
+def morph(module: Sequential, child: Offspring, choices: MorphChoices, generator: torch.Generator) -> None:
+    """Apply one operation in place.
+
+    Args:
+        module: the child, still a copy of its parent.
+        child: which operation, where.
+        choices: variants of the operations.
+        generator: draws the units that are copied and the pooling of an added cell.
+    """
+    match child.op:
+        case "add_dense":
+            _add_dense(module, child.at)
+        case "remove_dense":
+            merge_dense(*module.dense_layers()[child.at : child.at + 2])
+            remove_module(module.hidden, child.at)
+        case "remove_units":
+            first, second = module.dense_layers()[child.at : child.at + 2]
+            reduce_units(first, second, child.size, cast(SvdVariant, choices.svd_variant))
+        case "add_units":
+            widen_units(module, child.at, child.size, choices, generator)
+        case "add_channels":
+            widen_channels(module, child.at, child.size, choices, generator)
+        case "remove_channels":
+            cut_channels(module, child.at, child.size, choices, fold=choices.fold_beta != "none")
+        case "add_cell":
+            _add_cell(module, child.at, choices, generator)
+        case "remove_cell":
+            _remove_cell(module, child.at, choices, generator)
+
+
+def _add_dense(module: Sequential, at: int) -> None:
+    following = module.dense_layers()[at].weight
+    insert_module(module.hidden, at, identity_dense(following.shape[1], like=following))
+
+
+def _add_cell(module: Sequential, at: int, choices: MorphChoices, generator: torch.Generator) -> None:
+    """Put in a cell that passes its channels on but for its pooling, which the first dense layer follows."""
+    first, size, channels = module.dense_layers()[0], module.flat_size, module.channels_before(at)
+    pool = choices.pool_choice
+    if pool == "random":
+        pool = ("avg", "max")[int(torch.randint(2, (), generator=generator))]
+    with torch.device("meta"):
+        cell = Cell(channels, channels, pool, CODE_ORDER if choices.added_cell_order == "code" else PAPER_ORDER)
+    cell = cell.to_empty(device=first.weight.device)
+    cell.conv = identity_conv(channels, 3, cast(Centre, choices.conv_init), like=first.weight)
+    cell.norm.reset_parameters()
+    insert_module(module.cells, at, cell)
+    module.reshape = module.reshape or len(module.input_shape) == 2
+    rewrite = "avg" if pool == "avg" else f"max_{choices.max_rewrite}"
+    follow_pooling(first, size, cast(PoolRewrite, rewrite))
+
+
+def _remove_cell(module: Sequential, at: int, choices: MorphChoices, generator: torch.Generator) -> None:
+    """Bring the cell to its input's channels, then take it out and let the first dense layer follow."""
+    before, cell = module.channels_before(at), module.conv_cells()[at]
+    channels = cell.conv.weight.shape[0]
+    if channels > before:
+        cut_channels(module, at, before, choices, fold=choices.fold_beta == "all")
+    elif channels < before:
+        widen_channels(module, at, before, choices, generator)
+    if choices.fold_beta == "all":
+        fold_shift(cell.norm, [_consumer(module, at)])
+    if cell.pool_kind != "none":
+        poolings = sum(other.pool_kind != "none" for other in module.conv_cells())
+        height, width = (size_before_last_pooling(side, poolings) for side in module.input_shape[-2:])
+        follow_removed_pooling(module.dense_layers()[0], module.flat_size, (height, width))
+    remove_module(module.cells, at)
+
+
+def widen_units(module: Sequential, at: int, size: int, choices: MorphChoices, generator: torch.Generator) -> None:
+    """Bring hidden layer ``at`` to ``size`` units, copies of its own."""
+    _widen(module, f"hidden.{at}", module.dense_layers()[at].weight.shape[0], size, choices, generator)
+
+
+def widen_channels(module: Sequential, at: int, size: int, choices: MorphChoices, generator: torch.Generator) -> None:
+    """Bring cell ``at`` to ``size`` channels, copies of its own; the code's copies meet a new batch norm."""
+    cell = module.conv_cells()[at]
+    channels = cell.conv.weight.shape[0]
+    _widen(module, f"cells.{at}.conv", channels, size, choices, generator)
+    if choices.widen_bn == "reset":
+        reset_norm(cell.norm, range(channels, size))
+
+
+def cut_channels(module: Sequential, at: int, size: int, choices: MorphChoices, *, fold: bool) -> None:
+    """Bring cell ``at`` to ``size`` channels: those of the smallest batch-norm scales go (Liu et al.)."""
+    cell = module.conv_cells()[at]
+    scores = gamma_absolute(cell.norm.weight) if choices.gamma_order == "abs" else gamma_signed(cell.norm.weight)
+    gone = weakest(scores, len(scores) - size)
+    if fold:
+        fold_shift(cell.norm, [_consumer(module, at)], gone)
+    prune(module, _group(module, f"cells.{at}.conv"), [c for c in range(len(scores)) if c not in gone])
+
+
+def copy_sources(count: int, size: int, kind: str, generator: torch.Generator) -> list[int]:
+    """For each of ``size`` units the one it copies: first all ``count``, then the copies.
+
+    ``random`` draws them; ``cyclic`` copies each unit equally often, the first ones once more, with
+    all copies of a unit side by side (the authors' code).
+    """
+    extra = size - count
+    if kind == "random":
+        return [*range(count), *torch.randint(count, (extra,), generator=generator).tolist()]
+    copies = [extra // count + (unit < extra % count) for unit in range(count)]
+    return [*range(count), *(unit for unit in range(count) for _ in range(copies[unit]))]
+
+
+def _widen(
+    module: Sequential, layer: str, count: int, size: int, choices: MorphChoices, generator: torch.Generator
+) -> None:
+    sources = copy_sources(count, size, choices.widen_map, generator)
+    scaled = "scale_consumers" if choices.widen_map == "random" else "scale_producers"
+    remap(module, _group(module, layer), sources, duplicate=scaled)
+    if choices.widen_noise_std:
+        weight = module.get_submodule(layer).weight
+        new = weight.detach().clone()
+        copies = new[count:]
+        noise = torch.randn(copies.shape, generator=generator).to(new)
+        copies += choices.widen_noise_std * weight.detach().std() * noise
+        replace_tensor(module.get_submodule(layer), "weight", new)
+
+
+def _group(module: Sequential, layer: str) -> ChannelGroup:
+    """The channels that a layer produces."""
+    example = torch.zeros(2, *module.input_shape, dtype=module.output.weight.dtype)
+    groups = channel_groups(module, example, prove=False)
+    return next(group for group in groups if layer in group.producers)
+
+
+def _consumer(module: Sequential, at: int) -> nn.Module:
+    """The weighted layer that reads cell ``at``."""
+    cells = module.conv_cells()
+    return cells[at + 1].conv if at + 1 < len(cells) else module.dense_layers()[0]

@@ -1,0 +1,135 @@
+import json
+
+import pytest
+import torch
+from algorithms.chain import assert_chain_holds, assert_same_tree, run_through
+from algorithms.tiny import tiny_dataset, tiny_engine
+
+from growsearch.algorithms.ectonas import search as search_module
+from growsearch.algorithms.ectonas.config import EctonasConfig, Recuperation
+from growsearch.algorithms.ectonas.search import Ectonas
+from growsearch.events import from_json
+
+
+def ectonas(seed: int = 0, train: int = 96, **changes) -> Ectonas:
+    settings = {
+        "topology": "custom",
+        "cells": [4],
+        "hidden": [6, 5],
+        "budget": 2,
+        "warm_up_epochs": 1,
+        "rounds": 2,
+        "epochs_per_round": 1,
+        **changes,
+    }
+    return Ectonas(EctonasConfig(**settings), tiny_engine(seed, tiny_dataset(train, 40, 40)))
+
+
+def test_left_and_resumed_at_every_point_equals_uninterrupted() -> None:
+    """Through warm-up, births, fractions of an epoch (a removal gets 1.4), both phases and the final choice."""
+    recuperation = Recuperation(remove_units=1.4, add_cell=0.5)
+    events = assert_chain_holds(lambda: ectonas(recuperation=recuperation), steps=2)
+    kinds = {(e["kind"], e.get("phase")) for e in events}
+    assert {("epoch", phase) for phase in ("warm-up", "recuperation", "phase 1", "phase 2")} <= kinds
+    images = {e["images"] for e in events if e["kind"] == "epoch"}
+    assert {96, 32} <= images
+
+
+def test_several_generations_and_interleaved_candidates_resume_too() -> None:
+    make = lambda: ectonas(budget=60, rounds=1, interleave=3, alpha=0.5)  # noqa: E731
+    events = assert_chain_holds(make, steps=7)
+    assert sum(e["kind"] == "phase" for e in events) >= 3
+
+
+def test_interleaved_candidates_equal_one_after_another() -> None:
+    alone, together = ectonas(), ectonas(interleave=4)
+    events, end = run_through(alone)
+    mixed_events, mixed_end = run_through(together)
+    key = lambda event: json.dumps(event, sort_keys=True)  # noqa: E731
+    assert sorted(events, key=key) == sorted(mixed_events, key=key)
+    assert events != mixed_events
+    assert_same_tree(end["networks"], mixed_end["networks"])
+
+
+def test_seeds_decide_everything() -> None:
+    first, again, other = (run_through(ectonas(seed))[0] for seed in (0, 0, 1))
+    assert first == again != other
+
+
+def test_lineage_is_whole() -> None:
+    algorithm = ectonas(budget=60, rounds=1)
+    events, _ = run_through(algorithm)
+    born = {0} | {e["network"] for e in events if e["kind"] == "edit"}
+    fates = {e["network"]: e["values"] for e in events if e["kind"] == "measure" and e["name"] == "fate"}
+    rejected = {id for id, values in fates.items() if values["fate"].startswith("rejected")}
+    assert born | rejected == set(fates) and not born & rejected
+    assert len(born | rejected) == algorithm.state.next_id
+    assert [values["fate"] for values in fates.values()].count("won") == 1
+    assert all(values["parent"] in born for id, values in fates.items() if id)
+    for event in events:
+        assert from_json(event).to_json() == event
+    assert list(algorithm.state.networks) == [str(algorithm.state.winner)]
+
+
+def test_outcome_records_the_way_of_the_winner() -> None:
+    algorithm = ectonas(budget=60, rounds=1, alpha=0.0)
+    run_through(algorithm)
+    outcome = algorithm.outcome()
+    record = outcome.method
+    json.dumps(record)
+    network = outcome.networks[0]
+    assert record["generations"] == len(record["modifications"]) == record["description"].count("**")
+    assert record["history"]["params"][-1] == network.parameter_count()
+    assert record["history"]["epochs"][-1] == outcome.winner_epochs
+    assert outcome.val_accuracy == algorithm.engine.evaluate(network).accuracy
+    assert record["compression"] == pytest.approx(1 - network.parameter_count() / record["start_params"])
+    assert record["charged_epochs"] == algorithm.state.spent > 60
+
+
+def test_strict_budget_is_charged_exactly() -> None:
+    algorithm = ectonas(budget=17.3, budget_mode="strict")
+    run_through(algorithm)
+    assert algorithm.state.spent == 17.3
+
+
+def test_child_that_diverges_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = search_module.morph
+
+    def exploding(module, child, choices, generator) -> None:
+        real(module, child, choices, generator)
+        if child.op == "add_dense":
+            with torch.no_grad():
+                module.output.weight.fill_(1e38)
+
+    monkeypatch.setattr(search_module, "morph", exploding)
+    events, _ = run_through(ectonas())
+    dropped = [e["values"] for e in events if e["kind"] == "measure" and e["values"]["fate"] == "dropped: diverged"]
+    assert dropped and all(values["op"] == "add_dense" for values in dropped)
+
+
+@pytest.mark.parametrize(("error", "fate"), [(MemoryError(), "memory ran out"), (None, "weights that are not finite")])
+def test_child_that_cannot_be_made_is_rejected(monkeypatch: pytest.MonkeyPatch, error, fate: str) -> None:
+    def failing(module, child, choices, generator) -> None:
+        if child.op == "add_dense":
+            if error is not None:
+                raise error
+            with torch.no_grad():
+                module.output.bias[0] = float("nan")
+
+    monkeypatch.setattr(search_module, "morph", failing)
+    events, _ = run_through(ectonas(max_generations=1))
+    fates = [e["values"] for e in events if e["kind"] == "measure" and fate in e["values"]["fate"]]
+    assert [values["op"] for values in fates] == ["add_dense", "add_dense"]
+
+
+def test_training_accuracy_can_be_the_score() -> None:
+    algorithm = ectonas(score_key="train_accuracy", max_generations=1)
+    run_through(algorithm)
+    row = algorithm.state.people[str(algorithm.state.winner)]
+    assert algorithm._score(row) == pytest.approx(sum(r[2] for r in row.history[-3:]) / 3)
+
+
+def test_tiny_fraction_of_few_batches_is_one_batch() -> None:
+    events, _ = run_through(ectonas())
+    recuperations = [e["images"] for e in events if e["kind"] == "epoch" and e["phase"] == "recuperation"]
+    assert min(recuperations) == 32
