@@ -46,7 +46,9 @@ class Feed:
             size -= stop - cursor.position
             cursor.used += stop - cursor.position
             cursor.position = stop
-            if stop == len(self) and size > 0:
+            if size > 0:
+                # The next pass is drawn into the same table.
+                pieces[-1] = PassPlan(pieces[-1].table.clone())
                 cursor.passes, cursor.position = cursor.passes + 1, 0
         rows = pieces[0] if len(pieces) == 1 else PassPlan(torch.cat([piece.table for piece in pieces]))
         batch = self.split.take(rows.order)

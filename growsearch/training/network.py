@@ -63,11 +63,10 @@ class Network:
     def place(self, device: torch.device, layout: torch.memory_format) -> None:
         """Bring module and optimizer state to a device and a memory layout."""
         self.layout = layout
-        state = {role: state_by_name(o, self.module) for role, o in self._optimizers.items()}
+        state = self.optimizer_tensors()
         self.module.to(device=device)
         self.settle(keep_state=False)
-        for role, tensors in state.items():
-            load_state_by_name(self._optimizers[role], self.module, tensors)
+        self.load_optimizer_tensors(state)
 
     def settle(self, keep_state: bool = True) -> None:
         """Restore what holds between edits; call it after every edit and every load.
@@ -76,11 +75,11 @@ class Network:
         ``named_parameters``, new ones get state, state of tensors that are gone is dropped, and
         the structure version (part of a captured step's key) goes up.
         """
-        states = {role: state_by_name(o, self.module) if keep_state else {} for role, o in self._live().items()}
+        states = self.optimizer_tensors() if keep_state else {}
         self.module.to(memory_format=self.layout)
         for role, config in self.configs.items():
             self._optimizers[role] = build_optimizer(self.module, config)
-            load_state_by_name(self._optimizers[role], self.module, states[role])
+            load_state_by_name(self._optimizers[role], self.module, states.get(role, {}))
         self.version += 1
 
     def reset_optimizers(self, **configs: OptimizerConfig) -> None:
@@ -117,11 +116,3 @@ class Network:
         if optimizers:
             twin.load_optimizer_tensors(self.optimizer_tensors())
         return twin
-
-    def _live(self) -> dict[str, Optimizer]:
-        """Optimizers with the state of tensors that left the module taken out."""
-        alive = {id(p) for p in self.module.parameters()}
-        for optimizer in self._optimizers.values():
-            for parameter in [p for p in optimizer.state if id(p) not in alive]:
-                del optimizer.state[parameter]
-        return self._optimizers

@@ -98,9 +98,13 @@ def set_rate(optimizer: Optimizer, module: nn.Module, config: OptimizerConfig, r
 
 
 def state_by_name(optimizer: Optimizer, module: nn.Module) -> dict[str, dict[str, Tensor]]:
-    """The optimizer's state as ``{parameter name: {quantity: tensor}}`` (references, no copies)."""
+    """The optimizer's state as ``{parameter name: {quantity: tensor}}`` (references, no copies).
+
+    State of tensors that are no longer the module's is left out.
+    """
     names = {id(parameter): name for name, parameter in module.named_parameters()}
-    return {names[id(parameter)]: dict(state) for parameter, state in optimizer.state.items() if state}
+    alive = {names[id(p)]: dict(state) for p, state in optimizer.state.items() if id(p) in names}
+    return {name: state for name, state in alive.items() if state}
 
 
 def load_state_by_name(optimizer: Optimizer, module: nn.Module, state: dict[str, dict[str, Tensor]]) -> None:

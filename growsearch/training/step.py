@@ -38,7 +38,8 @@ class Step:
         """Train on one batch and add (loss * images, correct, images) to ``sums`` (float64, on the device)."""
         module, recipe = self.network.module, self.recipe
         seed_default_generators(derive_seed(self.seed, "step", self.network.id, self.network.steps), self.device)
-        torch._foreach_copy_(self.before, self.buffers)
+        if self.buffers:
+            torch._foreach_copy_(self.before, self.buffers)
         with self.autocast:
             output = module(images)
         logits, auxiliary = output if isinstance(output, tuple) else (output, None)

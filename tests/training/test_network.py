@@ -1,0 +1,87 @@
+import torch
+from torch import nn
+
+from growsearch.networks import build
+from growsearch.networks.sequential import sequential_spec
+from growsearch.training import Network, OptimizerConfig
+from growsearch.training.optimizer import set_rate
+
+
+def network(**config):
+    return Network(0, build(sequential_spec([4], [10], (1, 8, 8), 10)), weights=OptimizerConfig(**config))
+
+
+def train(net):
+    for parameter in net.module.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    net.optimizer().step()
+
+
+def test_settle_drops_the_state_of_tensors_that_are_gone_and_keeps_the_rest():
+    net = network()
+    train(net)
+    names = dict(net.module.named_parameters())
+    replaced, kept = list(names)[0], list(names)[-1]
+    owner = net.module.get_submodule(replaced.rpartition(".")[0])
+    setattr(owner, replaced.rpartition(".")[2], nn.Parameter(torch.zeros_like(names[replaced])))
+    buffer = net.optimizer_tensors()["weights"][kept]["momentum_buffer"].clone()
+    version = net.version
+    net.settle()
+    state = net.optimizer_tensors()["weights"]
+    assert state.keys() == dict(net.module.named_parameters()).keys()
+    assert torch.equal(state[kept]["momentum_buffer"], buffer)
+    assert not state[replaced]["momentum_buffer"].any()
+    assert net.version == version + 1
+    order = [id(p) for group in net.optimizer().param_groups for p in group["params"]]
+    assert order == [id(p) for p in net.module.parameters()]
+
+
+def test_a_copy_is_independent():
+    net = network()
+    train(net)
+    twin = net.copy(id=7, optimizers=True)
+    train(net)
+    assert twin.id == 7
+    changed = [not torch.equal(a, b) for a, b in zip(net.module.parameters(), twin.module.parameters(), strict=True)]
+    assert all(changed)
+    assert twin.optimizer_tensors()["weights"].keys() == net.optimizer_tensors()["weights"].keys()
+
+
+def test_weight_decay_can_spare_all_but_convolution_kernels():
+    net = network(weight_decay=0.1, decay="conv_kernels")
+    decayed = {id(p) for g in net.optimizer().param_groups if g["weight_decay"] > 0 for p in g["params"]}
+    assert decayed == {id(p) for p in net.module.parameters() if p.dim() == 4}
+
+
+def test_rates_by_parameter_name():
+    net = network(per_parameter=True, momentum=0.0)
+    rates = {name: 0.1 * i for i, (name, _) in enumerate(net.module.named_parameters())}
+    before = {name: p.clone() for name, p in net.module.named_parameters()}
+    set_rate(net.optimizer(), net.module, net.configs["weights"], rates)
+    train(net)
+    for name, parameter in net.module.named_parameters():
+        torch.testing.assert_close(before[name] - parameter, torch.full_like(parameter, rates[name]))
+
+
+def test_parameters_are_selected_by_a_pattern():
+    net = Network(
+        0,
+        build(sequential_spec([4], [10], (1, 8, 8), 10)),
+        weights=OptimizerConfig(parameters=r"(?!cells)"),
+        cells=OptimizerConfig(kind="adam", parameters=r"cells"),
+    )
+    names = set(dict(net.module.named_parameters()))
+    state = net.optimizer_tensors()
+    assert set(state["weights"]) | set(state["cells"]) == names
+    assert not set(state["weights"]) & set(state["cells"])
+
+
+def test_moving_to_another_layout_keeps_momentum():
+    net = network()
+    train(net)
+    before = {n: s["momentum_buffer"].clone() for n, s in net.optimizer_tensors()["weights"].items()}
+    net.place(torch.device("cpu"), torch.channels_last)
+    for name, state in net.optimizer_tensors()["weights"].items():
+        assert torch.equal(state["momentum_buffer"], before[name])
+    kernel = next(p for p in net.module.parameters() if p.dim() == 4)
+    assert kernel.is_contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,32 @@
+import math
+
+import pytest
+import torch
+
+from growsearch.training.schedules import Constant, Cosine, Every, Fractions, Milestones
+
+
+def test_fractions_drop_with_the_epoch_they_name():
+    rates = [Fractions(0.1).rate(e, 300) for e in (0, 149, 150, 224, 225, 299)]
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_milestones_and_every():
+    assert [Milestones(1.0, (2, 4)).rate(e, 9) for e in range(6)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    assert [Every(1.0, 2).rate(e, 9) for e in range(6)] == pytest.approx([1, 1, 0.5, 0.5, 0.25, 0.25])
+    assert Constant(0.3).rate(7, 9) == 0.3
+
+
+@pytest.mark.parametrize("epochs", [1, 10, 15])
+def test_cosine_equals_torchs(epochs):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.025)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs, eta_min=0.01)
+    for epoch in range(epochs):
+        assert Cosine(0.025, 0.01).rate(epoch, epochs) == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        theirs.step()
+
+
+def test_cosine_restarts():
+    schedule = Cosine(0.1, 0.0, period=5)
+    assert schedule.rate(7, 20) == schedule.rate(2, 20) == pytest.approx(0.05 * (1 + math.cos(math.pi * 2 / 5)))
