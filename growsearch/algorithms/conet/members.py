@@ -1,0 +1,133 @@
+"""Channel variables of any CNN and whose ranks move them, from one trace (CONet section 3, algorithm 1).
+
+Channels that identities, sums, poolings and depthwise convolutions tie together are one variable. Its members
+are the output ranks of the dense convolutions that write it and the input ranks of those that read it, with
+three exceptions of the authors: a convolution that reads a concatenation, or the stem's output, has no say by its
+input rank, and convolutions that write a variable side by side (a factorised reduction) count as one member.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from growsearch.algorithms.conet.measure import conv_weights
+from growsearch.algorithms.conet.variables import Term, Variable
+from growsearch.surgery.channels import Axis, ChannelGroup, channel_groups
+from growsearch.surgery.variables import variables
+
+MemberRule = Literal["graph", "original"]
+
+
+@dataclass(frozen=True)
+class FoundVariable:
+    """A variable and the handles that change it: groups of channels that lie side by side."""
+
+    variable: Variable
+    groups: tuple[ChannelGroup, ...]
+
+
+@dataclass
+class _Place:
+    """A variable while it is found: which convolutions (by position) write and read it.
+
+    Attributes:
+        groups: side by side.
+        writers: units of convolutions that write all of it together; most are of one.
+        readers: convolutions that read it and nothing else.
+        depthwise: a depthwise convolution passes it on.
+    """
+
+    groups: tuple[ChannelGroup, ...]
+    writers: list[tuple[int, ...]] = field(default_factory=list)
+    readers: list[int] = field(default_factory=list)
+    depthwise: bool = False
+
+
+def find_variables(
+    module: nn.Module, example: Tensor | tuple[Any, ...], rule: MemberRule = "graph", *, prove: bool = True
+) -> list[FoundVariable]:
+    """Find the channel variables of a network, in the order of its convolutions.
+
+    Variables that no dense convolution writes, or that may not change, are left out.
+
+    Args:
+        module: any CNN.
+        example: an input for one trace.
+        rule: ``graph`` is the rule above. ``original`` judges the width of a residual stage as the authors did for
+            ResNet34: by the input rank of each block's first and the output rank of its second convolution, be the
+            former of the previous stage's width or not, without stem and shortcuts.
+        prove: see :func:`growsearch.surgery.channel_groups`; leave it on for networks that are not growsearch's.
+
+    Raises:
+        UserError: if the network cannot be traced.
+    """
+    position = {name: index for index, (name, _) in enumerate(conv_weights(module))}
+    groups = channel_groups(module, example, prove=prove)
+    places = [_place(joined.groups, position) for joined in variables(groups)]
+    places = sorted((p for p in places if p.writers), key=lambda p: p.writers[0])
+    reading = {position[axis.name] for g in groups if g.frozen is None for axis in _axes(g, "consumer", position)}
+    found = []
+    for place in places:
+        if any(group.frozen is not None for group in place.groups):
+            continue
+        terms = _graph_terms(place, places, reading)
+        if rule == "original":
+            terms = _residual_terms(place, places) or terms
+        size = sum(group.size for group in place.groups)
+        found.append(FoundVariable(Variable(place.groups[0].name, size, terms), place.groups))
+    return found
+
+
+def _place(groups: tuple[ChannelGroup, ...], position: dict[str, int]) -> _Place:
+    place = _Place(groups)
+    numbers = {group.number for group in groups}
+    written: dict[int, set[int]] = {}
+    for group in groups:
+        for axis in _axes(group, "producer", position):
+            written.setdefault(position[axis.name], set()).add(group.number)
+        for axis in _axes(group, "consumer", position):
+            if [segment.group for segment in axis.segments] == [g.number for g in groups]:
+                place.readers.append(position[axis.name])
+        place.depthwise |= any(axis.role == "depthwise" for axis in group.axes)
+    place.readers = sorted(set(place.readers))
+    unit: tuple[int, ...] = ()
+    covered: set[int] = set()
+    for index in sorted(written):
+        unit, covered = (*unit, index), covered | written[index]
+        if covered == numbers:
+            place.writers.append(unit)
+            unit, covered = (), set()
+    return place
+
+
+def _axes(group: ChannelGroup, role: str, position: dict[str, int]) -> list[Axis]:
+    return [axis for axis in group.axes if axis.role == role and axis.name in position]
+
+
+def _graph_terms(place: _Place, places: Sequence[_Place], reading: set[int]) -> tuple[Term, ...]:
+    """Output ranks of all writers; input ranks of all readers, unless the variable is the stem's."""
+    terms = [Term("out", unit) for unit in place.writers]
+    stem = all(index not in reading for unit in place.writers for index in unit)
+    if not stem:
+        unit_of = {index: unit for other in places for unit in other.writers for index in unit}
+        units = dict.fromkeys(unit_of.get(index, (index,)) for index in place.readers)
+        terms += [Term("in", unit) for unit in units if set(unit) <= set(place.readers)]
+    return tuple(terms)
+
+
+def _residual_terms(place: _Place, places: Sequence[_Place]) -> tuple[Term, ...]:
+    """Members by the authors' rule if this is the width of a stage of plain residual blocks, else none."""
+    if len(place.writers) < 2:
+        return ()
+    terms: list[Term] = []
+    for (second,) in (unit for unit in place.writers if len(unit) == 1):
+        middle = next((p for p in places if p.readers == [second]), None)
+        if middle is None or middle.depthwise or len(middle.writers) != 1:
+            continue
+        (first,) = middle.writers[0]
+        source = next((p for p in places if first in p.readers), None)
+        if source is not None and len(source.writers) > 1:
+            terms += [Term("in", (first,)), Term("out", (second,))]
+    return tuple(terms)
