@@ -16,17 +16,20 @@ def similarity(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
     return (1.0 + sum(_agreement(a[name], b[name]) for name in settings)) / (1 + len(settings))
 
 
-def mean_similarity(operations: Sequence[Mapping[str, Any]]) -> float:
-    """Mean of :func:`similarity` over all ordered pairs, each operation with itself included.
+def mean_similarity(operations: Sequence[Mapping[str, Any]], self_pairs: bool = True) -> float:
+    """Mean of :func:`similarity` over all pairs; 1 for a single operation.
 
-    The paper says "all pairwise"; its Figure 2 starts at 1/3, which needs the self pairs.
+    The paper says "all pairwise"; its Figure 2 starts at 1/3, which needs each operation's pair with
+    itself (``self_pairs``).
 
     Raises:
         ValueError: if there are no operations.
     """
     if not operations:
         raise ValueError("no operations")
-    return sum(similarity(a, b) for a in operations for b in operations) / len(operations) ** 2
+    numbers = range(len(operations))
+    pairs = [(i, j) for i in numbers for j in numbers if self_pairs or i != j]
+    return sum(similarity(operations[i], operations[j]) for i, j in pairs) / len(pairs) if pairs else 1.0
 
 
 def _agreement(a: Any, b: Any) -> float:

@@ -1,7 +1,7 @@
 """The network a search trains: cells whose edges mix pools of candidates (family ``darts_search``)."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,7 @@ from growsearch.networks.darts.search_edge import Pool
 from growsearch.networks.registry import register
 from growsearch.surgery.initialise import library_
 
-CellKind = Literal["normal", "reduction"]
-CELL_KINDS: tuple[CellKind, CellKind] = ("normal", "reduction")
+CELL_KINDS = ("normal", "reduction")
 ALPHA_STD = 1e-3
 
 
@@ -34,7 +33,7 @@ class SearchNetwork(nn.Module):
 
     def __init__(
         self,
-        pools: dict[CellKind, Sequence[Pool]],
+        pools: dict[str, Sequence[Pool]],
         channels: int,
         layers: int,
         num_nodes: int,
@@ -54,7 +53,7 @@ class SearchNetwork(nn.Module):
         self.stem = nn.Sequential(nn.Conv2d(in_channels, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
         width = num_nodes if output == "concat" else 1
         places = list(cell_places(channels, layers, (width, width)))
-        self.cells = nn.ModuleList(SearchCell(self.pools[_kind(p.reduction)], num_nodes, p, output) for p in places)
+        self.cells = nn.ModuleList(SearchCell(self.pools[cell_kind(p.reduction)], num_nodes, p, output) for p in places)
         self.classifier = nn.Linear(width * places[-1].channels, num_classes)
         columns = {kind: max(map(len, self.pools[kind])) for kind in CELL_KINDS}
         self.alphas = nn.ParameterDict(
@@ -76,7 +75,7 @@ class SearchNetwork(nn.Module):
             UserError: if pools do not fit the number of nodes, are empty or unsorted, or a label is unknown.
         """
         num_nodes = spec.get("nodes", 4)
-        pools: dict[CellKind, Sequence[Pool]] = {}
+        pools: dict[str, Sequence[Pool]] = {}
         for kind in CELL_KINDS:
             pools[kind] = [[(int(number), parse(label)) for number, label in pool] for pool in spec["pools"][kind]]
             found = [[number for number, _ in pool] for pool in pools[kind]]
@@ -124,7 +123,7 @@ class SearchNetwork(nn.Module):
             for row, pool in enumerate(self.pools[kind]):
                 absent[row] = torch.arange(absent.shape[1]) >= len(pool)
 
-    def probabilities(self, kind: CellKind) -> Tensor:
+    def probabilities(self, kind: str) -> Tensor:
         """Softmax of each edge's alphas, edges x candidates; absent candidates have 0 (with ``mask_absent``)."""
         alpha = self.alphas[kind]
         if self.mask_absent:
@@ -142,9 +141,10 @@ class SearchNetwork(nn.Module):
         before = last = self.stem(x_nchw)
         for cell in self.cells:
             assert isinstance(cell, SearchCell)
-            before, last = last, cell(before, last, weights[_kind(cell.reduction)], dropout)
+            before, last = last, cell(before, last, weights[cell_kind(cell.reduction)], dropout)
         return self.classifier(last.mean((2, 3)))
 
 
-def _kind(reduction: bool) -> CellKind:
+def cell_kind(reduction: bool) -> str:
+    """Name of a cell's kind."""
     return "reduction" if reduction else "normal"
