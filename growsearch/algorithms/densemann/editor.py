@@ -28,6 +28,7 @@ from growsearch.probes.kcs import kcs
 from growsearch.randomness import generator
 from growsearch.surgery.complement import complementary_filters
 from growsearch.surgery.initialise import Distribution, variance_scaling
+from growsearch.surgery.transaction import transaction
 from growsearch.training import Cursor, FitState, Network
 
 
@@ -46,7 +47,8 @@ class Editor:
     def carry_out(self) -> Event:
         """Do the first thing on the state's list and take it off."""
         op, *arguments = self.state.todo[0]
-        event: Event = getattr(self, op)(*arguments)
+        with transaction(self.module, self.network.optimizer()):
+            event: Event = getattr(self, op)(*arguments)
         self.state.todo.pop(0)
         return event
 
@@ -68,14 +70,14 @@ class Editor:
             new = complementary_filters(weight, kcs(weight), count, draws, distribution=distribution)
         else:
             new = variance_scaling((count, *weight.shape[1:]), "fan_none", distribution, draws).to(weight.device)
-        append_filters(self.module, new, draws)
+        append_filters(self.module, new, self.network.optimizer(), draws)
         return self._edited("add_filters", {"filters": list(range(len(weight), len(weight) + count))})
 
     def prune(self, filters: list[int]) -> Event:
         """Delete useless filters, after saving the network."""
         self.save("prepruning")
         kept = [i for i in range(self.module.last_layer.conv.out_channels) if i not in filters]
-        keep_filters(self.module, kept)
+        keep_filters(self.module, kept, self.network.optimizer())
         return self._edited("prune", {"filters": filters})
 
     def undo_pruning(self) -> Event:

@@ -8,9 +8,16 @@ from typing import Literal, cast
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
 
 from growsearch.networks.densenet import DenseBlock, DenseLayer, DenseNet, Transition
+from growsearch.surgery.channels import ChannelGroup, channel_groups
 from growsearch.surgery.initialise import library_
+from growsearch.surgery.remap import remap
+from growsearch.surgery.replace import replace
+
+EXAMPLE_SIDE = 16
+"""Side of the image that channels are traced with: stems leave something of it, and transitions stop at one pixel."""
 
 Start = Literal["library", "variance_scaling", "zeros"]
 
@@ -66,43 +73,39 @@ def append_block(
     renew_head(network, generator, channels)
 
 
-def append_filters(network: DenseNet, new: Tensor, generator: Generator) -> None:
+def append_filters(network: DenseNet, new: Tensor, optimizer: Optimizer | None, generator: Generator) -> None:
     """Add filters (n, C, 3, 3) behind those of the last layer, and let the head read them."""
-    conv = network.last_layer.conv
-    conv.weight = nn.Parameter(torch.cat([conv.weight.detach(), new]))
-    conv.out_channels += len(new)
-    widen_head(network, len(new), generator)
+    group = last_filters(network)
+    fresh: dict[str, Tensor] = {"producer": new, "consumer": head_columns(network, len(new), generator)}
+    sources = [*range(group.size), *[-1] * len(new)]
+    remap(network, group, sources, fresh=fresh, momentum="drop", optimizer=optimizer)
+    _replace_classifier_bias(network, optimizer)
 
 
-def keep_filters(network: DenseNet, kept: list[int]) -> None:
+def keep_filters(network: DenseNet, kept: list[int], optimizer: Optimizer | None = None) -> None:
     """Leave the last layer only these of its filters, and the head their channels."""
-    conv, norm, classifier = network.last_layer.conv, network.norm, network.classifier
-    before = norm.num_features - conv.out_channels
-    channels = torch.tensor([*range(before), *(before + i for i in kept)], device=conv.weight.device)
-    conv.weight = nn.Parameter(conv.weight.detach()[torch.tensor(kept, device=conv.weight.device)])
-    conv.out_channels = len(kept)
-    for name in ("weight", "bias"):
-        setattr(norm, name, nn.Parameter(getattr(norm, name).detach()[channels]))
-    for name in ("running_mean", "running_var"):
-        setattr(norm, name, getattr(norm, name)[channels])
-    classifier.weight = nn.Parameter(classifier.weight.detach()[:, channels])
-    norm.num_features = classifier.in_features = len(channels)
+    remap(network, last_filters(network), kept, duplicate="none", momentum="drop", optimizer=optimizer)
+    _replace_classifier_bias(network, optimizer)
+
+
+def last_filters(network: DenseNet) -> ChannelGroup:
+    """The channels that the last layer writes."""
+    conv = network.last_layer.conv
+    layer = next(name for name, module in network.named_modules() if module is conv)
+    example = torch.zeros(1, network.spec()["in_channels"], EXAMPLE_SIDE, EXAMPLE_SIDE, device=conv.weight.device)
+    groups = channel_groups(network, example, prove=False)
+    return next(group for group in groups if layer in group.producers)
 
 
 def widen_head(network: DenseNet, count: int, generator: Generator) -> None:
     """Let the head read ``count`` new last channels: norm 1, 0 and statistics 0, 1; classifier columns as at birth."""
     norm, classifier = network.norm, network.classifier
-    columns = head_columns(network, count, generator)
-    with torch.no_grad():
-        for name, value in (("weight", 1.0), ("bias", 0.0)):
-            old = getattr(norm, name)
-            setattr(norm, name, nn.Parameter(torch.cat([old, old.new_full((count,), value)])))
-        for name, value in (("running_mean", 0.0), ("running_var", 1.0)):
-            old = getattr(norm, name)
-            setattr(norm, name, torch.cat([old, old.new_full((count,), value)]))
-        classifier.weight = nn.Parameter(torch.cat([classifier.weight, columns.to(classifier.weight)], dim=1))
-    norm.num_features += count
-    classifier.in_features += count
+    columns = head_columns(network, count, generator).to(classifier.weight)
+    for name, start in (("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
+        old = getattr(norm, name)
+        replace(network, f"norm.{name}", torch.cat([old, old.new_full((count,), start)]))
+    replace(network, "classifier.weight", torch.cat([classifier.weight, columns], dim=1))
+    _replace_classifier_bias(network, None)
 
 
 def head_columns(network: DenseNet, count: int, generator: Generator) -> Tensor:
@@ -131,3 +134,8 @@ def reset_head_statistics(network: DenseNet) -> None:
     norm.running_mean = torch.zeros_like(cast(Tensor, norm.running_mean))
     norm.running_var = torch.ones_like(cast(Tensor, norm.running_var))
     norm.num_batches_tracked = torch.zeros_like(cast(Tensor, norm.num_batches_tracked))
+
+
+def _replace_classifier_bias(network: DenseNet, optimizer: Optimizer | None) -> None:
+    """The whole head is new in the authors' code, so the bias too starts without momentum."""
+    replace(network, "classifier.bias", network.classifier.bias.detach().clone(), optimizer=optimizer)
