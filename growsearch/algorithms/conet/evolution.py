@@ -60,9 +60,11 @@ def converged(before: Mapping[str, ChannelSize], after: Mapping[str, ChannelSize
     frozen = [one.frozen for one in after.values()]
     if config.stop == "search" and any(frozen):
         return True
-    return config.early_end and all(frozen) and {n: c.size for n, c in before.items()} == {
-        n: c.size for n, c in after.items()
-    }
+    return (
+        config.early_end
+        and all(frozen)
+        and {n: c.size for n, c in before.items()} == {n: c.size for n, c in after.items()}
+    )
 
 
 def trial_record(trial: Trial, before: Mapping[str, ChannelSize], after: Mapping[str, ChannelSize]) -> dict[str, Any]:

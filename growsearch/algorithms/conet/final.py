@@ -7,7 +7,10 @@ from growsearch.algorithms.conet.config import ConetConfig
 
 def final_spec(spec: dict[str, Any], config: ConetConfig, image_side: int) -> dict[str, Any]:
     """The found network's spec, with auxiliary head and drop path where the family has them and they are wanted."""
-    wanted = {"auxiliary": config.final_auxiliary and config.final.aux_weight > 0, "drop_path": config.final.drop_path > 0}
+    wanted = {
+        "auxiliary": config.final_auxiliary and config.final.aux_weight > 0,
+        "drop_path": config.final.drop_path > 0,
+    }
     changes = {key: value for key, value in wanted.items() if key in spec}
     return {**spec, **changes, "image_size": image_side} if changes else spec
 

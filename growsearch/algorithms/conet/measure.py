@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from growsearch.algorithms.conet.variables import Side, Sides
-from growsearch.probes.rank import RankMetrics, rank_metrics_of
+from growsearch.probes.rank import Condition, RankMetrics, rank_metrics_of
 
 Record = dict[str, list[float]]
 """One epoch's metrics: ``rank_in``, ``gain_out`` ...; every list has an entry for each convolution."""
@@ -19,7 +19,7 @@ def conv_weights(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def measured(
-    module: nn.Module, before: Record | None, *, transpose: bool, tolerance: float, condition: str = "shrunk"
+    module: nn.Module, before: Record | None, *, transpose: bool, tolerance: float, condition: Condition = "shrunk"
 ) -> Record:
     """Metrics of every convolution of a module.
 

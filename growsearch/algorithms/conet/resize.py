@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -39,13 +40,9 @@ def fitting_size(one: FoundVariable, size: int) -> int:
 
 def _shares(groups: Sequence[ChannelGroup], size: int) -> list[int]:
     """Split a size over groups in proportion to what they have."""
-    total, given, shares = sum(group.size for group in groups), 0, []
-    for index, group in enumerate(groups):
-        so_far = sum(g.size for g in groups[: index + 1])
-        share = max(1, size * so_far // total - given)
-        given += share
-        shares.append(share)
-    return shares
+    ends = list(accumulate(group.size for group in groups))
+    cuts = [size * end // ends[-1] for end in ends]
+    return [end - begin for begin, end in pairwise([0, *cuts])]
 
 
 def _resize_group(module: nn.Module, group: ChannelGroup, size: int, generator: torch.Generator | None) -> None:
