@@ -73,6 +73,8 @@ def _labelled(table: Table, target: str | None, file: Path) -> tuple[Table, str,
         raise UserError(f"data.target: {target!r} found, a column of {file} expected: {shown}")
     index = table.columns.index(target)
     known = [row for row in table.rows if not is_missing(row[index])]
+    if not known:
+        raise UserError(f"{file}: no rows with a value of {target!r} found, at least one expected")
     left_out = len(table.rows) - len(known)
     notes = [f"{left_out} rows of {file.name} without a value of {target!r} were left out."] if left_out else []
     return Table(table.columns, known), target, notes
