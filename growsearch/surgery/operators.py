@@ -1,0 +1,88 @@
+"""The allow-list: what each operator does to channel labels.
+
+An operator that is not listed freezes the channels of its inputs, for a label passed through an
+unknown operator is silently wrong (a softmax or a mean over channels). A rule sees the finished
+call and labels its outputs; an output it leaves alone has no labels.
+
+The test of every rule is Net2Wider's: if channels are copied and the weights that sum over them
+are divided by the number of copies, the operator's output must hold the same copies.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+if TYPE_CHECKING:
+    from growsearch.surgery.labels import LabelTrace
+
+aten = torch.ops.aten
+
+
+class Call:
+    """One executed operator: its arguments by their names in the schema, and its output."""
+
+    def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+        self.func, self.args, self.kwargs, self.out = func, args, kwargs, out
+
+    @cached_property
+    def _bound(self) -> dict[str, Any]:
+        schema = self.func._schema.arguments
+        defaults = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
+        given = zip((argument.name for argument in schema), self.args, strict=False)
+        return defaults | dict(given) | self.kwargs
+
+    def __getitem__(self, name: str) -> Any:
+        return self._bound[name]
+
+    def get(self, name: str) -> Any:
+        """An argument that not every overload has."""
+        return self._bound.get(name)
+
+    @property
+    def name(self) -> str:
+        """The operator without overload, such as ``softmax``."""
+        return str(self.func.overloadpacket).removeprefix("aten.")
+
+    @property
+    def inputs(self) -> list[Tensor]:
+        """Every tensor among the arguments."""
+        return [leaf for leaf in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Tensor)]
+
+
+Rule = Callable[["LabelTrace", Call], None]
+_RULES: dict[Any, Rule] = {}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Put operators on the allow-list; names that this torch does not have are passed over."""
+
+    def enter(function: Rule) -> Rule:
+        _RULES.update({getattr(aten, name): function for name in names if hasattr(aten, name)})
+        return function
+
+    return enter
+
+
+def rule_of(func: Any) -> Rule:
+    """The rule of an operator; :func:`unknown` if it is not on the list."""
+    return _RULES.get(func.overloadpacket, unknown)
+
+
+def unknown(trace: "LabelTrace", call: Call) -> None:
+    """Freeze everything that goes in."""
+    trace.freeze_all(call.inputs, f"operator {call.name} is not on the list of known ones")
+
+
+def normal(dims: int | Sequence[int] | None, ndim: int) -> list[int]:
+    """Dimensions counted from the front; None means all of them."""
+    if dims is None or (not isinstance(dims, int) and len(dims) == 0):
+        return list(range(ndim))
+    return [dim % ndim if ndim else 0 for dim in ([dims] if isinstance(dims, int) else dims)]
+
+
+# Importing the rules enters them in the list.
+from growsearch.surgery import rules_layers, rules_pointwise, rules_shapes  # noqa: E402, F401

@@ -1,0 +1,25 @@
+"""Where a network keeps its tensors: a tied tensor is one tensor in several places."""
+
+from torch import Tensor, nn
+
+
+def places(model: nn.Module) -> list[tuple[Tensor, tuple[str, ...]]]:
+    """Every distinct parameter and buffer with all its names, in the order of ``named_parameters``."""
+    found: dict[int, tuple[Tensor, list[str]]] = {}
+    for kind in (model.named_parameters, model.named_buffers):
+        for name, tensor in kind(remove_duplicate=False):
+            found.setdefault(id(tensor), (tensor, []))[1].append(name)
+    return [(tensor, tuple(names)) for tensor, names in found.values()]
+
+
+def owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """The module that holds a tensor, and the tensor's name there."""
+    path, _, leaf = name.rpartition(".")
+    return model.get_submodule(path), leaf
+
+
+def lookup(model: nn.Module, name: str) -> Tensor:
+    """A parameter or buffer by its name."""
+    module, leaf = owner(model, name)
+    tensor = module._parameters.get(leaf)
+    return tensor if tensor is not None else module._buffers[leaf]  # type: ignore[return-value]

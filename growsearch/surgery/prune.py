@@ -1,0 +1,42 @@
+"""Fewer channels."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import nn
+
+from growsearch.errors import UserError
+from growsearch.surgery.channels import ChannelGroup
+from growsearch.surgery.momentum import Optimizers
+from growsearch.surgery.remap import Removed, remap
+
+
+def prune(
+    model: nn.Module,
+    group: ChannelGroup,
+    keep: Sequence[int],
+    *,
+    momentum: Literal["follow", "drop"] = "follow",
+    optimizer: Optimizers = None,
+    removed: Removed | None = None,
+) -> None:
+    """Keep the channels ``keep`` of a group, in this order, and cut the others out of every tensor.
+
+    An exact copy that widening made gives its share of the consumers back to its twins, so pruning the
+    copies restores the network; any other channel is cut with all it contributed.
+
+    Args:
+        model: the network that ``group`` was traced on.
+        group: a handle.
+        keep: numbers of the channels to keep, each once; at least one.
+        momentum: see :func:`growsearch.surgery.remap`.
+        optimizer: see :func:`growsearch.surgery.remap`.
+        removed: called with the group and the numbers of the channels to cut before they go (beta folding).
+
+    Raises:
+        UserError: if ``keep`` is empty, repeats a channel or is out of range, or the group is frozen or stale.
+    """
+    keep = [int(channel) for channel in keep]
+    if not keep or len(set(keep)) != len(keep) or min(keep) < 0:
+        raise UserError(f"keep of {group.name}: {keep} found, distinct channels from 0 to {group.size - 1} expected")
+    remap(model, group, keep, momentum=momentum, optimizer=optimizer, removed=removed)

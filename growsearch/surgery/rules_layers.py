@@ -1,0 +1,156 @@
+"""Operators with weights: convolution, matrix product, normalisation, embedding."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from growsearch.surgery.operators import Call, rule
+
+if TYPE_CHECKING:
+    from growsearch.surgery.labels import LabelTrace
+
+
+@rule("convolution")
+def convolution(trace: "LabelTrace", call: Call) -> None:
+    """Out channels are new, in channels meet the weight's; a depthwise kernel follows its input."""
+    x, weight, bias, groups = call["input"], call["weight"], call["bias"], call["groups"]
+    in_dim, out_dim = (0, 1) if call["transposed"] else (1, 0)
+    labels = trace.get(weight)
+    for kernel in labels[2:]:
+        trace.freeze(kernel, "kernel size")
+    channels = trace.get(x)[1]
+    if groups == 1:
+        contract(trace, x, 1, weight, in_dim)
+        out = labels[out_dim]
+        trace.play(weight, out_dim, "producer")
+    elif call["transposed"]:
+        trace.freeze_all([weight], "grouped transposed convolution")
+        trace.freeze(channels, "grouped transposed convolution")
+        out = trace.fixed(call.out.shape[1], "grouped transposed convolution")
+    elif groups == x.shape[1]:
+        out = depthwise(trace, x, weight)
+    else:
+        out = grouped(trace, x, weight, groups)
+    add_bias(trace, bias, out)
+    trace.put(call.out, (None, out, *[None] * (call.out.dim() - 2)))
+
+
+def depthwise(trace: "LabelTrace", x: Tensor, weight: Tensor) -> np.ndarray | None:
+    """Each input channel owns a block of filters (one, unless there is a channel multiplier)."""
+    filters, one = trace.get(weight)[:2]
+    trace.freeze(one, "depthwise kernel")
+    channels = trace.get(x)[1]
+    if channels is not None:
+        channels = np.repeat(channels, weight.shape[0] // x.shape[1])
+    if not trace.play(weight, 0, "depthwise"):
+        trace.freeze(channels, "depthwise convolution with a computed weight")
+    return trace.join(filters, channels)
+
+
+def grouped(trace: "LabelTrace", x: Tensor, weight: Tensor, groups: int) -> np.ndarray | None:
+    """Blocks stay equal in number and size: the same place of every block is one channel."""
+    filters, inner = trace.get(weight)[:2]
+    channels = trace.get(x)[1]
+    if filters is not None:
+        first = filters[: len(filters) // groups]
+        trace.join(filters, np.tile(first, groups))
+    trace.play(weight, 0, "producer")
+    if not trace.play(weight, 1, "consumer"):
+        trace.freeze(channels, "grouped convolution with a computed weight")
+    trace.join(channels, None if inner is None else np.tile(inner, groups))
+    return filters
+
+
+def contract(trace: "LabelTrace", x: Tensor, x_dim: int, weight: Tensor, weight_dim: int) -> None:
+    """A sum over channels: exact under copies only where a parameter can be divided by their number."""
+    joined = trace.join(trace.get(x)[x_dim], trace.get(weight)[weight_dim])
+    if trace.origin(x) is not None and trace.origin(weight) is not None:
+        trace.freeze(joined, "product of two parameters")
+    elif not trace.play(weight, weight_dim, "consumer") and not trace.play(x, x_dim, "consumer"):
+        trace.freeze(joined, "sum over channels without a parameter to scale")
+
+
+def add_bias(trace: "LabelTrace", bias: Tensor | None, out: np.ndarray | None) -> None:
+    """A bias has the channels of what it is added to."""
+    if bias is not None:
+        trace.join(out, trace.get(bias)[-1])
+        trace.play(bias, bias.dim() - 1, "bias")
+
+
+@rule("mm", "addmm", "bmm", "baddbmm")
+def matrix_product(trace: "LabelTrace", call: Call) -> None:
+    """Rows of the left and columns of the right go through; what lies between is summed over."""
+    a, b = (call["self"], call["mat2"]) if call.get("mat1") is None and call.get("batch1") is None else _pair(call)
+    contract(trace, a, a.dim() - 1, b, b.dim() - 2)
+    labels_a, labels_b = trace.get(a), trace.get(b)
+    for weight, dim in ((a, a.dim() - 2), (b, b.dim() - 1)):
+        trace.play(weight, dim, "producer")
+    batch = trace.join(labels_a[0], labels_b[0]) if a.dim() == 3 else None
+    out = (labels_a[-2], labels_b[-1])
+    if a is not call["self"]:
+        bias = call["self"]
+        if bias.dim() == 1 or bias.shape[0] == 1:
+            add_bias(trace, bias, out[1])
+        else:
+            trace.freeze_all([bias], "matrix added to a product")
+            for vector in out:
+                trace.freeze(vector, "matrix added to a product")
+    trace.put(call.out, out if a.dim() == 2 else (batch, *out))
+
+
+def _pair(call: Call) -> tuple[Tensor, Tensor]:
+    """The factors of a product that is added to something."""
+    return (call["mat1"], call["mat2"]) if call.get("mat1") is not None else (call["batch1"], call["batch2"])
+
+
+@rule(
+    "native_batch_norm",
+    "cudnn_batch_norm",
+    "miopen_batch_norm",
+    "_native_batch_norm_legit",
+    "_native_batch_norm_legit_no_training",
+    "_batch_norm_with_update",
+    "_batch_norm_no_update",
+)
+def batch_norm(trace: "LabelTrace", call: Call) -> None:
+    """Per channel, in both modes."""
+    x = call["input"]
+    labels = list(trace.get(x))
+    for name in ("weight", "bias", "running_mean", "running_var"):
+        tensor = call.get(name)
+        if isinstance(tensor, Tensor):
+            labels[1] = trace.join(labels[1], trace.get(tensor)[0])
+            trace.play(tensor, 0, "norm")
+    trace.put(call.out[0], tuple(labels))
+
+
+@rule("native_layer_norm", "_fused_rms_norm")
+def layer_norm(trace: "LabelTrace", call: Call) -> None:
+    """Its statistics are taken over channels, so copies would change them."""
+    labels = list(trace.get(call["input"]))
+    first = len(labels) - len(call["normalized_shape"])
+    for dim in range(first, len(labels)):
+        tensors = [t for t in (call.get("weight"), call.get("bias")) if t is not None]
+        labels[dim] = trace.join(labels[dim], *[trace.get(t)[dim - first] for t in tensors])
+        trace.freeze(labels[dim], "layer norm over channels")
+    trace.put(call.out[0], tuple(labels))
+
+
+@rule("native_group_norm")
+def group_norm(trace: "LabelTrace", call: Call) -> None:
+    """Its statistics are taken over groups of channels."""
+    labels = list(trace.get(call["input"]))
+    tensors = [t for t in (call["weight"], call["bias"]) if t is not None]
+    labels[1] = trace.join(labels[1], *[trace.get(t)[0] for t in tensors])
+    trace.freeze(labels[1], "group norm over channels")
+    trace.put(call.out[0], tuple(labels))
+
+
+@rule("embedding")
+def embedding(trace: "LabelTrace", call: Call) -> None:
+    """Columns are channels, rows are the vocabulary."""
+    rows, columns = trace.get(call["weight"])
+    trace.freeze(rows, "vocabulary")
+    trace.play(call["weight"], 1, "producer")
+    trace.put(call.out, (*trace.get(call["indices"]), columns))

@@ -1,0 +1,86 @@
+"""All edits or none."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from growsearch.surgery import structure
+from growsearch.surgery.momentum import Optimizers, as_list
+
+
+class Snapshot:
+    """References to everything that surgery may replace; taking one copies no tensor.
+
+    Surgery replaces tensors and never writes into one, so the references are the state. Training
+    between does write: a snapshot does not undo steps.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizers = None) -> None:
+        self._model = model
+        self._version = structure.structure_version(model)
+        self._maps = [
+            (each, list(each.sizes), [list(x) for x in each.lineage], each.version) for each in structure.maps_of(model)
+        ]
+        self._attributes = [(module, dict(module.__dict__)) for module in model.modules()]
+        self._containers = [
+            (value, value.copy())
+            for _, attributes in self._attributes
+            for value in attributes.values()
+            if isinstance(value, (dict, list, set))
+        ]
+        self._optimizers = [
+            (
+                each,
+                [(group, {**group, "params": list(group["params"])}) for group in each.param_groups],
+                {parameter: dict(state) for parameter, state in each.state.items()},
+            )
+            for each in as_list(optimizer)
+        ]
+
+    def restore(self) -> None:
+        """Put every reference back: tensors, sizes, modules, optimizer state, channel maps, version."""
+        for module, attributes in self._attributes:
+            _refill(module.__dict__, attributes)
+        for container, content in self._containers:
+            _refill(container, content)
+        for optimizer, groups, states in self._optimizers:
+            optimizer.param_groups[:] = [group for group, _ in groups]
+            for group, content in groups:
+                _refill(group, {**content, "params": list(content["params"])})
+            _refill(optimizer.state, {parameter: dict(state) for parameter, state in states.items()})
+        for each, sizes, lineage, version in self._maps:
+            each.sizes[:], each.lineage[:], each.version = sizes, [list(x) for x in lineage], version
+        structure.restore_version(self._model, self._version)
+
+
+def _refill(container: Any, content: Any) -> None:
+    """Give a dict, list or set its old content, keeping its identity."""
+    if isinstance(container, list):
+        container[:] = content
+        return
+    container.clear()
+    container.update(content)
+
+
+@contextmanager
+def transaction(model: nn.Module, optimizer: Optimizers = None) -> Iterator[Snapshot]:
+    """Undo every edit made inside if an exception leaves the block, and let the exception go on.
+
+    Model, statistics, optimizer and channel maps are then the same objects with the same content as
+    before. Handles from before stay valid. ``restore()`` on what the block yields undoes the edits
+    at any later time, as long as the tensors have not been trained since.
+
+    Example:
+        >>> with transaction(model, optimizer):
+        ...     prune(model, group, keep, optimizer=optimizer)
+        ...     if not good(model):
+        ...         raise Rejected
+    """
+    snapshot = Snapshot(model, optimizer)
+    try:
+        yield snapshot
+    except BaseException:
+        snapshot.restore()
+        raise

@@ -1,0 +1,76 @@
+"""Net2Wider: more channels, the same function."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from growsearch.errors import UserError
+from growsearch.surgery.channels import ChannelGroup
+from growsearch.surgery.momentum import Optimizers
+from growsearch.surgery.places import lookup
+from growsearch.surgery.remap import remap
+from growsearch.surgery.replace import replace
+from growsearch.surgery.transaction import transaction
+
+
+def widen(
+    model: nn.Module,
+    group: ChannelGroup,
+    size: int,
+    *,
+    generator: torch.Generator | None = None,
+    noise_std: float = 0.0,
+    momentum: Literal["follow", "drop"] = "follow",
+    optimizer: Optimizers = None,
+) -> list[int]:
+    """Widen a group to ``size`` channels by copying channels drawn uniformly (Net2Net, eqs. 4 and 5).
+
+    The weights that read a copied channel are divided by its number of copies. The function stays
+    the same in eval and in train mode, for copies share their batch statistics.
+
+    Args:
+        model: the network that ``group`` was traced on.
+        group: a handle.
+        size: the new number of channels, at least the present one.
+        generator: draws the copied channels and the noise; None means seed 0.
+        noise_std: standard deviation of Gaussian noise added to the weights that write the copies, so
+            that gradients part them; 0 keeps the function exactly.
+        momentum: see :func:`growsearch.surgery.remap`.
+        optimizer: see :func:`growsearch.surgery.remap`.
+
+    Returns:
+        The sources: new channel i is a copy of old channel ``sources[i]``.
+
+    Raises:
+        UserError: if ``size`` is smaller than the group, or the group is frozen or stale.
+    """
+    old = group.size
+    if size < old:
+        raise UserError(f"size of {group.name}: {size} found, at least {old} expected")
+    generator = generator if generator is not None else torch.Generator().manual_seed(0)
+    sources = [*range(old), *torch.randint(old, (size - old,), generator=generator).tolist()]
+    with transaction(model, optimizer):
+        remap(model, group, sources, momentum=momentum, optimizer=optimizer)
+        if noise_std and size > old:
+            _add_noise(model, group, range(old, size), noise_std, generator, optimizer)
+    return sources
+
+
+def _add_noise(
+    model: nn.Module,
+    group: ChannelGroup,
+    channels: range,
+    noise_std: float,
+    generator: torch.Generator,
+    optimizer: Optimizers,
+) -> None:
+    for axis in group.axes:
+        if axis.role not in ("producer", "depthwise"):
+            continue
+        weight = lookup(model, axis.name).detach()
+        where = torch.tensor([place for channel in channels for place in group.positions(axis, channel)])
+        copies = weight.index_select(axis.dim, where.to(weight.device))
+        noise = torch.randn(copies.shape, generator=generator, dtype=torch.float64) * noise_std
+        value = weight.index_copy(axis.dim, where.to(weight.device), copies + noise.to(weight))
+        replace(model, axis.name, value, optimizer=optimizer, carry=lambda state, _: state)
