@@ -72,7 +72,7 @@ def _add_cell(module: Sequential, at: int, choices: MorphChoices, generator: tor
         pool = ("avg", "max")[int(torch.randint(2, (), generator=generator))]
     with torch.device("meta"):
         cell = Cell(channels, channels, pool, CODE_ORDER if choices.added_cell_order == "code" else PAPER_ORDER)
-    cell = cell.to_empty(device=first.weight.device)
+    cell = cell.to_empty(device=first.weight.device).to(first.weight.dtype)
     cell.conv = identity_conv(channels, 3, cast(Centre, choices.conv_init), like=first.weight)
     cell.norm.reset_parameters()
     insert_module(module.cells, at, cell)
@@ -139,15 +139,21 @@ def _widen(
     module: Sequential, layer: str, count: int, size: int, choices: MorphChoices, generator: torch.Generator
 ) -> None:
     sources = copy_sources(count, size, choices.widen_map, generator)
-    scaled = "scale_consumers" if choices.widen_map == "random" else "scale_producers"
-    remap(module, _group(module, layer), sources, duplicate=scaled)
+    group = _group(module, layer)
+    if choices.widen_map == "random":
+        remap(module, group, sources)
+    else:
+        remap(module, group, sources, duplicate="scale_producers")
     if choices.widen_noise_std:
-        weight = module.get_submodule(layer).weight
-        new = weight.detach().clone()
-        copies = new[count:]
-        noise = torch.randn(copies.shape, generator=generator).to(new)
-        copies += choices.widen_noise_std * weight.detach().std() * noise
-        replace_tensor(module.get_submodule(layer), "weight", new)
+        _add_noise(module.get_submodule(layer), count, choices.widen_noise_std, generator)
+
+
+def _add_noise(layer: nn.Module, count: int, std: float, generator: torch.Generator) -> None:
+    """Shift the incoming weights of all units after the first ``count``."""
+    weight = cast(torch.Tensor, layer.weight).detach().clone()
+    noise = torch.randn(weight[count:].shape, generator=generator).to(weight)
+    weight[count:] += std * weight.std() * noise
+    replace_tensor(layer, "weight", weight)
 
 
 def _group(module: Sequential, layer: str) -> ChannelGroup:

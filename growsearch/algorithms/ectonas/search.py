@@ -221,6 +221,7 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
     def _train_part(self, phase: str, call: list[Any]) -> Events:
         """One epoch, or the fraction that is left of a call; the last thing yielded is its event."""
         s, (id, left) = self.state, call
+        assert s.work is not None
         person, network, part = s.people[str(id)], s.networks[str(id)], min(1.0, call[1])
         batches = partial_batches(self._num_batches(), part) if part < 1 else None
         stats = yield from self.engine.epoch(network, person.cursor, self._recipe(), self.config.lr, batches)
