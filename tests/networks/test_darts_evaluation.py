@@ -12,6 +12,7 @@ from growsearch.networks.darts.cell import dropped_path
 from growsearch.networks.darts.genotype import genotype_from_json
 from growsearch.networks.darts.genotypes import PUBLISHED
 from growsearch.networks.darts.operations import operation
+from growsearch.networks.registry import spec_from_options
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "prdarts.json").read_text())
 
@@ -96,13 +97,13 @@ def test_drop_path_keeps_the_mean_and_spares_identities():
 def test_genotype_json_round_trip_and_errors():
     record = PUBLISHED["NASNet-A"].to_json()
     assert genotype_from_json(json.dumps(record)) == PUBLISHED["NASNet-A"]
-    with pytest.raises(UserError, match="network.genotype: 'XYZ'"):
+    with pytest.raises(UserError, match="XYZ"):
         build({"family": "darts", "genotype": "XYZ"})
     with pytest.raises(UserError, match="input 5"):
         genotype_from_json(record | {"normal": [{"node": 0, "input": 5, "op": "skip"}]})
     with pytest.raises(UserError, match="nodes without edges"):
         genotype_from_json(record | {"normal": [{"node": 1, "input": 0, "op": "skip"}]})
-    with pytest.raises(UserError, match="network.layers"):
+    with pytest.raises(UserError, match="layers: 0"):
         build({"family": "darts", "genotype": "DL2", "layers": 0})
 
 
@@ -111,3 +112,17 @@ def test_labels_and_records_name_one_candidate(label):
     candidate = parse(label)
     assert candidate.label == label
     assert from_json(candidate.to_json()) == candidate
+
+
+def test_options_name_a_network_and_read_a_genotype_file(tmp_path):
+    options = {"family": "darts", "genotype": "UR", "channels": 4, "layers": 3, "auxiliary": True, "output": "concat"}
+    network = build(spec_from_options(options, (1, 8, 8), 7))
+    assert network.spec()["classes"] == 7
+    assert not network.auxiliary
+    path = tmp_path / "cells.json"
+    path.write_text(json.dumps(PUBLISHED["DL1"].to_json()))
+    assert build(spec_from_options(options | {"genotype": str(path)}, (3, 32, 32), 10)).genotype == PUBLISHED["DL1"]
+    with pytest.raises(UserError, match="no file"):
+        spec_from_options(options | {"genotype": "nowhere.json"}, (3, 32, 32), 10)
+    with pytest.raises(UserError, match="depth"):
+        spec_from_options(options | {"depth": 3}, (3, 32, 32), 10)

@@ -1,11 +1,13 @@
 """The network that found or published cells are trained in from scratch (family ``darts``)."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
+from growsearch.networks.channel_vector import options_to_spec
 from growsearch.networks.darts.auxiliary import MIN_MAP, AuxiliaryHead
 from growsearch.networks.darts.cell import Cell
 from growsearch.networks.darts.genotype import Genotype, genotype_from_json
@@ -13,6 +15,9 @@ from growsearch.networks.darts.genotypes import published
 from growsearch.networks.darts.layout import STEM_MULTIPLIER, cell_places, reduction_positions
 from growsearch.networks.registry import register
 from growsearch.surgery.initialise import library_
+
+OPTIONS = ("genotype", "channels", "layers", "auxiliary", "output")
+"""What ``conf/network/darts.yaml`` may hold."""
 
 
 @register("darts")
@@ -92,6 +97,23 @@ class EvaluationNetwork(nn.Module):
             raise UserError(f"network.output: {output!r} found, concat or mean expected")
         auxiliary = bool(spec.get("auxiliary", False)) and map_at_auxiliary(spec) >= MIN_MAP
         return cls(cells, sizes["channels"], sizes["layers"], sizes["classes"], sizes["in_channels"], auxiliary, output)
+
+    @classmethod
+    def spec_from_options(
+        cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
+    ) -> dict[str, Any]:
+        """The spec of a configuration's network for images (C, H, W); a genotype ending in .json is read.
+
+        Raises:
+            UserError: if an option is unknown, or the file is missing or holds no genotype.
+        """
+        spec = options_to_spec("darts", OPTIONS, options, image_shape, num_classes)
+        genotype = spec.get("genotype")
+        if isinstance(genotype, str) and genotype.endswith(".json"):
+            if not Path(genotype).is_file():
+                raise UserError(f"network.genotype: no file {genotype} found, the path of a genotype's JSON expected")
+            spec["genotype"] = genotype_from_json(Path(genotype).read_text(encoding="utf-8")).to_json()
+        return spec
 
     def spec(self) -> dict[str, Any]:
         """Inverse of ``networks.build``; sizes are read off the live layers."""
