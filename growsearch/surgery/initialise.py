@@ -86,6 +86,7 @@ def library_(module: nn.Module, generator: torch.Generator) -> None:
 
     Convolutions and linear layers draw as their constructors do after seeding alike; norms get scale 1,
     shift 0 and statistics (0, 1). Buffers of modules that are not norms are their owner's to fill.
+    Weights must lie on the generator's device.
 
     Raises:
         UserError: if a submodule owns parameters and is of no kind known here.

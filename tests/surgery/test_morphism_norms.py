@@ -2,6 +2,7 @@ import torch
 from torch import nn
 
 from growsearch.randomness import generator
+from growsearch.surgery.initialise import library_
 from growsearch.surgery.morphisms.norms import fold_shift, reset_norm
 
 
@@ -37,6 +38,7 @@ def test_reset_of_all_channels_without_scale():
 
 def test_shifts_are_folded_as_a_scalar():
     norm, conv, plain = trained(4), nn.Conv2d(4, 2, 1), nn.Linear(4, 3, bias=False)
+    library_(conv, generator(9))
     old, before, weight = conv.bias, conv.bias.detach().clone(), conv.weight
     fold_shift(norm, [conv, plain], [0, 2])
     assert torch.allclose(conv.bias, before + norm.bias[[0, 2]].sum())

@@ -28,6 +28,7 @@ def maps(rows, hwc):
 def dense_of(weight_uchw):
     layer = nn.Linear(weight_uchw[0].numel(), len(weight_uchw), dtype=torch.float64)
     layer.weight = nn.Parameter(weight_uchw.flatten(1))
+    layer.bias = nn.Parameter(torch.arange(len(weight_uchw), dtype=torch.float64))
     return layer
 
 

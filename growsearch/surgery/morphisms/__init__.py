@@ -19,12 +19,14 @@ from growsearch.surgery.morphisms.pooling import (
 )
 from growsearch.surgery.morphisms.replace import replace_tensor
 from growsearch.surgery.morphisms.residual import silence_branch
-from growsearch.surgery.morphisms.separable import identity_separable
+from growsearch.surgery.morphisms.separable import identity_separable, unseen_channels
+from growsearch.surgery.morphisms.sources import cyclic_sources, random_sources
 from growsearch.surgery.morphisms.svd import reduce_units, reduced_units, singular_factors
 
 __all__ = [
     "centre_kernel",
     "crop_kernel",
+    "cyclic_sources",
     "fold_shift",
     "follow_pooling",
     "follow_removed_pooling",
@@ -37,6 +39,7 @@ __all__ = [
     "merged_dense",
     "pad_kernel",
     "pooled_weight",
+    "random_sources",
     "reduce_units",
     "reduced_units",
     "remove_module",
@@ -48,4 +51,5 @@ __all__ = [
     "singular_factors",
     "size_before_last_pooling",
     "unpooled_weight",
+    "unseen_channels",
 ]

@@ -1,20 +1,18 @@
-"""Putting a new tensor where an old one was, the only way in which an edit changes weights."""
+"""Putting a new tensor where a layer's old one was, the only way in which an edit changes weights."""
 
 import torch
 from torch import Tensor, nn
 
+from growsearch.surgery.replace import replace
 
-def replace_tensor(module: nn.Module, name: str, value: Tensor) -> None:
-    """Replace a module's parameter or buffer; the old tensor stays as it is, so that an edit can be undone.
 
-    The new one has the old one's type and device, and wants a gradient if that did.
+def replace_tensor(layer: nn.Module, name: str, value: Tensor) -> None:
+    """Replace a layer's own parameter or buffer; :func:`growsearch.surgery.replace` on the old one's type and device.
+
+    The old tensor stays as it is, so that the edit can be undone, and the layer's sizes follow the new one's.
     """
-    old: Tensor = getattr(module, name)
-    value = value.detach().to(device=old.device, dtype=old.dtype)
-    if isinstance(old, nn.Parameter):
-        setattr(module, name, nn.Parameter(value, requires_grad=old.requires_grad))
-    else:
-        module._buffers[name] = value
+    old: Tensor = getattr(layer, name)
+    replace(layer, name, value.to(device=old.device, dtype=old.dtype))
 
 
 def exact(first: Tensor, *others: Tensor | None) -> list[Tensor]:

@@ -2,12 +2,15 @@
 
 from typing import Protocol
 
+import torch
 from torch import nn
 
 from growsearch.errors import UserError
+from growsearch.surgery.initialise import glorot_normal
 from growsearch.surgery.morphisms.deepen import centre_kernel
 from growsearch.surgery.morphisms.norms import reset_norm
 from growsearch.surgery.morphisms.replace import replace_tensor
+from growsearch.surgery.remap import Initialiser, Slab
 
 
 class SeparableBlock(Protocol):
@@ -38,3 +41,24 @@ def identity_separable(block: SeparableBlock) -> None:
     replace_tensor(depthwise, "weight", centre_kernel(channels, window, "depthwise"))
     replace_tensor(pointwise, "weight", centre_kernel(channels, (1, 1)))
     reset_norm(block.norm)
+
+
+def unseen_channels(generator: torch.Generator) -> dict[str, Initialiser]:
+    """Fresh channels that the next block takes in without using them yet: remap's ``fresh`` to widen an expansion.
+
+    Filters that write and filter them are Glorot-normal by the fans of the new part alone, so that gradients
+    soon reach them; the columns that sum over them are zero, which keeps the function exactly. Norms start at mean
+    0, variance 1 and, where they have them, scale and shift 0.
+
+    Example:
+        >>> remap(stack, group, [*range(group.size), *[-1] * width], fresh=unseen_channels(generator))
+    """
+
+    def drawn(slab: Slab) -> torch.Tensor:
+        return glorot_normal(slab.shape, generator, dtype=slab.dtype).to(slab.device)
+
+    def norm(slab: Slab) -> torch.Tensor:
+        value = 1.0 if slab.name.endswith("running_var") else 0.0
+        return torch.full(slab.shape, value, dtype=slab.dtype, device=slab.device)
+
+    return {"producer": drawn, "depthwise": drawn, "norm": norm, "consumer": 0.0}
