@@ -41,6 +41,10 @@ def _own(name: str, search: str, config: str, summary: str) -> Method:
 OWN = (
     _own("fixed", "Fixed", "FixedConfig", "trains one given network: baselines and retraining"),
     _own("densemann", "Densemann", "DensemannConfig", "grows a DenseNet filter by filter and layer by layer"),
+    _own("prdarts", "Prdarts", "PrdartsConfig", "prunes and replaces a DARTS supernet's candidate operations"),
+    _own("ectonas", "Ectonas", "EctonasConfig", "evolves convolutional and dense networks across topologies"),
+    _own("conet", "Conet", "ConetConfig", "scales every channel size of a CNN from the rank of its weights"),
+    _own("stagewise", "Stagewise", "StagewiseConfig", "deepens the stages whose features matter"),
 )
 
 

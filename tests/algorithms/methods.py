@@ -1,0 +1,12 @@
+"""One row a method: what the generic tests run. A new method adds a row and gets them all."""
+
+SMOKE = ["schedule=smoke", "data=digits", "hardware=cpu", "track=quiet"]
+
+METHODS: dict[str, list[str]] = {
+    "fixed": ["algo=fixed", "network=small_cnn", *SMOKE],
+    "densemann": ["algo=densemann", *SMOKE],
+    "prdarts": ["algo=prdarts", *SMOKE],
+    "ectonas": ["algo=ectonas", *SMOKE],
+    "conet": ["algo=conet", *SMOKE],
+    "stagewise": ["algo=stagewise", *SMOKE],
+}

@@ -1,0 +1,118 @@
+"""What holds for every method: a result, a network that loads, and kills that change nothing."""
+
+import json
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from algorithms.chain import assert_same_tree
+from algorithms.methods import METHODS
+from processes import command, events_of, finish, only_run, state_of
+
+import growsearch
+from growsearch.cli import main
+from growsearch.data.load import load as load_data
+from growsearch.events import from_json
+from growsearch.registry import methods
+from growsearch.run import read_run, typed
+
+RESULT_KEYS = {
+    *("algo", "data", "seed", "fingerprint", "val_accuracy", "val_loss", "test_accuracy", "test_top5", "test_loss"),
+    *("params", "params_paper", "macs", "memory_bytes", "depth", "inference_seconds", "search_seconds"),
+    *("train_seconds", "epochs", "winner_epochs", "device", "versions", "method"),
+}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Uninterrupted runs, one a method, made when first asked for."""
+    made: dict[str, Path] = {}
+
+    def run(name: str) -> Path:
+        if name not in made:
+            folder = tmp_path_factory.mktemp(name)
+            finish(["run", *METHODS[name]], folder)
+            made[name] = only_run(folder)
+        return made[name]
+
+    return run
+
+
+def test_every_method_has_its_row():
+    assert set(METHODS) == set(methods())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_leaves_a_result_and_a_network_that_loads(name, finished):
+    run = finished(name)
+    result = json.loads((run / "result.json").read_text())
+    assert result.keys() >= RESULT_KEYS
+    network = growsearch.load(run)
+    assert not network.training
+    assert sum(p.numel() for p in network.parameters() if p.requires_grad) == result["params"]
+    config = typed(read_run((run / "config.yaml").read_text()))
+    data = load_data(config.data, config.seed)
+    with torch.no_grad():
+        logits = network(data.normalisation(data.test.images))
+    accuracy = (logits.argmax(1) == data.test.labels).double().mean().item()
+    assert accuracy == pytest.approx(result["test_accuracy"], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_events_are_whole_and_in_order(name, finished):
+    lines = [json.loads(line) for line in (finished(name) / "events.jsonl").read_text().splitlines()]
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds)
+    for line in lines:
+        assert from_json(line).to_json() == {k: v for k, v in line.items() if k != "seconds"}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_killed_and_resumed_equals_uninterrupted(name, finished, tmp_path):
+    """One kill of each kind, at moments drawn for the method; the last resume runs to the end."""
+    reference = finished(name)
+    spent = json.loads((reference / "result.json").read_text())["search_seconds"]
+    moments = random.Random(name)
+    for kind in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+        process = command(["run", *METHODS[name]], tmp_path)
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if list(tmp_path.glob("outputs/*/*/*/events.jsonl")):
+                break
+            time.sleep(0.02)
+        time.sleep(moments.uniform(0, 0.6) * spent)
+        process.send_signal(kind)
+        process.communicate(timeout=60)
+        assert process.returncode in (0, -signal.SIGKILL, 128 + kind)
+    finish(["run", *METHODS[name]], tmp_path)
+    run = only_run(tmp_path)
+    assert events_of(run) == events_of(reference)
+    assert_same_tree(state_of(run), state_of(reference))
+
+
+def test_a_repeated_sweep_skips_what_is_finished(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+    words = ["run", "-m", *METHODS["fixed"], "seed=0,1"]
+    assert main(words) == 0
+    first = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/fixed/*/*/result.json")}
+    assert len(first) == 2
+    assert main(words) == 0
+    assert capsys.readouterr().out.count("finished already") == 2
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/fixed/*/*/result.json")} == first
+
+
+def test_seeds_decide_everything(tmp_path, finished):
+    folders = []
+    for number, seed in enumerate((0, 1)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        finish(["run", *METHODS["fixed"], f"seed={seed}"], folder)
+        folders.append(only_run(folder))
+    reference = events_of(finished("fixed"))
+    assert events_of(folders[0]) == reference
+    assert events_of(folders[1]) != reference

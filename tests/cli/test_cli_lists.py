@@ -1,0 +1,67 @@
+"""The commands that answer at once, and every configuration that can be composed."""
+
+import subprocess
+import sys
+
+import pytest
+
+from growsearch.cli import COMMANDS, main
+from growsearch.cli.compose import compose_run
+from growsearch.cli.ls import choices
+from growsearch.config import typed
+from growsearch.registry import methods
+
+SCHEDULES = ("paper", "quick", "smoke")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["ls"], ["ls", "data"], ["--version"], ["validate"]])
+def test_answers_without_importing_torch(words):
+    code = (
+        "import sys; from growsearch.cli import main\n"
+        f"assert main({words!r}) == 0\n"
+        "assert 'torch' not in sys.modules and 'sklearn' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_names_every_command(capsys):
+    main(["--help"])
+    said = capsys.readouterr().out
+    assert all(name in said for name in COMMANDS)
+
+
+def test_every_choice_says_what_it_is():
+    for group in ("algo", "data", "network", "schedule", "hardware", "experiment"):
+        for name, text in choices(group).items():
+            assert text, f"{group}/{name}.yaml opens without a comment"
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("algo", sorted(choices("algo")))
+def test_every_method_composes_under_every_schedule(algo, schedule):
+    config = typed(compose_run([f"algo={algo}", f"schedule={schedule}"]))
+    assert config.algo.name in methods()
+    assert config.schedule.name == schedule
+    assert config.algo.label == algo
+
+
+@pytest.mark.parametrize("data", sorted(choices("data")))
+def test_every_data_set_composes(data):
+    small = data in ("digits", "npz", "csv", "image_folder")
+    assert typed(compose_run([f"data={data}"])).schedule.name == ("quick" if small else "paper")
+
+
+@pytest.mark.parametrize("experiment", sorted(choices("experiment")))
+def test_every_experiment_composes(experiment):
+    typed(compose_run([f"experiment={experiment}"]))
+
+
+@pytest.mark.parametrize("network", sorted(set(choices("network")) - {"found"}))
+def test_every_network_composes(network):
+    typed(compose_run(["algo=fixed", f"network={network}"]))
+
+
+def test_the_command_line_wins_over_the_schedule():
+    config = typed(compose_run(["algo=fixed", "schedule=smoke", "algo.training.epochs=9"]))
+    assert config.algo.training.epochs == 9

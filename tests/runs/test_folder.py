@@ -1,0 +1,77 @@
+import subprocess
+import sys
+
+import pytest
+
+from growsearch.errors import UserError
+from growsearch.runs import EventLog, RunFolder, find_run, fingerprint, new_run
+from growsearch.runs.events import read_events
+from growsearch.runs.files import write_json
+
+CONFIG = {"algo": {"name": "fixed"}, "data": {"name": "digits", "root": "/a"}, "seed": 0, "hardware": {"threads": 1}}
+
+
+def test_where_and_on_what_a_run_is_made_does_not_change_its_fingerprint():
+    moved = {**CONFIG, "hardware": {"threads": 8}, "data": {"name": "digits", "root": "/b"}, "output": {"root": "x"}}
+    assert fingerprint(moved) == fingerprint(CONFIG)
+    assert fingerprint({**CONFIG, "seed": 1}) != fingerprint(CONFIG)
+
+
+def test_a_finished_run_is_found_before_an_unfinished_one(tmp_path):
+    assert find_run(tmp_path, "fixed", "digits", CONFIG) is None
+    first, second = (new_run(tmp_path, "fixed", "digits", 0, "a: 1\n", CONFIG) for _ in range(2))
+    assert first.path != second.path
+    assert find_run(tmp_path, "fixed", "digits", CONFIG).path == max(first.path, second.path)
+    write_json(first.result, {})
+    assert find_run(tmp_path, "fixed", "digits", CONFIG).path == first.path
+    assert find_run(tmp_path, "fixed", "digits", {**CONFIG, "seed": 1}) is None
+
+
+def test_a_damaged_neighbour_is_passed_over(tmp_path):
+    bad = new_run(tmp_path, "fixed", "digits", 0, "", CONFIG)
+    bad.identity.write_text("[")
+    assert find_run(tmp_path, "fixed", "digits", CONFIG) is None
+
+
+def test_only_one_process_works_on_a_run(tmp_path):
+    folder = RunFolder(tmp_path)
+    code = f"from growsearch.runs import RunFolder; from pathlib import Path\nwith RunFolder(Path({str(tmp_path)!r})).lock(): pass"
+    with folder.lock():
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert "another process" in other.stderr
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        new_run(tmp_path / "file", "fixed", "digits", 0, "", CONFIG)
+
+
+def test_events_are_cut_back_to_what_the_checkpoint_knew(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    log.append({"n": 0})
+    length = log.sync()
+    log.append({"n": 1})
+    log.close()
+    log = EventLog(path, length)
+    log.append({"n": 2})
+    log.close()
+    assert list(read_events(path)) == [{"n": 0}, {"n": 2}]
+
+
+def test_a_line_cut_off_at_the_end_is_left_out(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b'{"n": 0}\n{"n": ')
+    assert list(read_events(path)) == [{"n": 0}]
+    path.write_bytes(b'{"n": \n{"n": 1}\n')
+    with pytest.raises(UserError, match="line 1"):
+        list(read_events(path))
+
+
+def test_fewer_events_than_the_checkpoint_expects(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"{}\n")
+    with pytest.raises(UserError, match="3 bytes found, 99 expected"):
+        EventLog(path, 99)
