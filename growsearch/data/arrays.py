@@ -10,6 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from growsearch.data.memory import require_memory
+from growsearch.data.reason import reason
 from growsearch.errors import UserError
 
 
@@ -30,9 +31,9 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
                     arrays[name.removesuffix(".npy")] = npy.read_array(member, allow_pickle=False)
             return arrays
     except (OSError, ValueError, EOFError, KeyError, SyntaxError, MemoryError, NotImplementedError) as error:
-        raise UserError(f"{file}: not readable as .npz ({_reason(error)})") from error
+        raise UserError(f"{file}: not readable as .npz ({reason(error)})") from error
     except (zipfile.BadZipFile, zlib.error, RuntimeError) as error:
-        raise UserError(f"{file}: damaged ({_reason(error)}), a whole .npz file expected") from error
+        raise UserError(f"{file}: damaged ({reason(error)}), a whole .npz file expected") from error
 
 
 def _claimed_bytes(archive: zipfile.ZipFile, name: str) -> int:
@@ -53,7 +54,3 @@ def _claimed_bytes(archive: zipfile.ZipFile, name: str) -> int:
     if size > archive.getinfo(name).file_size or size < 0:
         raise ValueError(f"{name} claims {size} bytes and has {archive.getinfo(name).file_size}")
     return size
-
-
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from growsearch.data.lock import locked
+from growsearch.data.reason import reason
 
 
 def digest(*parts: object) -> str:
@@ -54,4 +55,6 @@ def _keep(arrays: dict[str, Tensor], file: Path) -> None:
         temporary.replace(file)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
-        warnings.warn(f"{file}: decoded images could not be kept ({error}); the next run decodes again", stacklevel=2)
+        warnings.warn(
+            f"{file}: decoded images could not be kept ({reason(error)}); the next run decodes again", stacklevel=2
+        )

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from growsearch.data.config import DataConfig
 from growsearch.data.lock import locked
+from growsearch.data.reason import reason
 from growsearch.data.root import is_writable
 from growsearch.errors import UserError
 
@@ -68,9 +69,8 @@ def _fetching(missing: str) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, EOFError, http.client.HTTPException, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{missing}, and could not be fetched ({reason[:300]}): check network and disk, or put the files there"
+            f"{missing}, and could not be fetched ({reason(error)}): check network and disk, or put the files there"
         ) from error
     finally:
         socket.setdefaulttimeout(before)

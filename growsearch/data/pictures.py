@@ -21,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from growsearch.data.memory import require_memory
+from growsearch.data.reason import reason
 from growsearch.errors import UserError
 
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"))
@@ -114,8 +115,18 @@ def _opened(source: Source) -> Iterator[Image.Image]:
         raise UserError(f"{_name(source)}: more than {limit} pixels found, a smaller picture expected") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{_name(source)}: no picture, one of {', '.join(FORMATS)} expected") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error) as e:
-        raise UserError(f"{_name(source)}: damaged picture ({e}), mend or remove it") from e
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        IndexError,
+        KeyError,
+        TypeError,
+        struct.error,
+        zlib.error,
+    ) as error:
+        raise UserError(f"{_name(source)}: damaged picture ({reason(error)}), mend or remove it") from error
 
 
 def _channels(image: Image.Image) -> int:

@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from growsearch.data.reason import reason
 from growsearch.errors import UserError
 
 ALLOWED = {
@@ -36,4 +37,4 @@ def read_plain_pickle(file: Path) -> Any:
     try:
         return _PlainUnpickler(io.BytesIO(file.read_bytes()), encoding="latin1").load()
     except Exception as error:  # a damaged pickle can raise anything; nothing of it has run
-        raise UserError(f"{file}: not readable ({error}), the official file expected") from error
+        raise UserError(f"{file}: not readable ({reason(error)}), the official file expected") from error

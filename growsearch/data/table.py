@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from growsearch.data.memory import require_memory
+from growsearch.data.reason import reason
 from growsearch.errors import UserError
 
 MISSING = frozenset(("", "?", "na", "n/a", "nan", "null", "none"))
@@ -43,7 +44,9 @@ def read_table(file: Path) -> Table:
             delimiter = max(DELIMITERS, key=header.count)
             rows = [[cell.strip() for cell in row] for row in csv.reader(handle, delimiter=delimiter) if row]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{file}: not readable as a table ({error}), UTF-8 text with a header expected") from error
+        raise UserError(
+            f"{file}: not readable as a table ({reason(error)}), UTF-8 text with a header expected"
+        ) from error
     if len(rows) < 2:
         raise UserError(f"{file}: {len(rows)} rows found, a header and at least one row expected")
     columns = rows[0]

@@ -19,6 +19,7 @@ from growsearch.data.decoded import decoded, digest
 from growsearch.data.fetch import found_or_fetched
 from growsearch.data.pictures import decode
 from growsearch.data.raw import Raw
+from growsearch.data.reason import reason
 from growsearch.data.root import data_root, place_beside
 from growsearch.errors import UserError
 
@@ -48,7 +49,7 @@ def read(config: DataConfig) -> Raw:
 def _decode_archive(archive: Path) -> dict[str, Tensor]:
     found: dict[str, list[tuple[str, int, Tensor]]] = {"train": [], "test": []}
     try:
-        with tarfile.open(archive) as members:
+        with tarfile.open(archive, "r:xz") as members:
             for member in members:
                 part, label = _place(member.name)
                 if not member.isfile() or label is None:
@@ -61,7 +62,7 @@ def _decode_archive(archive: Path) -> dict[str, Tensor]:
                 image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
                 found[part].append((PurePosixPath(member.name).name, label, image))
     except (OSError, EOFError, tarfile.TarError, lzma.LZMAError) as error:
-        raise UserError(f"{archive}: damaged archive ({error}), a whole copy expected") from error
+        raise UserError(f"{archive}: damaged archive ({reason(error)}), a whole copy expected") from error
     arrays = {}
     for part, entries in found.items():
         if not entries:

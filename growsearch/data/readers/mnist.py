@@ -20,6 +20,7 @@ from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
 from growsearch.data.fetch import found_or_fetched
 from growsearch.data.raw import Constants, Raw
+from growsearch.data.reason import reason
 from growsearch.data.root import data_root
 from growsearch.errors import UserError
 
@@ -76,7 +77,7 @@ def unpack(file: Path) -> bytes:
     try:
         return gzip.decompress(file.read_bytes())
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{file}: damaged ({error}), delete it so that it is fetched again") from error
+        raise UserError(f"{file}: damaged ({reason(error)}), delete it so that it is fetched again") from error
 
 
 def parse_idx(content: bytes, file: Path) -> Tensor:

@@ -15,6 +15,7 @@ from growsearch.data.decoded import decoded, digest
 from growsearch.data.fetch import found_or_fetched, move_into_place
 from growsearch.data.pictures import Look, decode_all
 from growsearch.data.raw import Raw
+from growsearch.data.reason import reason
 from growsearch.data.root import data_root, place_beside
 from growsearch.errors import UserError
 
@@ -58,7 +59,7 @@ def _annotated(folder: Path, wnids: tuple[str, ...]) -> Pictures:
     try:
         lines = annotations.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{annotations}: not readable ({error}), the official file expected") from error
+        raise UserError(f"{annotations}: not readable ({reason(error)}), the official file expected") from error
     for number, line in enumerate(lines, start=1):
         name, wnid, *_ = (*line.split("\t"), "", "")
         if wnid not in label_of or Path(name).name != name:
