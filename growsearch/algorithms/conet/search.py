@@ -59,9 +59,7 @@ class Conet(Algorithm[ConetConfig, ConetState]):
 
     def start(self) -> ConetState:
         """The given network with every channel variable at its first size, and fresh weights."""
-        if "network" not in self.given:
-            raise UserError("network: none found, but algo=conet sizes one; choose it with network=darts7, for example")
-        module, config = copy.deepcopy(self.given["network"]), self.config
+        module, config = self.topology(), self.config
         found = self.find(module)
         wanted = {one.variable.name: config.start_channels or one.variable.size for one in found}
         sizes = {one.variable.name: fitting_size(one, wanted[one.variable.name]) for one in found}
@@ -72,6 +70,13 @@ class Conet(Algorithm[ConetConfig, ConetState]):
             {name: ChannelSize(size, None, config.phi) for name, size in sizes.items()},
             adas=self.first_rates(network),
         )
+
+    def topology(self) -> nn.Module:
+        """The network to be sized: the one given, or DARTS-7."""
+        if "network" in self.given:
+            return copy.deepcopy(self.given["network"])
+        data = self.engine.data
+        return build({"family": "channel_darts", "classes": data.num_classes, "in_channels": data.image_shape[0]})
 
     def run(self) -> Events:
         """Trials, then the final training."""
