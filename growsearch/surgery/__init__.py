@@ -4,6 +4,7 @@ Surgery replaces tensors and never writes into one.
 """
 
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap, channel_groups, editable_share
+from growsearch.surgery.complement import complementary_filters
 from growsearch.surgery.prune import prune
 from growsearch.surgery.remap import Slab, remap
 from growsearch.surgery.replace import replace
@@ -20,6 +21,7 @@ __all__ = [
     "Snapshot",
     "Variable",
     "channel_groups",
+    "complementary_filters",
     "editable_share",
     "prune",
     "remap",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.groups import Segment, group
-from growsearch.surgery.places import lookup, places
+from growsearch.surgery.places import lookup, owner, places
 from growsearch.surgery.trace import trace
 
 
@@ -82,6 +82,10 @@ class ChannelMap:
     def length(self, segment: Segment) -> int:
         """Number of entries that a segment has now."""
         return segment.fixed + segment.repeat * self.sizes[segment.group]
+
+    def owners(self, model: nn.Module, number: int) -> list[nn.Module]:
+        """The modules that hold a group's tensors."""
+        return [owner(model, name)[0] for axis in self.axes[number] for name in self.names[axis.name]]
 
     def check(self, model: nn.Module, number: int) -> None:
         """Raise UserError unless the map is of this network as it is now and the group may change."""

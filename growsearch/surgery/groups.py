@@ -1,6 +1,5 @@
 """From labels to groups: which channels always occur together, and how they tile each dimension."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from growsearch.surgery.labels import LabelTrace, Vector
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of a dimension: the channels of ``group`` in turn, each ``repeat`` times, or ``fixed`` entries if frozen."""
+    """A run of a dimension: a group's channels in turn, each ``repeat`` times, or ``fixed`` entries if it is frozen."""
 
     group: int
     repeat: int
@@ -42,7 +41,7 @@ def group(trace: LabelTrace) -> Layout:
     """
     label = _joined(trace)
     axes = {axis: label[vector] for axis, vector in trace.axes.items()}
-    groups = _signatures(axes, trace.count)
+    groups = _refined(list(axes.values()), trace.count)
     sizes = np.bincount(groups[groups >= 0]).tolist()
     frozen: list[str | None] = [None] * len(sizes)
     for vector, reason in trace.frozen:
@@ -67,18 +66,21 @@ def _joined(trace: LabelTrace) -> Vector:
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def _signatures(axes: dict[tuple[str, int], Vector], count: int) -> Vector:
-    """Class -> group, -1 for a class that no tensor has: equal counts in equal axes make a group."""
-    signature: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for index, vector in enumerate(axes.values()):
-        classes, counts = np.unique(vector, return_counts=True)
-        for each, times in zip(classes.tolist(), counts.tolist(), strict=True):
-            signature[each].append((index, times))
-    numbers: dict[tuple[tuple[int, int], ...], int] = {}
-    groups = np.full(count, -1)
-    for each, occurrences in signature.items():
-        groups[each] = numbers.setdefault(tuple(occurrences), len(numbers))
-    return groups
+def _refined(axes: list[Vector], count: int) -> Vector:
+    """Class -> group, -1 for a class that no axis has: equal counts in every axis make a group.
+
+    Each axis splits the groups of the classes that it has by how often it has them.
+    """
+    groups, unused = np.full(count, -1), 0
+    for vector in axes:
+        classes, times = np.unique(vector, return_counts=True)
+        _, parts = np.unique(np.stack([groups[classes], times]), axis=1, return_inverse=True)
+        groups[classes] = unused + parts.ravel()
+        unused += len(classes)
+    found, first = np.unique(groups[np.concatenate(axes)], return_index=True)
+    number = np.full(unused + 1, -1)  # the last entry is for -1
+    number[found[np.argsort(first)]] = np.arange(len(found))
+    return number[groups]
 
 
 def _segments(

@@ -109,7 +109,7 @@ def remap(
         raise UserError(f"sources of {group.name}: {_short(new)} found, entries from -1 to {group.size - 1} expected")
     if duplicate not in ("scale_consumers", "scale_producers", "none") or momentum not in ("follow", "drop"):
         raise UserError(f"remap: duplicate={duplicate!r}, momentum={momentum!r} found, see its documentation")
-    with transaction(model, optimizer):
+    with transaction(model, optimizer, None if removed is not None else group.map.owners(model, group.number)):
         gone = sorted(set(range(group.size)) - set(new))
         if removed is not None and gone:
             removed(group, gone)
@@ -249,9 +249,11 @@ class _Entries:
         taken = tensor.index_select(dim, torch.from_numpy(self.source).to(tensor.device))
         if ratio is None:
             return taken
+        changed = np.flatnonzero(ratio[0] != ratio[1])
+        where = torch.from_numpy(changed).to(tensor.device)
         shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
-        above, below = (torch.from_numpy(part).to(tensor).view(shape) for part in ratio)
-        return taken * above / below
+        above, below = (torch.from_numpy(part[changed]).to(tensor).view(shape) for part in ratio)
+        return taken.index_copy_(dim, where, taken.index_select(dim, where) * above / below)
 
     def fill(self, tensor: Tensor, fresh: Mapping[str, Initialiser] | None) -> Tensor:
         """Give fresh entries their values; zero if there are no initialisers."""

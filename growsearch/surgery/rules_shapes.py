@@ -34,7 +34,10 @@ def view(trace: "LabelTrace", call: Call) -> None:
 
 
 def blocks(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
-    """Pair up the smallest runs of dimensions of equal size: ((2, 8, 3, 3), (2, 72)) -> [([0], [0]), ([1, 2, 3], [1])]."""
+    """Pair up the smallest runs of dimensions of equal size.
+
+    ``blocks((2, 8, 3, 3), (2, 72))`` is ``[([0], [0]), ([1, 2, 3], [1])]``.
+    """
     pairs = []
     i = j = 0
     while i < len(old) and j < len(new):

@@ -72,10 +72,9 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
                 with labels:
                     output = shadow.train(training)(*inputs)
             except Exception as error:
-                mode = "train" if training else "eval"
                 raise UserError(
-                    f"channel map: {type(model).__name__} failed in {mode} mode on the meta device ({describe(error)}); "
-                    "a forward pass whose control flow does not depend on values expected"
+                    f"channel map of {type(model).__name__}: {describe(error)} found, a forward pass that runs "
+                    "without values (no control flow that depends on them) expected"
                 ) from error
             outputs = [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
             labels.freeze_all(outputs, "network output")

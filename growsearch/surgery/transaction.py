@@ -1,6 +1,6 @@
 """All edits or none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,26 +9,36 @@ from torch import nn
 from growsearch.surgery import structure
 from growsearch.surgery.momentum import Optimizers, as_list
 
+_OWN = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
+"""A module's private containers that edits change; the others hold hooks."""
+
 
 class Snapshot:
     """References to everything that surgery may replace; taking one copies no tensor.
 
     Surgery replaces tensors and never writes into one, so the references are the state. Training
     between does write: a snapshot does not undo steps.
+
+    Args:
+        model: the network.
+        optimizer: none, one or several optimizers of it.
+        modules: the modules that will be edited; all of the network's if None.
     """
 
-    def __init__(self, model: nn.Module, optimizer: Optimizers = None) -> None:
+    def __init__(
+        self, model: nn.Module, optimizer: Optimizers = None, modules: Iterable[nn.Module] | None = None
+    ) -> None:
         self._model = model
         self._version = structure.structure_version(model)
         self._maps = [
             (each, list(each.sizes), [list(x) for x in each.lineage], each.version) for each in structure.maps_of(model)
         ]
-        self._attributes = [(module, dict(module.__dict__)) for module in model.modules()]
+        self._attributes = [(module, dict(module.__dict__)) for module in modules or model.modules()]
         self._containers = [
             (value, value.copy())
             for _, attributes in self._attributes
-            for value in attributes.values()
-            if isinstance(value, (dict, list, set))
+            for name, value in attributes.items()
+            if isinstance(value, (dict, list, set)) and (name in _OWN or not name.startswith("_"))
         ]
         self._optimizers = [
             (
@@ -65,12 +75,14 @@ def _refill(container: Any, content: Any) -> None:
 
 
 @contextmanager
-def transaction(model: nn.Module, optimizer: Optimizers = None) -> Iterator[Snapshot]:
+def transaction(
+    model: nn.Module, optimizer: Optimizers = None, modules: Iterable[nn.Module] | None = None
+) -> Iterator[Snapshot]:
     """Undo every edit made inside if an exception leaves the block, and let the exception go on.
 
     Model, statistics, optimizer and channel maps are then the same objects with the same content as
     before. Handles from before stay valid. ``restore()`` on what the block yields undoes the edits
-    at any later time, as long as the tensors have not been trained since.
+    at any later time, as long as the tensors have not been trained since. For the arguments see :class:`Snapshot`.
 
     Example:
         >>> with transaction(model, optimizer):
@@ -78,7 +90,7 @@ def transaction(model: nn.Module, optimizer: Optimizers = None) -> Iterator[Snap
         ...     if not good(model):
         ...         raise Rejected
     """
-    snapshot = Snapshot(model, optimizer)
+    snapshot = Snapshot(model, optimizer, modules)
     try:
         yield snapshot
     except BaseException:

@@ -50,9 +50,12 @@ def widen(
         raise UserError(f"size of {group.name}: {size} found, at least {old} expected")
     generator = generator if generator is not None else torch.Generator().manual_seed(0)
     sources = [*range(old), *torch.randint(old, (size - old,), generator=generator).tolist()]
+    if not noise_std:
+        remap(model, group, sources, momentum=momentum, optimizer=optimizer)
+        return sources
     with transaction(model, optimizer):
         remap(model, group, sources, momentum=momentum, optimizer=optimizer)
-        if noise_std and size > old:
+        if size > old:
             _add_noise(model, group, range(old, size), noise_std, generator, optimizer)
     return sources
 
