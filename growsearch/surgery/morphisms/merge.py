@@ -21,6 +21,7 @@ def merge_dense(first: nn.Linear, second: nn.Linear) -> None:
     """Make ``second`` do the work of both, the activation between them ignored; ``first`` is then to be removed."""
     weight, bias = merged_dense(first.weight, first.bias, second.weight, second.bias)
     replace_tensor(second, "weight", weight)
+    second.in_features = first.in_features
     if bias is None:
         return
     if second.bias is None:

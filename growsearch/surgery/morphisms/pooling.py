@@ -92,3 +92,4 @@ def _maps(dense: nn.Linear, size: tuple[int, int]) -> Tensor:
 
 def _replace_maps(dense: nn.Linear, weight_UCHW: Tensor) -> None:
     replace_tensor(dense, "weight", weight_UCHW.flatten(1))
+    dense.in_features = dense.weight.shape[1]

@@ -3,16 +3,20 @@
 import torch
 from torch import Tensor, nn
 
-from growsearch.surgery.replace import replace
-
 
 def replace_tensor(layer: nn.Module, name: str, value: Tensor) -> None:
-    """Replace a layer's own parameter or buffer; :func:`growsearch.surgery.replace` on the old one's type and device.
+    """Replace a layer's own parameter or buffer by one of the old one's type, device and ``requires_grad``.
 
-    The old tensor stays as it is, so that the edit can be undone, and the layer's sizes follow the new one's.
+    The old tensor stays as it is, so that the edit can be undone. The layer's sizes are the edit's to set:
+    an edit of several of its tensors sets them once. Where a network's optimizer and ties matter,
+    :func:`growsearch.surgery.replace` sees to them too.
     """
     old: Tensor = getattr(layer, name)
-    replace(layer, name, value.to(device=old.device, dtype=old.dtype))
+    value = value.detach().to(device=old.device, dtype=old.dtype)
+    if isinstance(old, nn.Parameter):
+        setattr(layer, name, nn.Parameter(value, requires_grad=old.requires_grad))
+    else:
+        layer._buffers[name] = value
 
 
 def exact(first: Tensor, *others: Tensor | None) -> list[Tensor]:

@@ -81,4 +81,5 @@ def reduce_units(first: nn.Linear, second: nn.Linear, target: int, variant: SvdV
     if bias is not None:
         replace_tensor(first, "bias", bias)
     replace_tensor(second, "weight", next_weight)
+    first.out_features = second.in_features = len(weight)
     return len(weight)
