@@ -70,10 +70,10 @@ def accuracy_at(epoch: int, layer: int, prunings: list[int], rule: dict[str, Any
     return value
 
 
-def drive(case: dict[str, Any]) -> dict[str, Any]:
+def drive(case: dict[str, Any], scope: str = "layer") -> dict[str, Any]:
     """Run the machine against a scripted network and describe what it did as the golden file does."""
     options = {NAMES[key]: value for key, value in case["options"].items()}
-    config = DensemannConfig(re_patience_scope="layer", **options)
+    config = DensemannConfig(re_patience_scope=scope, **options)
     machine = GrowthMachine(config)
     memory = machine.memory
 
@@ -140,6 +140,16 @@ def test_machine_follows_the_original_step_by_step(case: dict[str, Any]) -> None
     assert [[a, n] for a, _, n in found["lr_runs"]] == [[a, n] for a, _, n in case["lr_runs"]]
     assert [r for _, r, _ in found["lr_runs"]] == pytest.approx([r for _, r, _ in case["lr_runs"]], rel=1e-6)
     assert found["memory"].layers == case["final_layers"]
+
+
+def test_each_recovery_has_its_own_patience_unless_a_layer_shares_it() -> None:
+    case = next(c for c in GOLDEN["fsm_trace"] if c["name"] == "small_shared_recovery_budget")
+    patience = case["options"]["m_re_patience_param"]
+    found = drive(case, "stage")
+    prunings = [e["epoch"] for e in found["events"] if e["events"] and e["events"][0][0] == "prune"]
+    undone = [e["epoch"] for e in found["events"] if "undo_pruning" in e["events"]]
+    assert prunings[:2] == [14, 25]
+    assert undone[0] == 25 + patience + 1
 
 
 @pytest.mark.parametrize("case", GOLDEN["categories"], ids=lambda case: case["name"])
