@@ -82,23 +82,12 @@ def evbmf_spectra(
     spectra: Sequence[Spectrum], *, transpose: bool = True, tolerance: float = 0.0
 ) -> list[Factorisation]:
     """Factorise many matrices of any shapes at once; options as in :func:`evbmf`."""
-    if not spectra:
-        return []
-    shapes = np.array([(s.rows, s.columns) for s in spectra], dtype=np.float64)
-    if transpose:
-        shapes.sort(axis=1)
-    problem = _Problem.of(spectra, shapes)
-    lower, upper = problem.noise_bounds()
-    solvable = (lower <= upper) & (upper > 0)
-    bounds = [np.where(solvable, bound, 1.0) for bound in (lower, upper)]
-    sigma2 = minimise_bounded(problem.free_energy, *bounds, tolerance=tolerance, where=solvable)
-    kept, shrunk = problem.shrink(sigma2)
-    kept &= solvable[:, None]
-    noise = np.where(solvable, sigma2, np.where(upper > 0, np.nan, 0.0))
-    raw = np.sqrt(problem.squares)
+    found = solve(spectra, transpose=transpose, tolerance=tolerance)
     return [
-        Factorisation(int(k.sum()), _values(d[k]), float(n), _values(g[k]))
-        for k, d, n, g in zip(kept, shrunk, noise, raw, strict=True)
+        Factorisation(rank, _values(shrunk[:rank]), noise, _values(raw[:rank]))
+        for rank, shrunk, noise, raw in zip(
+            found.ranks.tolist(), found.shrunk, found.noise.tolist(), found.observed, strict=True
+        )
     ]
 
 
@@ -107,68 +96,84 @@ def _values(array: Array) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Problem:
-    """A batch of spectra, padded: every array is [B, 1] or [B, K]."""
+class Solution:
+    """Many factorisations in columns: ranks [B], noise variances [B] (see :class:`Factorisation`).
 
-    squares: Array
-    real: Array
-    L: Array
-    M: Array
+    The first ``ranks[b]`` entries of row b of ``shrunk`` and ``observed`` [B, K] are the kept singular
+    values, descending.
+    """
+
+    ranks: Array
+    noise: Array
+    shrunk: Array
+    observed: Array
+
+
+def solve(spectra: Sequence[Spectrum], *, transpose: bool = True, tolerance: float = 0.0) -> Solution:
+    """What :func:`evbmf_spectra` returns, in columns."""
+    problem = _Problem.of(spectra, transpose)
+    lower, upper = problem.noise_bounds()
+    solvable = (lower <= upper) & (upper > 0)
+    bounds = [np.where(solvable, bound, 1.0) for bound in (lower, upper)]
+    sigma2 = minimise_bounded(problem.free_energy, *bounds, tolerance=tolerance)
+    ranks, shrunk = problem.shrink(sigma2)
+    noise = np.where(solvable, sigma2, np.where(upper > 0, np.nan, 0.0))
+    return Solution(np.where(solvable, ranks, 0), noise, shrunk, np.sqrt(problem.squares))
+
+
+class _Problem:
+    """A batch of spectra: squares [B, K], padded with zeros, and [B] of everything else."""
+
+    def __init__(self, squares: Array, counts: Array, shapes: Array) -> None:
+        self.squares, self.counts = squares, counts
+        self.L, self.M = shapes[:, 0], shapes[:, 1]
+        self.alpha = self.L / self.M
+        tau_bar = TAU_BAR * np.sqrt(self.alpha)
+        self.x_bar = (1 + tau_bar) * (1 + self.alpha / tau_bar)
+        self.total = squares.sum(1)
+        self.logs = np.log(np.where(squares > 0, squares, 1.0)).sum(1)
 
     @classmethod
-    def of(cls, spectra: Sequence[Spectrum], shapes: Array) -> "_Problem":
-        longest = max(len(s.squares) for s in spectra)
-        squares = np.ones((len(spectra), longest))
-        real = np.zeros((len(spectra), longest), dtype=bool)
-        for row, spectrum in enumerate(spectra):
-            values = spectrum.squares
-            # an exactly vanishing singular value would send the logarithms to infinity
-            squares[row, : len(values)] = np.maximum(values, max(values[0] * 1e-15, 1e-300))
-            real[row, : len(values)] = True
-            if values[0] == 0:
-                real[row] = False
-        return cls(squares, real, shapes[:, :1], shapes[:, 1:])
-
-    @property
-    def alpha(self) -> Array:
-        return self.L / self.M
-
-    @property
-    def x_bar(self) -> Array:
-        tau_bar = TAU_BAR * np.sqrt(self.alpha)
-        return (1 + tau_bar) * (1 + self.alpha / tau_bar)
+    def of(cls, spectra: Sequence[Spectrum], transpose: bool) -> "_Problem":
+        counts = np.array([len(s.squares) for s in spectra], dtype=int)
+        squares = np.zeros((len(spectra), counts.max(initial=1)))
+        for row, spectrum in zip(squares, spectra, strict=True):
+            row[: len(spectrum.squares)] = spectrum.squares
+        # an exactly vanishing singular value would send the logarithms to infinity
+        floor = squares[:, :1] * 1e-15
+        real = np.arange(squares.shape[1]) < counts[:, None]
+        shapes = np.array([(s.rows, s.columns) for s in spectra], dtype=np.float64).reshape(-1, 2)
+        return cls(np.where(real, np.maximum(squares, floor), 0.0), counts, np.sort(shapes, 1) if transpose else shapes)
 
     def noise_bounds(self) -> tuple[Array, Array]:
         """Where the noise variance must lie, [B] each (Nakajima et al., corollary 1)."""
-        B, K = self.squares.shape
-        total = np.where(self.real, self.squares, 0)
-        upper = total.sum(1) / (self.L * self.M)[:, 0]
         tail = np.minimum(np.ceil(self.L / (1 + self.alpha)) - 1, self.L).astype(int)
-        in_tail = self.real & (np.arange(K) >= tail)
-        first = self.squares[np.arange(B), tail[:, 0]]
-        mean = np.where(in_tail, self.squares, 0).sum(1) / np.maximum(in_tail.sum(1), 1)
-        lower = np.maximum(first / (self.M * self.x_bar)[:, 0], mean / self.M[:, 0])
-        return np.where(self.real.any(1), lower, 0.0), upper
+        behind = np.arange(self.squares.shape[1]) >= tail[:, None]
+        first = self.squares[np.arange(len(tail)), tail]
+        mean = (self.squares * behind).sum(1) / (self.counts - tail)
+        lower = np.maximum(first / (self.M * self.x_bar), mean / self.M)
+        return lower, self.total / (self.L * self.M)
 
     def free_energy(self, sigma2: Array) -> Array:
-        """Variational free energy Omega at noise variances [B], up to a constant: [B]."""
-        sigma2 = sigma2[:, None]
-        alpha = self.alpha
-        x = self.squares / (self.M * sigma2)
-        signal = x > self.x_bar
-        centred = np.where(signal, x - (1 + alpha), 2 * np.sqrt(alpha))
-        tau = 0.5 * (centred + np.sqrt(np.maximum(centred**2 - 4 * alpha, 0)))
-        below = x - np.log(x)
-        above = -tau + np.log(tau + 1) + alpha * np.log(tau / alpha + 1)
-        terms = np.where(self.real, below + np.where(signal, above, 0), 0)
-        missing = self.L - self.real.sum(1, keepdims=True)
-        return terms.sum(1) + (missing * np.log(sigma2))[:, 0]
+        """Variational free energy Omega at noise variances [B], up to a constant: [B].
+
+        The sum of x - ln x over all singular values needs their sum and that of their logarithms only; what is
+        left is a sum over those above the threshold.
+        """
+        scale = self.M * sigma2
+        energy = self.total / scale - self.logs + self.counts * np.log(scale) + (self.L - self.counts) * np.log(sigma2)
+        signal = np.flatnonzero(self.squares > (scale * self.x_bar)[:, None])
+        row = signal // self.squares.shape[1]
+        alpha = self.alpha[row]
+        centred = self.squares.ravel()[signal] / scale[row] - (1 + alpha)
+        tau = 0.5 * (centred + np.sqrt(np.maximum(centred * centred - 4 * alpha, 0)))
+        above = np.log(tau + 1) - tau + alpha * np.log(tau / alpha + 1)
+        return energy + np.bincount(row, above, minlength=len(energy))
 
     def shrink(self, sigma2: Array) -> tuple[Array, Array]:
-        """Which singular values stay, and all of them shrunk (meaningful where they stay): [B, K] each."""
-        sigma2 = sigma2[:, None]
-        kept = self.real & (self.squares > self.M * sigma2 * self.x_bar)
-        ratio = np.where(kept, sigma2 / self.squares, 0)
-        rest = 1 - (self.L + self.M) * ratio
-        root = np.sqrt(np.maximum(rest**2 - 4 * self.L * self.M * ratio**2, 0))
-        return kept, np.sqrt(self.squares) / 2 * (rest + root)
+        """How many singular values stay [B], and all of them shrunk [B, K] (meaningful where they stay)."""
+        kept = self.squares > (self.M * sigma2 * self.x_bar)[:, None]
+        ratio = np.where(kept, sigma2[:, None], 0) / np.where(kept, self.squares, 1)
+        rest = 1 - (self.L + self.M)[:, None] * ratio
+        root = np.sqrt(np.maximum(rest**2 - (4 * self.L * self.M)[:, None] * ratio**2, 0))
+        return kept.sum(1), np.sqrt(self.squares) / 2 * (rest + root)

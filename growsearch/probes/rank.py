@@ -4,16 +4,16 @@ CONet section 2.1: each unfolding of a weight is split by EVBMF into a low-rank 
 of its rank says how much of the channel count training has put to use.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from growsearch.probes.evbmf import Factorisation, Spectrum, evbmf_spectra, squared_singular_values
+from growsearch.probes.evbmf import Solution, Spectrum, solve, squared_singular_values
 
 Condition = Literal["shrunk", "observed"]
 
@@ -59,59 +59,53 @@ def rank_metrics_of(
     condition: Condition = "shrunk",
 ) -> list[RankMetrics]:
     """Rank metrics of many weights at once: weights of one shape share their linear algebra, all share one search."""
-    sides: list[Spectrum] = []
-    for squares_in, squares_out, weight in zip(*_squares(weights), weights, strict=True):
-        num_out, num_in, *kernel = weight.shape
-        area = kernel[0] * kernel[1]
-        sides.append(Spectrum(squares_in, num_in, num_out * area))
-        sides.append(Spectrum(squares_out, num_out, num_in * area))
-    found = evbmf_spectra(sides, transpose=transpose, tolerance=tolerance)
-    return [
-        _metrics(found[2 * i], found[2 * i + 1], weight.shape[1], weight.shape[0], condition)
-        for i, weight in enumerate(weights)
-    ]
+    if not weights:
+        return []
+    spectra, of_input, of_output = _spectra(weights, transpose)
+    found = solve(spectra, transpose=transpose, tolerance=tolerance)
+    solved = ~np.isnan(found.noise)
+    conditions, gains = _conditions(found, condition), _gains(found)
+    columns = []
+    for of_side, channels in ((of_input, [w.shape[1] for w in weights]), (of_output, [w.shape[0] for w in weights])):
+        divisor = np.array(channels, dtype=np.float64)
+        ranks = (found.ranks[of_side] / divisor).tolist()
+        columns += [ranks, conditions[of_side].tolist(), (gains[of_side] / divisor).tolist(), solved[of_side].tolist()]
+    names = [f"{quantity}_{side}" for side in ("in", "out") for quantity in ("rank", "condition", "gain", "solved")]
+    return [RankMetrics(**dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
-def _squares(weights: Sequence[Tensor]) -> tuple[list, list]:
-    """Squared singular values of the input and the output unfoldings, in the order of ``weights``."""
+def _spectra(weights: Sequence[Tensor], transpose: bool) -> tuple[list[Spectrum], list[int], list[int]]:
+    """The unfoldings to be factorised, and which of them is each weight's input and output unfolding."""
     by_shape: dict[torch.Size, list[int]] = defaultdict(list)
     for index, weight in enumerate(weights):
         if weight.dim() != 4:
             raise ValueError(f"rank_metrics: a weight [out, in, kh, kw] expected, shape {tuple(weight.shape)} found")
         by_shape[weight.shape].append(index)
-    of_input: list = [None] * len(weights)
-    of_output: list = [None] * len(weights)
-    for shape, indices in by_shape.items():
+    spectra: list[Spectrum] = []
+    of_input, of_output = [0] * len(weights), [0] * len(weights)
+    for (num_out, num_in, *kernel), indices in by_shape.items():
         stack_boihw = torch.stack([weights[i].detach() for i in indices])
+        area = kernel[0] * kernel[1]
         squares_out = squared_singular_values(stack_boihw.flatten(2))
-        # the two unfoldings of a 1x1 convolution are each other's transposes
-        pointwise = shape[2] == shape[3] == 1
-        squares_in = squares_out if pointwise else squared_singular_values(stack_boihw.transpose(1, 2).flatten(2))
-        for row, index in enumerate(indices):
-            of_input[index], of_output[index] = squares_in[row], squares_out[row]
-    return of_input, of_output
+        # the unfoldings of a 1x1 convolution are each other's transposes: the same, seen from the short side
+        squares_in = squares_out if area == 1 else squared_singular_values(stack_boihw.transpose(1, 2).flatten(2))
+        for index, values_in, values_out in zip(indices, squares_in, squares_out, strict=True):
+            of_output[index] = of_input[index] = len(spectra)
+            spectra.append(Spectrum(values_out, num_out, num_in * area))
+            if area > 1 or not transpose:
+                of_input[index] = len(spectra)
+                spectra.append(Spectrum(values_in, num_in, num_out * area))
+    return spectra, of_input, of_output
 
 
-def _metrics(
-    of_input: Factorisation, of_output: Factorisation, num_in: int, num_out: int, condition: Condition
-) -> RankMetrics:
-    return RankMetrics(
-        rank_in=of_input.rank / num_in,
-        rank_out=of_output.rank / num_out,
-        condition_in=_condition(of_input, condition),
-        condition_out=_condition(of_output, condition),
-        gain_in=_gain(of_input.singular_values, num_in),
-        gain_out=_gain(of_output.singular_values, num_out),
-        solved_in=not math.isnan(of_input.noise_variance),
-        solved_out=not math.isnan(of_output.noise_variance),
-    )
+def _conditions(found: Solution, of: Condition) -> np.ndarray:
+    """Largest over smallest kept singular value of each factorisation: [B]."""
+    values = found.shrunk if of == "shrunk" else found.observed
+    last = values[np.arange(len(values)), np.maximum(found.ranks - 1, 0)]
+    return np.where(found.ranks > 0, values[:, 0], 0.0) / np.where(found.ranks > 0, last, 1.0)
 
 
-def _condition(found: Factorisation, of: Condition) -> float:
-    values = found.singular_values if of == "shrunk" else found.observed
-    return float(values[0] / values[-1]) if len(values) else 0.0
-
-
-def _gain(kept: Tensor, num_channels: int) -> float:
-    """Knowledge gain (AdaS, exponent 1) of shrunk singular values, descending."""
-    return float((kept / kept[0]).sum()) / num_channels if len(kept) else 0.0
+def _gains(found: Solution) -> np.ndarray:
+    """Sum of kept shrunk singular values over the largest (AdaS, exponent 1): [B]."""
+    kept = np.arange(found.shrunk.shape[1]) < found.ranks[:, None]
+    return (found.shrunk * kept).sum(1) / np.where(found.ranks > 0, found.shrunk[:, 0], 1.0)
