@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from growsearch.networks.registry import register
 from growsearch.networks.residual import ResidualBlock, ResidualNetwork
+from growsearch.networks.staged import set_norm_momentum
 from growsearch.surgery.initialise import library_
 
 EXPANSION = 4
@@ -55,12 +56,21 @@ class BottleneckResNet(ResidualNetwork):
         width: inner channels of the blocks of stage 0, doubled at each further stage.
         classes: K.
         in_channels: channels of an image.
+        norm_momentum: weight of a batch in the running statistics of norms.
     """
 
     family = "bottleneck"
 
-    def __init__(self, depths: Sequence[int], width: int = 64, classes: int = 1000, in_channels: int = 3) -> None:
-        super().__init__(depths, NUM_STAGES, width=width, classes=classes, in_channels=in_channels)
+    def __init__(
+        self,
+        depths: Sequence[int],
+        width: int = 64,
+        classes: int = 1000,
+        in_channels: int = 3,
+        norm_momentum: float = 0.1,
+    ) -> None:
+        sizes = {"width": width, "classes": classes, "in_channels": in_channels}
+        super().__init__(depths, NUM_STAGES, **sizes, norm_momentum=norm_momentum)
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False),
             nn.BatchNorm2d(width),
@@ -75,6 +85,7 @@ class BottleneckResNet(ResidualNetwork):
             self.stages.append(nn.Sequential(first, *(Bottleneck(out, channels) for _ in range(depth - 1))))
             before = out
         self.classifier = nn.Linear(before, classes)
+        set_norm_momentum(self, norm_momentum)
 
     @property
     def depth_he(self) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from growsearch.networks.nasnet_cells import NormalCell, ReductionCell, Separable, norm
 from growsearch.networks.registry import register
-from growsearch.networks.staged import FeaturePoint, StagedNetwork
+from growsearch.networks.staged import FeaturePoint, StagedNetwork, set_norm_momentum
 from growsearch.surgery.initialise import glorot_uniform, he_normal_truncated
 
 
@@ -25,12 +25,21 @@ class NASNet(StagedNetwork):
         width: channels of the stem and filters of stage 0's cells, doubled at each further stage.
         classes: K.
         in_channels: channels of an image.
+        norm_momentum: weight of a batch in the running statistics of norms.
     """
 
     family = "nasnet"
 
-    def __init__(self, depths: Sequence[int], width: int = 32, classes: int = 10, in_channels: int = 3) -> None:
-        super().__init__(depths, None, width=width, classes=classes, in_channels=in_channels)
+    def __init__(
+        self,
+        depths: Sequence[int],
+        width: int = 32,
+        classes: int = 10,
+        in_channels: int = 3,
+        norm_momentum: float = 0.1,
+    ) -> None:
+        sizes = {"width": width, "classes": classes, "in_channels": in_channels}
+        super().__init__(depths, None, **sizes, norm_momentum=norm_momentum)
         stem = nn.Conv2d(in_channels, width, 3, padding=1, bias=False)
         self.stem = nn.Sequential(stem, norm(width))
         self.reductions = nn.ModuleList()
@@ -47,6 +56,7 @@ class NASNet(StagedNetwork):
                 x, p, halve = NormalCell.outputs * filters, x, False
             self.stages.append(stage)
         self.classifier = nn.Linear(x, classes)
+        set_norm_momentum(self, norm_momentum)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) images to (N, K) logits."""

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
-    """Batch norm with the published models' epsilon 1e-5 and momentum 0.9 (which PyTorch writes as 0.1)."""
-    return nn.BatchNorm2d(channels, eps=1e-5, momentum=0.1)
+    """Batch norm with PyTorch's epsilon, which is the published models' too."""
+    return nn.BatchNorm2d(channels)
 
 
 class Separable(nn.Module):

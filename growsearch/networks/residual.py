@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from growsearch.networks.staged import FeaturePoint, StagedNetwork
+from growsearch.networks.staged import FeaturePoint, StagedNetwork, set_norm_momentum
 
 
 class ResidualBlock(nn.Module):
@@ -36,7 +36,6 @@ class ResidualNetwork(StagedNetwork):
     """Stem, stages of residual blocks, global average pooling and a classifier."""
 
     stem: nn.Sequential
-    classifier: nn.Linear
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) images to (N, K) logits."""
@@ -75,5 +74,6 @@ class ResidualNetwork(StagedNetwork):
         with torch.device("meta"):
             block = self.new_block(stage)
         block.to_empty(device="cpu")
+        set_norm_momentum(block, self.settings["norm_momentum"])
         self.fill(block, generator)
         return block

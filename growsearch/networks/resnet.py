@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from growsearch.networks.registry import register
 from growsearch.networks.residual import ResidualBlock, ResidualNetwork
+from growsearch.networks.staged import set_norm_momentum
 from growsearch.surgery.initialise import he_normal_truncated
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
-    """Batch norm with Keras' epsilon 1e-3 and momentum 0.99 (which PyTorch writes as 0.01)."""
-    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+    """Batch norm with Keras' epsilon."""
+    return nn.BatchNorm2d(channels, eps=1e-3)
 
 
 class BasicBlock(ResidualBlock):
@@ -49,14 +50,22 @@ class ResNet(ResidualNetwork):
         classes: K.
         in_channels: channels of an image.
         bias: convolutions have a bias (the published models do, ahead of norms too).
+        norm_momentum: weight of a batch in the running statistics; 0.01 is Keras' momentum 0.99.
     """
 
     family = "resnet"
 
     def __init__(
-        self, depths: Sequence[int], width: int = 16, classes: int = 10, in_channels: int = 3, bias: bool = True
+        self,
+        depths: Sequence[int],
+        width: int = 16,
+        classes: int = 10,
+        in_channels: int = 3,
+        bias: bool = True,
+        norm_momentum: float = 0.01,
     ) -> None:
-        super().__init__(depths, None, width=width, classes=classes, in_channels=in_channels, bias=bias)
+        sizes = {"width": width, "classes": classes, "in_channels": in_channels}
+        super().__init__(depths, None, **sizes, bias=bias, norm_momentum=norm_momentum)
         stem = nn.Conv2d(in_channels, width, 3, padding=1, bias=bias)
         self.stem = nn.Sequential(stem, norm(width), nn.ReLU())
         before = width
@@ -68,6 +77,7 @@ class ResNet(ResidualNetwork):
             )
             before = channels
         self.classifier = nn.Linear(before, classes)
+        set_norm_momentum(self, norm_momentum)
 
     @property
     def depth_he(self) -> int:

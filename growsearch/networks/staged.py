@@ -24,6 +24,7 @@ class StagedNetwork(nn.Module):
     """
 
     family: ClassVar[str]
+    classifier: nn.Linear
 
     def __init__(self, depths: Sequence[int], num_stages: int | None, **settings: Any) -> None:
         super().__init__()
@@ -72,12 +73,26 @@ class StagedNetwork(nn.Module):
         give_shapes(network, spec.get("resized", {}))
         return network
 
+    @classmethod
+    def spec_from_options(
+        cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
+    ) -> dict[str, Any]:
+        """The spec that the options of a configuration mean, for images (C, H, W)."""
+        return {"family": cls.family, **options, "classes": num_classes, "in_channels": image_shape[0]}
+
     def spec(self) -> dict[str, Any]:
         """Inverse of ``networks.build``; tensors of other than the usual sizes are listed as ``resized``."""
         spec = {"family": self.family, "depths": self.depths, **self.settings}
         with torch.device("meta"):
             resized = changed_shapes(self, type(self).from_spec(spec))
         return {**spec, "resized": resized} if resized else spec
+
+
+def set_norm_momentum(module: nn.Module, momentum: float) -> None:
+    """Set the weight of a batch in the running statistics of every norm."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = momentum
 
 
 def check_depths(depths: Sequence[int], num_stages: int | None = None) -> None:

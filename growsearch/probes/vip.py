@@ -5,7 +5,6 @@ is solved exactly, where NIPALS iterates. Shapes: N samples, P features, K respo
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -106,7 +105,7 @@ def _check_components(n_components: int, num_features: int) -> None:
         raise UserError(f"n_components: {n_components} found, 1 to {num_features} (the features) expected")
 
 
-def vip(X: Tensor, Y: Tensor, n_components: int = 2, *, backend: Literal["svd", "sklearn"] = "svd") -> Tensor:
+def vip(X: Tensor, Y: Tensor, n_components: int = 2, *, backend: str = "svd") -> Tensor:
     """Variable importance in projection of each feature (Stage-Wise NAS, sec. III).
 
     VIP_j = sqrt(P * sum_a s_a w_ja^2 / sum_a s_a), with w_a the unit weights of PLS component a and s_a

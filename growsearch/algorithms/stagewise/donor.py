@@ -1,0 +1,118 @@
+"""Weight transfer: networks that start from the modules of a trained, deeper one (section III)."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.errors import UserError
+from growsearch.networks.staged import StagedNetwork
+
+_TORCHVISION = {"conv1": "stem.0", "bn1": "stem.1", "fc": "classifier"} | {
+    f"layer{stage + 1}": f"stages.{stage}" for stage in range(4)
+}
+"""Names of torchvision's residual networks, and ours."""
+
+
+def picked_modules(depth: int, available: int, pick: str) -> list[int]:
+    """Which of the donor's modules of a stage a stage of ``depth`` modules takes, in order.
+
+    The first module always comes from the first, as it changes the shape.
+
+    Args:
+        depth: modules wanted, at least 1.
+        available: modules the donor has there.
+        pick: ``first`` takes a prefix, ``last`` a suffix behind the first, ``even`` an even spread.
+
+    Raises:
+        UserError: if the donor is shallower, or ``pick`` is another word.
+    """
+    if depth > available:
+        raise UserError(f"donor: a stage of {available} modules found, at least {depth} expected")
+    if pick == "first":
+        return list(range(depth))
+    if pick == "last":
+        return [0, *range(available - depth + 1, available)]
+    if pick == "even":
+        return [round(index * (available - 1) / max(depth - 1, 1)) for index in range(depth)]
+    raise UserError(f"donor_pick: {pick!r} found, first, last or even expected")
+
+
+def donor_depths(donor: nn.Module) -> list[int]:
+    """Modules per stage of a donor: one of our staged networks, or a residual network of torchvision's.
+
+    Raises:
+        UserError: if it is neither.
+    """
+    if isinstance(donor, StagedNetwork):
+        return donor.depths
+    layers = [getattr(donor, f"layer{stage}", None) for stage in range(1, 5)]
+    if not all(isinstance(layer, nn.Sequential) for layer in layers):
+        raise UserError(f"donor: {type(donor).__name__} found, a network made of stages expected")
+    return [len(cast(nn.Sequential, layer)) for layer in layers]
+
+
+def check_start(depths: Sequence[int], limits: Sequence[int] | None) -> None:
+    """Refuse to start deeper than the donor, whose depths are ``limits`` (None without one).
+
+    Raises:
+        UserError: if a stage is deeper, or the number of stages differs.
+    """
+    if limits is None:
+        return
+    if len(depths) != len(limits) or any(depth > limit for depth, limit in zip(depths, limits, strict=True)):
+        raise UserError(f"algo.m0: {list(depths)} found, at most the donor's {list(limits)} expected")
+
+
+@torch.no_grad()
+def transfer_weights(network: StagedNetwork, donor: nn.Module, pick: str = "first") -> bool:
+    """Copy stem, picked modules of every stage, and head; statistics of norms too.
+
+    A classifier for another number of classes keeps its own start.
+
+    Args:
+        network: gets the donor's values, in place.
+        donor: see :func:`donor_depths`.
+        pick: see :func:`picked_modules`.
+
+    Returns:
+        Whether the classifier was copied.
+
+    Raises:
+        UserError: if the donor has fewer modules in a stage, or tensors of other shapes.
+    """
+    available = donor_depths(donor)
+    depths = network.depths
+    if len(available) != len(depths):
+        raise UserError(f"donor: {len(available)} stages found, {len(depths)} expected")
+    picked = [picked_modules(*pair, pick) for pair in zip(depths, available, strict=True)]
+    source = {_our_name(name): tensor for name, tensor in donor.state_dict().items()}
+    head_fits = all(
+        name in source and source[name].shape == tensor.shape
+        for name, tensor in network.classifier.state_dict(prefix="classifier.").items()
+    )
+    for name, tensor in network.state_dict().items():
+        if head_fits or not name.startswith("classifier."):
+            tensor.copy_(_fitting(source, _donor_name(name, picked), tensor))
+    return head_fits
+
+
+def _our_name(name: str) -> str:
+    first, _, rest = name.partition(".")
+    return f"{_TORCHVISION.get(first, first)}.{rest}"
+
+
+def _donor_name(name: str, picked: Sequence[Sequence[int]]) -> str:
+    parts = name.split(".")
+    if parts[0] == "stages":
+        parts[2] = str(picked[int(parts[1])][int(parts[2])])
+    return ".".join(parts)
+
+
+def _fitting(source: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
+    found = source.get(name)
+    if found is None or found.shape != like.shape:
+        shape = "nothing" if found is None else f"shape {tuple(found.shape)}"
+        raise UserError(f"donor: {shape} found for tensor {name}, shape {tuple(like.shape)} expected")
+    return found

@@ -1,0 +1,210 @@
+from typing import Any
+
+import pytest
+import torch
+from algorithms.chain import assert_chain_holds, run_through
+from algorithms.tiny import tiny_dataset, tiny_engine
+
+from growsearch.algorithms.base import Diverged
+from growsearch.algorithms.stagewise.config import StagewiseConfig, TrainingProtocol
+from growsearch.algorithms.stagewise.search import Stagewise
+from growsearch.errors import UserError
+from growsearch.networks import build
+
+
+def search(seed: int = 0, given: dict[str, Any] | None = None, train: int = 96, **options: Any) -> Stagewise:
+    protocol = TrainingProtocol(epochs=2, batch_size=32, lr=0.05, lr_at=[1], **options.pop("protocol", {}))
+    usual = {"m0": 1, "delta": 1, "width": 4, "iterations": 2, "extra_epochs": 1, "norm_momentum": 0.1}
+    config = StagewiseConfig(
+        **{**usual, "inference_repeats": 0, "training": protocol, "fine_tuning": protocol, **options}
+    )
+    return Stagewise(config, tiny_engine(seed, tiny_dataset(train, 40, 40)), given)
+
+
+def donor(depths: list[int]) -> dict[str, torch.nn.Module]:
+    return {"donor": build({"family": "resnet", "depths": depths, "width": 4, "in_channels": 1})}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"modules": "cell", "iterations": 1, "criterion": "il_fs", "score_after_extra": True},
+        {
+            "grow": "morph",
+            "criterion": "inf_fs",
+            "iterations": 1,
+            "protocol": {"time_decay": 0.01, "augment_copies": 2},
+        },
+    ],
+    ids=["residual", "cell", "morph"],
+)
+def test_left_and_resumed_at_every_point_equals_uninterrupted(options: dict[str, Any]) -> None:
+    events = assert_chain_holds(lambda: search(**options), steps=4)
+    assert [e["op"] for e in events if e["kind"] == "edit"][::2] == ["deepen"] * options.get("iterations", 2)
+
+
+def test_chain_holds_with_a_donor() -> None:
+    assert_chain_holds(lambda: search(given=donor([2, 1, 3]), donor="given", iterations=1), steps=4)
+
+
+def test_algorithm_one() -> None:
+    algorithm = search()
+    events, _ = run_through(algorithm)
+    measures = [e["values"] for e in events if e["kind"] == "measure"]
+    assert [m["role"] for m in measures] == ["initial", "temporary", "candidate", "temporary", "candidate"]
+    edits = [e["detail"] for e in events if e["kind"] == "edit"]
+    present = measures[0]
+    for deepen, decide, temporary, candidate in zip(
+        edits[::2], edits[1::2], measures[1::2], measures[2::2], strict=True
+    ):
+        assert deepen["depths"] == temporary["depths"] == [m + 1 for m in present["depths"]]
+        assert decide["present_scores"] == present["scores"]
+        assert decide["grow"] == [t > a for a, t in zip(present["scores"], temporary["scores"], strict=True)]
+        grown = [m + int(more) for m, more in zip(present["depths"], decide["grow"], strict=True)]
+        assert candidate["depths"] == decide["depths"] == grown
+        present = candidate
+    trained = [(e["phase"], e["network"]) for e in events if e["kind"] == "epoch"]
+    assert trained == [
+        *[("initial", 0)] * 2,
+        *[("temporary", 1)] * 2,
+        *[("candidate", 2)] * 2,
+        *[("temporary", 3)] * 2,
+        *[("candidate", 4)] * 2,
+        ("final training", 2),
+        ("final training", 4),
+    ]
+    assert algorithm.expected_epochs() == len(trained)
+
+
+def test_all_candidates_are_handed_over() -> None:
+    algorithm = search()
+    list(algorithm.run())
+    outcome = algorithm.outcome()
+    rows = outcome.method["networks"]
+    assert [row["role"] for row in rows] == ["initial", "temporary", "candidate", "temporary", "candidate"]
+    assert outcome.method["evaluated_models"] == 5
+    handed = [row for row in rows if row["role"] != "temporary"]
+    for row, network in zip(handed, outcome.networks, strict=True):
+        module: Any = network.module
+        assert row["depths"] == module.depths
+        assert row["params"] == network.parameter_count()
+        assert row["depth_conv"] == row["depth_he"] + 1 == 2 * sum(row["depths"]) + 3
+        assert row["test_accuracy"] == algorithm.engine.evaluate(network, "test").accuracy
+    best = handed[outcome.best]
+    assert outcome.best > 0
+    assert best["val_accuracy"] == max(row["val_accuracy"] for row in handed[1:]) == outcome.val_accuracy
+    assert outcome.params_paper == best["params_paper"] > best["params"]
+    assert algorithm.engine.evaluate(outcome.networks[outcome.best], "val").accuracy == outcome.val_accuracy
+
+
+def test_seeds_decide_everything() -> None:
+    same, again, other = (run_through(search(seed, iterations=1))[0] for seed in (0, 0, 1))
+    assert same == again
+    assert same != other
+
+
+def test_a_donor_lends_weights_and_limits_depths() -> None:
+    given = donor([2, 1, 3])
+    algorithm = search(given=given, donor="given", protocol={"lr_factor": 0.1}, iterations=2)
+    first = algorithm.state.networks["0"].module
+    expected = given["donor"].state_dict()["stages.2.0.conv1.weight"]
+    assert torch.equal(first.state_dict()["stages.2.0.conv1.weight"], expected)
+    events, _ = run_through(algorithm)
+    temporary = next(e["detail"] for e in events if e["kind"] == "edit")
+    assert temporary["depths"] == [2, 1, 2]
+    assert temporary["limited_by_donor"] == [1]
+    assert all(m <= most for row in algorithm.state.trials for m, most in zip(row.depths, [2, 1, 3], strict=True))
+
+
+def test_a_search_ends_where_the_donor_does() -> None:
+    algorithm = search(given=donor([1, 1, 1]), donor="given")
+    list(algorithm.run())
+    assert len(algorithm.state.trials) == 1
+    assert "no stage of the donor" in algorithm.outcome().method["stopped"]
+
+
+def test_candidates_start_from_their_predecessor_when_morphing() -> None:
+    algorithm = search(grow="morph", iterations=1, extra_epochs=0)
+    run = algorithm.run()
+    while algorithm.state.trials[-1].role != "temporary":
+        next(run)
+    before, after = (algorithm.state.networks[key] for key in ("0", "1"))
+    accuracies = [algorithm.engine.evaluate(network, "val") for network in (before, after)]
+    assert accuracies[0] == accuracies[1]
+    assert sum(after.module.depths) == 6
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs", "reason"),
+    [
+        ({"max_epochs": 1}, 1, "max_epochs=1"),
+        ({"max_epochs": 7}, 7, "max_epochs=7"),
+        ({"max_params": 6000}, 2, "max_params=6000"),
+        ({"max_layers": 9}, 2, "max_layers=9"),
+        ({"max_seconds": 1e-9}, 1, "max_seconds=1e-09"),
+    ],
+)
+def test_caps_end_the_search_at_the_best_so_far(options: dict[str, Any], epochs: int, reason: str) -> None:
+    algorithm = search(**options)
+    events, _ = run_through(algorithm)
+    assert sum(e["kind"] == "epoch" for e in events) == epochs
+    outcome = algorithm.outcome()
+    assert reason in outcome.method["stopped"]
+    assert outcome.val_accuracy is not None
+
+
+def test_time_up_drops_the_network_in_training() -> None:
+    algorithm = search(max_seconds=1e9)
+    run = algorithm.run()
+    while algorithm.state.trials[-1].role != "temporary":
+        next(run)
+    algorithm.config.max_seconds = 1e-9
+    list(run)
+    assert list(algorithm.state.networks) == ["0"]
+    assert algorithm.state.trials[-1].role == "broken off"
+    assert algorithm.outcome().best == 0
+
+
+def test_a_start_beyond_a_cap_is_refused() -> None:
+    with pytest.raises(UserError, match=r"algo\.m0: .*max_params=100; a smaller start"):
+        search(max_params=100)
+
+
+def test_without_growth_the_search_goes_on_or_stops() -> None:
+    algorithm = search(min_gain=1.0)
+    list(algorithm.run())
+    assert [trial.depths for trial in algorithm.state.trials if trial.role == "candidate"] == [[1, 1, 1]] * 2
+    algorithm = search(min_gain=1.0, stop_if_no_growth=True)
+    list(algorithm.run())
+    assert [trial.role for trial in algorithm.state.trials] == ["initial", "temporary"]
+    assert algorithm.outcome().method["stopped"] == "no stage grew"
+
+
+def test_without_a_validation_split_the_last_candidate_counts() -> None:
+    engine = tiny_engine(0, tiny_dataset(96, 0, 40))
+    config = search().config
+    algorithm = Stagewise(config, engine)
+    list(algorithm.run())
+    assert (algorithm.outcome().best, algorithm.outcome().val_accuracy) == (2, None)
+
+
+def test_carbon_is_counted_where_asked_for() -> None:
+    algorithm = search(power_w=250.0, iterations=1, extra_epochs=0, inference_repeats=2)
+    list(algorithm.run())
+    for row in algorithm.outcome().method["networks"]:
+        assert row["co2_kg"] > 0
+        assert ("cpu_inference_ms" in row) == (row["role"] != "temporary")
+
+
+def test_divergence_stops_the_run() -> None:
+    algorithm = search(protocol={"weight_decay": 1e30})
+    with pytest.raises(Diverged):
+        list(algorithm.run())
+
+
+def test_a_named_donor_must_be_handed_in() -> None:
+    with pytest.raises(UserError, match=r"algo\.donor"):
+        search(donor="outputs/somewhere")
+    with pytest.raises(UserError, match=r"algo\.donor"):
+        search(given=donor([2, 2, 2]))
