@@ -14,6 +14,7 @@ FAMILIES: dict[str, str] = {
     "darts": "growsearch.networks.darts.evaluation",
     "darts_search": "growsearch.networks.darts.search",
     "densenet": "growsearch.networks.densenet",
+    "external": "growsearch.networks.external",
     "resnet_channels": "growsearch.networks.resnet_channels",
     "resnet": "growsearch.networks.resnet",
     "bottleneck": "growsearch.networks.bottleneck",
