@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-MEASURE_CHUNK = 4096
-"""Images that statistics are measured on at a time, so that a large set is never copied as floats."""
+MEASURED_ON = 60_000
+"""Images that statistics are measured on at most."""
+
+CHUNK = 2048
+"""Images of them at a time, so that a large set is never copied as floats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,27 +47,28 @@ class Normalisation:
 
     @classmethod
     def measured(cls, images: Tensor) -> Normalisation:
-        """Measure both per channel on ``images`` [N, C, H, W]; a constant channel gets std 1."""
-        values_per_channel = images.numel() // max(images.shape[1], 1)
-        total = torch.zeros(images.shape[1], dtype=torch.float64)
-        squares = torch.zeros_like(total)
-        for chunk in images.split(MEASURE_CHUNK):
-            unit = _to_unit(chunk).double()
-            total += unit.sum((0, 2, 3))
-            squares += unit.square().sum((0, 2, 3))
-        mean = total / values_per_channel
-        std = (squares / values_per_channel - mean.square()).clamp(min=0).sqrt()
+        """Measure both per channel on ``images`` [N, C, H, W]; a constant channel gets std 1.
+
+        Of more than ``MEASURED_ON`` images as many are looked at, evenly spaced.
+        """
+        total = squares = torch.zeros(images.shape[1], dtype=torch.float64)
+        count = 0
+        for chunk in _chunks(images):
+            values = _to_unit(chunk).double()
+            total, squares = total + values.sum((0, 2, 3)), squares + values.square().sum((0, 2, 3))
+            count += values.numel() // values.shape[1]
+        mean = total / count
+        std = (squares / count - mean.square()).clamp(min=0).sqrt()
         std = torch.where(std > 1e-6, std, torch.ones_like(std))
         return cls(_per_channel(mean.tolist()), _per_channel(std.tolist()), "measured on the training images")
 
     @classmethod
     def mean_image(cls, images: Tensor) -> Normalisation:
-        """Subtract the mean image of ``images`` [N, C, H, W]; no division."""
-        total = torch.zeros(images.shape[1:], dtype=torch.float64)
-        for chunk in images.split(MEASURE_CHUNK):
-            total += _to_unit(chunk).double().sum(0)
-        mean = (total / images.shape[0]).float()
-        return cls(mean, torch.ones(images.shape[1], 1, 1), "mean image of the training images")
+        """Subtract the mean image of ``images`` [N, C, H, W], or of ``MEASURED_ON`` of them; no division."""
+        total, count = torch.zeros(images.shape[1:], dtype=torch.float64), 0
+        for chunk in _chunks(images):
+            total, count = total + _to_unit(chunk).double().sum(0), count + chunk.shape[0]
+        return cls((total / count).float(), torch.ones(images.shape[1], 1, 1), "mean image of the training images")
 
     def to(self, device: torch.device | str) -> Normalisation:
         """Copy both tensors to ``device``."""
@@ -87,6 +91,13 @@ class Normalisation:
 
 def _per_channel(values: Sequence[float]) -> Tensor:
     return torch.tensor(list(values), dtype=torch.float32).view(-1, 1, 1)
+
+
+def _chunks(images: Tensor) -> Iterator[Tensor]:
+    count = images.shape[0]
+    rows = torch.arange(count) if count <= MEASURED_ON else torch.linspace(0, count - 1, MEASURED_ON).long()
+    for chunk in rows.split(CHUNK):
+        yield images.index_select(0, chunk)
 
 
 def _to_unit(images: Tensor) -> Tensor:

@@ -66,8 +66,9 @@ def _decode(listed: dict[str, Pictures], config: DataConfig) -> tuple[Tensor, st
     resized = config.resize is not None and sizes != [(config.resize, config.resize)]
     if not resized:
         return arrays["images"], ""
+    ends = sizes[:1] + sizes[1:][-1:]
     return arrays["images"], (
-        f"Pictures of {sizes[0][0]}x{sizes[0][1]} to {sizes[-1][0]}x{sizes[-1][1]} pixels were scaled to cover"
+        f"Pictures of {' to '.join(f'{height}x{width}' for height, width in ends)} pixels were scaled to cover"
         f" {config.resize}x{config.resize} and cut at the centre."
     )
 

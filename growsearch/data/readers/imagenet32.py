@@ -35,7 +35,8 @@ def read(config: DataConfig) -> Raw:
     files = found_or_fetched(
         config, root, "train_data_batch_1 to _10 and val_data", lambda: _find(root, TRAIN + TEST), None
     )
-    require_memory(sum(file.stat().st_size for file in files), "ImageNet 32x32", "use a machine with more memory")
+    # the parts and the whole of them are there at the same time
+    require_memory(2 * sum(file.stat().st_size for file in files), "ImageNet 32x32", "use a machine with more memory")
     classes = tuple(f"class {number}" for number in range(1, NUM_CLASSES + 1))
     return Raw(_join(files[: len(TRAIN)]), _join(files[len(TRAIN) :]), classes, fixed_classes=True)
 
