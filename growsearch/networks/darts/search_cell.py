@@ -10,7 +10,7 @@ from growsearch.networks.darts.candidate import Candidate
 from growsearch.networks.darts.layout import CellPlace
 from growsearch.networks.darts.operations import FactorizedReduction, ReluConvNorm, pooling
 from growsearch.networks.darts.search_edge import Pool, SearchEdge, Source
-from growsearch.networks.darts.weighted import weighted_norm
+from growsearch.networks.darts.weighted import Weight, weighted_norm
 
 
 def edge_ends(num_nodes: int) -> Iterator[tuple[int, int]]:
@@ -36,6 +36,7 @@ class SearchCell(nn.Module):
     def __init__(self, pools: Sequence[Pool], num_nodes: int, place: CellPlace, output: str) -> None:
         super().__init__()
         self.output = output
+        self.channels = place.channels
         self.num_nodes = num_nodes
         self.reduction = place.reduction
         before = FactorizedReduction if place.after_reduction else ReluConvNorm
@@ -57,10 +58,10 @@ class SearchCell(nn.Module):
         self,
         input0_nchw: Tensor,
         input1_nchw: Tensor,
-        weights: Sequence[Sequence[Tensor]],
+        weights: Sequence[Sequence[Weight]],
         skip_dropout: Tensor | None,
     ) -> Tensor:
-        """Output of the cell; ``weights`` holds a scalar per edge and candidate."""
+        """Output of the cell; ``weights`` has one per edge and candidate."""
         sources = [self._source(0, self.preprocess0(input0_nchw)), self._source(1, self.preprocess1(input1_nchw))]
         edges = iter(zip(self._edges(), weights, strict=True))
         nodes: list[Tensor] = []

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from growsearch.networks.darts.candidate import Candidate
 from growsearch.networks.darts.operations import FactorizedReduction, SeparableStack
-from growsearch.networks.darts.weighted import add_scaled, weighted_reduction, weighted_stack
+from growsearch.networks.darts.weighted import Weight, add_scaled, weighted_reduction, weighted_stack
 
 Pool = Sequence[tuple[int, Candidate]]
 """Candidates of an edge with their ids, which are theirs for a whole search, in ascending order."""
@@ -44,14 +44,14 @@ class SearchEdge(nn.Module):
                 self.add_module(f"c{number}", FactorizedReduction(channels, channels, affine=False))
 
     def forward(
-        self, total: Tensor | None, source: Source, weights: Sequence[Tensor], skip_dropout: Tensor | None
+        self, total: Tensor | None, source: Source, weights: Sequence[Weight], skip_dropout: Tensor | None
     ) -> Tensor | None:
         """Add this edge's candidates to a node's sum.
 
         Args:
             total: the sum so far, N x C x H x W; None for nothing yet.
             source: the state the edge starts from.
-            weights: one scalar tensor per candidate; entries beyond the pool are ignored.
+            weights: one per candidate; entries beyond the pool are ignored.
             skip_dropout: rate of dropout behind a stride-1 skip, or None for none at all.
         """
         for (number, candidate), weight in zip(self.pool, weights, strict=False):
