@@ -18,6 +18,7 @@ from growsearch.algorithms.stagewise.transfer import transferred_spec
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.probes import il_fs, inf_fs, vip
+from growsearch.training.optimizer import build_optimizer
 from growsearch.training.plan import optimizer_of
 
 
@@ -161,12 +162,8 @@ def test_defaults_of_the_module_types() -> None:
 
 def test_only_kernels_decay() -> None:
     network = small()
-    groups = optimizer_of(TrainingProtocol().settings("residual"))
-    from growsearch.training.optimizer import build_optimizer
-
-    decays = {
-        id(p): group["weight_decay"] for group in build_optimizer(network, groups).param_groups for p in group["params"]
-    }
+    groups = build_optimizer(network, optimizer_of(TrainingProtocol().settings("residual"))).param_groups
+    decays = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
     kernels = {id(m.weight) for m in network.modules() if isinstance(m, nn.Conv2d)}
     for parameter in network.parameters():
         assert decays[id(parameter)] == (2e-4 if id(parameter) in kernels else 0.0)

@@ -11,9 +11,13 @@ from growsearch.algorithms.stagewise.search import Stagewise
 from growsearch.errors import UserError
 from growsearch.networks import build
 
+PROTOCOL = {"epochs": 2, "batch_size": 32, "lr": 0.05, "lr_at": [1]}
+DECAYING = {"time_decay": 0.01, "augment_copies": 2}
+SHORT = {"epochs": 1, "batch_size": 48}
+
 
 def search(seed: int = 0, given: dict[str, Any] | None = None, train: int = 96, **options: Any) -> Stagewise:
-    protocol = TrainingProtocol(epochs=2, batch_size=32, lr=0.05, lr_at=[1], **options.pop("protocol", {}))
+    protocol = TrainingProtocol(**{**PROTOCOL, **options.pop("protocol", {})})
     usual = {"m0": 1, "delta": 1, "width": 4, "iterations": 2, "extra_epochs": 1, "norm_momentum": 0.1}
     config = StagewiseConfig(
         **{**usual, "inference_repeats": 0, "training": protocol, "fine_tuning": protocol, **options}
@@ -29,13 +33,15 @@ def donor(depths: list[int]) -> dict[str, torch.nn.Module]:
     "options",
     [
         {},
-        {"modules": "cell", "iterations": 1, "criterion": "il_fs", "score_after_extra": True},
         {
-            "grow": "morph",
-            "criterion": "inf_fs",
+            "modules": "cell",
+            "m0": [1, 1],
             "iterations": 1,
-            "protocol": {"time_decay": 0.01, "augment_copies": 2},
+            "criterion": "il_fs",
+            "score_after_extra": True,
+            "protocol": SHORT,
         },
+        {"grow": "morph", "criterion": "inf_fs", "iterations": 1, "protocol": DECAYING},
     ],
     ids=["residual", "cell", "morph"],
 )
@@ -117,6 +123,18 @@ def test_a_donor_lends_weights_and_limits_depths() -> None:
     assert all(m <= most for row in algorithm.state.trials for m, most in zip(row.depths, [2, 1, 3], strict=True))
 
 
+def test_a_given_network_lends_its_depths() -> None:
+    found = build({"family": "resnet", "depths": [1, 2, 3], "width": 8, "classes": 4})
+    algorithm = search(given={"network": found}, iterations=0)
+    module: Any = algorithm.state.networks["0"].module
+    assert module.depths == [1, 2, 3]
+    assert (module.settings["width"], module.settings["classes"], module.settings["in_channels"]) == (8, 10, 1)
+    list(algorithm.run())
+    assert (algorithm.outcome().best, len(algorithm.outcome().networks)) == (0, 1)
+    with pytest.raises(UserError, match="network: family resnet found, nasnet expected"):
+        search(given={"network": found}, modules="cell")
+
+
 def test_a_search_ends_where_the_donor_does() -> None:
     algorithm = search(given=donor([1, 1, 1]), donor="given")
     list(algorithm.run())
@@ -195,6 +213,18 @@ def test_carbon_is_counted_where_asked_for() -> None:
     for row in algorithm.outcome().method["networks"]:
         assert row["co2_kg"] > 0
         assert ("cpu_inference_ms" in row) == (row["role"] != "temporary")
+
+
+def test_time_decay_falls_with_every_update() -> None:
+    algorithm = search(protocol=DECAYING, iterations=0)
+    network = algorithm.state.networks["0"]
+    used = []
+    for event in algorithm.run():
+        if event is None:
+            used.append(float(network.optimizer().param_groups[0]["lr"]))
+    steps = 2 * 96 // 32
+    rates = [(0.05 if step < steps else 0.005) / (1 + 0.01 * step) for step in range(2 * steps)]
+    assert used == pytest.approx(rates, rel=1e-6)
 
 
 def test_divergence_stops_the_run() -> None:

@@ -137,7 +137,8 @@ class StagewiseConfig(AlgoConfig):
     """All options of the method.
 
     ``max_params`` and ``max_layers`` end the search before a temporary network would exceed them, ``max_epochs``
-    before an iteration it has no room for; ``max_seconds`` drops the network in training.
+    before an iteration it has no room for; ``max_seconds`` drops the network in training. A network chosen with
+    ``network=`` gives ``m0`` and ``width``; with ``iterations=0`` it is trained and judged, and nothing is searched.
 
     Attributes:
         modules: ``residual`` (CIFAR), ``cell`` (NASNet) or ``bottleneck`` (ImageNet).

@@ -1,6 +1,7 @@
 """The networks of a search, from depth vectors."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -11,6 +12,7 @@ from growsearch.algorithms.stagewise.donor import transfer_weights
 from growsearch.algorithms.stagewise.families import family
 from growsearch.algorithms.stagewise.morph import deepen
 from growsearch.algorithms.stagewise.state import Trial
+from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.registry import family_class
 from growsearch.networks.residual import ResidualNetwork
@@ -18,6 +20,19 @@ from growsearch.networks.staged import StagedNetwork
 from growsearch.randomness import generator
 from growsearch.training import Engine, Network
 from growsearch.training.plan import optimizer_of
+
+
+def started_from(config: StagewiseConfig, network: nn.Module) -> StagewiseConfig:
+    """The options with ``m0`` and ``width`` of a network that was found before (its weights are not used).
+
+    Raises:
+        UserError: if the network is of another family.
+    """
+    expected = family(config.modules).network
+    if not isinstance(network, StagedNetwork) or network.family != expected:
+        found = getattr(network, "family", type(network).__name__)
+        raise UserError(f"network: family {found} found, {expected} expected with algo.modules={config.modules}")
+    return replace(config, m0=network.depths, width=network.settings["width"])
 
 
 def network_spec(config: StagewiseConfig, engine: Engine, depths: Sequence[int]) -> dict[str, Any]:

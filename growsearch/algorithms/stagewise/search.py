@@ -11,7 +11,7 @@ from growsearch.algorithms.stagewise.decisions import growing_stages, grown, mod
 from growsearch.algorithms.stagewise.donor import donor_depths
 from growsearch.algorithms.stagewise.families import family, starting_depths
 from growsearch.algorithms.stagewise.importance import stage_scores
-from growsearch.algorithms.stagewise.networks import make_network, outline
+from growsearch.algorithms.stagewise.networks import make_network, outline, started_from
 from growsearch.algorithms.stagewise.protocol import decayed, fit_plan
 from growsearch.algorithms.stagewise.report import describe, kept, winner
 from growsearch.algorithms.stagewise.samples import scoring_batches
@@ -45,7 +45,9 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
             yield from self.train(trial)  # a candidate's extra epochs
 
     def start(self) -> StagewiseState:
-        """A, with ``m0`` modules in each stage."""
+        """A, with ``m0`` modules in each stage, or as many as a given network has."""
+        if "network" in self.given:
+            self.config = started_from(self.config, self.given["network"])
         config = self.config
         if bool(config.donor) != ("donor" in self.given):
             handed = "a network" if "donor" in self.given else "none"
