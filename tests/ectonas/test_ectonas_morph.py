@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.algorithms.ectonas.config import Amounts, MorphChoices
-from growsearch.algorithms.ectonas.morph import copy_sources, morph
+from growsearch.algorithms.ectonas.morph import morph, trace_channels
 from growsearch.algorithms.ectonas.offspring import Offspring, child_spec, offspring
 from growsearch.networks import build
 from growsearch.networks.sequential import CODE_ORDER, PAPER_ORDER, Sequential, sequential_spec
@@ -106,10 +106,12 @@ def parent_network(shape: tuple[int, ...] = (2, 11, 9)) -> Sequential:
 def test_every_child_is_what_its_spec_says(shape: tuple[int, ...], choices: MorphChoices) -> None:
     parent = parent_network(shape)
     before = {name: tensor.clone() for name, tensor in parent.state_dict().items()}
-    ops = set()
+    ops, traced = set(), trace_channels(parent)
     for child in offspring(parent.spec(), Amounts()):
-        module = copy.deepcopy(parent)
+        module, twin = copy.deepcopy(parent), copy.deepcopy(parent)
         morph(module, child, choices, torch.Generator().manual_seed(1))
+        morph(twin, child, choices, torch.Generator().manual_seed(1), traced)
+        assert all(torch.equal(a, b) for a, b in zip(module.parameters(), twin.parameters(), strict=True))
         expected = child_spec(parent.spec(), child)
         if child.op == "add_cell":
             code = choices.added_cell_order == "code"
@@ -192,10 +194,3 @@ def test_noise_lets_twins_separate() -> None:
     assert torch.equal(weights[0][:12], original) and torch.equal(weights[1][:12], original)
     distance = torch.cdist(weights[1][12:], original).min(1).values
     assert (torch.cdist(weights[0][12:], original).min(1).values == 0).all() and (distance > 0).all()
-
-
-def test_copies() -> None:
-    assert copy_sources(4, 6, "cyclic", torch.Generator()) == [0, 1, 2, 3, 0, 1]
-    assert copy_sources(3, 8, "cyclic", torch.Generator()) == [0, 1, 2, 0, 0, 1, 1, 2]
-    drawn = copy_sources(3, 40, "random", torch.Generator().manual_seed(0))
-    assert drawn[:3] == [0, 1, 2] and set(drawn[3:]) == {0, 1, 2}

@@ -95,8 +95,8 @@ def test_strict_budget_is_charged_exactly() -> None:
 def test_child_that_diverges_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     real = search_module.morph
 
-    def exploding(module, child, choices, generator) -> None:
-        real(module, child, choices, generator)
+    def exploding(module, child, *details) -> None:
+        real(module, child, *details)
         if child.op == "add_dense":
             with torch.no_grad():
                 module.output.weight.fill_(1e38)
@@ -109,7 +109,7 @@ def test_child_that_diverges_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize(("error", "fate"), [(MemoryError(), "memory ran out"), (None, "weights that are not finite")])
 def test_child_that_cannot_be_made_is_rejected(monkeypatch: pytest.MonkeyPatch, error, fate: str) -> None:
-    def failing(module, child, choices, generator) -> None:
+    def failing(module, child, *details) -> None:
         if child.op == "add_dense":
             if error is not None:
                 raise error

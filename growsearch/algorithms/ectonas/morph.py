@@ -11,7 +11,7 @@ from torch import nn
 from growsearch.algorithms.ectonas.config import MorphChoices
 from growsearch.algorithms.ectonas.offspring import Offspring
 from growsearch.networks.sequential import CODE_ORDER, PAPER_ORDER, Cell, Sequential
-from growsearch.surgery.channels import ChannelGroup, channel_groups
+from growsearch.surgery.channels import ChannelGroup, ChannelMap
 from growsearch.surgery.morphisms.containers import insert_module, remove_module
 from growsearch.surgery.morphisms.deepen import Centre, identity_conv, identity_dense
 from growsearch.surgery.morphisms.merge import merge_dense
@@ -23,13 +23,20 @@ from growsearch.surgery.morphisms.pooling import (
     size_before_last_pooling,
 )
 from growsearch.surgery.morphisms.replace import replace_tensor
+from growsearch.surgery.morphisms.sources import cyclic_sources, random_sources
 from growsearch.surgery.morphisms.svd import SvdVariant, reduce_units
 from growsearch.surgery.prune import prune
 from growsearch.surgery.remap import remap
 from growsearch.surgery.scores import gamma_absolute, gamma_signed, weakest
 
 
-def morph(module: Sequential, child: Offspring, choices: MorphChoices, generator: torch.Generator) -> None:
+def morph(
+    module: Sequential,
+    child: Offspring,
+    choices: MorphChoices,
+    generator: torch.Generator,
+    traced: ChannelMap | None = None,
+) -> None:
     """Apply one operation in place.
 
     Args:
@@ -37,6 +44,7 @@ def morph(module: Sequential, child: Offspring, choices: MorphChoices, generator
         child: which operation, where.
         choices: variants of the operations.
         generator: draws the units that are copied and the pooling of an added cell.
+        traced: the parent's channel map, so that its children need no trace of their own.
     """
     match child.op:
         case "add_dense":
@@ -48,15 +56,15 @@ def morph(module: Sequential, child: Offspring, choices: MorphChoices, generator
             first, second = module.dense_layers()[child.at : child.at + 2]
             reduce_units(first, second, child.size, cast(SvdVariant, choices.svd_variant))
         case "add_units":
-            widen_units(module, child.at, child.size, choices, generator)
+            _widen(module, f"hidden.{child.at}", child.size, choices, generator, traced)
         case "add_channels":
-            widen_channels(module, child.at, child.size, choices, generator)
+            _widen_channels(module, child.at, child.size, choices, generator, traced)
         case "remove_channels":
-            cut_channels(module, child.at, child.size, choices, fold=choices.fold_beta != "none")
+            _cut_channels(module, child.at, child.size, choices, choices.fold_beta != "none", traced)
         case "add_cell":
             _add_cell(module, child.at, choices, generator)
         case "remove_cell":
-            _remove_cell(module, child.at, choices, generator)
+            _remove_cell(module, child.at, choices, generator, traced)
 
 
 def _add_dense(module: Sequential, at: int) -> None:
@@ -81,14 +89,16 @@ def _add_cell(module: Sequential, at: int, choices: MorphChoices, generator: tor
     follow_pooling(first, size, cast(PoolRewrite, rewrite))
 
 
-def _remove_cell(module: Sequential, at: int, choices: MorphChoices, generator: torch.Generator) -> None:
+def _remove_cell(
+    module: Sequential, at: int, choices: MorphChoices, generator: torch.Generator, traced: ChannelMap | None
+) -> None:
     """Bring the cell to its input's channels, then take it out and let the first dense layer follow."""
     before, cell = module.channels_before(at), module.conv_cells()[at]
     channels = cell.conv.weight.shape[0]
     if channels > before:
-        cut_channels(module, at, before, choices, fold=choices.fold_beta == "all")
+        _cut_channels(module, at, before, choices, choices.fold_beta == "all", traced)
     elif channels < before:
-        widen_channels(module, at, before, choices, generator)
+        _widen_channels(module, at, before, choices, generator, traced)
     if choices.fold_beta == "all":
         fold_shift(cell.norm, [_consumer(module, at)])
     if cell.pool_kind != "none":
@@ -98,52 +108,50 @@ def _remove_cell(module: Sequential, at: int, choices: MorphChoices, generator: 
     remove_module(module.cells, at)
 
 
-def widen_units(module: Sequential, at: int, size: int, choices: MorphChoices, generator: torch.Generator) -> None:
-    """Bring hidden layer ``at`` to ``size`` units, copies of its own."""
-    _widen(module, f"hidden.{at}", module.dense_layers()[at].weight.shape[0], size, choices, generator)
-
-
-def widen_channels(module: Sequential, at: int, size: int, choices: MorphChoices, generator: torch.Generator) -> None:
+def _widen_channels(
+    module: Sequential,
+    at: int,
+    size: int,
+    choices: MorphChoices,
+    generator: torch.Generator,
+    traced: ChannelMap | None,
+) -> None:
     """Bring cell ``at`` to ``size`` channels, copies of its own; the code's copies meet a new batch norm."""
-    cell = module.conv_cells()[at]
-    channels = cell.conv.weight.shape[0]
-    _widen(module, f"cells.{at}.conv", channels, size, choices, generator)
+    norm = module.conv_cells()[at].norm
+    channels = norm.weight.shape[0]
+    _widen(module, f"cells.{at}.conv", size, choices, generator, traced)
     if choices.widen_bn == "reset":
-        reset_norm(cell.norm, range(channels, size))
+        reset_norm(norm, range(channels, size))
 
 
-def cut_channels(module: Sequential, at: int, size: int, choices: MorphChoices, *, fold: bool) -> None:
+def _cut_channels(
+    module: Sequential, at: int, size: int, choices: MorphChoices, fold: bool, traced: ChannelMap | None
+) -> None:
     """Bring cell ``at`` to ``size`` channels: those of the smallest batch-norm scales go (Liu et al.)."""
-    cell = module.conv_cells()[at]
-    scores = gamma_absolute(cell.norm.weight) if choices.gamma_order == "abs" else gamma_signed(cell.norm.weight)
+    norm = module.conv_cells()[at].norm
+    scores = gamma_absolute(norm.weight) if choices.gamma_order == "abs" else gamma_signed(norm.weight)
     gone = weakest(scores, len(scores) - size)
     if fold:
-        fold_shift(cell.norm, [_consumer(module, at)], gone)
-    prune(module, _group(module, f"cells.{at}.conv"), [c for c in range(len(scores)) if c not in gone])
-
-
-def copy_sources(count: int, size: int, kind: str, generator: torch.Generator) -> list[int]:
-    """For each of ``size`` units the one it copies: first all ``count``, then the copies.
-
-    ``random`` draws them; ``cyclic`` copies each unit equally often, the first ones once more, with
-    all copies of a unit side by side (the authors' code).
-    """
-    extra = size - count
-    if kind == "random":
-        return [*range(count), *torch.randint(count, (extra,), generator=generator).tolist()]
-    copies = [extra // count + (unit < extra % count) for unit in range(count)]
-    return [*range(count), *(unit for unit in range(count) for _ in range(copies[unit]))]
+        fold_shift(norm, [_consumer(module, at)], gone)
+    group = _group(module, f"cells.{at}.conv", traced)
+    prune(module, group, [channel for channel in range(len(scores)) if channel not in gone])
 
 
 def _widen(
-    module: Sequential, layer: str, count: int, size: int, choices: MorphChoices, generator: torch.Generator
+    module: Sequential,
+    layer: str,
+    size: int,
+    choices: MorphChoices,
+    generator: torch.Generator,
+    traced: ChannelMap | None,
 ) -> None:
-    sources = copy_sources(count, size, choices.widen_map, generator)
-    group = _group(module, layer)
+    """Bring a layer to ``size`` channels or units: drawn copies (Net2Wider), or the code's in turn."""
+    group = _group(module, layer, traced)
+    count = group.size
     if choices.widen_map == "random":
-        remap(module, group, sources)
+        remap(module, group, random_sources(count, size, generator))
     else:
-        remap(module, group, sources, duplicate="scale_producers")
+        remap(module, group, cyclic_sources(count, size), duplicate="scale_producers")
     if choices.widen_noise_std:
         _add_noise(module.get_submodule(layer), count, choices.widen_noise_std, generator)
 
@@ -156,11 +164,16 @@ def _add_noise(layer: nn.Module, count: int, std: float, generator: torch.Genera
     replace_tensor(layer, "weight", weight)
 
 
-def _group(module: Sequential, layer: str) -> ChannelGroup:
+def _group(module: Sequential, layer: str, traced: ChannelMap | None) -> ChannelGroup:
     """The channels that a layer produces."""
-    example = torch.zeros(2, *module.input_shape, dtype=module.output.weight.dtype)
-    groups = channel_groups(module, example, prove=False)
-    return next(group for group in groups if layer in group.producers)
+    own = trace_channels(module) if traced is None else traced.on(module)
+    handles = (ChannelGroup(layer, own, number) for number in range(len(own.axes)))
+    return next(group for group in handles if layer in group.producers)
+
+
+def trace_channels(module: Sequential) -> ChannelMap:
+    """The channel map of a network, which serves all its copies."""
+    return ChannelMap(module, torch.zeros(2, *module.input_shape, dtype=module.output.weight.dtype))
 
 
 def _consumer(module: Sequential, at: int) -> nn.Module:

@@ -5,7 +5,7 @@ What is decided stands in ``evolution.py``; here requests are served: children m
 
 from collections.abc import Iterator
 from dataclasses import asdict, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ from growsearch.algorithms.ectonas.config import EctonasConfig
 from growsearch.algorithms.ectonas.evolution import Competition, Request, Script, final_selection, warm_up
 from growsearch.algorithms.ectonas.fitness import Candidate, rolling_score
 from growsearch.algorithms.ectonas.individual import EctonasIndividual, fate_of
-from growsearch.algorithms.ectonas.morph import morph
+from growsearch.algorithms.ectonas.morph import morph, trace_channels
 from growsearch.algorithms.ectonas.offspring import Offspring, child_spec, offspring
 from growsearch.algorithms.ectonas.rejection import rejection
 from growsearch.algorithms.ectonas.report import method_record
@@ -25,6 +25,7 @@ from growsearch.events import Edit, Epoch, Event, Phase
 from growsearch.networks import build
 from growsearch.networks.sequential import Sequential, sequential_spec, start_topology
 from growsearch.randomness import generator
+from growsearch.surgery import ChannelMap
 from growsearch.training import Network, OptimizerConfig, Recipe, state
 
 Events = Iterator[Event | None]
@@ -69,6 +70,8 @@ class EctonasState:
 
 class Ectonas(Algorithm[EctonasConfig, EctonasState]):
     """Evolution of sequential networks across topologies."""
+
+    _traced: tuple[Network, ChannelMap] | None = None
 
     def start(self) -> EctonasState:
         """The start network, untrained."""
@@ -179,7 +182,8 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
             return fate_of(person, f"rejected: {reason}")
         try:
             network = origin.copy(id)
-            morph(network.module, child, config.morphs, generator(self.engine.seed, "morph", id))  # type: ignore[arg-type]
+            draw = generator(self.engine.seed, "morph", id)
+            morph(cast(Sequential, network.module), child, config.morphs, draw, self._channel_map(origin))
         except (MemoryError, torch.OutOfMemoryError):
             return fate_of(person, "rejected: memory ran out")
         if not all(torch.isfinite(p).all() for p in network.module.parameters()):
@@ -198,6 +202,12 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
             params=params,
             detail={"parent": parent.id, "generation": s.generation, "epochs": person.epochs, "parent_params": before},
         )
+
+    def _channel_map(self, network: Network) -> ChannelMap:
+        """Traced once for all children of a parent; not part of the state."""
+        if self._traced is None or self._traced[0] is not network:
+            self._traced = (network, trace_channels(cast(Sequential, network.module)))
+        return self._traced[1]
 
     def _train(self, phase: str, calls: list[list[Any]]) -> Events:
         """Train networks for the epochs asked, ``interleave`` of them in turn."""
