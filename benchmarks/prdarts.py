@@ -33,7 +33,8 @@ from growsearch.training.config import HardwareConfig
 BATCH = 16
 POOLS = {
     "initial pools": ["max3", "avg3", "skip", "conv3[]"],
-    "six candidates": ["max3", "skip", "conv3[]", "conv5[]", "conv3[1]", "conv3d2[]"],
+    "six candidates": ["max3", "avg3", "skip", "conv3[]", "conv5[]", "conv3[1]"],
+    "six convolutions": ["conv3[]", "conv5[]", "conv3[1]", "conv3d2[]", "conv5[1]", "conv7[]"],
 }
 
 
