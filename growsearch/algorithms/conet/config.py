@@ -96,7 +96,8 @@ class ConetConfig(AlgoConfig):
         final: training of the found network from fresh weights; no epochs for none.
         final_auxiliary: give networks that can have one an auxiliary head in the final training.
 
-    A search that meets ``max_params`` or ``max_epochs`` ends with the sizes of the trial before.
+    A search ends with the sizes it has once the next trial would exceed ``max_params`` or ``max_epochs``, or after
+    the trial that reaches ``max_seconds``.
     """
 
     name: str = "conet"

@@ -52,7 +52,9 @@ def _resize_group(module: nn.Module, group: ChannelGroup, size: int, generator: 
         return drawn.to(slab.device, slab.dtype)
 
     kept = list(range(group.size))
-    if size < group.size:
+    if generator is None:
+        kept = kept[:size]
+    elif size < group.size:
         gone = weakest(_strength(module, group), group.size - size)
         kept = [channel for channel in kept if channel not in gone]
     start: Initialiser = filters if generator is not None else 0.0

@@ -1,7 +1,8 @@
 """CONet: trials of a few epochs, and channel counts that follow the ranks (algorithm 2)."""
 
 import copy
-from collections.abc import Iterator
+import time
+from collections.abc import Container, Iterator
 from dataclasses import field, replace
 from typing import Any
 
@@ -41,6 +42,7 @@ class ConetState:
         history: its rank metrics, one record an epoch.
         trials: what each finished trial showed and decided, by variable.
         reports: events still to be told.
+        seconds: time of the search, counted only under ``max_seconds``.
     """
 
     networks: dict[str, Network]
@@ -52,6 +54,7 @@ class ConetState:
     history: list[Record] = field(default_factory=list)
     trials: list[dict[str, Any]] = field(default_factory=list)
     reports: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 class Conet(Algorithm[ConetConfig, ConetState]):
@@ -80,6 +83,7 @@ class Conet(Algorithm[ConetConfig, ConetState]):
 
     def run(self) -> Events:
         """Trials, then the final training."""
+        self.ticked = time.monotonic()
         while self.state.searching:
             yield from self.report()
             yield from self.train_trial()
@@ -106,6 +110,8 @@ class Conet(Algorithm[ConetConfig, ConetState]):
         s, config = self.state, self.config
         if stats.outcome != "ok":
             return
+        if config.max_seconds:
+            s.seconds, self.ticked = s.seconds + time.monotonic() - self.ticked, time.monotonic()
         network = s.networks[str(s.trial)]
         record = self.measure(network)
         s.history.append(record)
@@ -119,7 +125,7 @@ class Conet(Algorithm[ConetConfig, ConetState]):
         s, config = self.state, self.config
         network = s.networks[str(s.trial)]
         module = copy.deepcopy(network.module)
-        found = self.find(module)
+        found = self.find(module, s.sizes)
         shown = summarised([one.variable for one in found], s.history, config)
         before, after = s.sizes, fitted(found, next_sizes(s.sizes, shown, config))
         resize(module, found, {name: one.size for name, one in after.items()}, self.draw("channels", s.trial + 1))
@@ -212,11 +218,16 @@ class Conet(Algorithm[ConetConfig, ConetState]):
             condition=config.condition,  # type: ignore[arg-type]
         )
 
-    def find(self, module: nn.Module) -> list[FoundVariable]:
-        """The channel variables of a network, with handles on them."""
-        example = torch.zeros(2, *self.engine.data.image_shape)
-        foreign = module.spec()["family"] == "external"  # type: ignore[operator]
-        found = find_variables(module, example, self.config.resnet_member_rule, prove=foreign)  # type: ignore[arg-type]
+    def find(self, module: nn.Module, known: Container[str] | None = None) -> list[FoundVariable]:
+        """The channel variables of a network, with handles on them; of later networks the ``known`` ones.
+
+        Networks that are not ours are proven once, at the start, for that takes long.
+        """
+        # with two images, batch norm on maps of one pixel blows rounding errors up, and the proof fails
+        example = torch.zeros(8, *self.engine.data.image_shape)
+        prove = known is None and module.spec()["family"] == "external"  # type: ignore[operator]
+        found = find_variables(module, example, self.config.resnet_member_rule, prove=prove)  # type: ignore[arg-type]
+        found = [one for one in found if known is None or one.variable.name in known]
         if not found:
             raise UserError("network: no channel count found that is free to change, a CNN with one or more expected")
         return found
@@ -225,6 +236,8 @@ class Conet(Algorithm[ConetConfig, ConetState]):
         """Whether the next trial would go beyond a cap, so that the present sizes are the result."""
         s, config = self.state, self.config
         if config.max_params and sum(p.numel() for p in module.parameters()) > config.max_params:
+            return True
+        if config.max_seconds and s.seconds >= config.max_seconds:
             return True
         return bool(config.max_epochs) and (s.trial + 2) * config.search.epochs > config.max_epochs
 
