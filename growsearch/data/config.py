@@ -7,6 +7,7 @@ from dataclasses import dataclass
 POOLS = ("train", "train_extra")
 SPLITS = ("random", "halves")
 VALIDATION = ("pool", "test")
+STREAM = ("auto", "always", "never")
 LAYOUTS = ("auto", "nchw", "nhwc")
 
 
@@ -30,6 +31,10 @@ class DataConfig:
         seed: draws the split; null means the run's seed, and 0 for carving out a test set, so that runs of
             several seeds are judged on the same images.
         resize: side in pixels; images are scaled to cover a square and cut at its centre. Null keeps the size.
+        stream: auto, always or never: whether pictures are decoded as they are needed instead of all at once
+            (image_folder, imagenet); auto does so where they would take more than half of the free memory.
+            Both give the same images.
+        workers: processes that decode streamed pictures; null means one per core, 0 this process.
         channels: 1, 3 or 4 (image_folder); null keeps what the files have.
         layout: axes of 4-d arrays in an npz: nchw, nhwc or auto.
         normalisation: standard (published constants, or measured where there are none), measured, mean_image,
@@ -54,6 +59,8 @@ class DataConfig:
     val_from: str = "pool"
     seed: int | None = None
     resize: int | None = None
+    stream: str = "auto"
+    workers: int | None = None
     channels: int | None = None
     layout: str = "auto"
     normalisation: str = "standard"

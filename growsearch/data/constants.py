@@ -15,6 +15,7 @@ CIFAR100: dict[str, Constants] = {
     "standard": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),
     "conet": ((125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)),
 }
+IMAGENET: dict[str, Constants] = {"standard": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))}
 MNIST: dict[str, Constants] = {"standard": ((0.1307,), (0.3081,))}
 FASHION_MNIST: dict[str, Constants] = {"standard": ((0.2860,), (0.3530,)), "densemann": ((0.5,), (0.5,))}
 SVHN: dict[str, Constants] = {

@@ -36,6 +36,13 @@ class Split:
         """The samples at ``indices`` [M] int64, in that order."""
         return Split(self.images.index_select(0, indices), self.labels.index_select(0, indices))
 
+    def choose(self, indices: Tensor) -> Split:
+        """A split of the samples at ``indices`` [M] int64, in that order."""
+        return self.take(indices)
+
+    def prepare(self, order: Tensor) -> None:
+        """Hear the order in which samples will be taken; of use only where they are decoded ahead."""
+
 
 @dataclass
 class Dataset:

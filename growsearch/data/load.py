@@ -70,10 +70,10 @@ def _split(raw: Raw, config: DataConfig, seed: int, notes: list[str]) -> tuple[S
     pool, test = raw.pool, raw.test
     if test is None:
         rest, test_rows = carve_test(len(pool), config.test_size, seed=test_seed)
-        pool, test = pool.take(rest), pool.take(test_rows)
+        pool, test = pool.choose(rest), pool.choose(test_rows)
         notes.append(f"No official test set: {len(test)} images were set apart, the same for every seed of a run.")
     else:
-        test = test.take(subset(len(test), config.test_size, "data.test_size", seed=test_seed))
+        test = test.choose(subset(len(test), config.test_size, "data.test_size", seed=test_seed))
     own_val = raw.val if config.val_from == "pool" else test
     if own_val is not None and own_val is raw.val:
         notes.append(f"The {len(own_val)} validation images are those that the files name so.")
@@ -87,11 +87,11 @@ def _split(raw: Raw, config: DataConfig, seed: int, notes: list[str]) -> tuple[S
     )
     if config.val_from == "test":
         notes.append("Decisions are taken on the test images, so the test accuracy is not an independent measure.")
-    train = pool.take(train_rows)
+    train = pool.choose(train_rows)
     missing = int((torch.bincount(train.labels, minlength=len(raw.classes)) == 0).sum())
     if missing:
         notes.append(f"{missing} of {len(raw.classes)} classes have no training image in this subset.")
-    return train, own_val if own_val is not None else pool.take(val_rows), test
+    return train, own_val if own_val is not None else pool.choose(val_rows), test
 
 
 def _resize(raw: Raw, side: int) -> None:

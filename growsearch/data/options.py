@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from growsearch.data.config import LAYOUTS, POOLS, SPLITS, VALIDATION, DataConfig
+from growsearch.data.config import LAYOUTS, POOLS, SPLITS, STREAM, VALIDATION, DataConfig
 from growsearch.data.registry import DATASETS
 from growsearch.errors import UserError
 
-CHOICES = {"pool": POOLS, "split": SPLITS, "val_from": VALIDATION, "layout": LAYOUTS}
+CHOICES = {"pool": POOLS, "split": SPLITS, "val_from": VALIDATION, "layout": LAYOUTS, "stream": STREAM}
 CHANNELS = (1, 3, 4)
 READ_BY = {
     "path": ("image_folder", "npz", "csv"),
     "channels": ("image_folder",),
+    "stream": ("image_folder", "imagenet"),
+    "workers": ("image_folder", "imagenet"),
     "layout": ("npz",),
     "target": ("csv",),
     "drop": ("csv",),
@@ -35,7 +37,7 @@ def check_options(config: DataConfig) -> None:
         raise UserError(f"data.channels: {config.channels} found, 1, 3, 4 or null expected")
     if config.resize is not None and config.resize < 1:
         raise UserError(f"data.resize: {config.resize} found, a side of at least 1 pixel expected")
-    for option in ("crop_padding", "cutout", "train_size", "val_size", "test_size"):
+    for option in ("crop_padding", "cutout", "workers", "train_size", "val_size", "test_size"):
         if (getattr(config, option) or 0) < 0:
             raise UserError(f"data.{option}: {getattr(config, option)} found, 0 or more expected")
     defaults = {field.name: field.default for field in fields(DataConfig)}

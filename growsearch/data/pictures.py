@@ -10,17 +10,14 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
-from growsearch.data.memory import require_memory
 from growsearch.data.reason import reason
 from growsearch.errors import UserError
 
@@ -80,28 +77,6 @@ def decode(source: Source, channels: int, side: int | None) -> np.ndarray:
         return np.asarray(image).reshape(image.height, image.width, channels)
 
 
-def decode_all(sources: Iterable[Source], count: int, look: Look, side: int | None) -> Tensor:
-    """Decode ``count`` pictures into one [N, C, H, W] uint8 tensor.
-
-    Raises:
-        UserError: if one is damaged, or of another size than ``look`` while ``side`` is None, or if they
-            do not fit in memory.
-    """
-    height, width = (side, side) if side is not None else (look.height, look.width)
-    needed = count * look.channels * height * width
-    require_memory(needed, f"{count} images of {height}x{width}", "set data.resize to fewer pixels")
-    images = torch.empty(count, look.channels, height, width, dtype=torch.uint8)
-    for index, source in enumerate(sources):
-        pixels = decode(source, look.channels, side)
-        if pixels.shape[:2] != (height, width):
-            raise UserError(
-                f"{_name(source)}: {pixels.shape[0]}x{pixels.shape[1]} pixels found, {height}x{width} as in the"
-                " others expected: set data.resize"
-            )
-        images[index] = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
-    return images
-
-
 @contextmanager
 def _opened(source: Source) -> Iterator[Image.Image]:
     try:
@@ -112,9 +87,9 @@ def _opened(source: Source) -> Iterator[Image.Image]:
                 yield image
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         limit = Image.MAX_IMAGE_PIXELS
-        raise UserError(f"{_name(source)}: more than {limit} pixels found, a smaller picture expected") from error
+        raise UserError(f"{name_of(source)}: more than {limit} pixels found, a smaller picture expected") from error
     except UnidentifiedImageError as error:
-        raise UserError(f"{_name(source)}: no picture, one of {', '.join(FORMATS)} expected") from error
+        raise UserError(f"{name_of(source)}: no picture, one of {', '.join(FORMATS)} expected") from error
     except (
         OSError,
         SyntaxError,
@@ -126,7 +101,7 @@ def _opened(source: Source) -> Iterator[Image.Image]:
         struct.error,
         zlib.error,
     ) as error:
-        raise UserError(f"{_name(source)}: damaged picture ({reason(error)}), mend or remove it") from error
+        raise UserError(f"{name_of(source)}: damaged picture ({reason(error)}), mend or remove it") from error
 
 
 def _channels(image: Image.Image) -> int:
@@ -143,5 +118,6 @@ def _to_bytes(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(scaled.round(), 0, 255).astype(np.uint8))
 
 
-def _name(source: Source) -> str:
+def name_of(source: Source) -> str:
+    """What to call a picture in a message."""
     return str(source) if isinstance(source, Path) else source[0]

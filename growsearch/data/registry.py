@@ -39,6 +39,7 @@ DATASETS: dict[str, Entry] = {
     "eurosat": Entry("growsearch.data.readers.eurosat:read", "EuroSAT land use, 27,000, 64x64 RGB"),
     "tiny_imagenet": Entry("growsearch.data.readers.tiny_imagenet:read", "Tiny ImageNet, 110,000, 64x64 RGB"),
     "imagenet32": Entry("growsearch.data.readers.imagenet32:read", "ImageNet scaled to 32x32 RGB, 1,331,167"),
+    "imagenet": Entry("growsearch.data.readers.imagenet:read", "ImageNet, 1,331,167 RGB, scaled to 224x224, streamed"),
     "adult": Entry("growsearch.data.readers.adult:read", "Adult census income, 48,842 rows as 10x10 squares"),
     "image_folder": Entry("growsearch.data.readers.image_folder:read", "your own pictures, one folder per class"),
     "npz": Entry("growsearch.data.readers.npz:read", "your own arrays in a .npz file"),

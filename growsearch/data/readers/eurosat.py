@@ -9,14 +9,13 @@ import torchvision
 
 from growsearch.data.class_folders import class_names, list_pictures
 from growsearch.data.config import DataConfig
-from growsearch.data.dataset import Split
-from growsearch.data.decoded import decoded, digest
 from growsearch.data.fetch import found_or_fetched, move_into_place
-from growsearch.data.pictures import Look, decode_all
+from growsearch.data.picture_splits import picture_splits
+from growsearch.data.pictures import Look
 from growsearch.data.raw import Raw
 from growsearch.data.root import data_root, place_beside
 
-SIDE = 64
+LOOK = Look(channels=3, height=64, width=64)
 
 
 def read(config: DataConfig) -> Raw:
@@ -28,13 +27,8 @@ def read(config: DataConfig) -> Raw:
     )
     classes = class_names(folder)
     pictures = list_pictures(folder, classes)
-    key = digest(*((str(file.relative_to(folder)), file.stat().st_size) for file in pictures.files))
-    arrays = decoded(
-        place_beside(root),
-        f"eurosat-{key}",
-        lambda: {"images": decode_all(pictures.files, len(pictures.files), Look(3, SIDE, SIDE), None)},
-    )
-    return Raw(Split(arrays["images"], pictures.labels), None, classes)
+    (pool,) = picture_splits([pictures], LOOK, None, config, place_beside(root))
+    return Raw(pool, None, classes)
 
 
 def _fetch(root: Path, folder: Path) -> None:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor
-
-from growsearch.data.class_folders import Pictures, class_names, list_pictures
+from growsearch.data.class_folders import class_names, list_pictures
 from growsearch.data.config import DataConfig
-from growsearch.data.dataset import Split
-from growsearch.data.decoded import decoded, digest
-from growsearch.data.pictures import Look, decode_all, look
+from growsearch.data.picture_splits import picture_splits
+from growsearch.data.pictures import Look, look
 from growsearch.data.raw import Raw
 from growsearch.data.root import cache_folder, user_path
 from growsearch.errors import UserError
@@ -23,7 +20,7 @@ def read(config: DataConfig) -> Raw:
 
     Their folders are ``train/CLASS/``, with ``test/CLASS/`` and ``val/CLASS/`` as far as they are there,
     or just ``CLASS/``, which is split. Pictures are turned as their EXIF orientation says, and
-    decoded once (kept in the user's cache).
+    decoded once (kept in the user's cache) or streamed (see ``data.stream``).
     """
     folder = user_path(config)
     if not folder.is_dir():
@@ -35,12 +32,12 @@ def read(config: DataConfig) -> Raw:
         if unknown:
             raise UserError(f"{parts[part]}: class {sorted(unknown)[0]!r} found, one of those in train expected")
     listed = {part: list_pictures(place, classes, allow_empty=part != "train") for part, place in parts.items()}
-    images, note = _decode(listed, config)
-    splits, start = {}, 0
-    for part, pictures in listed.items():
-        splits[part] = Split(images[start : start + len(pictures.files)], pictures.labels)
-        start += len(pictures.files)
-    return Raw(splits["train"], splits.get("test"), classes, val=splits.get("val"), notes=(note,) if note else ())
+    looks = [look(file) for pictures in listed.values() for file in pictures.files]
+    common = Look(config.channels or _common_channels(looks), looks[0].height, looks[0].width)
+    made = picture_splits(list(listed.values()), common, config.resize, config, cache_folder() / "derived")
+    splits = dict(zip(listed, made, strict=True))
+    notes = _notes(looks, config.resize)
+    return Raw(splits["train"], splits.get("test"), classes, val=splits.get("val"), notes=notes)
 
 
 def _parts(folder: Path) -> dict[str, Path]:
@@ -50,30 +47,15 @@ def _parts(folder: Path) -> dict[str, Path]:
     return found if "train" in found else {"train": folder}
 
 
-def _decode(listed: dict[str, Pictures], config: DataConfig) -> tuple[Tensor, str]:
-    """All pictures in one tensor [N, C, H, W], and what was done to them."""
-    files = [file for pictures in listed.values() for file in pictures.files]
-    looks = [look(file) for file in files]
-    common = Look(config.channels or _common_channels(looks), looks[0].height, looks[0].width)
-    stamps = ((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
-    key = digest(config.resize, common, *stamps)
-    arrays = decoded(
-        cache_folder() / "derived",
-        f"image_folder-{key}",
-        lambda: {"images": decode_all(files, len(files), common, config.resize)},
-    )
-    sizes = sorted({(entry.height, entry.width) for entry in looks})
-    resized = config.resize is not None and sizes != [(config.resize, config.resize)]
-    if not resized:
-        return arrays["images"], ""
-    ends = sizes[:1] + sizes[1:][-1:]
-    return arrays["images"], (
-        f"Pictures of {' to '.join(f'{height}x{width}' for height, width in ends)} pixels were scaled to cover"
-        f" {config.resize}x{config.resize} and cut at the centre."
-    )
-
-
 def _common_channels(looks: list[Look]) -> int:
     """Grey if all are, with transparency if all have it, colour otherwise."""
     channels = {entry.channels for entry in looks}
     return channels.pop() if len(channels) == 1 else 3
+
+
+def _notes(looks: list[Look], side: int | None) -> tuple[str, ...]:
+    sizes = sorted({(entry.height, entry.width) for entry in looks})
+    if side is None or sizes == [(side, side)]:
+        return ()
+    ends = " to ".join(f"{height}x{width}" for height, width in sizes[:1] + sizes[1:][-1:])
+    return (f"Pictures of {ends} pixels were scaled to cover {side}x{side} and cut at the centre.",)

@@ -10,10 +10,9 @@ from torchvision.datasets.utils import download_and_extract_archive
 
 from growsearch.data.class_folders import Pictures, class_names, list_pictures
 from growsearch.data.config import DataConfig
-from growsearch.data.dataset import Split
-from growsearch.data.decoded import decoded, digest
 from growsearch.data.fetch import found_or_fetched, move_into_place
-from growsearch.data.pictures import Look, decode_all
+from growsearch.data.picture_splits import picture_splits
+from growsearch.data.pictures import Look
 from growsearch.data.raw import Raw
 from growsearch.data.reason import reason
 from growsearch.data.root import data_root, place_beside
@@ -22,7 +21,7 @@ from growsearch.errors import UserError
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 FOLDER = "tiny-imagenet-200"
-SIDE = 64
+LOOK = Look(channels=3, height=64, width=64)
 
 
 def read(config: DataConfig) -> Raw:
@@ -35,20 +34,8 @@ def read(config: DataConfig) -> Raw:
     wnids = class_names(folder / "train")
     pool = list_pictures(folder / "train", wnids, inside="images")
     test = _annotated(folder / "val", wnids)
-    files = pool.files + test.files
-    key = digest(*((str(file.relative_to(folder)), file.stat().st_size) for file in files))
-    arrays = decoded(
-        place_beside(root), f"tiny_imagenet-{key}", lambda: {"images": decode_all(files, len(files), LOOK, None)}
-    )
-    images = arrays["images"]
-    return Raw(
-        Split(images[: len(pool.files)], pool.labels),
-        Split(images[len(pool.files) :], test.labels),
-        _names(folder / "words.txt", wnids),
-    )
-
-
-LOOK = Look(3, SIDE, SIDE)
+    pool_split, test_split = picture_splits([pool, test], LOOK, None, config, place_beside(root))
+    return Raw(pool_split, test_split, _names(folder / "words.txt", wnids))
 
 
 def _annotated(folder: Path, wnids: tuple[str, ...]) -> Pictures:

@@ -1,0 +1,85 @@
+"""Worker processes that decode pictures. Nothing here imports torch, so that a worker starts quickly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from growsearch.data.pictures import decode
+from growsearch.errors import UserError
+
+MOST_WORKERS = 16
+SECONDS_BETWEEN_LOOKS = 2.0
+
+
+def default_workers() -> int:
+    """One per core that this process may use, up to ``MOST_WORKERS``."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
+
+
+class Decoders:
+    """A pool of processes, started when the first pictures are asked for.
+
+    Args:
+        workers: processes; 0 decodes in this one.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+
+    def submit(self, files: Sequence[str], channels: int, side: int) -> Future[np.ndarray]:
+        """Begin to decode ``files`` into [N, side, side, channels] uint8."""
+        if self.workers == 0:
+            done: Future[np.ndarray] = Future()
+            try:
+                done.set_result(decode_files(files, channels, side))
+            except UserError as error:
+                done.set_exception(error)
+            return done
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (os.getpid(),))
+        return self._pool.submit(decode_files, files, channels, side)
+
+    def result(self, pending: Future[np.ndarray]) -> np.ndarray:
+        """Wait for what :meth:`submit` began.
+
+        Raises:
+            UserError: if a picture is damaged, or a worker was killed.
+        """
+        try:
+            return pending.result()
+        except BrokenProcessPool as error:
+            self._pool = None
+            raise UserError("data.workers: a worker process died (out of memory?), fewer workers expected") from error
+
+
+def decode_files(files: Sequence[str], channels: int, side: int) -> np.ndarray:
+    """Decode pictures into one array [N, side, side, channels] of bytes.
+
+    Raises:
+        UserError: if one is damaged.
+    """
+    return np.stack([decode(Path(file), channels, side) for file in files])
+
+
+def _start_worker(parent: int) -> None:
+    """Leave interrupts to the parent, and end when it is gone, even if it was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
