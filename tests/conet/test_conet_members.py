@@ -19,7 +19,7 @@ from growsearch.networks import build
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "conet.json").read_text())["mapping"]
 EXAMPLE = torch.zeros(2, 3, 32, 32)
-WIDTHS = {"DARTS": (0, 1, 2, 3, 0, 0), "DARTSPlus": (0, 1, 0, 0, 2, 3)}
+NUM_VARIABLES = {("DARTS", 7): 48, ("DARTS", 14): 111, ("DARTSPlus", 7): 55, ("ResNet34", None): 20}
 
 
 def network_of(recipe: dict[str, Any]) -> nn.Module:
@@ -112,6 +112,7 @@ def test_search_moves_as_the_authors_tables_do(case: dict[str, Any]) -> None:
     variables = [one.variable for one in found]
     assert {v.name for v in variables} == {name for vector in entries.values() for part in vector for name in part}
     assert len(conv_weights(module)) == case["n_convs"]
+    assert len(variables) == NUM_VARIABLES[recipe["network"], recipe.get("num_cells")]
     config = ConetConfig(**{key: recipe[key] for key in ("delta", "phi", "gamma", "mu", "c_min", "c_max")})
     sizes = {v.name: ChannelSize(32, factor=config.phi) for v in variables}
     for number, step in enumerate(case["steps"]):
@@ -127,13 +128,11 @@ def test_search_moves_as_the_authors_tables_do(case: dict[str, Any]) -> None:
                 assert [sizes[n].action for n in names] == step[f"{prefix}actions"][part]
 
 
-@pytest.mark.parametrize(
-    ("genotype", "cells", "count"),
-    [("darts_v2", 7, 48), ("darts_v2", 14, 111), ("darts_plus", 7, 55), ("darts_plus", 14, 125)],
-)
-def test_number_of_variables(genotype: str, cells: int, count: int) -> None:
-    module = build({"family": "channel_darts", "genotype": genotype, "cells": cells, "channels": 8})
-    assert len(find_variables(module, EXAMPLE, prove=False)) == count
+@pytest.mark.parametrize("genotype", ["darts_v2", "darts_plus"])
+def test_rule_for_resnets_leaves_cells_alone(genotype: str) -> None:
+    module = build({"family": "channel_darts", "genotype": genotype, "cells": 3, "channels": 8})
+    graph, original = (find_variables(module, EXAMPLE, rule, prove=False) for rule in ("graph", "original"))
+    assert [one.variable for one in graph] == [one.variable for one in original]
 
 
 def test_graph_rule_keeps_stem_and_shortcuts_of_a_resnet() -> None:

@@ -82,3 +82,9 @@ def trial_record(trial: Trial, before: Mapping[str, ChannelSize], after: Mapping
         }
         for name in before
     }
+
+
+def slope_quartiles(record: Mapping[str, Any]) -> list[float]:
+    """Quartiles of the slopes in a :func:`trial_record`: thresholds worth a try lie between them."""
+    slopes = sorted(one["slope"] for one in record.values())
+    return [slopes[round(part * (len(slopes) - 1))] for part in (0.25, 0.5, 0.75)]

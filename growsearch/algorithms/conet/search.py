@@ -12,7 +12,7 @@ from torch import nn
 from growsearch.algorithms.base import Algorithm, Diverged, Outcome
 from growsearch.algorithms.conet.adas import AdasRule, AdasState, adas_start, adas_step, rates_by_name
 from growsearch.algorithms.conet.config import ConetConfig
-from growsearch.algorithms.conet.evolution import converged, next_sizes, summarised, trial_record
+from growsearch.algorithms.conet.evolution import converged, next_sizes, slope_quartiles, summarised, trial_record
 from growsearch.algorithms.conet.final import final_spec, without_head
 from growsearch.algorithms.conet.measure import Record, conv_weights, measured
 from growsearch.algorithms.conet.members import FoundVariable, find_variables
@@ -180,6 +180,7 @@ class Conet(Algorithm[ConetConfig, ConetState]):
         method = {
             "delta": config.delta,
             "trials": s.trials,
+            "first_slope_quartiles": slope_quartiles(s.trials[0]["variables"]),
             "sizes": {name: one.size for name, one in s.sizes.items()},
             "test_accuracies": s.fit.test,
             "best_test_accuracy": max(s.fit.test, default=None),
