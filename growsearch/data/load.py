@@ -30,9 +30,7 @@ def load(config: DataConfig, seed: int) -> Dataset:
         UserError: for unknown names, missing or damaged files, sizes that do not fit, and data that
             cannot be trained on.
     """
-    check_options(config)
-    raw = _read(config)
-    raw.check(config.name)
+    raw = read_raw(config)
     if config.resize is not None:
         _resize(raw, config.resize)
     notes = list(raw.notes)
@@ -52,16 +50,24 @@ def load(config: DataConfig, seed: int) -> Dataset:
     )
 
 
-def _read(config: DataConfig) -> Raw:
+def read_raw(config: DataConfig) -> Raw:
+    """Read the files, fetching what is missing, and check what they hold.
+
+    Raises:
+        UserError: see :func:`load`.
+    """
+    check_options(config)
     read = reader(config.name)
     data_root(config)
     try:
-        return read(config)
+        raw = read(config)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         raise UserError(f"data {config.name}: {place}{error.strerror or error}, a readable file expected") from error
     except MemoryError as error:
         raise UserError(f"data {config.name}: out of memory while reading, a smaller data set expected") from error
+    raw.check(config.name)
+    return raw
 
 
 def _split(raw: Raw, config: DataConfig, seed: int, notes: list[str]) -> tuple[Split, Split, Split]:

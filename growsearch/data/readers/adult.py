@@ -11,10 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 import torch
-from torchvision.datasets.utils import check_integrity, download_url
 
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
+from growsearch.data.download import download
 from growsearch.data.fetch import found_or_fetched
 from growsearch.data.raw import Raw
 from growsearch.data.root import data_root
@@ -63,8 +63,7 @@ def read(config: DataConfig) -> Raw:
 
 def _fetch(folder: Path) -> None:
     for name, md5 in MD5.items():
-        if not check_integrity(folder / name, md5):
-            download_url(URL + name, str(folder), name, md5)
+        download(URL + name, folder / name, md5)
 
 
 def _rows(file: Path) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ import torchvision
 from growsearch.data import constants
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
+from growsearch.data.download import download
 from growsearch.data.fetch import found_or_fetched
 from growsearch.data.raw import Constants, Raw
 from growsearch.data.root import data_root
@@ -39,9 +41,15 @@ def _read(config: DataConfig, source: Any, published: dict[str, Constants]) -> R
         root,
         f"{source.base_folder}/ (or {source.filename})",
         find,
-        lambda: source(str(root), download=True),
+        lambda: _fetch(root, source),
     )
     return Raw(_split(train), _split(test), tuple(train.classes), constants=published, fixed_classes=True)
+
+
+def _fetch(root: Path, source: Any) -> None:
+    """Download; torchvision finds the archive, checks it once more and unpacks it."""
+    download(source.url, root / source.filename, source.tgz_md5)
+    source(str(root), download=True)
 
 
 def _split(part: Any) -> Split:

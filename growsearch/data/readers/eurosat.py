@@ -5,16 +5,19 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import torchvision
+from torchvision.datasets.utils import extract_archive
 
 from growsearch.data.class_folders import class_names, list_pictures
 from growsearch.data.config import DataConfig
+from growsearch.data.download import download
 from growsearch.data.fetch import found_or_fetched, move_into_place
 from growsearch.data.picture_splits import picture_splits
 from growsearch.data.pictures import Look
 from growsearch.data.raw import Raw
 from growsearch.data.root import data_root, place_beside
 
+URL = "https://huggingface.co/datasets/torchgeo/eurosat/resolve/c877bcd43f099cd0196738f714544e355477f3fd/EuroSAT.zip"
+MD5 = "c8fa014336c82ac7804f0398fcb19387"
 LOOK = Look(channels=3, height=64, width=64)
 
 
@@ -32,11 +35,9 @@ def read(config: DataConfig) -> Raw:
 
 
 def _fetch(root: Path, folder: Path) -> None:
-    """Download and unpack beside the place, then rename: a folder that is there is whole."""
+    """Download, unpack beside the place, then rename: a folder that is there is whole."""
+    packed = root / "eurosat" / "EuroSAT.zip"
+    download(URL, packed, MD5)
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetching-") as temporary:
-        packed = root / "eurosat" / "EuroSAT.zip"
-        if packed.is_file():
-            (Path(temporary) / "eurosat").mkdir()
-            (Path(temporary) / "eurosat" / "EuroSAT.zip").symlink_to(packed.resolve())
-        torchvision.datasets.EuroSAT(temporary, download=True)
-        move_into_place(Path(temporary) / "eurosat" / "2750", folder)
+        extract_archive(packed, temporary)
+        move_into_place(Path(temporary) / "2750", folder)

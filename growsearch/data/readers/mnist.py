@@ -18,6 +18,7 @@ from torchvision.datasets.utils import check_integrity
 from growsearch.data import constants
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
+from growsearch.data.download import download
 from growsearch.data.fetch import found_or_fetched
 from growsearch.data.raw import Constants, Raw
 from growsearch.data.reason import reason
@@ -47,11 +48,16 @@ def _read(config: DataConfig, source: Any, classes: tuple[str, ...], published: 
         root,
         f"{source.__name__}/raw/*-ubyte.gz",
         lambda: _find(folder, source.resources),
-        lambda: source(str(root), download=True),
+        lambda: _fetch(folder, source),
     )
     train_images, train_labels, test_images, test_labels = (parse_idx(*contents[name]) for name, _ in source.resources)
     splits = (_split(train_images, train_labels, folder), _split(test_images, test_labels, folder))
     return Raw(*splits, classes, constants=published, fixed_classes=True)
+
+
+def _fetch(folder: Path, source: Any) -> None:
+    for name, md5 in source.resources:
+        download([f"{mirror}{name}" for mirror in source.mirrors], folder / name, md5)
 
 
 def _find(folder: Path, resources: list[tuple[str, str]]) -> dict[str, tuple[bytes, Path]] | None:

@@ -10,6 +10,7 @@ import torchvision
 from growsearch.data import constants
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
+from growsearch.data.download import download
 from growsearch.data.fetch import found_or_fetched
 from growsearch.data.raw import Raw
 from growsearch.data.root import data_root
@@ -34,8 +35,7 @@ def _read(config: DataConfig, part: str) -> Split:
         except RuntimeError:
             return None
 
-    found = found_or_fetched(
-        config, root, source.split_list[part][1], find, lambda: source(str(root), split=part, download=True)
-    )
+    url, name, md5 = source.split_list[part]
+    found = found_or_fetched(config, root, name, find, lambda: download(url, root / name, md5))
     labels = torch.from_numpy(found.labels).view(-1)
     return Split(torch.from_numpy(found.data).contiguous(), labels)

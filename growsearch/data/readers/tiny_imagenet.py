@@ -6,10 +6,11 @@ import tempfile
 from pathlib import Path
 
 import torch
-from torchvision.datasets.utils import download_and_extract_archive
+from torchvision.datasets.utils import extract_archive
 
 from growsearch.data.class_folders import Pictures, class_names, list_pictures
 from growsearch.data.config import DataConfig
+from growsearch.data.download import download
 from growsearch.data.fetch import found_or_fetched, move_into_place
 from growsearch.data.picture_splits import picture_splits
 from growsearch.data.pictures import Look
@@ -68,7 +69,9 @@ def _names(words: Path, wnids: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _fetch(root: Path) -> None:
-    """Download beside the place and rename: a folder that is there is whole."""
+    """Download, unpack beside the place, then rename: a folder that is there is whole."""
+    packed = root / URL.rsplit("/", 1)[1]
+    download(URL, packed, MD5)
     with tempfile.TemporaryDirectory(dir=root, prefix=".fetching-") as temporary:
-        download_and_extract_archive(URL, str(root), temporary, md5=MD5)
+        extract_archive(packed, temporary)
         move_into_place(Path(temporary) / FOLDER, root / FOLDER)
