@@ -82,7 +82,7 @@ class Cell(nn.Module):
     def __init__(self, in_channels: int, channels: int, pool: str = "avg", order: str = PAPER_ORDER) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, channels, 3, padding=1)
-        self.pool = _pooling(pool)
+        self.pool = pooling(pool)
         self.norm = nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
         self.order = order
 
@@ -107,7 +107,8 @@ class Cell(nn.Module):
         return {"channels": self.conv.weight.shape[0], "pool": self.pool_kind, "order": self.order}
 
 
-def _pooling(kind: str) -> nn.Module:
+def pooling(kind: str) -> nn.Module:
+    """Layer that pools 2x2 as Keras' ``same`` does: ``avg`` or ``max``, or nothing for ``none``."""
     match kind:
         case "avg":
             return nn.AvgPool2d(2, 2, ceil_mode=True)

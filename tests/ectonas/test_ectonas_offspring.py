@@ -151,6 +151,7 @@ def test_rejection(limits: Limits, max_params: int, reason: str | None) -> None:
         (lambda: EctonasConfig(rounds=0), "algo.rounds: 0"),
         (lambda: EctonasConfig(hidden=[3]), "custom expected"),
         (lambda: EctonasConfig(lr=0.0), "algo.lr"),
+        (lambda: EctonasConfig(budget=0.0), "algo.budget"),
         (lambda: MorphChoices(pool_choice="mean"), "algo.morphs.pool_choice: 'mean'"),
         (lambda: Amounts(channels=0), "algo.amounts.channels"),
         (lambda: Recuperation(add_cell=0.0), "algo.recuperation.add_cell"),

@@ -214,8 +214,9 @@ class EctonasConfig(AlgoConfig):
             one_of(f"algo.{name}", getattr(self, name), choices)
         for name, least in LEAST.items():
             at_least(f"algo.{name}", getattr(self, name), least)
-        if self.lr <= 0:
-            raise UserError(f"algo.lr: {self.lr} found, more than 0 expected")
+        for name in ("lr", "budget"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"algo.{name}: {getattr(self, name)} found, more than 0 expected")
         if self.topology != "custom" and (self.cells or self.hidden):
             raise UserError(f"algo.topology: {self.topology!r} found beside cells or hidden, custom expected")
 

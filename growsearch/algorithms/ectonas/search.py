@@ -284,8 +284,14 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
         s = self.state
         s.parents, s.barren = candidates or s.parents, not candidates
         s.generation, s.spent_before, s.answers = s.generation + 1, s.spent, []
-        detail = {"parents": [row["id"] for row in s.parents], "spent": s.spent}
-        return Phase(s.parents[0]["id"], f"generation {s.generation - 1} ended", int(s.spent), detail)
+        living = [s.people[str(row["id"])] for row in s.parents]
+        ways = " and ".join(
+            f"{p.op} ({100 * p.history[-1][4]:.1f} %, {row['params']} parameters)"
+            for p, row in zip(living, s.parents, strict=True)
+        )
+        title = "warm start" if s.generation == 1 else f"generation {s.generation - 1}"
+        detail = {"parents": [person.id for person in living], "spent": s.spent}
+        return Phase(living[0].id, f"{title} leaves {ways}", int(s.spent), detail)
 
     def _crown(self, id: int) -> Event:
         s = self.state
