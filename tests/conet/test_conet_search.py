@@ -144,6 +144,14 @@ def test_sizes_may_move_once_more_after_the_last_trial():
     assert set(algorithm.outcome().method["sizes"].values()) == {10}
 
 
+def test_final_training_may_be_left_out():
+    algorithm = conet(trials=1, final=0)
+    events, _ = run_through(algorithm)
+    assert len(of_kind(events, "epoch")) == 2
+    outcome = algorithm.outcome()
+    assert outcome.val_accuracy is None and len(outcome.method["first_slope_quartiles"]) == 3
+
+
 def test_without_a_network_it_sizes_darts7():
     algorithm = conet(spec=None)
     assert algorithm.state.networks["0"].spec()["family"] == "channel_darts"

@@ -135,23 +135,27 @@ class Conet(Algorithm[ConetConfig, ConetState]):
             module, after = network.module, before
         record = trial_record(shown, before, after)
         s.trials.append({"params": network.parameter_count(), "val": s.fit.val, "variables": record})
-        self.tell(Measure(network.id, "variables", s.trial, record))
+        accuracy, epoch = s.fit.val_accuracy, (s.trial + 1) * config.search.epochs - 1
+        self.tell(Measure(network.id, "variables", epoch, record))
         s.trial, s.sizes, s.fit, s.history = s.trial + 1, after, FitState(), []
         if unchanged or last or converged(before, after, config):
             self.finish(module)
         else:
-            self.next_trial(module)
+            self.next_trial(module, accuracy)
 
-    def next_trial(self, module: nn.Module) -> None:
-        """Give the resized network fresh weights (or leave it those it inherits) and a new optimizer."""
+    def next_trial(self, module: nn.Module, accuracy: float | None) -> None:
+        """Give the resized network fresh weights (or leave it those it inherits) and a new optimizer.
+
+        Args:
+            module: of the new sizes.
+            accuracy: on validation images at the end of the trial before.
+        """
         s = self.state
         network = self.placed(s.trial, module) if self.config.inherit else self.fresh(s.trial, module)
-        s.networks, s.adas = (
-            {str(s.trial): network},
-            adas_start(len(conv_weights(network.module)), self.config.search.lr),
-        )
+        s.networks, s.adas = {str(s.trial): network}, self.first_rates(network)
         sizes = {name: one.size for name, one in s.sizes.items()}
-        self.tell(Edit(network.id, "resize", "all", s.trial, network.parameter_count(), detail={"sizes": sizes}))
+        epoch, params = s.trial * self.config.search.epochs, network.parameter_count()
+        self.tell(Edit(network.id, "resize", "all", epoch, params, accuracy, {"trial": s.trial, "sizes": sizes}))
 
     def finish(self, module: nn.Module) -> None:
         """End the search: the sizes are final, and the found network starts anew."""
