@@ -217,7 +217,7 @@ def channel_groups(model: nn.Module, example: Tensor | tuple[Any, ...], *, prove
     return handles
 
 
-def editable_share(model: nn.Module, groups: list[ChannelGroup]) -> float:
+def editable_share(groups: list[ChannelGroup]) -> float:
     """Output channels in groups that may change over all outputs of convolutions and linear layers.
 
     The network's own outputs are not counted.

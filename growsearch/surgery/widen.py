@@ -1,5 +1,6 @@
 """Net2Wider: more channels, the same function."""
 
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -27,7 +28,9 @@ def widen(
     """Widen a group to ``size`` channels by copying channels drawn uniformly (Net2Net, eqs. 4 and 5).
 
     The weights that read a copied channel are divided by its number of copies. The function stays
-    the same in eval and in train mode, for copies share their batch statistics.
+    the same in eval and in train mode, for copies share their batch statistics. No channel is copied
+    twice before all are copied once, so up to double size every division is by two and loses no bit:
+    pruning the copies then gives back identical tensors.
 
     Args:
         model: the network that ``group`` was traced on.
@@ -49,7 +52,8 @@ def widen(
     if size < old:
         raise UserError(f"size of {group.name}: {size} found, at least {old} expected")
     generator = generator if generator is not None else torch.Generator().manual_seed(0)
-    sources = [*range(old), *torch.randint(old, (size - old,), generator=generator).tolist()]
+    passes = [torch.randperm(old, generator=generator).tolist() for _ in range(-(-(size - old) // old))]
+    sources = [*range(old), *chain.from_iterable(passes)][:size]
     if not noise_std:
         remap(model, group, sources, momentum=momentum, optimizer=optimizer)
         return sources
