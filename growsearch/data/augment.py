@@ -155,11 +155,12 @@ def augment(images: Tensor, rows: PassPlan, normalisation: Normalisation, augmen
     if augmentation.crop_padding:
         batch = _crop(batch, top, left, flip, augmentation.crop_padding)
     elif augmentation.flip:
-        batch = torch.where(flip.view(-1, 1, 1, 1) > 0, batch.flip(3), batch)
+        columns = _columns(flip, batch.shape[3])[:, None, None, :]
+        batch = batch.gather(3, columns.expand(-1, *batch.shape[1:3], -1))
     if not pads_with_mean:
         batch = normalisation(batch)
     if augmentation.cutout:
-        batch.masked_fill_(_cutout_mask(cut_row, cut_col, augmentation.cutout, images.shape[2:]), 0.0)
+        batch.mul_(_outside_cutout(cut_row, cut_col, augmentation.cutout, images.shape[2:]))
     return batch
 
 
@@ -168,18 +169,24 @@ def _crop(images: Tensor, top: Tensor, left: Tensor, flip: Tensor, padding: int)
     count, channels, height, width = images.shape
     padded = F.pad(images, (padding, padding, padding, padding))
     rows = top[:, None] + torch.arange(height, device=images.device)
-    columns = torch.arange(width, device=images.device)
-    columns = left[:, None] + torch.where(flip[:, None] > 0, width - 1 - columns, columns)
+    columns = left[:, None] + _columns(flip, width)
     pixels = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).view(count, 1, -1)
     return padded.flatten(2).gather(2, pixels.expand(-1, channels, -1)).view(count, channels, height, width)
 
 
-def _cutout_mask(row: Tensor, column: Tensor, side: int, image_hw: torch.Size) -> Tensor:
-    """[B, 1, H, W], true in [centre - side // 2, centre + side // 2) of both axes."""
-    height, width = image_hw
+def _columns(flip: Tensor, width: int) -> Tensor:
+    """[B, W] column that each place shows, from right to left where ``flip`` [B] is 1."""
+    columns = torch.arange(width, device=flip.device)
+    return torch.where(flip[:, None] > 0, width - 1 - columns, columns)
+
+
+def _outside_cutout(row: Tensor, column: Tensor, side: int, image_hw: torch.Size) -> Tensor:
+    """[B, 1, H, W] float32, zero in [centre - side // 2, centre + side // 2) of both axes, one elsewhere."""
     half = side // 2
-    from_row = torch.arange(height, device=row.device) - row[:, None]
-    from_column = torch.arange(width, device=row.device) - column[:, None]
-    in_rows = (from_row >= -half) & (from_row < half)
-    in_columns = (from_column >= -half) & (from_column < half)
-    return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
+
+    def within(centre: Tensor, size: int) -> Tensor:
+        distance = torch.arange(size, device=centre.device) - centre[:, None]
+        return ((distance >= -half) & (distance < half)).to(torch.float32)
+
+    square = within(row, image_hw[0])[:, :, None] * within(column, image_hw[1])[:, None, :]
+    return (1.0 - square)[:, None]
