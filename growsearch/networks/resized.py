@@ -1,5 +1,6 @@
 """Tensors whose sizes surgery has changed, as part of a spec that is otherwise a few numbers."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,27 +9,31 @@ from torch import nn
 from growsearch.errors import UserError
 
 
-def changed_shapes(module: nn.Module, standard: nn.Module) -> dict[str, list[int]]:
-    """Shapes of the tensors of ``module`` that differ from those of ``standard``, by name."""
-    usual = {name: tensor.shape for name, tensor in standard.state_dict().items()}
-    return {name: list(tensor.shape) for name, tensor in module.state_dict().items() if tensor.shape != usual.get(name)}
+def shapes(module: nn.Module) -> dict[str, list[int]]:
+    """Shapes of all parameters and buffers, by name."""
+    return {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
-def give_shapes(module: nn.Module, shapes: dict[str, Any]) -> None:
+def changed_shapes(module: nn.Module, usual: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
+    """Shapes of the tensors of ``module`` that differ from the ``usual`` ones."""
+    return {name: shape for name, shape in shapes(module).items() if shape != usual.get(name)}
+
+
+def give_shapes(module: nn.Module, changed: Mapping[str, Any]) -> None:
     """Give tensors the shapes of :func:`changed_shapes`, with values yet to be filled, and layers the sizes.
 
     Raises:
         UserError: if the module has no tensor of such a name.
     """
     state = module.state_dict(keep_vars=True)
-    for name, shape in shapes.items():
+    for name, shape in changed.items():
         if name not in state:
             raise UserError(f"network.resized: tensor {name!r} found, one of the network's tensors expected")
         old, (path, _, key) = state[name], name.rpartition(".")
         empty = torch.empty(shape, dtype=old.dtype, device=old.device)
         new = nn.Parameter(empty, old.requires_grad) if isinstance(old, nn.Parameter) else empty
         setattr(module.get_submodule(path), key, new)
-    for layer in {name.rpartition(".")[0] for name in shapes}:
+    for layer in {name.rpartition(".")[0] for name in changed}:
         _update_sizes(module.get_submodule(layer))
 
 

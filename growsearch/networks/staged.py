@@ -3,14 +3,17 @@
 Shapes: N images, C channels, H and W pixels, K classes.
 """
 
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
-from growsearch.networks.resized import changed_shapes, give_shapes
+from growsearch.networks.registry import family_class
+from growsearch.networks.resized import changed_shapes, give_shapes, shapes
 
 FeaturePoint = Literal["add", "relu"]
 """Where a stage's features are read: at its last sum, or behind the activation that follows."""
@@ -83,9 +86,14 @@ class StagedNetwork(nn.Module):
     def spec(self) -> dict[str, Any]:
         """Inverse of ``networks.build``; tensors of other than the usual sizes are listed as ``resized``."""
         spec = {"family": self.family, "depths": self.depths, **self.settings}
-        with torch.device("meta"):
-            resized = changed_shapes(self, type(self).from_spec(spec))
+        resized = changed_shapes(self, _usual_shapes(self.family, json.dumps(spec)))
         return {**spec, "resized": resized} if resized else spec
+
+
+@lru_cache(maxsize=64)
+def _usual_shapes(family: str, spec: str) -> dict[str, list[int]]:
+    with torch.device("meta"):
+        return shapes(family_class(family).from_spec(json.loads(spec)))  # type: ignore[attr-defined]
 
 
 def set_norm_momentum(module: nn.Module, momentum: float) -> None:

@@ -13,7 +13,7 @@ from growsearch.networks import build
 
 PROTOCOL = {"epochs": 2, "batch_size": 32, "lr": 0.05, "lr_at": [1]}
 DECAYING = {"time_decay": 0.01, "augment_copies": 2}
-SHORT = {"epochs": 1, "batch_size": 48}
+SHORT = {"iterations": 1, "protocol": {"epochs": 1, "batch_size": 48}}
 
 
 def search(seed: int = 0, given: dict[str, Any] | None = None, train: int = 96, **options: Any) -> Stagewise:
@@ -33,14 +33,7 @@ def donor(depths: list[int]) -> dict[str, torch.nn.Module]:
     "options",
     [
         {},
-        {
-            "modules": "cell",
-            "m0": [1, 1],
-            "iterations": 1,
-            "criterion": "il_fs",
-            "score_after_extra": True,
-            "protocol": SHORT,
-        },
+        {"modules": "cell", "m0": [1, 1], "criterion": "il_fs", "score_after_extra": True, **SHORT},
         {"grow": "morph", "criterion": "inf_fs", "iterations": 1, "protocol": DECAYING},
     ],
     ids=["residual", "cell", "morph"],

@@ -156,8 +156,8 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
             "present_scores": before.scores,
             "temporary_scores": temporary.scores,
         }
-        where = ", ".join(f"stage {index}" for index, more in enumerate(grow) if more)
-        op = "grow" if where else "no growth"
+        where = ", ".join(f"stage {index}" for index, more in enumerate(grow) if more) or "no stage"
+        op = "grow" if any(grow) else "no growth"
         return Edit(network.id, op, where, epochs_done(s), network.parameter_count(), detail=detail)
 
     def add(self, role: str, depths: list[int]) -> Network:
