@@ -13,6 +13,7 @@ from growsearch.networks.darts.genotype import genotype_from_json
 from growsearch.networks.darts.genotypes import PUBLISHED
 from growsearch.networks.darts.operations import operation
 from growsearch.networks.registry import spec_from_options
+from growsearch.surgery import channel_groups, prune
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "prdarts.json").read_text())
 
@@ -126,3 +127,18 @@ def test_options_name_a_network_and_read_a_genotype_file(tmp_path):
         spec_from_options(options | {"genotype": "nowhere.json"}, (3, 32, 32), 10)
     with pytest.raises(UserError, match="depth"):
         spec_from_options(options | {"depth": 3}, (3, 32, 32), 10)
+
+
+def test_spec_follows_surgery():
+    network = build({"family": "darts", "genotype": "DL2", "channels": 4, "layers": 3}).eval()
+    x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(2))
+    for group in [g for g in channel_groups(network, x) if not g.frozen][:12]:
+        prune(network, group, list(range(group.size - 1)))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(generator=torch.Generator().manual_seed(4))
+    twin = build(json.loads(json.dumps(network.spec())))
+    assert "resized" in network.spec()
+    twin.load_state_dict(network.state_dict())
+    assert torch.equal(twin.eval()(x), network(x))
+    assert twin.spec() == network.spec()

@@ -1,5 +1,7 @@
 """The network that found or published cells are trained in from scratch (family ``darts``)."""
 
+import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from growsearch.networks.darts.genotype import Genotype, genotype_from_json
 from growsearch.networks.darts.genotypes import published
 from growsearch.networks.darts.layout import STEM_MULTIPLIER, cell_places, reduction_positions
 from growsearch.networks.registry import register
+from growsearch.networks.resized import changed_shapes, give_shapes, shapes
 from growsearch.surgery.initialise import library_
 
 OPTIONS = ("genotype", "channels", "layers", "auxiliary", "output")
@@ -43,6 +46,7 @@ class EvaluationNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.genotype = genotype
+        self.channels = channels
         self.output = output
         stem = STEM_MULTIPLIER * channels
         self.stem = nn.Sequential(nn.Conv2d(in_channels, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
@@ -96,7 +100,11 @@ class EvaluationNetwork(nn.Module):
         if output not in ("concat", "mean"):
             raise UserError(f"network.output: {output!r} found, concat or mean expected")
         auxiliary = bool(spec.get("auxiliary", False)) and map_at_auxiliary(spec) >= MIN_MAP
-        return cls(cells, sizes["channels"], sizes["layers"], sizes["classes"], sizes["in_channels"], auxiliary, output)
+        network = cls(
+            cells, sizes["channels"], sizes["layers"], sizes["classes"], sizes["in_channels"], auxiliary, output
+        )
+        give_shapes(network, spec.get("resized", {}))
+        return network
 
     @classmethod
     def spec_from_options(
@@ -116,19 +124,19 @@ class EvaluationNetwork(nn.Module):
         return spec
 
     def spec(self) -> dict[str, Any]:
-        """Inverse of ``networks.build``; sizes are read off the live layers."""
-        stem = self.stem[0]
-        assert isinstance(stem, nn.Conv2d)
-        return {
+        """Inverse of ``networks.build``; tensors of other than the usual sizes are listed as ``resized``."""
+        spec = {
             "family": "darts",
             "genotype": self.genotype.to_json(),
-            "channels": stem.out_channels // STEM_MULTIPLIER,
+            "channels": self.channels,
             "layers": len(self.cells),
-            "classes": self.classifier.out_features,
-            "in_channels": stem.in_channels,
+            "classes": self.classifier.weight.shape[0],
+            "in_channels": self.stem.get_parameter("0.weight").shape[1],
             "auxiliary": self.auxiliary,
             "output": self.output,
         }
+        resized = changed_shapes(self, _usual_shapes(json.dumps(spec)))
+        return {**spec, "resized": resized} if resized else spec
 
     def initialise(self, generator: torch.Generator) -> None:
         """PyTorch's default start, drop path off."""
@@ -145,6 +153,13 @@ class EvaluationNetwork(nn.Module):
                 auxiliary = self.head(last)
         logits = self.classifier(last.mean((2, 3)))
         return logits if auxiliary is None else (logits, auxiliary)
+
+
+@lru_cache(maxsize=64)
+def _usual_shapes(spec: str) -> dict[str, list[int]]:
+    """Shapes of a network of that spec (JSON) before any surgery."""
+    with torch.device("meta"):
+        return shapes(EvaluationNetwork.from_spec(json.loads(spec)))
 
 
 def map_at_auxiliary(spec: dict[str, Any]) -> int:
