@@ -28,10 +28,12 @@ class TrackConfig:
     Attributes:
         progress: progress bars; they turn themselves off where there is no terminal.
         console: a line for each structural event.
+        report: ``report.html`` in the run's folder when it ends.
     """
 
     progress: bool = True
     console: bool = True
+    report: bool = True
 
 
 @dataclass

@@ -189,7 +189,18 @@ class Session:
         write_json(self.folder.result, result)
         spec = outcome.networks[outcome.best].spec()
         say(summary(result, str(self.folder.path), picture(self.folder.network / "architecture.json", spec)))
+        if self.config.track.report:
+            self.report()
         return result["val_accuracy"] or 0.0
+
+    def report(self) -> None:
+        """Write report.html; that it cannot be written is worth a remark and no failure."""
+        try:
+            from growsearch.reports import write_report
+
+            say(f"  report       {write_report([self.folder.path])}")
+        except Exception as error:
+            say(f"  report       none, it could not be written ({error})")
 
     def record(self, event: Event) -> None:
         """Write an event down, with the clock, and show it."""

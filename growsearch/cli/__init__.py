@@ -8,6 +8,7 @@ from growsearch.errors import UserError
 COMMANDS = {
     "run": "search or train: growsearch run algo=densemann data=digits; -m sweeps over seed=0,1,2",
     "resume": "continue a run that was stopped: growsearch resume outputs/...",
+    "report": "write a page about a run, or the comparison of several: growsearch report outputs",
     "ls": "list methods, data sets, networks, schedules and experiments",
     "validate": "compose and check a configuration without running it",
 }

@@ -1,0 +1,29 @@
+"""``growsearch report RUN...``: a page for one run, the comparison of several."""
+
+import argparse
+from pathlib import Path
+
+EPILOG = """\
+examples:
+  growsearch report outputs/densemann/digits/20261122-105318-seed0
+  growsearch report outputs                        every finished run below, compared
+  growsearch report outputs --figures figures      and every figure as SVG for print
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Write the page and say where it is."""
+    parser = argparse.ArgumentParser(
+        "growsearch report",
+        description="Write one HTML page that opens from the disk and needs no network.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or one above many")
+    parser.add_argument("-o", "--output", type=Path, help="the page (default: report.html in the folder named)")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as SVG for print there")
+    options = parser.parse_args(argv)
+    from growsearch.reports import write_report
+
+    print(write_report(options.runs, options.output, options.figures))
+    return 0

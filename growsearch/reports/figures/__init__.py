@@ -1,0 +1,1 @@
+"""Figures of a run and of several, each from its record alone."""

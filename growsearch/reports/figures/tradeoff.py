@@ -1,0 +1,102 @@
+"""Several runs: accuracy against size, work and search time."""
+
+from typing import Any
+
+from growsearch.reports.groups import RunGroup
+from growsearch.reports.literature import LiteraturePoint
+from growsearch.reports.numbers import number, size, time
+from growsearch.reports.pareto import pareto_front
+from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks
+
+AXES = (("params", "parameters", size), ("macs", "MACs of an image", size), ("search_seconds", "search time", time))
+MARKERS = "osD^vPX*"
+MOST_LABELS = 14
+
+CAPTION = (
+    "Test accuracy of every run (small) and the mean of each method (large, with the standard deviation over seeds). "
+    "Line: the Pareto front, runs that no other beats on both axes."
+)
+LITERATURE_CAPTION = (
+    " Grey: published numbers, measured elsewhere with other budgets and hardware; a background, no ranking."
+)
+
+
+def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint]) -> Drawing | None:
+    """The three panels of one data set; None without any accuracy."""
+    if not any(_pairs(group, "params") for group in groups):
+        return None
+
+    def paint(figure: Any) -> None:
+        panels = figure.subplots(1, 3, sharey=True)
+        for panel, (key, label, form) in zip(panels, AXES, strict=True):
+            panel.set_xscale("log")
+            _background(panel, literature, key)
+            for index, group in enumerate(groups):
+                _group(panel, group, key, SERIES[index % len(SERIES)], MARKERS[index % len(MARKERS)])
+            _front(panel, groups, key)
+            panel.set_xlabel(label)
+            panel.margins(0.12)
+            readable_ticks(panel.xaxis, form)
+        panels[0].set_ylabel("test accuracy, %")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+
+    caption = CAPTION + (LITERATURE_CAPTION if literature else "")
+    return draw(f"tradeoff-{data}", "Accuracy against cost", caption, 4.2 + 0.1 * len(groups), paint)
+
+
+def spread(data: str, groups: list[RunGroup]) -> Drawing | None:
+    """Accuracies of all seeds, method by method."""
+    kept = [group for group in groups if group.values("test_accuracy")]
+    if not kept:
+        return None
+
+    def paint(figure: Any) -> None:
+        axes = figure.subplots()
+        for row, group in enumerate(kept):
+            colour = SERIES[groups.index(group) % len(SERIES)]
+            values = [100 * value for value in group.values("test_accuracy")]
+            axes.plot(values, [row] * len(values), "o", color=colour, ms=5, alpha=0.55, mew=0)
+            mean, sd = group.mean("test_accuracy"), group.deviation("test_accuracy")
+            if mean is not None:
+                bar = 100 * sd if sd is not None else None
+                axes.errorbar(100 * mean, row, xerr=bar, fmt="|", ms=14, mew=2, color=colour, capsize=4)
+        axes.set_yticks(range(len(kept)), [group.label for group in kept])
+        axes.set_ylim(len(kept) - 0.5, -0.5)
+        axes.set_xlabel("test accuracy, %")
+
+    caption = "Dots: runs, one for each seed. Stroke: mean; bar: sample standard deviation over seeds."
+    return draw(f"spread-{data}", "Means and spreads", caption, 1.0 + 0.38 * len(kept), paint)
+
+
+def _pairs(group: RunGroup, key: str) -> list[tuple[float, float]]:
+    """(cost, accuracy in percent) of the runs that have both, and a cost that a logarithm can show."""
+    both = ((number(run.result.get(key)), number(run.result.get("test_accuracy"))) for run in group.runs)
+    return [(cost, 100 * accuracy) for cost, accuracy in both if cost and cost > 0 and accuracy is not None]
+
+
+def _group(panel: Any, group: RunGroup, key: str, colour: str, marker: str) -> None:
+    pairs = _pairs(group, key)
+    if not pairs:
+        return
+    xs, ys = zip(*pairs, strict=True)
+    panel.plot(xs, ys, marker, ms=4, color=colour, alpha=0.5, mew=0)
+    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
+    sd = group.deviation("test_accuracy")
+    bar = 100 * sd if sd is not None else None
+    panel.errorbar([x], [y], yerr=bar, fmt=marker, ms=9, mew=0, color=colour, capsize=3, label=group.label)
+
+
+def _front(panel: Any, groups: list[RunGroup], key: str) -> None:
+    front = pareto_front(pair for group in groups for pair in _pairs(group, key))
+    if len(front) > 1:
+        xs, ys = zip(*front, strict=True)
+        panel.plot(xs, ys, color=INK, linewidth=1.0, drawstyle="steps-post", zorder=1, alpha=0.7)
+
+
+def _background(panel: Any, literature: list[LiteraturePoint], key: str) -> None:
+    kept = [(cost, 100 * point.accuracy, point) for point in literature if (cost := getattr(point, key)) is not None]
+    panel.plot([x for x, _, _ in kept], [y for _, y, _ in kept], "x", ms=4, color=MUTED, alpha=0.8)
+    if len(kept) <= MOST_LABELS:
+        for x, y, point in kept:
+            panel.annotate(point.label, (x, y), (3, 3), textcoords="offset points", fontsize=6.5, color=MUTED)

@@ -1,0 +1,57 @@
+"""HTML that cannot be injected into: whatever is not markup already is escaped."""
+
+import re
+from collections.abc import Iterable
+from html import escape
+
+LONGEST = 400
+"""Characters of a text that are shown; longer ones are cut."""
+
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+class Html(str):
+    """Text that is markup already, made by this module or by the drawing library."""
+
+
+def shown(value: object, longest: int = LONGEST) -> str:
+    """A value as one printable text, cut if it is long; control and direction characters are left out."""
+    text = value[: 4 * longest] if isinstance(value, str) else repr(value)
+    text = _UNPRINTABLE.sub("", text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def printable(text: str) -> str:
+    """A text without the characters that no document may hold; line breaks and tabs stay."""
+    return _UNPRINTABLE.sub("", text)
+
+
+def tag(name: str, *children: object, **attributes: object) -> Html:
+    """An element; children that are not :class:`Html` are escaped, attributes always.
+
+    ``class_`` and ``data_x`` become ``class`` and ``data-x``; an attribute of None is left out.
+    """
+    words = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(printable(str(value)))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    return Html(f"<{name}{words}>{join(children)}</{name}>")
+
+
+def join(children: Iterable[object]) -> Html:
+    """Children one after another."""
+    return Html("".join(c if isinstance(c, Html) else escape(printable(str(c))) for c in children))
+
+
+def table(header: Iterable[object], rows: Iterable[Iterable[object]], left: int = 1) -> Html:
+    """A table whose first ``left`` columns are words and whose others are numbers."""
+
+    def line(cells: Iterable[object], kind: str) -> Html:
+        made = (tag(kind, cell, class_=None if place < left else "number") for place, cell in enumerate(cells))
+        return tag("tr", *made)
+
+    body = tag("tbody", *(line(row, "td") for row in rows))
+    return tag("div", tag("table", tag("thead", line(header, "th")), body), class_="wide")

@@ -1,0 +1,68 @@
+"""Numbers from files that may hold anything, and how they are written."""
+
+import math
+from collections.abc import Sequence
+
+from growsearch.wording import compact, duration
+
+MISSING = "–"
+
+
+def number(value: object) -> float | None:
+    """A finite real number, or None for whatever else was found."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value) if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
+def numbers(values: object) -> list[float]:
+    """The finite numbers of a list, nothing of anything else."""
+    if not isinstance(values, list):
+        return []
+    return [found for value in values if (found := number(value)) is not None]
+
+
+def percent(value: object, digits: int = 2) -> str:
+    """A fraction in percent."""
+    found = number(value)
+    return MISSING if found is None else f"{100 * found:.{digits}f} %"
+
+
+def count(value: object) -> str:
+    """A whole number with its digits grouped."""
+    found = number(value)
+    return MISSING if found is None else f"{found:,.0f}"
+
+
+def size(value: object) -> str:
+    """A count in the unit that reads best."""
+    found = number(value)
+    return MISSING if found is None else compact(found)
+
+
+def time(value: object) -> str:
+    """Seconds in the unit that reads best."""
+    found = number(value)
+    return MISSING if found is None else duration(found)
+
+
+def plain(value: object, digits: int = 3) -> str:
+    """Any number, with so many significant digits."""
+    found = number(value)
+    return MISSING if found is None else f"{found:.{digits}g}"
+
+
+def mean(values: Sequence[float]) -> float | None:
+    """Their mean; None without any."""
+    return sum(values) / len(values) if values else None
+
+
+def deviation(values: Sequence[float]) -> float | None:
+    """Sample standard deviation; None for fewer than two."""
+    if len(values) < 2:
+        return None
+    middle = sum(values) / len(values)
+    return math.sqrt(sum((value - middle) ** 2 for value in values) / (len(values) - 1))
