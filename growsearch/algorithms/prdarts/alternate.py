@@ -73,6 +73,8 @@ def alternate(
         growth: of the batch, which may change after any step.
     """
     network.module.train()
+    if progress.steps == 0 and growth.largest > progress.batch_size:
+        engine.gauge()  # forgets the peak of what came before
     pieces = math.ceil(len(engine.split("train")) / growth.multiple)
     while progress.weights.outcome == "ok":
         if (progress.weights.used + progress.batch_size) // growth.multiple > pieces:
@@ -92,12 +94,10 @@ def alternate(
 
 
 def grow(engine: Engine, progress: Alternation, growth: BatchGrowth) -> None:
-    """Look at the memory gauge after a step and set the batch size of the next (PR-DARTS III-C)."""
-    if growth.largest <= progress.batch_size:
+    """Look at the memory gauge after every few steps and set the batch size of the next (PR-DARTS III-C)."""
+    if growth.largest <= progress.batch_size or progress.steps % growth.interval:
         return
     progress.usage = max(progress.usage, engine.gauge())
-    if progress.steps % growth.interval:
-        return
     size = next_batch_size(
         progress.batch_size, progress.usage, growth.multiple, growth.largest, threshold=growth.threshold
     )
