@@ -105,7 +105,7 @@ def test_final_rates():
     [
         ("brutal_copy", ["growth", "final training", "done"]),
         ("reset_copy", ["growth", "final training", "done"]),
-        ("incremental_copy", ["growth", "final training", "final training", "done"]),
+        ("incremental_copy", ["growth", "training of a copy", "final training", "done"]),
         ("from_scratch", ["growth", "growth", "growth", "done"]),
     ],
 )

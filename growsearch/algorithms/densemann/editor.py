@@ -111,7 +111,9 @@ class Editor:
         state.phase = phase
         state.todo.extend(edits)
         detail = {"filters": self.module.spec()["filters"], "val_accuracy": state.val_accuracy}
-        return Phase(self.network.id, phase, state.epochs, detail)
+        blocks = len(self.module.blocks) + edits.count(["copy_block"])
+        name = "training of a copy" if phase == TRAINING and blocks < self.config.block_count else phase
+        return Phase(self.network.id, name, state.epochs, detail)
 
     def copy_block(self) -> Event:
         """A copy of block 1 behind a new transition."""
