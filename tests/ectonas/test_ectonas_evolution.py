@@ -63,7 +63,7 @@ class Scripted:
     def train(self, phase: str, calls: list[list[Any]]) -> dict[str, Any]:
         self.spent = round(self.spent + sum(epochs for _, epochs in calls), 6)
         scores = {str(id): self.score(self.ops[id], self.specs[id]) for id, _ in calls}
-        return {"scores": scores, "spent": self.spent}
+        return {"scores": scores, "spent": self.spent, "over": False}
 
     def retire(self, fate: str, ids: list[int]) -> None:
         assert not set(ids) & set(self.retired)

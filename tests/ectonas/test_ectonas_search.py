@@ -133,3 +133,16 @@ def test_tiny_fraction_of_few_batches_is_one_batch() -> None:
     events, _ = run_through(ectonas())
     recuperations = [e["images"] for e in events if e["kind"] == "epoch" and e["phase"] == "recuperation"]
     assert min(recuperations) == 32
+
+
+@pytest.mark.parametrize("seconds", [1, 4, 20, 33])
+def test_clock_ends_the_search_with_a_trained_network(seconds: int) -> None:
+    algorithm, ticks = ectonas(max_seconds=seconds, budget=1000), iter(range(10**6))
+    algorithm.clock = lambda: next(ticks)
+    algorithm._looked_at = 0
+    events, _ = run_through(algorithm)
+    epochs = [e for e in events if e["kind"] == "epoch"]
+    assert len(epochs) <= seconds + 1
+    winner = algorithm.state.winner
+    assert winner == 0 or any(e["network"] == winner for e in epochs)
+    assert list(algorithm.state.networks) == [str(winner)]

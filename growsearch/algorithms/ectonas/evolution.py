@@ -4,7 +4,9 @@ A script is a generator of plain requests that receives plain answers: it trains
 network. What it asks and hears is kept in the search's state, so a run resumes by asking again.
 
     ["breed", parents]                    -> [[child, op, params, parent], ...]
-    ["train", phase, [[id, epochs], ...]] -> {"scores": {id: score, or None if it was dropped}, "spent": epochs}
+    ["train", phase, [[id, epochs], ...]] -> {"scores": {id: score}, "spent": epochs, "over": bool}
+                                             a score is None if the network was dropped; there is
+                                             none for calls not begun when the time was over
     ["retire", fate, ids]                 -> None
     ["succeed", candidates]               the next chapter begins; no candidates: no further generation
     ["crown", id]                         the search is over
@@ -58,7 +60,7 @@ class Competition:
         self.config, self.seed, self.number, self.spent = config, seed, number, spent
         self.parents = list(parents)
         self.people = {parent.id: parent for parent in parents}
-        self.draws = 0
+        self.draws, self.over = 0, False
 
     def play(self) -> Script:
         """Ask for everything a generation takes; if no child is left, the parents stay and the search ends."""
@@ -85,12 +87,10 @@ class Competition:
         return [row[0] for row in rows]
 
     def _recuperate(self, children: list[int]) -> Generator[Request, Any, list[int]]:
-        """Train every child as its operation needs; those the strict budget cannot pay for go."""
+        """Train every child as its operation needs; those that a strict budget or the clock leaves out go."""
         table = self.config.recuperation
         calls = [(child, recuperation_epochs(self.people[child].op, table)) for child in children]
-        paid = self._paid(calls)
-        yield from self._train("recuperation", paid)
-        trained = {child for child, _ in paid}
+        trained = yield from self._train("recuperation", self._paid(calls))
         if unpaid := [child for child in children if child not in trained]:
             yield ["retire", "budget spent", unpaid]
         return [child for child in children if child in trained and child in self.people]
@@ -111,19 +111,22 @@ class Competition:
             round += 1
         return members
 
-    def _train(self, phase: str, calls: list[tuple[int, float]]) -> Generator[Request, Any, None]:
+    def _train(self, phase: str, calls: list[tuple[int, float]]) -> Generator[Request, Any, set[int]]:
+        """Have networks trained; returns those that were."""
         if not calls:
-            return
+            return set()
         answer = yield ["train", phase, [list(call) for call in calls]]
-        self.spent = answer["spent"]
-        for key, score in answer["scores"].items():
+        self.spent, self.over = answer["spent"], answer["over"]
+        scores = {int(key): score for key, score in answer["scores"].items()}
+        for id, score in scores.items():
             if score is None:
-                del self.people[int(key)]
+                del self.people[id]
             else:
-                self.people[int(key)] = replace(self.people[int(key)], score=score)
+                self.people[id] = replace(self.people[id], score=score)
+        return set(scores)
 
     def _paid(self, calls: list[tuple[int, float]]) -> list[tuple[int, float]]:
-        return affordable(calls, self.spent, self.config.hard_limit)
+        return [] if self.over else affordable(calls, self.spent, self.config.hard_limit)
 
     def _best(self, group: list[int], phase: int) -> int:
         """The group's winner; ties go to the one that was drawn first."""

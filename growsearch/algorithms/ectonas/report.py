@@ -4,8 +4,8 @@ from typing import Any
 
 from growsearch.algorithms.ectonas.config import EctonasConfig
 from growsearch.algorithms.ectonas.crossing import topology_class
-from growsearch.algorithms.ectonas.individual import EctonasIndividual
 from growsearch.algorithms.ectonas.offspring import Spec, parameter_count
+from growsearch.algorithms.ectonas.population import EctonasIndividual
 
 HISTORY = ("epochs", "loss", "accuracy", "val_loss", "val_accuracy", "params")
 

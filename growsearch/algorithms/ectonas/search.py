@@ -3,8 +3,9 @@
 What is decided stands in ``evolution.py``; here requests are served: children made, trained and retired.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, field
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any, cast
 
 import torch
@@ -15,9 +16,9 @@ from growsearch.algorithms.ectonas.charges import partial_batches, tidy
 from growsearch.algorithms.ectonas.config import EctonasConfig
 from growsearch.algorithms.ectonas.evolution import Competition, Request, Script, final_selection, warm_up
 from growsearch.algorithms.ectonas.fitness import Candidate, rolling_score
-from growsearch.algorithms.ectonas.individual import EctonasIndividual, fate_of
 from growsearch.algorithms.ectonas.morph import morph, trace_channels
 from growsearch.algorithms.ectonas.offspring import Offspring, child_spec, offspring
+from growsearch.algorithms.ectonas.population import EctonasIndividual, EctonasState, fate_of
 from growsearch.algorithms.ectonas.rejection import rejection
 from growsearch.algorithms.ectonas.report import method_record
 from growsearch.errors import UserError
@@ -26,7 +27,7 @@ from growsearch.networks import build
 from growsearch.networks.sequential import Sequential, sequential_spec, start_topology
 from growsearch.randomness import generator
 from growsearch.surgery import ChannelMap
-from growsearch.training import Network, OptimizerConfig, Recipe, state
+from growsearch.training import Engine, Network, OptimizerConfig, Recipe
 
 Events = Iterator[Event | None]
 
@@ -34,44 +35,15 @@ CLOSING = ("succeed", "crown")
 """Requests that end a chapter: nothing is answered."""
 
 
-@state
-class EctonasState:
-    """All of a search's progress.
-
-    Attributes:
-        networks: living networks by id.
-        people: what is remembered of each.
-        parents: the competitors that a generation starts from, as fields of :class:`Candidate`.
-        generation: under way; 0 is the warm start.
-        barren: the last generation left no child, so none follows.
-        spent: epochs charged to the budget.
-        spent_before: those charged before this generation.
-        next_id: of the next child.
-        answers: [request, answer] pairs of this chapter's script.
-        work: what is left to do for the open request; None if there is none.
-        reply: its answer so far.
-        winner: id of the network chosen in the end; -1 until then.
-    """
-
-    networks: dict[str, Network]
-    people: dict[str, EctonasIndividual]
-    parents: list[dict[str, Any]]
-    start_spec: dict[str, Any]
-    generation: int = 0
-    barren: bool = False
-    spent: float = 0.0
-    spent_before: float = 0.0
-    next_id: int = 1
-    answers: list[Any] = field(default_factory=list)
-    work: list[Any] | None = None
-    reply: Any = None
-    winner: int = -1
-
-
 class Ectonas(Algorithm[EctonasConfig, EctonasState]):
     """Evolution of sequential networks across topologies."""
 
+    clock = staticmethod(time.monotonic)
     _traced: tuple[Network, ChannelMap] | None = None
+
+    def __init__(self, config: EctonasConfig, engine: Engine, given: Mapping[str, nn.Module] | None = None) -> None:
+        super().__init__(config, engine, given)
+        self._looked_at = self.clock()
 
     def start(self) -> EctonasState:
         """The start network, untrained."""
@@ -119,7 +91,7 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
         parents = [Candidate(**row) for row in s.parents]
         if s.generation == 0:
             return warm_up(parents[0], config)
-        if s.spent_before < config.epoch_limit and not s.barren and self._may_breed():
+        if s.spent_before < config.epoch_limit and not (s.barren or s.over) and self._may_breed():
             return Competition(config, seed, s.generation, parents, s.spent_before).play()
         return final_selection(parents, config, generator(seed, "ectonas", "final"))
 
@@ -214,9 +186,9 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
         s = self.state
         if s.work is None:
             s.work = [list(call) for call in calls]
-            s.reply = {"scores": {}, "spent": s.spent}
+            s.reply = {"scores": {}, "spent": s.spent, "over": s.over}
         running: dict[int, Events] = {}
-        while s.work:
+        while s.work and not s.over:
             call = min(s.work[: self.config.interleave], key=self._progress)
             if call[0] not in running:
                 running[call[0]] = self._train_part(phase, call)
@@ -251,7 +223,8 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
         call[1] = tidy(left - part)
         if call[1] <= 0:
             s.work.remove(call)
-            s.reply["scores"][str(id)] = self._score(person)
+        s.reply["scores"][str(id)] = self._score(person)
+        self._look_at_clock()
         yield Epoch(
             network=id,
             phase=phase,
@@ -265,6 +238,14 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
             images=stats.images,
             params=params,
         )
+
+    def _look_at_clock(self) -> None:
+        """Count seconds if they are capped; a resumed run counts from its own beginning."""
+        s, limit, now = self.state, self.config.max_seconds, self.clock()
+        if limit:
+            s.seconds += now - self._looked_at
+            s.over = s.reply["over"] = s.seconds >= limit
+        self._looked_at = now
 
     def _retire(self, fate: str, ids: list[int]) -> Events:
         s = self.state

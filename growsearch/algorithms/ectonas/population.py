@@ -1,10 +1,10 @@
-"""What the search remembers of each living network beside its weights."""
+"""The state of a search: living networks, and what is remembered of each beside its weights."""
 
 from dataclasses import field
 from typing import Any
 
 from growsearch.events import Measure
-from growsearch.training import Cursor, state
+from growsearch.training import Cursor, Network, state
 
 
 @state
@@ -45,6 +45,44 @@ class EctonasIndividual:
             history=[list(row) for row in self.history],
             edits=[list(row) for row in self.edits],
         )
+
+
+@state
+class EctonasState:
+    """All of a search's progress.
+
+    Attributes:
+        networks: living networks by id.
+        people: what is remembered of each.
+        parents: the competitors that a generation starts from, as fields of :class:`Candidate`.
+        generation: under way; 0 is the warm start.
+        barren: the last generation left no child, so none follows.
+        spent: epochs charged to the budget.
+        spent_before: those charged before this generation.
+        seconds: of training, counted if there is a cap on them.
+        over: they have reached the cap.
+        next_id: of the next child.
+        answers: [request, answer] pairs of this chapter's script.
+        work: what is left to do for the open request; None if there is none.
+        reply: its answer so far.
+        winner: id of the network chosen in the end; -1 until then.
+    """
+
+    networks: dict[str, Network]
+    people: dict[str, EctonasIndividual]
+    parents: list[dict[str, Any]]
+    start_spec: dict[str, Any]
+    generation: int = 0
+    barren: bool = False
+    spent: float = 0.0
+    spent_before: float = 0.0
+    seconds: float = 0.0
+    over: bool = False
+    next_id: int = 1
+    answers: list[Any] = field(default_factory=list)
+    work: list[Any] | None = None
+    reply: Any = None
+    winner: int = -1
 
 
 def fate_of(person: EctonasIndividual, fate: str) -> Measure:
