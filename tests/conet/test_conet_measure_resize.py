@@ -1,0 +1,74 @@
+import pytest
+import torch
+from torch import nn
+
+from growsearch.algorithms.conet.measure import conv_weights, measured
+from growsearch.algorithms.conet.members import find_variables
+from growsearch.algorithms.conet.resize import fitting_size, resize
+from growsearch.networks import build
+
+EXAMPLE = torch.zeros(2, 3, 16, 16)
+
+
+@pytest.fixture
+def resnet() -> nn.Module:
+    return build({"family": "resnet_channels", "blocks": [1, 1], "channels": 8}).eval()
+
+
+def images() -> torch.Tensor:
+    return torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+
+
+def test_every_convolution_is_measured_in_the_order_of_parameters() -> None:
+    network = build({"family": "channel_darts", "cells": 3, "channels": 8})
+    names = [name for name, _ in conv_weights(network)]
+    record = measured(network, None, transpose=True, tolerance=0.0)
+    assert names[:3] == ["stem.0.0.weight", "cells.0.preprocess0.conv.weight", "cells.0.preprocess1.conv.weight"]
+    assert set(record) == {f"{q}_{s}" for q in ("rank", "condition", "gain") for s in ("in", "out")}
+    assert all(len(values) == len(names) for values in record.values())
+
+
+def test_without_a_solution_the_value_of_the_epoch_before_stays() -> None:
+    layer = nn.Conv2d(32, 128, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.randn(layer.weight.shape, generator=torch.Generator().manual_seed(1)))
+    first = measured(layer, None, transpose=False, tolerance=1e-5)
+    assert first["rank_out"] == [0.0]
+    before = {key: [0.25] for key in first}
+    later = measured(layer, before, transpose=False, tolerance=1e-5)
+    assert later["rank_out"] == later["gain_out"] == later["condition_out"] == [0.25]
+    assert later["rank_in"] == [0.0]  # the other side has one
+    assert measured(layer, before, transpose=True, tolerance=0.0)["rank_out"] == [0.0]
+
+
+def test_growth_alone_changes_no_output(resnet: nn.Module) -> None:
+    before = resnet(images())
+    found = find_variables(resnet, EXAMPLE, prove=False)
+    resize(resnet, found, {one.variable.name: 12 for one in found}, torch.Generator().manual_seed(0))
+    assert resnet.spec()["sizes"] == [[12] * 3, [12] * 2]
+    assert torch.allclose(resnet(images()), before, atol=1e-6)
+    new_filters = resnet.stages[1][0].conv1.weight.detach()[8:, :8]
+    bound = 1 / (9 * 12) ** 0.5
+    assert 0.5 * bound < float(new_filters.abs().max())
+
+
+def test_the_weakest_filters_go(resnet: nn.Module) -> None:
+    weight = resnet.stages[0][0].conv1.weight
+    with torch.no_grad():
+        weight[[1, 4]] *= 0.01
+    kept = weight.detach()[[0, 2, 3, 5, 6, 7]].clone()
+    found = find_variables(resnet, EXAMPLE, prove=False)
+    sizes = {one.variable.name: one.variable.size for one in found} | {"stages.0.0.conv1": 6}
+    resize(resnet, found, sizes, torch.Generator().manual_seed(0))
+    assert torch.equal(resnet.stages[0][0].conv1.weight, kept)
+
+
+def test_halves_of_a_factorised_reduction_grow_alike() -> None:
+    network = build({"family": "channel_darts", "cells": 3, "channels": 8})
+    found = find_variables(network, EXAMPLE, prove=False)
+    pair = next(one for one in found if len(one.groups) == 2)
+    assert (fitting_size(pair, 13), fitting_size(pair, 1)) == (12, 2)
+    resize(network, found, {one.variable.name: fitting_size(one, 13) for one in found}, None)
+    reduction = network.cells[2].preprocess0
+    assert reduction.even.weight.shape[0] == reduction.odd.weight.shape[0] == 6
+    assert network(EXAMPLE).shape == (2, 10)
