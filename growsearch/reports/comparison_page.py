@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,6 +16,8 @@ from growsearch.reports.record import RunRecord
 
 MOST_RUNS = 500
 """Runs listed one by one for a data set."""
+
+LOSSY = "Images were compressed with loss: not comparable with published numbers."
 
 MEANS = (
     "method",
@@ -39,11 +42,9 @@ def comparison_page(records: Sequence[RunRecord], place: Path) -> Report:
     for data, groups in grouped(finished).items():
         report.heading(f"On {data}")
         if any(run.result.get("lossy") for group in groups for run in group.runs):
-            report.add(
-                tag("p", "Images were compressed with loss: not comparable with published numbers.", class_="card")
-            )
-        report.figure(lambda: tradeoff(data, groups, literature(data)), f"{data}: trade-off")  # noqa: B023 (drawn at once)
-        report.figure(lambda: spread(data, groups), f"{data}: spread")  # noqa: B023
+            report.add(tag("p", LOSSY, class_="card"))
+        report.figure(partial(tradeoff, data, groups, literature(data)), f"{data}: trade-off")
+        report.figure(partial(spread, data, groups), f"{data}: spread")
         report.add(tag("div", tag("h3", "Means over seeds"), table(MEANS, map(_mean_row, groups), 2), class_="card"))
         report.add(_runs(groups, place))
     return report

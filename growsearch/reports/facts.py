@@ -101,7 +101,7 @@ def costs(record: RunRecord) -> Html | None:
     rows.append(("networks trained", count(trained)))
     if isinstance(splits := result.get("splits"), dict):
         rows.append(("images for training, validation, test", " / ".join(count(v) for v in list(splits.values())[:3])))
-    return tag("div", table(("", ""), rows), class_="card")
+    return tag("div", table(None, rows), class_="card")
 
 
 def configuration(record: RunRecord) -> Html:

@@ -46,12 +46,13 @@ def join(children: Iterable[object]) -> Html:
     return Html("".join(c if isinstance(c, Html) else escape(printable(str(c))) for c in children))
 
 
-def table(header: Iterable[object], rows: Iterable[Iterable[object]], left: int = 1) -> Html:
-    """A table whose first ``left`` columns are words and whose others are numbers."""
+def table(header: Iterable[object] | None, rows: Iterable[Iterable[object]], left: int = 1) -> Html:
+    """A table, with or without a header, whose first ``left`` columns are words and whose others are numbers."""
 
     def line(cells: Iterable[object], kind: str) -> Html:
         made = (tag(kind, cell, class_=None if place < left else "number") for place, cell in enumerate(cells))
         return tag("tr", *made)
 
     body = tag("tbody", *(line(row, "td") for row in rows))
-    return tag("div", tag("table", tag("thead", line(header, "th")), body), class_="wide")
+    head = [tag("thead", line(header, "th"))] if header is not None else []
+    return tag("div", tag("table", *head, body), class_="wide")

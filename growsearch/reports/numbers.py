@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from growsearch.wording import compact, duration
 
-MISSING = "–"
+MISSING = "-"
 
 
 def number(value: object) -> float | None:

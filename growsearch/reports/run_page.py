@@ -1,6 +1,7 @@
 """The page of one run."""
 
 from collections.abc import Callable
+from functools import partial
 
 from growsearch.reports.facts import configuration, costs, identity, key_figures, networks, notes
 from growsearch.reports.figures import (
@@ -38,24 +39,24 @@ METHOD_FIGURES: dict[str, Callable[[RunRecord], Drawing | None]] = {
 def run_page(record: RunRecord) -> Report:
     """Story, network, the method's own figures, cost, configuration."""
     report = Report(record.title, remarks=list(record.remarks))
-    report.add(tag("p", shown(record.path, 300), class_="quiet"), identity(record), tiles(key_figures(record)))
+    report.add(tag("p", shown(str(record.path), 300), class_="quiet"), identity(record), tiles(key_figures(record)))
     if not record.result:
         report.add(tag("p", "This run is not finished: there is no result yet.", class_="card"))
     report.add(notes(record))
     report.heading("What happened")
-    if not report.figure(lambda: story(record), "story"):
+    if not report.figure(partial(story, record), "story"):
         report.add(tag("p", f"{len(record.epochs)} epochs and {len(record.of('edit'))} structural changes."))
     report.heading("What was found")
-    if not report.figure(lambda: architecture.architecture(record), "architecture"):
+    if not report.figure(partial(architecture.architecture, record), "architecture"):
         report.add(tag("p", "The whole architecture is in network/architecture.json."))
     report.add(networks(record))
     report.heading("How the method came to it")
-    drawn = [report.figure(lambda make=make: make(record), what) for what, make in METHOD_FIGURES.items()]  # type: ignore[misc]
+    drawn = [report.figure(partial(make, record), what) for what, make in METHOD_FIGURES.items()]
     if not any(drawn):
         report.add(tag("p", "This method tells nothing beside its epochs and changes.", class_="quiet"))
     report.heading("What it cost")
     report.add(costs(record))
-    report.figure(lambda: speed.speed(record), "speed")
+    report.figure(partial(speed.speed, record), "speed")
     report.heading("How to repeat it")
     report.add(configuration(record))
     return report

@@ -12,6 +12,9 @@ MOST_NUMBERED = 45
 """Layers up to which each one's width is written above it."""
 
 GAP = 0.7
+FEWEST_PLACES = 10
+"""Places that a short network is drawn on, so that its bars do not become walls."""
+
 KINDS = ("convolution", "transition", "dense", "normal cell", "reduction cell", "residual block", "classifier")
 
 
@@ -47,7 +50,7 @@ def _paint(axes: Any, groups: list[Group]) -> None:
                 (begin + place - 1) / 2, -highest * 0.05, group.label, ha="center", va="top", fontsize=8, color=INK
             )
         place += GAP
-    axes.set_xlim(-0.8, place - GAP - 0.2)
+    axes.set_xlim(-0.8, max(place - GAP - 0.2, FEWEST_PLACES))
     axes.set_ylim(0, highest * 1.16)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)

@@ -35,7 +35,7 @@ def _cell(axes: Any, edges: list[dict[str, Any]], concat: list[int]) -> None:
     if num_nodes > MOST_NODES:
         raise ValueError(f"{num_nodes} nodes")
     places = positions(num_nodes)
-    output = (max(x for x, _ in places) + 1.5, 0.0)
+    output = (max(x for x, _ in places) + 1.9, 0.0)
     for state in concat:
         _arrow(axes, places[int(state)], output, GRID, 0.0)
     for index, edge in enumerate(edges):
@@ -43,20 +43,21 @@ def _cell(axes: Any, edges: list[dict[str, Any]], concat: list[int]) -> None:
         colour = COLOURS.get(edge.get("op", ""), MUTED)
         bend = 0.12 if index % 2 else -0.12
         _arrow(axes, begin, end, colour, bend)
-        _label(axes, begin, end, bend, operation_label(edge), colour)
-    names = ["cell k−2", "cell k−1", *(str(i) for i in range(num_nodes))]
+        _label(axes, begin, end, bend, 0.42 if index % 2 else 0.55, operation_label(edge), colour)
+    names = ["cell k-2", "cell k-1", *(str(i) for i in range(num_nodes))]
     for name, (x, y) in [*zip(names, places, strict=True), ("output", output)]:
         box = {"boxstyle": "round,pad=0.45", "facecolor": SURFACE, "edgecolor": INK, "linewidth": 1.0}
         axes.text(x, y, name, ha="center", va="center", bbox=box, zorder=5, fontsize=8.5)
     axes.set_xlim(-0.8, output[0] + 0.6)
-    axes.set_ylim(-1.75, 1.75)
+    axes.set_ylim(-2.0, 2.0)
+    axes.set_aspect("equal")
     axes.axis("off")
 
 
 def positions(num_nodes: int) -> list[Place]:
     """Places of both inputs (left) and the nodes (left to right, by turns above and below)."""
-    heights = (1.1, -1.1, 0.55, -0.55)
-    return [(0.0, 0.9), (0.0, -0.9), *((1.9 * (i + 1), heights[i % 4]) for i in range(num_nodes))]
+    heights = (1.5, -1.5, 0.6, -0.6)
+    return [(0.0, 1.2), (0.0, -1.2), *((2.6 * (i + 1), heights[i % 4]) for i in range(num_nodes))]
 
 
 def _arrow(axes: Any, begin: Place, end: Place, colour: str, bend: float) -> None:
@@ -71,10 +72,9 @@ def _arrow(axes: Any, begin: Place, end: Place, colour: str, bend: float) -> Non
     axes.annotate("", end, begin, arrowprops=style, zorder=1)
 
 
-def _label(axes: Any, begin: Place, end: Place, bend: float, text: str, colour: str) -> None:
-    """Write on an edge, nearer its end, where fewer edges meet; on the arc's own curve."""
+def _label(axes: Any, begin: Place, end: Place, bend: float, along: float, text: str, colour: str) -> None:
+    """Write on an edge's own curve, so far along it."""
     (x0, y0), (x1, y1) = begin, end
-    along = 0.5
     control = ((x0 + x1) / 2 + bend * (y1 - y0), (y0 + y1) / 2 - bend * (x1 - x0))
     weights = ((1 - along) ** 2, 2 * along * (1 - along), along**2)
     x = weights[0] * x0 + weights[1] * control[0] + weights[2] * x1

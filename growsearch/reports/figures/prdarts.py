@@ -1,5 +1,6 @@
 """PR-DARTS: what the pools of candidates hold, cycle by cycle (Figure 2 of the paper)."""
 
+from itertools import pairwise
 from typing import Any
 
 from growsearch.reports.markup import shown
@@ -37,9 +38,11 @@ def pools(record: RunRecord) -> Drawing | None:
         epochs = [(i, e) for i, e in enumerate(record.epochs, start=1) if e.get("phase") == "search"]
         panels[1][1].plot([i for i, _ in epochs], [e["batch_size"] for _, e in epochs], color=SERIES[3])
         panels[1][1].set_title("batch size")
+        panels[1][1].set_ylim(bottom=0)
         times = epoch_seconds(record)
         panels[1][2].plot([i for i, _ in epochs], [times[i - 1] for i, _ in epochs], color=SERIES[3])
         panels[1][2].set_title("seconds an epoch")
+        panels[1][2].set_ylim(bottom=0)
         readable_ticks(panels[1][2].yaxis, plain)
         for panel in panels[1]:
             panel.set_xlabel("epoch")
@@ -68,7 +71,7 @@ def _both(panel: Any, measures: list[dict[str, Any]], places: list[int], value: 
 def epoch_seconds(record: RunRecord) -> list[float]:
     """Seconds between each epoch's end and that of the one before; nan where the clock is missing."""
     clock = [0.0, *((number(e.get("seconds")) or float("nan")) for e in record.epochs)]
-    return [max(0.0, later - sooner) for sooner, later in zip(clock, clock[1:], strict=False)]
+    return [max(0.0, later - sooner) for sooner, later in pairwise(clock)]
 
 
 def operation_label(edge: dict[str, Any]) -> str:
@@ -78,7 +81,7 @@ def operation_label(edge: dict[str, Any]) -> str:
         return f"{shown(edge.get('kind'), 8)} pool {plain(kernel)}"
     if op != "conv":
         return op
-    words = [f"conv {plain(kernel)}×{plain(kernel)}"]
+    words = [f"conv {plain(kernel)}x{plain(kernel)}"]
     if (number(edge.get("dilation")) or 1) > 1:
         words.append(f"dilation {plain(edge.get('dilation'))}")
     expansions = edge.get("expansions")

@@ -3,13 +3,13 @@
 from typing import Any
 
 from growsearch.reports.numbers import number, numbers
-from growsearch.reports.plot import SERIES, Drawing, draw, whole_ticks
+from growsearch.reports.plot import MUTED, SERIES, Drawing, draw, whole_ticks
 from growsearch.reports.record import RunRecord
 
 DEPTH_CAPTION = "Modules in every stage of the first network (iteration 0) and of each iteration's candidate."
 SCORE_CAPTION = (
-    "Importance of each stage's features in the present network (left bar) and in the temporary one, deeper in every "
-    "stage (right bar): a stage grows where the right bar is higher (marked +)."
+    "Importance of each stage's features in the present network and in the temporary one, deeper in every stage: "
+    "a stage grows where it scores higher in the temporary one."
 )
 
 
@@ -33,6 +33,8 @@ def depths(record: RunRecord) -> Drawing | None:
         axes.set_xlabel("iteration")
         axes.set_ylabel("modules")
         whole_ticks(axes.xaxis)
+        whole_ticks(axes.yaxis)
+        axes.margins(y=0.12)
         axes.grid(axis="x", visible=False)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6)
 
@@ -48,28 +50,33 @@ def scores(record: RunRecord) -> Drawing | None:
     def paint(figure: Any) -> None:
         panels = figure.subplots(1, len(decisions), sharey=True, squeeze=False)[0]
         for place, (panel, event) in enumerate(zip(panels, decisions, strict=True)):
-            detail = event["detail"]
-            present, temporary = detail["present_scores"], detail["temporary_scores"]
-            stages = range(min(len(present), len(temporary)))
-            for offset, values, colour, name in (
-                (-0.2, present, SERIES[0], "present"),
-                (0.2, temporary, SERIES[1], "temporary"),
-            ):
-                heights = [number(values[stage]) or 0.0 for stage in stages]
-                panel.bar([stage + offset for stage in stages], heights, 0.36, color=colour, label=name)
-            for stage in stages:
-                if detail.get("grow") and detail["grow"][stage]:
-                    top = max(number(present[stage]) or 0.0, number(temporary[stage]) or 0.0)
-                    panel.text(stage, top, "+", ha="center", va="bottom", fontsize=11)
+            _decision(panel, event["detail"])
             panel.set_title(f"iteration {place + 1}")
             panel.set_xlabel("stage")
-            panel.margins(y=0.15)
-            whole_ticks(panel.xaxis, 5)
-            panel.grid(axis="x", visible=False)
         panels[0].set_ylabel("importance")
-        panels[0].legend(loc="upper left")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
 
     return draw("stagewise-scores", "Stage scores", SCORE_CAPTION, 2.8, paint)
+
+
+def _decision(panel: Any, detail: dict[str, Any]) -> None:
+    """Scores of both networks, stage by stage, and which stages grow."""
+    pairs = list(zip(detail["present_scores"], detail["temporary_scores"], strict=True))
+    for stage, pair in enumerate(pairs):
+        panel.plot([stage, stage], [_score(value) for value in pair], color=MUTED, linewidth=1)
+    panel.plot([_score(a) for a, _ in pairs], "o", color=SERIES[0], label="present")
+    panel.plot([_score(t) for _, t in pairs], "^", color=SERIES[1], label="temporary")
+    growing = [stage for stage, more in enumerate(detail.get("grow") or []) if more and stage < len(pairs)]
+    heights = [_score(pairs[stage][1]) for stage in growing]
+    panel.plot(growing, heights, "o", ms=13, mfc="none", mec=SERIES[2], mew=1.5, label="grows")
+    panel.set_xlim(-0.5, len(pairs) - 0.5)
+    panel.margins(y=0.15)
+    whole_ticks(panel.xaxis, 5)
+
+
+def _score(value: Any) -> float:
+    found = number(value)
+    return float("nan") if found is None else found
 
 
 def _depth_vectors(record: RunRecord) -> list[tuple[int, list[float]]]:

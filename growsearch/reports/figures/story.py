@@ -39,6 +39,8 @@ def story(record: RunRecord) -> Drawing | None:
             panel.set_ylabel(label)
         _lines(panels[4], record, "batch_size", INK, "", 1.0)
         panels[4].set_ylabel("batch")
+        for panel in panels[1:5]:
+            panel.set_ylim(bottom=0)
         readable_ticks(panels[2].yaxis, size)
         whole_ticks(panels[4].yaxis, 4)
         _marks(panels[5], record, operations)
@@ -106,7 +108,7 @@ def _marks(panel: Any, record: RunRecord, operations: list[str]) -> None:
     for event in record.of("edit"):
         name = shown(event.get("op"), 24)
         rows[name if name in rows else "other"].append(event["at"] + 0.5)
-    for row, (name, places) in enumerate(rows.items()):
+    for row, places in enumerate(rows.values()):
         panel.plot(thin(places), [row] * len(thin(places)), "|", ms=8, mew=1.3, color=SERIES[row % len(SERIES)])
     panel.set_yticks(range(len(rows)), [name.replace("_", " ") for name in rows])
     panel.set_ylim(len(rows) - 0.4, -0.6)
@@ -119,11 +121,14 @@ def _phases(panels: Any, record: RunRecord) -> None:
     for event in phases[:200]:
         for panel in panels:
             panel.axvline(event["at"] + 0.5, color=MUTED if labelled else GRID, linewidth=0.8, linestyle=(0, (4, 3)))
-    for number_of, event in enumerate(labelled):
+    end, raised = float("-inf"), False
+    for event in labelled:
         last = event["at"] > 0.85 * len(record.epochs)
+        raised = event["at"] - end < 0.2 * len(record.epochs) and not raised
+        end = event["at"]
         panels[0].annotate(
             shown(event.get("name"), 28),
-            (event["at"] + 0.5, 1.0 + 0.085 * (number_of % 2)),
+            (event["at"] + 0.5, 1.0 + 0.085 * raised),
             xycoords=("data", "axes fraction"),
             ha="right" if last else "left",
             va="bottom",
