@@ -109,6 +109,15 @@ def test_adas_gives_every_convolution_a_rate_of_its_own():
     assert len(set(rates[-1])) > 1
 
 
+def test_curves_may_start_at_initialisation():
+    for options, length in (({}, 2), ({"measure_at_start": True, "lr_schedule": "step"}, 3)):
+        events, _ = run_through(conet(trials=1, final=0, **options))
+        (decision,) = of_kind(events, "measure", "variables")
+        assert {len(one["curve"]) for one in decision["values"].values()} == {length}
+        rates = [e["values"].get("adas_lr") for e in of_kind(events, "measure", "layers")]
+        assert (rates[0] is None) == bool(options)
+
+
 def test_search_ends_early_once_everything_is_frozen_and_the_result_is_the_same():
     # all shrink to c_min, where a low slope turns round, and the first turn freezes
     options = {"gamma": 1.0, "trials": 5, "delta": 10.0, "epochs": 1, "train": 32}

@@ -116,7 +116,8 @@ class Conet(Algorithm[ConetConfig, ConetState]):
         record = self.measure(network)
         s.history.append(record)
         epoch = s.trial * config.search.epochs + s.fit.epoch
-        self.tell(Measure(network.id, "layers", epoch, {"adas_lr": s.adas.rates, **rounded(record)}))
+        rates = {"adas_lr": s.adas.rates} if config.lr_schedule == "adas" else {}
+        self.tell(Measure(network.id, "layers", epoch, {**rates, **rounded(record)}))
         rule = AdasRule(config.adas_beta, config.adas_zeta, config.adas_min_lr)
         s.adas = adas_step(s.adas, record["gain_in"], record["gain_out"], rule)
 
