@@ -9,12 +9,13 @@ from growsearch.errors import UserError
 SHORT = {"growth_rate": 4, "kcs_smoothing": 2, "kcs_window": 2, "patience": 4, "re_patience": 6}
 FLAT = [0.40, 0.42, 0.44, 0.46]
 """Strengths that settle at once: filter 0 is useless, filter 3 useful."""
+ROOM = Room()
 
 
 class Script:
     """A machine fed the same strengths every epoch, and accuracies from a list (the last one goes on)."""
 
-    def __init__(self, accuracies, strengths=FLAT, room=Room(), **options):
+    def __init__(self, accuracies, strengths=FLAT, room=ROOM, **options):
         self.machine = GrowthMachine(DensemannConfig(**{**SHORT, **options}))
         self.accuracies, self.strengths, self.room = accuracies, list(strengths), room
         self.saved = {}

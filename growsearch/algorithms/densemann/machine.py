@@ -70,6 +70,10 @@ class GrowthMemory:
     rate: GrowingRate = field(default_factory=GrowingRate)
 
 
+PLENTY = Room()
+"""No cap in sight."""
+
+
 class GrowthMachine:
     """Macro- and micro-algorithm of one block (DensEMANN algorithm 1 and figure 1).
 
@@ -94,7 +98,7 @@ class GrowthMachine:
         """Advance the learning rate's schedule; comes after an epoch's training and before its validation."""
         self.memory.rate.after_training(epoch, self.config.patience, self.config.lr_milestones)
 
-    def step(self, epoch: int, accuracy: float, kcs: list[float], room: Room = Room()) -> list[Edit]:
+    def step(self, epoch: int, accuracy: float, kcs: list[float], room: Room = PLENTY) -> list[Edit]:
         """Take one epoch's measurements and decide.
 
         Args:

@@ -1,4 +1,4 @@
-"""Is a grown network as good as the same architecture trained from scratch? (DensEMANN section 4.2)"""
+"""Whether a grown network is as good as the same architecture trained from scratch (DensEMANN section 4.2)."""
 
 import statistics
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class Comparison:
         grown: the one value.
         mean: of the retrained ones.
         sd: their sample standard deviation.
-        t: statistic of the two-sided one-sample t-test; infinite if the retrained values agree but differ from ``grown``.
+        t: statistic of the two-sided one-sample t-test; infinite if all retrained values agree and ``grown`` differs.
         p: its p-value.
     """
 
