@@ -1,11 +1,13 @@
 import pytest
 import torch
 from algorithms.chain import assert_chain_holds
+from algorithms.tiny import tiny_dataset, tiny_engine
 from prdarts.prdarts_small import TWO_CYCLES, options, search
 
+from growsearch.algorithms.prdarts.alternate import BatchGrowth
 from growsearch.algorithms.prdarts.config import PrdartsConfig
 from growsearch.algorithms.prdarts.morphisms import SETTINGS, children
-from growsearch.algorithms.prdarts.search import SEARCH
+from growsearch.algorithms.prdarts.search import SEARCH, Prdarts
 from growsearch.algorithms.prdarts.transfer import transferred
 from growsearch.errors import UserError
 from growsearch.events import Edit, Epoch, Measure, Phase
@@ -247,3 +249,33 @@ def test_the_gauge_is_asked_at_the_stated_interval_and_its_peak_counts():
     # 0.95 * 8 / 0.2 allows 38, a look at most doubles; at 16 the peak of the epoch, 0.9, allows no more
     assert sizes == [8, 16, 16, 16, 16]
     assert asked == [0, 2, 4]
+
+
+def grown():
+    """A method whose evaluation may grow its batch on the CPU, too."""
+    method = search(gauge=lambda: 0.3, train=64, epochs=[1], grace_epochs=[1], morphs=[0], keep=[1])
+    training = method.config.evaluation.training
+    training.epochs, training.batch_size = 2, 8
+    growth = BatchGrowth(8, 32, 1, 0.95)
+    method.evaluation_growth = lambda: growth
+    return method
+
+
+def test_chain_of_an_evaluation_whose_batch_grows():
+    events = assert_chain_holds(grown, steps=1)
+    found = [e for e in events if e["kind"] == "epoch" and e["phase"] == "evaluation"]
+    # 8, 16 and 32 images, then 32 and 32: the batch stays large, and 8 images are left for the next epoch
+    assert [(e["batch_size"], e["images"]) for e in found] == [(32, 56), (32, 64)]
+
+
+def test_evaluation_of_no_epochs_leaves_a_network_and_no_validation_images_none_to_judge_it():
+    method = search(epochs=[1], grace_epochs=[0], morphs=[0], keep=[1])
+    method.config.evaluation.training.epochs = 0
+    events_of(method)
+    assert method.outcome().val_accuracy is None
+    engine = tiny_engine(0, tiny_dataset(train=48, val=0, test=20))
+    method = Prdarts(options(epochs=[1], grace_epochs=[0], morphs=[0], keep=[1]), engine)
+    events_of(method)
+    outcome = method.outcome()
+    assert outcome.val_accuracy is None
+    assert outcome.method["last_test_mean"] is not None

@@ -45,7 +45,7 @@ def evaluation_training() -> TrainingSettings:
     """How found cells are trained (PR-DARTS IV-A, after DARTS)."""
     return TrainingSettings(
         epochs=600,
-        batch_size=96,
+        batch_size=32,
         lr=0.025,
         schedule="cosine",
         nesterov=False,
@@ -69,12 +69,19 @@ class EvaluationConfig:
         channels: width of its first cell.
         layers: number of cells.
         auxiliary: train with an auxiliary head (left out where its input would be under 8 x 8).
+        batch_max: largest batch; with autoscaling a batch grows from ``training.batch_size`` to it. Not above
+            that size, it stays fixed (DARTS: 96).
+        batch_multiple: batches that grow are multiples of this.
+        batch_interval: steps between two looks at the device's memory.
         training: how; 0 epochs leave the network untrained.
     """
 
     channels: int = 36
     layers: int = 20
     auxiliary: bool = True
+    batch_max: int = 128
+    batch_multiple: int = 8
+    batch_interval: int = 10
     training: TrainingSettings = field(default_factory=evaluation_training)
 
 

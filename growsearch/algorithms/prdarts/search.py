@@ -11,6 +11,7 @@ from torch import nn
 from growsearch.algorithms.base import Algorithm, Diverged, Outcome
 from growsearch.algorithms.prdarts.alternate import Alternation, BatchGrowth, alternate
 from growsearch.algorithms.prdarts.config import PrdartsConfig
+from growsearch.algorithms.prdarts.evaluate import fit_growing
 from growsearch.algorithms.prdarts.finish import genotype, kept_edges
 from growsearch.algorithms.prdarts.halves import halves
 from growsearch.algorithms.prdarts.networks import evaluation_network, first_network, next_network
@@ -22,7 +23,7 @@ from growsearch.networks.darts.pools import initial_pool
 from growsearch.networks.darts.search import CELL_KINDS, SearchNetwork
 from growsearch.networks.darts.search_cell import num_edges
 from growsearch.randomness import generator
-from growsearch.training import Engine, FitState, Network, fit, state
+from growsearch.training import Engine, FitState, Network, state
 from growsearch.training.plan import fit_plan_of
 
 SEARCH, FOUND = "0", "1"
@@ -44,6 +45,7 @@ class PrdartsState:
         scores: largest probability of each edge at the end of the last cycle, by cell kind.
         genotype: the found cells, empty while there are none.
         evaluating: the found cells are being trained.
+        evaluation_stream: their images, where the batch grows.
     """
 
     networks: dict[str, Network]
@@ -59,6 +61,7 @@ class PrdartsState:
     scores: dict[str, list[float]] = field(default_factory=dict)
     genotype: dict[str, Any] = field(default_factory=dict)
     evaluating: bool = False
+    evaluation_stream: Alternation = field(default_factory=lambda: Alternation(0))
     fit: FitState = field(default_factory=FitState)
 
 
@@ -96,9 +99,9 @@ class Prdarts(Algorithm[PrdartsConfig, PrdartsState]):
             yield self.measure()
         if not s.evaluating:
             yield self.begin_evaluation()
-        yield from fit(
-            self.engine, s.networks[FOUND], s.fit, fit_plan_of(self.config.evaluation.training, "evaluation")
-        )
+        plan = fit_plan_of(self.config.evaluation.training, "evaluation")
+        growth = self.evaluation_growth()
+        yield from fit_growing(self.engine, s.networks[FOUND], s.fit, plan, s.evaluation_stream, growth)
         if s.fit.outcome != "ok":
             raise Diverged(f"evaluation, epoch {s.fit.epoch}: {s.fit.outcome}")
 
@@ -193,8 +196,9 @@ class Prdarts(Algorithm[PrdartsConfig, PrdartsState]):
 
     def begin_evaluation(self) -> Event:
         """The architecture is final from here on."""
-        self.state.evaluating = True
         training = self.config.evaluation.training
+        self.state.evaluating = True
+        self.state.evaluation_stream.batch_size = training.batch_size
         return Phase(int(FOUND), "evaluation", self.state.epochs_done, {"epochs": training.epochs})
 
     def outcome(self) -> Outcome:
@@ -263,6 +267,14 @@ class Prdarts(Algorithm[PrdartsConfig, PrdartsState]):
         hardware, config = self.engine.hardware, self.config
         largest = min(config.batch_max, self.whole_batches()) if hardware.batch_autoscaling else 0
         return BatchGrowth(config.batch_multiple, largest, config.batch_interval, hardware.memory_fraction)
+
+    def evaluation_growth(self) -> BatchGrowth:
+        """How the batch of the found cells' training may grow on this hardware."""
+        hardware, evaluation = self.engine.hardware, self.config.evaluation
+        images = len(self.engine.split("train"))
+        growing = hardware.batch_autoscaling and self.engine.device.type != "cpu"
+        largest = min(evaluation.batch_max, images - images % evaluation.batch_multiple) if growing else 0
+        return BatchGrowth(evaluation.batch_multiple, largest, evaluation.batch_interval, hardware.memory_fraction)
 
     def whole_batches(self) -> int:
         """The largest batch that the smaller part of the images holds."""
