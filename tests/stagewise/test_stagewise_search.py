@@ -220,6 +220,20 @@ def test_time_decay_falls_with_every_update() -> None:
     assert used == pytest.approx(rates, rel=1e-6)
 
 
+def test_decay_of_cells_spares_separable_convolutions() -> None:
+    algorithm = search(modules="cell", m0=[2, 1], iterations=0)
+    network = algorithm.state.networks["0"]
+    next(algorithm.run())
+    rates = {id(p): group["weight_decay"] for group in network.optimizer().param_groups for p in group["params"]}
+    decays = {name for name, parameter in network.module.named_parameters() if rates[id(parameter)] == 1e-3}
+    spared = {name for name, parameter in network.module.named_parameters() if rates[id(parameter)] == 0}
+    assert len(decays) + len(spared) == len(list(network.module.parameters()))
+    assert {"stem.0.weight", "classifier.weight", "stages.0.0.squeeze.1.weight"} <= decays
+    assert {"reductions.0.adjust.1.weight", "stages.1.0.adjust.straight.weight"} <= decays
+    assert not any("depthwise" in name or "pointwise" in name or name.endswith("bias") for name in decays)
+    assert all(parameter.dim() > 1 for name, parameter in network.module.named_parameters() if name in decays)
+
+
 def test_divergence_stops_the_run() -> None:
     algorithm = search(protocol={"weight_decay": 1e30})
     with pytest.raises(Diverged):

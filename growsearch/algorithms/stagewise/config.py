@@ -120,7 +120,7 @@ class TrainingProtocol:
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=usual.weight_decay if self.weight_decay is None else self.weight_decay,
-            decay_only=usual.decay_only,
+            decay_only="conv_kernels",
             crop_padding=self.crop_padding,
             flip=self.flip,
             keep="last",

@@ -15,8 +15,8 @@ class Family:
         m0: modules per stage at the start.
         delta: modules a stage grows by.
         width: channels of the stem.
-        weight_decay: Keras' l2 penalty adds its square to the loss, so decay is twice its factor.
-        decay_only: what it applies to (an option of :class:`~growsearch.training.OptimizerConfig`).
+        weight_decay: Keras' l2 penalty adds its square to the loss, so decay is twice its factor. It applies
+            to kernels of convolutions; for cells see :mod:`~growsearch.algorithms.stagewise.decay`.
     """
 
     network: str
@@ -24,7 +24,6 @@ class Family:
     delta: int
     width: int
     weight_decay: float
-    decay_only: str = "conv_kernels"
 
 
 FAMILIES = {

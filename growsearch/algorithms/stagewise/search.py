@@ -7,6 +7,7 @@ from typing import cast
 from growsearch.algorithms.base import Algorithm, Diverged, Outcome
 from growsearch.algorithms.stagewise.caps import epochs_done, out_of_time, reason_to_stop, size_cap
 from growsearch.algorithms.stagewise.config import StagewiseConfig
+from growsearch.algorithms.stagewise.decay import penalised, regroup
 from growsearch.algorithms.stagewise.decisions import growing_stages, grown, models_trained, temporary_depths
 from growsearch.algorithms.stagewise.donor import donor_depths
 from growsearch.algorithms.stagewise.families import family, starting_depths
@@ -71,6 +72,8 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
         network = s.networks[str(trial.id)]
         phase = s.phase if s.phase == "final training" else trial.role
         plan = fit_plan(config, trial.planned, phase)
+        if config.modules == "cell":
+            regroup(network, penalised(network.module))
 
         def rate(epoch: int) -> float:
             return decayed(plan.schedule.rate(epoch, plan.epochs), config.protocol, network.steps)
