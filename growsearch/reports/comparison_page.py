@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from growsearch.reports.figures.tradeoff import spread, tradeoff
 from growsearch.reports.groups import RunGroup, grouped
-from growsearch.reports.literature import literature
+from growsearch.reports.literature import LiteraturePoint, literature
 from growsearch.reports.markup import Html, shown, table, tag
 from growsearch.reports.numbers import MISSING, percent, plain, size, time
 from growsearch.reports.page import Report
@@ -43,10 +43,11 @@ def comparison_page(records: Sequence[RunRecord], place: Path) -> Report:
         report.heading(f"On {data}")
         if any(run.result.get("lossy") for group in groups for run in group.runs):
             report.add(tag("p", LOSSY, class_="card"))
-        report.figure(partial(tradeoff, data, groups, literature(data)), f"{data}: trade-off")
+        points = literature(data)
+        report.figure(partial(tradeoff, data, groups, points), f"{data}: trade-off")
         report.figure(partial(spread, data, groups), f"{data}: spread")
         report.add(tag("div", tag("h3", "Means over seeds"), table(MEANS, map(_mean_row, groups), 2), class_="card"))
-        report.add(_runs(groups, place))
+        report.add(_runs(groups, place), _published(points))
     return report
 
 
@@ -89,6 +90,16 @@ def _runs(groups: list[RunGroup], place: Path) -> Html:
     left_out = f" (the first {MOST_RUNS})" if len(rows) > MOST_RUNS else ""
     summary = tag("summary", f"All {len(rows)} runs{left_out}")
     return tag("details", summary, table(header, rows[:MOST_RUNS]), class_="card")
+
+
+def _published(points: list[LiteraturePoint]) -> Html | None:
+    if not points:
+        return None
+    rows = [
+        (p.source, p.label, percent(p.accuracy), size(p.params), size(p.macs), time(p.search_seconds)) for p in points
+    ]
+    header = ("paper", "network", "test accuracy", "parameters", "MACs", "search")
+    return tag("details", tag("summary", "Published numbers behind the figure"), table(header, rows, 2), class_="card")
 
 
 def _link(run: RunRecord, place: Path) -> object:

@@ -26,7 +26,11 @@ WIDTH = 9.0
 MOST_POINTS = 4000
 """Points of a line that are drawn; of longer ones every n-th."""
 
-STYLE: dict[str, Any] = {
+ROUND_TIMES = {0.1: "0.1 s", 1.0: "1 s", 10.0: "10 s", 60.0: "1 min", 600.0: "10 min", 3600.0: "1 h", 36e3: "10 h"} | {
+    86400.0 * days: f"{days:,} d" for days in (2, 10, 100, 1000, 10000)
+}
+
+STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "growsearch",
     "text.parse_math": False,
@@ -117,6 +121,18 @@ def readable_ticks(axis: Any, form: Callable[[float], str]) -> None:
         low, high = sorted(axis.get_view_interval())
         narrow = low > 0 and high / low < 30
         axis.set_minor_formatter(FuncFormatter(lambda value, _: form(value)) if narrow else NullFormatter())
+
+
+def time_ticks(axis: Any, most: int = 5) -> None:
+    """Put a logarithmic axis of seconds on round times."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+    low, high = sorted(axis.get_view_interval())
+    kept = [seconds for seconds in ROUND_TIMES if low <= seconds <= high]
+    axis.set_major_locator(FixedLocator(kept[:: -(-len(kept) // most) or 1]))
+    axis.set_major_formatter(FuncFormatter(lambda seconds, _: ROUND_TIMES.get(round(seconds, 3), "")))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
 
 
 def whole_ticks(axis: Any, most: int = 8) -> None:

@@ -4,20 +4,21 @@ from typing import Any
 
 from growsearch.reports.groups import RunGroup
 from growsearch.reports.literature import LiteraturePoint
-from growsearch.reports.numbers import number, size, time
+from growsearch.reports.numbers import number, size
 from growsearch.reports.pareto import pareto_front
-from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks
+from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks, time_ticks
 
-AXES = (("params", "parameters", size), ("macs", "MACs of an image", size), ("search_seconds", "search time", time))
+AXES = (("params", "parameters"), ("macs", "MACs of an image"), ("search_seconds", "search time"))
 MARKERS = "osD^vPX*"
-MOST_LABELS = 14
+QUIET_MARKERS = "x+1234"
 
 CAPTION = (
     "Test accuracy of every run (small) and the mean of each method (large, with the standard deviation over seeds). "
     "Line: the Pareto front, runs that no other beats on both axes."
 )
 LITERATURE_CAPTION = (
-    " Grey: published numbers, measured elsewhere with other budgets and hardware; a background, no ranking."
+    " Grey: published numbers, measured elsewhere with other budgets and hardware: a background, no ranking; "
+    "those below the runs' range are left out."
 )
 
 
@@ -28,7 +29,7 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
 
     def paint(figure: Any) -> None:
         panels = figure.subplots(1, 3, sharey=True)
-        for panel, (key, label, form) in zip(panels, AXES, strict=True):
+        for panel, (key, label) in zip(panels, AXES, strict=True):
             panel.set_xscale("log")
             _background(panel, literature, key)
             for index, group in enumerate(groups):
@@ -36,13 +37,23 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
             _front(panel, groups, key)
             panel.set_xlabel(label)
             panel.margins(0.12)
-            readable_ticks(panel.xaxis, form)
+            if key == "search_seconds":
+                time_ticks(panel.xaxis)
+            else:
+                readable_ticks(panel.xaxis, size)
+        panels[0].set_ylim(*_range(groups, literature))
         panels[0].set_ylabel("test accuracy, %")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4)
 
     caption = CAPTION + (LITERATURE_CAPTION if literature else "")
-    return draw(f"tradeoff-{data}", "Accuracy against cost", caption, 4.2 + 0.1 * len(groups), paint)
+    return draw(
+        f"tradeoff-{data}",
+        "Accuracy against cost",
+        caption,
+        4.2 + 0.07 * len(groups) + (0.4 if literature else 0.0),
+        paint,
+    )
 
 
 def spread(data: str, groups: list[RunGroup]) -> Drawing | None:
@@ -95,8 +106,16 @@ def _front(panel: Any, groups: list[RunGroup], key: str) -> None:
 
 
 def _background(panel: Any, literature: list[LiteraturePoint], key: str) -> None:
-    kept = [(cost, 100 * point.accuracy, point) for point in literature if (cost := getattr(point, key)) is not None]
-    panel.plot([x for x, _, _ in kept], [y for _, y, _ in kept], "x", ms=4, color=MUTED, alpha=0.8)
-    if len(kept) <= MOST_LABELS:
-        for x, y, point in kept:
-            panel.annotate(point.label, (x, y), (3, 3), textcoords="offset points", fontsize=6.5, color=MUTED)
+    for source, marker in zip(sorted({point.source for point in literature}), QUIET_MARKERS, strict=False):
+        kept = [p for p in literature if p.source == source and getattr(p, key) is not None]
+        places = [getattr(point, key) for point in kept]
+        values = [100 * point.accuracy for point in kept]
+        panel.plot(places, values, marker, ms=5, color=MUTED, alpha=0.7, zorder=1, label=f"published: {source}")
+
+
+def _range(groups: list[RunGroup], literature: list[LiteraturePoint]) -> tuple[float, float]:
+    """Accuracies to show, in percent: those of the runs with some room, and whatever is published above them."""
+    own = [100 * value for group in groups for value in group.values("test_accuracy")]
+    highest = max([*own, *(100 * point.accuracy for point in literature)])
+    room = max(1.0, 0.15 * (highest - min(own)))
+    return min(own) - room, min(highest + room, 101.0)
