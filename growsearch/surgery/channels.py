@@ -87,14 +87,17 @@ class ChannelMap:
         """The modules that hold a group's tensors."""
         return [owner(model, name)[0] for axis in self.axes[number] for name in self.names[axis.name]]
 
-    def check(self, model: nn.Module, number: int) -> None:
+    def check(self, model: nn.Module, number: int, name: str) -> None:
         """Raise UserError unless the map is of this network as it is now and the group may change."""
         if self._model() is not model:
-            raise UserError("channel group: a handle of another network found, one of this network expected")
-        if not self._fits(model, self.axes[number]):
-            raise UserError("channel group: a stale handle found (the network was edited since), a new trace expected")
-        if self.frozen[number] is not None:
-            raise UserError(f"channel group: a frozen one found ({self.frozen[number]}), an editable one expected")
+            found = "a handle of another network found, one of this network"
+        elif not self._fits(model, self.axes[number]):
+            found = "a stale handle found (the network was edited), a new trace"
+        elif self.frozen[number] is not None:
+            found = f"a frozen one found ({self.frozen[number]}), an editable one"
+        else:
+            return
+        raise UserError(f"channel group {name}: {found} expected")
 
     def _fits(self, model: nn.Module, axes: list[Axis]) -> bool:
         modules = list(model.modules())
@@ -166,7 +169,8 @@ class ChannelGroup:
 
     def positions(self, axis: Axis, channel: int) -> list[int]:
         """Where one channel lies in a dimension (several entries after a flatten)."""
-        found, start = [], 0
+        found: list[int] = []
+        start = 0
         for segment in axis.segments:
             if segment.group == self.number and segment.repeat:
                 first = start + channel * segment.repeat
@@ -199,7 +203,8 @@ def channel_groups(model: nn.Module, example: Tensor | tuple[Any, ...], *, prove
         >>> widen(model, free[0], free[0].size + 4)
     """
     channel_map = ChannelMap(model, example)
-    handles, taken = [], set()
+    handles: list[ChannelGroup] = []
+    taken: set[str] = set()
     for number, axes in enumerate(channel_map.axes):
         writers = [axis.layer for axis in axes if axis.role == "producer"]
         others = [axis.layer for axis in axes if axis.role in ("consumer", "depthwise")]

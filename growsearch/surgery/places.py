@@ -1,5 +1,8 @@
 """Where a network keeps its tensors: a tied tensor is one tensor in several places."""
 
+import copy
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 
@@ -23,3 +26,15 @@ def lookup(model: nn.Module, name: str) -> Tensor:
     module, leaf = owner(model, name)
     tensor = module._parameters.get(leaf)
     return tensor if tensor is not None else module._buffers[leaf]  # type: ignore[return-value]
+
+
+def copied(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A deep copy with every tensor converted; tied tensors stay tied, which ``.to()`` does not promise.
+
+    ``convert`` must return a tensor of its own.
+    """
+    memo: dict[int, Tensor] = {}
+    for tensor, _ in places(model):
+        new = convert(tensor.detach())
+        memo[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+    return copy.deepcopy(model, memo)

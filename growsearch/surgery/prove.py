@@ -6,7 +6,6 @@ weights: if the output changes or the network fails, the group freezes with that
 """
 
 import contextlib
-import copy
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.surgery.channels import ChannelGroup
+from growsearch.surgery.places import copied
 from growsearch.surgery.remap import remap
 from growsearch.surgery.trace import as_arguments, describe, without_dropout
 from growsearch.surgery.transaction import Snapshot
@@ -36,7 +36,7 @@ class _Prover:
 
     def __init__(self, model: nn.Module, example: Tensor | tuple[Any, ...], groups: list[ChannelGroup]) -> None:
         self.generator = torch.Generator().manual_seed(0)
-        self.twin = copy.deepcopy(model).double()
+        self.twin = copied(model, lambda t: t.to(torch.float64 if t.is_floating_point() else t.dtype, copy=True))
         self.map = groups[0].map.on(self.twin)
         device = next(self.twin.parameters()).device
         self.inputs = pytree.tree_map(self._noise, as_arguments(example, device, torch.float64))

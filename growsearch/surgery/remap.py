@@ -103,7 +103,7 @@ def remap(
         ...     model, group, [*range(group.size), -1], fresh={"producer": lambda slab: torch.randn(slab.shape)}
         ... )
     """
-    group.map.check(model, group.number)
+    group.map.check(model, group.number, group.name)
     new = [int(source) for source in sources]
     if not new or min(new) < -1 or max(new) >= group.size:
         raise UserError(f"sources of {group.name}: {_short(new)} found, entries from -1 to {group.size - 1} expected")
@@ -213,7 +213,8 @@ class _Plan:
     def _multipliers(self, name: str) -> list[tuple[nn.modules.conv._ConvNd, int]]:
         """The depthwise convolutions that hold a weight, with their filters per input channel."""
         holders = [owner(self.model, each)[0] for each in self.map.names[name]]
-        return [(conv, conv.out_channels // conv.in_channels) for conv in holders]
+        convs = [holder for holder in holders if isinstance(holder, nn.modules.conv._ConvNd)]
+        return [(conv, conv.out_channels // conv.in_channels) for conv in convs]
 
 
 class _Entries:

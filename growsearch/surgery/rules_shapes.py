@@ -19,17 +19,18 @@ def view(trace: "LabelTrace", call: Call) -> None:
     labels = trace.get(x)
     out: list[np.ndarray | None] = [None] * call.out.dim()
     for old, new in blocks(x.shape, call.out.shape):
-        marked = [dim for dim in old if labels[dim] is not None]
+        marked = {dim: vector for dim in old if (vector := labels[dim]) is not None}
         if not marked:
             continue
-        before = prod(x.shape[dim] for dim in old if dim < marked[0])
+        first, channels = next(iter(marked.items()))
+        before = prod(x.shape[dim] for dim in old if dim < first)
         target = [dim for dim in new if call.out.shape[dim] != 1] or new[:1]
         if len(marked) == 1 and len(target) == 1 and (before == 1 or old[0] != 0):
-            after = prod(x.shape[dim] for dim in old if dim > marked[0])
-            out[target[0]] = np.tile(np.repeat(labels[marked[0]], after), before)
+            after = prod(x.shape[dim] for dim in old if dim > first)
+            out[target[0]] = np.tile(np.repeat(channels, after), before)
             continue
-        for dim in marked:
-            trace.freeze(labels[dim], "reshaped across channels")
+        for vector in marked.values():
+            trace.freeze(vector, "reshaped across channels")
     trace.put(call.out, tuple(out))
 
 
@@ -61,8 +62,8 @@ def rearrange(trace: "LabelTrace", call: Call) -> None:
     x, ndim = call["self"], call["self"].dim()
     order = _order(call, ndim)
     labels = trace.get(x)
-    for dim in set(range(ndim)) - set(order):
-        trace.freeze(labels[dim], "a single channel squeezed away")
+    for gone in set(range(ndim)) - set(order):
+        trace.freeze(labels[gone], "a single channel squeezed away")
     out = []
     for size, dim in zip(call.out.shape, order, strict=True):
         vector = None if dim is None else labels[dim]
@@ -91,7 +92,7 @@ def _order(call: Call, ndim: int) -> list[int | None]:
         gone = [d for d in normal(call.get("dim"), ndim) if call["self"].shape[d] == 1]
         order = [d for d in order if d not in gone]
     elif call.name == "expand":
-        order = [None] * (call.out.dim() - ndim) + order
+        order = [*[None] * (call.out.dim() - ndim), *order]
     return order
 
 

@@ -1,6 +1,5 @@
 """Run a network once in each mode on the meta device and collect the labels."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError
 from growsearch.surgery.labels import LabelTrace
-from growsearch.surgery.places import owner, places
+from growsearch.surgery.places import copied, owner, places
 
 
 class WithoutDropout(TorchFunctionMode):
@@ -59,7 +58,7 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
     Raises:
         UserError: if the network cannot run so, as when its control flow depends on values.
     """
-    shadow = copy.deepcopy(model).to("meta")
+    shadow = copied(model, lambda tensor: tensor.to("meta"))
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)})
     with torch.no_grad(), torch.device("meta"), without_dropout(shadow):
         for training in (True, False):

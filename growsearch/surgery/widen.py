@@ -54,14 +54,12 @@ def widen(
     generator = generator if generator is not None else torch.Generator().manual_seed(0)
     passes = [torch.randperm(old, generator=generator).tolist() for _ in range(-(-(size - old) // old))]
     sources = [*range(old), *chain.from_iterable(passes)][:size]
-    if not noise_std:
+    group.map.check(model, group.number, group.name)
+    with transaction(model, optimizer, group.map.owners(model, group.number)):
         remap(model, group, sources, momentum=momentum, optimizer=optimizer)
-        return sources
-    with transaction(model, optimizer):
-        remap(model, group, sources, momentum=momentum, optimizer=optimizer)
-        if size > old:
+        if noise_std and size > old:
             _add_noise(model, group, range(old, size), noise_std, generator, optimizer)
-    return sources
+        return sources
 
 
 def _add_noise(
