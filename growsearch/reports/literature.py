@@ -54,16 +54,12 @@ def _densemann(tables: Row, data: str) -> Iterator[LiteraturePoint]:
     for row in tables.get("table1", {}).get("rows", []):
         if row["dataset"] == data and row["trust"] != "low" and row["experiment"] != "best_network_retrained":
             label = row["experiment"].replace("_", " ")
-            hours = _mean(row["exec_time"])
-            yield _point(
-                "DensEMANN", label, _mean(row["test_acc"]), _times(_mean(row["params_k"]), 1e3), _times(hours, 3600)
-            )
+            params, seconds = 1e3 * _mean(row["params_k"]), 3600 * _mean(row["exec_time"])
+            yield LiteraturePoint("DensEMANN", label, _mean(row["test_acc"]) / 100, params, None, seconds)
     for row in tables.get("table2", {}).get("rows", []) if data == "cifar10" else []:
         if row["trust"] != "low" and row["category"] != "ours" and number(row["error"]) is not None:
-            days = number(row["gpu_days"])
-            yield _point(
-                "others", row["name"], 100 - row["error"], _times(number(row["params"]), 1e6), _times(days, DAY)
-            )
+            params, seconds = _times(row["params"], 1e6), _times(row["gpu_days"], DAY)
+            yield LiteraturePoint("others", row["name"], 1 - row["error"] / 100, params, None, seconds)
 
 
 def _prdarts(tables: Row, data: str) -> Iterator[LiteraturePoint]:
@@ -83,9 +79,9 @@ def _ectonas(tables: Row, data: str) -> Iterator[LiteraturePoint]:
         "mnist": "MNIST",
         "svhn": "SVHN",
     }.get(data)
-    for alpha, accuracy in _cell(tables, "table2", name, "acc").items():
-        params = 1e3 * _cell(tables, "table2", name, "params_k")[alpha]
-        yield LiteraturePoint("ECToNAS", f"alpha {alpha}", accuracy[0] / 100, params)
+    row = tables.get("table2", {}).get("rows", {}).get(name, {})
+    for alpha, accuracy in row.get("acc", {}).items():
+        yield LiteraturePoint("ECToNAS", f"alpha {alpha}", accuracy[0] / 100, 1e3 * row["params_k"][alpha])
 
 
 def _conet(tables: Row, data: str) -> Iterator[LiteraturePoint]:
@@ -108,79 +104,6 @@ def _stagewise(tables: Row, data: str) -> Iterator[LiteraturePoint]:
             yield LiteraturePoint(source, label, row["acc"] / 100, row["params_M"] * 1e6, macs)
 
 
-READERS.items() for point in read(published(name), data)]
-
-
-@cache
-def published(method: str) -> Row:
-    """The numbers that a method's paper prints; empty if the package holds none."""
-    path = files("growsearch.reports").joinpath("published", f"{method}_tables.yaml")
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _densemann(tables: Row, data: str) -> Iterator[LiteraturePoint]:
-    for row in tables.get("table1", {}).get("rows", []):
-        if row["dataset"] == data and row["trust"] != "low" and row["experiment"] != "best_network_retrained":
-            label = row["experiment"].replace("_", " ")
-            hours = _mean(row["exec_time"])
-            yield _point(
-                "DensEMANN", label, _mean(row["test_acc"]), _times(_mean(row["params_k"]), 1e3), _times(hours, 3600)
-            )
-    for row in tables.get("table2", {}).get("rows", []) if data == "cifar10" else []:
-        if row["trust"] != "low" and row["category"] != "ours" and number(row["error"]) is not None:
-            days = number(row["gpu_days"])
-            yield _point(
-                "others", row["name"], 100 - row["error"], _times(number(row["params"]), 1e6), _times(days, DAY)
-            )
-
-
-def _prdarts(tables: Row, data: str) -> Iterator[LiteraturePoint]:
-    column = {"cifar10": "c10", "cifar100": "c100"}.get(data)
-    for row in tables.get("table3_results", []) if column else []:
-        if row["method"].startswith("PR-DARTS") and (error := number(row[column])) is not None:
-            params, seconds = row["params_M"] * 1e6, row["gpu_days"] * DAY
-            yield LiteraturePoint("PR-DARTS", row["method"], 1 - error / 100, params, None, seconds)
-
-
-def _ectonas(tables: Row, data: str) -> Iterator[LiteraturePoint]:
-    name = {
-        "cifar10": "CIFAR-10",
-        "cifar100": "CIFAR-100",
-        "eurosat": "EuroSAT",
-        "fashion_mnist": "Fashion-MNIST",
-        "mnist": "MNIST",
-        "svhn": "SVHN",
-    }.get(data)
-    for alpha, accuracy in _cell(tables, "table2", name, "acc").items():
-        params = 1e3 * _cell(tables, "table2", name, "params_k")[alpha]
-        yield LiteraturePoint("ECToNAS", f"alpha {alpha}", accuracy[0] / 100, params)
-
-
-def _conet(tables: Row, data: str) -> Iterator[LiteraturePoint]:
-    prefix = {"cifar10": "c10", "cifar100": "c100"}.get(data)
-    table = tables.get("table3_cifar", {})
-    for values in table.get("rows", []) if prefix else []:
-        row = dict(zip(table["columns"], values, strict=True))
-        accuracy = number(row[f"{prefix}_top1"])
-        if accuracy is not None and row["variant"] != "baseline":
-            params, seconds = _times(row[f"{prefix}_params_M"], 1e6), _times(row[f"{prefix}_cost"], DAY)
-            yield LiteraturePoint("CONet", f"{row['model']} {row['variant']}", accuracy / 100, params, None, seconds)
-
-
-def _stagewise(tables: Row, data: str) -> Iterator[LiteraturePoint]:
-    for table in ("table_III", "table_IV") if data == "cifar10" else ():
-        for row in tables.get(table, []):
-            macs = number(row.get("flops_M")) or number(row.get("true_macs_M"))
-            source = "Stage-Wise" if row["name"].startswith("ours_") else "others"
-            yield _point(
-                source,
-                row["name"].replace("ours_", "").replace("_", " "),
-                row["acc"],
-                row["params_M"] * 1e6,
-                macs=_times(macs, 1e6),
-            )
-
-
 READERS: dict[str, Callable[[Row, str], Iterator[LiteraturePoint]]] = {
     "densemann": _densemann,
     "prdarts": _prdarts,
@@ -188,6 +111,7 @@ READERS: dict[str, Callable[[Row, str], Iterator[LiteraturePoint]]] = {
     "conet": _conet,
     "stagewise": _stagewise,
 }
+"""How the tables of each method's paper are read."""
 
 
 def _mean(value: Any) -> float:
@@ -199,7 +123,3 @@ def _times(value: Any, unit: float) -> float | None:
     """A printed number in the unit wanted; None for a range, a word or nothing."""
     found = number(value)
     return None if found is None else found * unit
-
-
-def _cell(tables: Row, table: str, row: str | None, column: str) -> dict[str, Any]:
-    return tables.get(table, {}).get("rows", {}).get(row, {}).get(column, {})
