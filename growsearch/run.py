@@ -85,9 +85,9 @@ def execute(folder: RunFolder, config: RunConfig, algorithm: Algorithm | None = 
             result = read_json(folder.result)
             say(f"finished already: {folder.path} (output.again=true runs it anew)")
             return result["val_accuracy"] or 0.0
-        session = Session(folder, config, algorithm or prepare(config))
-        session.open()
         with stop_requests() as stop:
+            session = Session(folder, config, algorithm or prepare(config))
+            session.open()
             session.drive(stop)
         return session.finish()
 
@@ -141,12 +141,13 @@ class Session:
             self.algorithm.load(tree["algorithm"])
             self.ledger = Ledger(**tree["ledger"])
             length = tree["events_length"]
-            say(f"continuing {self.folder.path} after {self.ledger.epochs} epochs")
             torch.set_num_threads(tree["threads"])
         elif self.config.hardware.threads:
             torch.set_num_threads(self.config.hardware.threads)
         elif self.algorithm.engine.device.type == "cpu":
             choose_threads(self._throwaway_step())
+        done = f" after {self.ledger.epochs} epochs" if self.folder.started else ""
+        say(f"{'going on with' if self.folder.started else 'run folder:'} {self.folder.path}{done}")
         self.log = EventLog(self.folder.events, length)
         if remark is not None:
             self.record(Note(0, f"{remark}; went on from the checkpoint before it"))

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +37,10 @@ def only_run(folder: Path) -> Path:
     return found.parent
 
 
-def wait_for_steps(run_parent: Path, seconds: float) -> None:
-    """Wait until a checkpoint or some events are there, at most ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and not list(run_parent.glob("outputs/*/*/*/events.jsonl")):
-        time.sleep(0.05)
+def wait_until_working(process: subprocess.Popen) -> None:
+    """Wait for the line that a run begins with; from then on it hears signals."""
+    assert process.stdout is not None
+    process.stdout.readline()
 
 
 def events_of(run: Path) -> list[dict[str, Any]]:

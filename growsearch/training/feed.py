@@ -69,6 +69,7 @@ class Feed:
                 shuffle=self.shuffle,
                 copies=self.copies,
             )
+            self.split.prepare(drawn.order)
             if self._plan is None:
                 self._plan = drawn.to(self.split.images.device)
             else:

@@ -1,5 +1,6 @@
 """A short line for each structural event, and the summary at the end."""
 
+import sys
 from typing import Any
 
 from tqdm import tqdm
@@ -22,8 +23,9 @@ def line(event: Event) -> str | None:
 
 
 def say(text: str) -> None:
-    """Print without breaking a progress bar."""
+    """Print without breaking a progress bar, and at once where the output is a file."""
     tqdm.write(text)
+    sys.stdout.flush()
 
 
 def summary(result: dict[str, Any], folder: str, picture: str) -> str:

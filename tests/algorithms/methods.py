@@ -3,7 +3,7 @@
 SMOKE = ["schedule=smoke", "data=digits", "hardware=cpu", "track=quiet"]
 
 METHODS: dict[str, list[str]] = {
-    "fixed": ["algo=fixed", "network=small_cnn", *SMOKE],
+    "fixed": ["algo=fixed", "network=sequential", *SMOKE],
     "densemann": ["algo=densemann", *SMOKE],
     "prdarts": ["algo=prdarts", *SMOKE],
     "ectonas": ["algo=ectonas", *SMOKE],

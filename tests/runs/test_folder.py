@@ -35,7 +35,10 @@ def test_a_damaged_neighbour_is_passed_over(tmp_path):
 
 def test_only_one_process_works_on_a_run(tmp_path):
     folder = RunFolder(tmp_path)
-    code = f"from growsearch.runs import RunFolder; from pathlib import Path\nwith RunFolder(Path({str(tmp_path)!r})).lock(): pass"
+    code = (
+        "from growsearch.runs import RunFolder; from pathlib import Path\n"
+        f"with RunFolder(Path({str(tmp_path)!r})).lock(): pass"
+    )
     with folder.lock():
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert "another process" in other.stderr

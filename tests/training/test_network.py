@@ -21,7 +21,7 @@ def test_settle_drops_the_state_of_tensors_that_are_gone_and_keeps_the_rest():
     net = network()
     train(net)
     names = dict(net.module.named_parameters())
-    replaced, kept = list(names)[0], list(names)[-1]
+    replaced, kept = next(iter(names)), list(names)[-1]
     owner = net.module.get_submodule(replaced.rpartition(".")[0])
     setattr(owner, replaced.rpartition(".")[2], nn.Parameter(torch.zeros_like(names[replaced])))
     buffer = net.optimizer_tensors()["weights"][kept]["momentum_buffer"].clone()
