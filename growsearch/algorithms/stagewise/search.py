@@ -9,7 +9,7 @@ from growsearch.algorithms.stagewise.caps import epochs_done, out_of_time, reaso
 from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.algorithms.stagewise.decay import penalised, regroup
 from growsearch.algorithms.stagewise.decisions import growing_stages, grown, models_trained, temporary_depths
-from growsearch.algorithms.stagewise.donor import donor_depths
+from growsearch.algorithms.stagewise.donor import check_start, donor_depths
 from growsearch.algorithms.stagewise.families import family, starting_depths
 from growsearch.algorithms.stagewise.importance import stage_scores
 from growsearch.algorithms.stagewise.networks import make_network, outline, started_from
@@ -56,10 +56,7 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
         self.delta = config.delta or family(config.modules).delta
         self.limits = donor_depths(self.given["donor"]) if config.donor else None
         depths = starting_depths(config.m0, config.modules)
-        if self.limits is not None and (
-            len(depths) != len(self.limits) or depths != list(map(min, depths, self.limits))
-        ):
-            raise UserError(f"algo.m0: {depths} found, at most the donor's {self.limits} expected")
+        check_start(depths, self.limits)
         if cap := size_cap(config, outline(config, self.engine, depths)):
             raise UserError(f"algo.m0: {cap}; a smaller start expected")
         planned = min(config.protocol.epochs, config.max_epochs or config.protocol.epochs)
@@ -146,7 +143,8 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
         grow = growing_stages(before.scores, temporary.scores, config.min_gain)
         depths = grown(before.depths, grow, self.delta, self.limits)
         del s.networks[str(temporary.id)]
-        if config.stop_if_no_growth and not any(grow):
+        deeper = [stage for stage, pair in enumerate(zip(before.depths, depths, strict=True)) if pair[0] < pair[1]]
+        if config.stop_if_no_growth and not deeper:
             s.phase, s.stopped = "over", "no stage grew"
             network = s.networks[str(before.id)]
         else:
@@ -159,8 +157,8 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
             "present_scores": before.scores,
             "temporary_scores": temporary.scores,
         }
-        where = ", ".join(f"stage {index}" for index, more in enumerate(grow) if more) or "no stage"
-        op = "grow" if any(grow) else "no growth"
+        where = ", ".join(f"stage {stage}" for stage in deeper) or "no stage"
+        op = "grow" if deeper else "no growth"
         return Edit(network.id, op, where, epochs_done(s), network.parameter_count(), detail=detail)
 
     def add(self, role: str, depths: list[int]) -> Network:
