@@ -10,6 +10,7 @@ from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.darts.candidate import from_json
 from growsearch.networks.darts.operations import pooling
+from growsearch.networks.darts.phases import join_phases, split_phases
 from growsearch.networks.darts.pools import INITIAL_POOLS
 from growsearch.networks.darts.search import CELL_KINDS, SearchNetwork
 
@@ -137,3 +138,11 @@ def test_parameters_are_leaves_of_named_candidates():
     assert "cells.0.edges.13.c5.blocks.2.pointwise.weight" in names
     assert "cells.1.edges.0.c2.even.weight" in names
     assert all(isinstance(p, nn.Parameter) for p in names.values())
+
+
+def test_phases_come_together_again_and_hold_one_phase_each():
+    x = images(3, 6)
+    assert torch.equal(join_phases(split_phases(x)), x)
+    assert torch.equal(split_phases(x)[1], x[0, :, ::2, 1::2])
+    odd = small(["conv3d2[1]"], channels=2)
+    assert odd(images(2, 7)).shape == (2, 10)

@@ -9,6 +9,7 @@ from torch.nn import functional
 from growsearch.networks.darts.candidate import Candidate
 from growsearch.networks.darts.layout import CellPlace
 from growsearch.networks.darts.operations import FactorizedReduction, ReluConvNorm, pooling
+from growsearch.networks.darts.phases import can_split, split_phases
 from growsearch.networks.darts.search_edge import Pool, SearchEdge, Source
 from growsearch.networks.darts.weighted import Weight, weighted_norm
 
@@ -46,6 +47,7 @@ class SearchCell(nn.Module):
             SearchEdge(pool, source, place.channels, 2 if place.reduction and source < 2 else 1)
             for pool, (_, source) in zip(pools, edge_ends(num_nodes), strict=True)
         )
+        self.phased_sources = {edge.source for edge in self._edges() if edge.has_phased}
         self.poolings: dict[int, dict[str, nn.Module]] = {}
         self.pool_norms = nn.ModuleDict()
         for edge in self._edges():
@@ -83,7 +85,9 @@ class SearchCell(nn.Module):
             label: weighted_norm(self._norm(f"s{number}_{label}"), module(raw_nchw), None)
             for label, module in self.poolings.get(number, {}).items()
         }
-        return Source(raw_nchw, functional.relu(raw_nchw), pooled)
+        relu = functional.relu(raw_nchw)
+        phases = split_phases(relu) if number in self.phased_sources and can_split(relu) else None
+        return Source(raw_nchw, relu, pooled, phases)
 
     def _norm(self, name: str) -> nn.BatchNorm2d:
         norm = self.pool_norms[name]

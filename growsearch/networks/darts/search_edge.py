@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from growsearch.networks.darts.candidate import Candidate
 from growsearch.networks.darts.operations import FactorizedReduction, SeparableStack
+from growsearch.networks.darts.phases import PHASED_DILATION, join_phases
 from growsearch.networks.darts.weighted import Weight, add_scaled, weighted_reduction, weighted_stack
 
 Pool = Sequence[tuple[int, Candidate]]
@@ -22,11 +23,13 @@ class Source:
         raw_nchw: the state.
         relu_nchw: after ReLU; the input of every conv.
         pooled_nchw: pooled and normalised maps by candidate label.
+        phases_nchw: phases of ``relu_nchw``, where some edge makes use of them.
     """
 
     raw_nchw: Tensor
     relu_nchw: Tensor
     pooled_nchw: dict[str, Tensor]
+    phases_nchw: Tensor | None = None
 
 
 class SearchEdge(nn.Module):
@@ -37,6 +40,7 @@ class SearchEdge(nn.Module):
         self.pool = tuple(pool)
         self.source = source
         self.stride = stride
+        self.has_phased = stride == 1 and any(_is_phased(candidate) for _, candidate in self.pool)
         for number, candidate in self.pool:
             if candidate.is_conv:
                 self.add_module(f"c{number}", SeparableStack(candidate, channels, stride, affine=False))
@@ -54,9 +58,13 @@ class SearchEdge(nn.Module):
             weights: one per candidate; entries beyond the pool are ignored.
             skip_dropout: rate of dropout behind a stride-1 skip, or None for none at all.
         """
+        phases, phased = source.phases_nchw if self.has_phased else None, None
         for (number, candidate), weight in zip(self.pool, weights, strict=False):
             module = getattr(self, f"c{number}", None)
-            if isinstance(module, SeparableStack):
+            if isinstance(module, SeparableStack) and phases is not None and _is_phased(candidate):
+                value = weighted_stack(module, phases, weight, phases=True)
+                phased = value if phased is None else phased + value
+            elif isinstance(module, SeparableStack):
                 value = weighted_stack(module, source.relu_nchw, weight)
                 total = value if total is None else total + value
             elif isinstance(module, FactorizedReduction):
@@ -67,9 +75,16 @@ class SearchEdge(nn.Module):
             elif candidate.op == "skip":
                 value = source.raw_nchw if skip_dropout is None else self._dropped(source.raw_nchw, skip_dropout)
                 total = add_scaled(total, value, weight)
+        if phased is not None:
+            value = join_phases(phased)
+            total = value if total is None else total + value
         return total
 
     def _dropped(self, x_nchw: Tensor, rate: Tensor) -> Tensor:
         if not self.training:
             return x_nchw
         return x_nchw * ((torch.rand_like(x_nchw) >= rate).to(x_nchw.dtype) / (1.0 - rate))
+
+
+def _is_phased(candidate: Candidate) -> bool:
+    return candidate.is_conv and candidate.dilation == PHASED_DILATION

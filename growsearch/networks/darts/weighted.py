@@ -37,17 +37,24 @@ def weighted_norm(norm: nn.BatchNorm2d, x_nchw: Tensor, scale_c: Tensor | None) 
     )
 
 
-def weighted_stack(stack: SeparableStack, relu_nchw: Tensor, weight: Weight) -> Tensor:
-    """``weight * stack(x)``, given relu(x)."""
+def weighted_stack(stack: SeparableStack, relu_nchw: Tensor, weight: Weight, phases: bool = False) -> Tensor:
+    """``weight * stack(x)``, given relu(x); with ``phases``, of dilation 2 and stride 1 and from and to phases."""
     value = relu_nchw
     last = len(stack.blocks) - 1
     for position, block in enumerate(stack.blocks):
         assert isinstance(block, SeparableBlock)
-        value = block.pointwise(block.depthwise(value))
+        value = _on_phases(block.depthwise, value) if phases else block.depthwise(value)
+        value = block.pointwise(value)
         value = weighted_norm(block.norm, value, weight.channels_c if position == last else None)
         if position != last:
             value = functional.relu_(value)
     return value
+
+
+def _on_phases(depthwise: nn.Conv2d, phases_nchw: Tensor) -> Tensor:
+    rows, columns = depthwise.kernel_size
+    padding = (rows // 2, columns // 2)
+    return functional.conv2d(phases_nchw, depthwise.weight, None, 1, padding, 1, depthwise.groups)
 
 
 def weighted_reduction(reduction: FactorizedReduction, relu_nchw: Tensor, weight: Weight) -> Tensor:
