@@ -13,7 +13,9 @@ from growsearch.networks import build
 from growsearch.networks.bottleneck import BottleneckResNet
 from growsearch.networks.nasnet import NASNet
 from growsearch.networks.paper_costs import paper_costs
+from growsearch.networks.registry import spec_from_options
 from growsearch.networks.resnet import ResNet
+from growsearch.surgery import channel_groups, widen
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "stagewise.json").read_text())
 SMALL = [
@@ -168,3 +170,25 @@ def test_bad_specs_are_named(spec: dict[str, Any], change: dict[str, Any]) -> No
 def test_bottlenecks_have_four_stages() -> None:
     with pytest.raises(UserError, match=r"depths: \[2, 2, 2\] found, 4 "):
         build({"family": "bottleneck", "depths": [2, 2, 2]})
+
+
+def test_configurations_name_depths_and_the_data_the_rest() -> None:
+    spec = spec_from_options({"family": "nasnet", "depths": [1, 1], "width": 4}, (1, 8, 8), 3)
+    network: Any = build(spec)
+    assert network.spec()["depths"] == [1, 1]
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 3)
+
+
+@families()
+def test_widened_networks_compute_the_same_and_rebuild(spec: dict[str, Any]) -> None:
+    network = build(spec, generator(5)).double().eval()
+    images = torch.randn(2, 1, 16, 16, generator=generator(6), dtype=torch.float64)
+    before = network(images)
+    for group in channel_groups(network, images):
+        if not group.frozen:
+            widen(network, group, group.size + 1, generator=generator(7))
+    torch.testing.assert_close(network(images), before)
+    again = build(network.spec()).double().eval()
+    assert again.spec() == network.spec() != spec
+    again.load_state_dict(network.state_dict())
+    assert torch.equal(again(images), network(images))

@@ -115,11 +115,8 @@ def test_a_donor_lends_weights_and_limits_depths() -> None:
     assert temporary["limited_by_donor"] == [1]
     for event in events:
         if event["kind"] == "edit" and event["op"] != "deepen":
-            deeper = [
-                i
-                for i, (m, n) in enumerate(zip(*(event["detail"][k] for k in ("from", "depths")), strict=True))
-                if m < n
-            ]
+            pairs = zip(event["detail"]["from"], event["detail"]["depths"], strict=True)
+            deeper = [stage for stage, (before, after) in enumerate(pairs) if before < after]
             assert event["where"] == (", ".join(f"stage {i}" for i in deeper) or "no stage")
             assert event["op"] == ("grow" if deeper else "no growth")
     assert all(m <= most for row in algorithm.state.trials for m, most in zip(row.depths, [2, 1, 3], strict=True))
