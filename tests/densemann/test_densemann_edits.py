@@ -291,3 +291,13 @@ def test_specs_with_more_are_those_of_edited_networks():
     planned = with_more(editor.module.spec(), editor.config, layer=6)
     carry_out(editor, "add_layer", 6)
     assert editor.module.spec() == planned
+
+
+def test_networks_for_large_images_are_edited_alike():
+    config = DensemannConfig(growth_rate=4)
+    network = Network(0, build(seed_spec([[4]], 4, stem="large")), weights=optimizer_of(config))
+    editor = Editor(config, 0, DensemannState({"0": network}, GrowthMachine(config).memory))
+    carry_out(editor, "add_filters", 1)
+    carry_out(editor, "prune", [0, 1])
+    assert editor.module.spec()["filters"] == [[3]]
+    assert editor.module.eval()(torch.zeros(2, 3, 96, 96)).shape == (2, 10)

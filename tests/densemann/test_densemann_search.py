@@ -111,15 +111,19 @@ def test_final_rates():
 )
 def test_modes_of_replication(mode, expected):
     algorithm = search(new_block_mode=mode, block_count=3, max_layers=1)
-    events = assert_chain_holds(lambda: search(new_block_mode=mode, block_count=3, max_layers=1), steps=1000)
+    events, _ = run_through(algorithm)
     assert phases(events) == expected
-    run_through(algorithm)
     filters = algorithm.outcome().method["filters"]
     assert len(filters) == 3
     assert ("redraw" in ops(events)) == (mode == "reset_copy")
     assert algorithm.outcome().networks[0].spec()["init"] == ("standard" if mode == "reset_copy" else "growing")
     if mode != "from_scratch":
         assert filters[1] == filters[2] == filters[0]
+
+
+@pytest.mark.parametrize("mode", ["incremental_copy", "from_scratch"])
+def test_several_phases_resume_too(mode):
+    assert_chain_holds(lambda: search(new_block_mode=mode, max_layers=1, final_epochs=1, max_epochs=16), steps=1000)
 
 
 def test_one_block_is_neither_copied_nor_trained_further():
@@ -234,3 +238,19 @@ def test_feature_log_has_a_row_per_epoch_and_pruning():
     assert last[4] == "1,5" and "." not in "".join(last)
     every = ft_log_rows(events, every=2)
     assert len([row for row in every if not row[0].startswith('"')]) == 1 + (epochs + 1) // 2
+
+
+def test_plain_densenet_grows_without_bottlenecks_and_keeps_its_channels():
+    algorithm = search(bottleneck=False, dropout=0.0, stem_filters=6)
+    events, _ = run_through(algorithm)
+    spec = algorithm.outcome().networks[0].spec()
+    assert spec["bottlenecks"] is None
+    assert spec["transitions"] == [6 + sum(spec["filters"][0])]
+    assert "prune" in ops(events)
+
+
+def test_transition_keeps_the_share_that_compression_says():
+    algorithm = search(compression=0.25, max_layers=1)
+    run_through(algorithm)
+    spec = algorithm.outcome().networks[0].spec()
+    assert spec["transitions"] == [int(0.25 * (8 + spec["filters"][0][0]))]
