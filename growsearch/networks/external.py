@@ -84,6 +84,29 @@ class External(nn.Module):
         return (out[0], out[1]) if isinstance(out, tuple) else out
 
     @classmethod
+    def spec_from_options(
+        cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
+    ) -> dict[str, Any]:
+        """Spec of the network ``name`` with ``arguments``; ``trust`` allows a Python path to be called.
+
+        torchvision's networks get ``num_classes`` unless the arguments have it; all take 3 channels.
+
+        Raises:
+            UserError: for an unknown option or a network that does not fit the images.
+        """
+        if unknown := set(options) - {"name", "arguments", "trust"}:
+            raise UserError(f"network: {', '.join(sorted(unknown))} found, name, arguments and trust expected")
+        name, arguments = str(options.get("name", "")), dict(options.get("arguments") or {})
+        if options.get("trust"):
+            trust(name)
+        if name.startswith("torchvision/"):
+            arguments = {"num_classes": num_classes, **arguments}
+            if image_shape[0] != 3:
+                raise UserError(f"network.name: {name!r} found for {image_shape[0]} channels, images of 3 expected")
+        builder(name)
+        return {"family": "external", "name": name, "arguments": arguments}
+
+    @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> "External":
         """Build the network that :meth:`spec` describes; ``{"family": "external", "name": ...}`` is enough."""
         arguments = spec.get("arguments", {})

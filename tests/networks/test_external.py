@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.external import External, trust
+from growsearch.networks.registry import spec_from_options
 from growsearch.surgery import channel_groups, prune, structure_changed, widen
 
 X = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -172,3 +173,17 @@ def test_a_network_at_hand_is_wrapped():
     module = External(Tied(5), "somebodys_networks:tied", {"width": 5})
     assert module.spec()["layers"]["stem.0"]["out_channels"] == 5
     assert json.loads(json.dumps(module.spec())) == module.spec()
+
+
+def test_options_of_a_configuration_become_a_spec(owned, monkeypatch):
+    monkeypatch.setattr("growsearch.networks.external._TRUSTED", set())
+    options = {"family": "external", "name": "torchvision/resnet18"}
+    spec = spec_from_options(options, (3, 32, 32), 5)
+    assert build(spec).net.fc.out_features == 5
+    with pytest.raises(UserError, match="3 expected"):
+        spec_from_options(options, (1, 32, 32), 5)
+    with pytest.raises(UserError, match="depth"):
+        spec_from_options({**options, "depth": 3}, (3, 32, 32), 5)
+    with pytest.raises(UserError, match="trust"):
+        spec_from_options(owned, (3, 32, 32), 5)
+    assert build(spec_from_options({**owned, "trust": True}, (3, 32, 32), 2)).net.scale.shape == (4, 1, 1)

@@ -1,0 +1,96 @@
+"""Trace time of each network, and one edit beside one training step.
+
+    python benchmarks/surgery.py [--names resnet18,densenet121] [--size 64] [--batch 64] [--edits 20]
+
+The step is SGD with momentum on a batch of 64 images of 64x64 (the edit's cost does not depend on them). An
+edit widens a random free group by an eighth, with the optimizer. Medians; one warm-up of each is left out.
+Prints the version of torch, the device and the number of threads with the figures.
+"""
+
+import argparse
+import copy
+import platform
+import random
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+
+import torch
+import torchvision
+from torch import nn
+
+from growsearch.surgery import channel_groups, editable_share, widen
+
+NAMES = (
+    "resnet18,resnet50,vgg11_bn,densenet121,mobilenet_v2,googlenet,squeezenet1_1,efficientnet_b0,"
+    "mnasnet1_0,regnet_y_400mf,convnext_tiny,shufflenet_v2_x1_0"
+)
+
+
+def seconds(action: Callable[[], object], device: torch.device) -> float:
+    """Wall time of one call, with the device's work."""
+    start = time.perf_counter()
+    action()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def measure(name: str, options: argparse.Namespace, device: torch.device) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        model = getattr(torchvision.models, name)(weights=None, num_classes=10).to(device)
+    images = torch.randn(options.batch, 3, options.size, options.size, device=device)
+    labels = torch.randint(10, (options.batch,), device=device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        out = model.train()(images)
+        nn.functional.cross_entropy(out if isinstance(out, torch.Tensor) else out[0], labels).backward()
+        optimizer.step()
+
+    def trace() -> object:
+        return channel_groups(model, images[:2], prove=False)
+
+    trace()
+    traces = [seconds(trace, device) for _ in range(3)]
+    proof = seconds(lambda: channel_groups(copy.deepcopy(model), images[:2]), device) - statistics.median(traces)
+    steps = [seconds(step, device) for _ in range(4)][1:]
+    groups = channel_groups(model, images[:2], prove=False)
+    share = editable_share(groups)
+    free, rng = [group for group in groups if group.frozen is None], random.Random(0)
+
+    def edit() -> None:
+        group = rng.choice(free)
+        widen(model, group, group.size + max(1, group.size // 8), optimizer=optimizer)
+
+    edits = [seconds(edit, device) for _ in range(options.edits + 1)][1:]
+    step_s, edit_s = statistics.median(steps), statistics.median(edits)
+    return (
+        f"{name:20s} trace {statistics.median(traces):6.2f} s  proof {proof:6.2f} s"
+        f"  free {len(free):3d}/{len(groups):3d}"
+        f"  editable {share:6.1%}  step {1e3 * step_s:8.1f} ms  edit {1e3 * edit_s:6.1f} ms"
+        f" (max {1e3 * max(edits):6.1f})  edit/step {edit_s / step_s:.3f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--names", default=NAMES)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--edits", type=int, default=20)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    torch.manual_seed(0)
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    print(f"torch {torch.__version__}, {where}, {torch.get_num_threads()} threads, n = {options.edits} edits")
+    for name in options.names.split(","):
+        print(measure(name, options, device), flush=True)
+
+
+if __name__ == "__main__":
+    main()
