@@ -10,20 +10,23 @@ import torch
 from growsearch import __version__
 from growsearch.algorithms.base import Outcome
 from growsearch.config import RunConfig
-from growsearch.deploy import save_network
+from growsearch.deploy import Preprocessing, save_network
 from growsearch.ledger import Ledger
 from growsearch.probes.cost import cost
 from growsearch.runs.folder import RunFolder
 from growsearch.training import Engine
 
 
-def write_networks(folder: RunFolder, outcome: Outcome) -> None:
-    """Save the result's network, and every candidate beside it where there are several."""
+def write_networks(folder: RunFolder, outcome: Outcome, preprocessing: Preprocessing) -> None:
+    """Save the result's network, every candidate beside it where there are several, and what their images need."""
     best = outcome.networks[outcome.best]
     save_network(folder.network, best.module, best.spec())
+    preprocessing.save(folder.network)
     if len(outcome.networks) > 1:
         for number, network in enumerate(outcome.networks):
-            save_network(folder.path / "candidates" / str(number), network.module, network.spec())
+            candidate = folder.path / "candidates" / str(number)
+            save_network(candidate, network.module, network.spec())
+            preprocessing.save(candidate)
 
 
 def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Ledger, identity: str) -> dict[str, Any]:

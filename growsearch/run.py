@@ -14,7 +14,7 @@ from torch import nn
 from growsearch.algorithms.base import Algorithm, Diverged
 from growsearch.config import RunConfig, read_run, typed
 from growsearch.data.load import load as load_data
-from growsearch.deploy import network_folder
+from growsearch.deploy import network_folder, preprocessing_of
 from growsearch.errors import UserError
 from growsearch.events import Event, Note
 from growsearch.ledger import Ledger
@@ -184,7 +184,7 @@ class Session:
     def finish(self) -> float:
         """Measure the result on the test split, write it down and say where it is."""
         engine, outcome = self.algorithm.engine, self.algorithm.outcome()
-        write_networks(self.folder, outcome)
+        write_networks(self.folder, outcome, preprocessing_of(engine.data, self.config.data))
         identity = read_json(self.folder.identity)["fingerprint"]
         result = make_result(self.config, engine, outcome, self.ledger, identity)
         write_json(self.folder.result, result)

@@ -9,8 +9,11 @@ COMMANDS = {
     "run": "search or train: growsearch run algo=densemann data=digits; -m sweeps over seed=0,1,2",
     "resume": "continue a run that was stopped: growsearch resume outputs/...",
     "report": "write a page about a run, or the comparison of several: growsearch report outputs",
+    "predict": "classify pictures with a run's network: growsearch predict RUN IMAGES...",
     "ls": "list methods, data sets, networks, schedules and experiments",
+    "data": "fetch, verify and describe data sets: growsearch data get svhn",
     "validate": "compose and check a configuration without running it",
+    "completion": "print what makes bash, zsh or fish complete commands and options",
 }
 
 
@@ -37,7 +40,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def usage() -> str:
     """What the command says of itself."""
-    lines = [f"  {name:<9} {text}" for name, text in COMMANDS.items()]
+    lines = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         (
             "Grow and prune neural networks while they train.",

@@ -56,6 +56,7 @@ class Dataset:
         classes: names by label.
         normalisation: measured on ``train`` or published; apply it to every split.
         augmentation: the most these images bear (see :meth:`Augmentation.within`).
+        table: the images are rows of a table laid out as squares.
         lossy: the images differ from the official ones, so accuracies are not comparable with published ones.
         notes: what a reader of the result must know, one sentence each.
     """
@@ -67,6 +68,7 @@ class Dataset:
     classes: tuple[str, ...]
     normalisation: Normalisation
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
+    table: bool = False
     lossy: bool = False
     notes: tuple[str, ...] = ()
 

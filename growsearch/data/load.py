@@ -45,6 +45,7 @@ def load(config: DataConfig, seed: int) -> Dataset:
         classes=raw.classes,
         normalisation=_normalisation(raw, config, train),
         augmentation=Augmentation(config.crop_padding, config.flip, config.cutout),
+        table=raw.table,
         lossy=raw.lossy,
         notes=tuple(notes),
     )

@@ -1,6 +1,18 @@
-"""What leaves a run: its network, to be loaded elsewhere."""
+"""What leaves a run: its network, what its images need, predictions, and the network in other formats."""
 
 from growsearch.deploy.archive import load_network, save_network
 from growsearch.deploy.load import load, network_folder
+from growsearch.deploy.predict import Prediction, predict
+from growsearch.deploy.preprocessing import Preprocessing, load_preprocessing, preprocessing_of
 
-__all__ = ["load", "load_network", "network_folder", "save_network"]
+__all__ = [
+    "Prediction",
+    "Preprocessing",
+    "load",
+    "load_network",
+    "load_preprocessing",
+    "network_folder",
+    "predict",
+    "preprocessing_of",
+    "save_network",
+]

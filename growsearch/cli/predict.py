@@ -1,0 +1,50 @@
+"""``growsearch predict RUN IMAGES...``: what a run's network says of pictures."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from growsearch.deploy import Prediction
+
+
+def main(argv: list[str]) -> int:
+    """Classify and print; 2 if a picture could not be read."""
+    parser = argparse.ArgumentParser(
+        "growsearch predict",
+        description="Classify pictures with a run's network, its own preprocessing and its names of classes.",
+    )
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture, or a folder of them")
+    parser.add_argument("--candidate", type=int, metavar="K", help="one of the run's candidates")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name (default: 5)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args(argv)
+    if options.top < 1:
+        parser.error(f"--top: {options.top} found, 1 or more expected")
+    from growsearch.deploy import predict
+
+    failed = False
+    for prediction in predict(options.run, options.images, options.candidate, options.top):
+        failed |= prediction.error is not None
+        if prediction.error is not None:
+            print(f"growsearch: {prediction.error}", file=sys.stderr)
+        if options.json:
+            print(json.dumps(_plain(prediction)))
+        elif prediction.error is None:
+            print(_text(prediction))
+    return 2 if failed else 0
+
+
+def _plain(prediction: "Prediction") -> dict[str, object]:
+    if prediction.error is not None:
+        return {"image": prediction.image, "error": prediction.error}
+    pairs = zip(prediction.classes, prediction.probabilities, strict=True)
+    return {"image": prediction.image, "predictions": [{"class": name, "probability": p} for name, p in pairs]}
+
+
+def _text(prediction: "Prediction") -> str:
+    pairs = zip(prediction.classes, prediction.probabilities, strict=True)
+    return "\n".join([prediction.image, *(f"  {100 * p:6.2f} %  {name}" for name, p in pairs)])

@@ -1,0 +1,130 @@
+"""From a picture to what a run's network expects, and from its outputs to names of classes."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from PIL import Image, ImageOps
+from safetensors import SafetensorError
+from torch import Tensor
+
+from growsearch.data.config import DataConfig
+from growsearch.data.dataset import Dataset
+from growsearch.data.normalise import Normalisation
+from growsearch.data.pictures import MODES, decode
+from growsearch.data.resize import resize_square
+from growsearch.deploy.load import network_folder
+from growsearch.errors import UserError
+from growsearch.networks.tensors import portable
+from growsearch.runs.files import read_json, write_atomic, write_json
+
+DESCRIPTION, STATISTICS = "preprocessing.json", "preprocessing.safetensors"
+
+DECODED_TO_SIZE = ("image_folder", "imagenet")
+"""Data sets whose pictures Pillow scales while they are decoded; those of the others are scaled as tensors."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a run did to its images before the network saw them.
+
+    Attributes:
+        image_shape: (channels, height, width) that the network expects.
+        classes: names by label.
+        normalisation: see :class:`~growsearch.data.normalise.Normalisation`.
+        scaling: what brings pictures to size, ``pillow`` or ``torch``; both cover the square and cut at the centre.
+        table: the images were rows of a table, so that pictures mean nothing to the network.
+    """
+
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    normalisation: Normalisation
+    scaling: str = "pillow"
+    table: bool = False
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Normalise [B, C, H, W] uint8 as :meth:`read` has them; float32."""
+        return self.normalisation(images)
+
+    def read(self, source: str | PathLike[str]) -> Tensor:
+        """Decode a picture: upright, of the network's channels, scaled to cover its size and cut at the centre.
+
+        Returns:
+            [C, H, W] uint8.
+
+        Raises:
+            UserError: if it is no picture, damaged or too large, or the network was not trained on pictures.
+        """
+        channels, height, width = self.image_shape
+        if self.table or channels not in MODES:
+            what = "rows of a table" if self.table else f"images of {channels} channels"
+            raise UserError(f"{source}: a picture found, but the run was trained on {what}")
+        torch_scales = self.scaling == "torch" and height == width
+        side = height if height == width and not torch_scales else None
+        pixels = decode(Path(source), channels, side)
+        if not torch_scales and pixels.shape[:2] != (height, width):
+            picture = Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels)
+            return _tensor(ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR), channels)
+        image = torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
+        return resize_square(image[None], height)[0] if torch_scales else image
+
+    def save(self, folder: Path) -> None:
+        """Write both files beside a network.
+
+        Raises:
+            UserError: if the disk is full or the folder cannot be written.
+        """
+        plain = asdict(self)
+        source = plain.pop("normalisation")["source"]
+        statistics = {"mean": portable(self.normalisation.mean), "std": portable(self.normalisation.std)}
+        write_atomic(folder / STATISTICS, safetensors.torch.save(statistics))
+        write_json(folder / DESCRIPTION, {**plain, "normalisation": source})
+
+    @classmethod
+    def load(cls, folder: Path) -> Preprocessing:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            UserError: if a file is missing or damaged, or they do not fit each other.
+        """
+        plain, path = read_json(folder / DESCRIPTION), folder / STATISTICS
+        try:
+            tensors = safetensors.torch.load_file(path)
+            shape, classes = tuple(map(int, plain["image_shape"])), tuple(map(str, plain["classes"]))
+            made = cls(
+                (shape[0], shape[1], shape[2]),
+                classes,
+                Normalisation(tensors["mean"], tensors["std"], str(plain["normalisation"])),
+                str(plain["scaling"]),
+                bool(plain["table"]),
+            )
+            made(torch.zeros(1, *shape, dtype=torch.uint8))
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{path}: not readable as normalisation ({error})") from error
+        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+            raise UserError(f"{folder / DESCRIPTION}: not the preprocessing of a run ({error!r})") from error
+        return made
+
+
+def preprocessing_of(data: Dataset, config: DataConfig) -> Preprocessing:
+    """What the images of a data set, as it was loaded from ``config``, went through."""
+    scaling = "torch" if config.resize is not None and config.name not in DECODED_TO_SIZE else "pillow"
+    return Preprocessing(data.image_shape, data.classes, data.normalisation, scaling, data.table)
+
+
+def load_preprocessing(run_dir: str | PathLike[str], candidate: int | None = None) -> Preprocessing:
+    """The preprocessing of a finished run.
+
+    Raises:
+        UserError: if there is no such run or candidate, or its files are missing or damaged.
+    """
+    return Preprocessing.load(network_folder(run_dir, candidate))
+
+
+def _tensor(picture: Image.Image, channels: int) -> Tensor:
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return pixels.view(picture.height, picture.width, channels).permute(2, 0, 1).contiguous()
