@@ -14,12 +14,21 @@ def line(event: Event) -> str | None:
     if isinstance(event, Edit):
         facts = [] if event.accuracy is None else [f"{event.accuracy:.1%}".replace("%", " %")]
         facts.append(f"{compact(event.params)} params")
-        return f"epoch {event.epoch:>4}  {event.where}: {event.op}, {', '.join(facts)}"
+        return f"epoch {event.epoch:>4}  {event.where}: {what(event)}, {', '.join(facts)}"
     if isinstance(event, Phase):
         return f"epoch {event.epoch:>4}  -- {event.name} --"
     if isinstance(event, Note):
         return f"epoch {event.epoch:>4}  note: {event.text}"
     return None
+
+
+def what(event: Edit) -> str:
+    """An edit's name in words, with the numbers of the filters that come or go where they are few."""
+    words = event.op.replace("_", " ")
+    filters = event.detail.get("filters")
+    if event.op not in ("add_filters", "prune") or not isinstance(filters, list) or not 0 < len(filters) <= 4:
+        return words
+    return f"{words} {', '.join(map(str, filters))}"
 
 
 def say(text: str) -> None:

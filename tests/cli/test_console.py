@@ -1,0 +1,33 @@
+"""What a line on the console says."""
+
+from growsearch.events import Edit, Epoch, Note, Phase
+from growsearch.views.console import compact, duration, line
+from growsearch.views.estimate import estimate
+
+
+def test_structural_events_get_a_line_each():
+    edit = Edit(0, "add_filters", "block 1 layer 3", 14, 48123, 0.912, {"filters": [13]})
+    assert line(edit) == "epoch   14  block 1 layer 3: add filters 13, 91.2 %, 48.1k params"
+    many = Edit(0, "add_layer", "block 1 layer 3", 14, 48123, None, {"filters": list(range(12))})
+    assert line(many) == "epoch   14  block 1 layer 3: add layer, 48.1k params"
+    assert line(Phase(0, "final training", 70)) == "epoch   70  -- final training --"
+    assert line(Note(0, "clamped", 3)) == "epoch    3  note: clamped"
+
+
+def test_what_happens_all_the_time_gets_none():
+    assert line(Epoch(0, "growth", 1, 1.0, 0.5, None, None, 0.1, 64, 10, 10)) is None
+
+
+def test_numbers_read_well():
+    assert [compact(n) for n in (12, 4812, 48123, 481234, 4.8e6)] == ["12", "4.8k", "48.1k", "481k", "4.8M"]
+    assert [duration(s) for s in (0.02, 3, 100, 7200, 2e5)] == ["20 ms", "3.0 s", "1.7 min", "2.0 h", "2.3 days"]
+
+
+def test_days_come_with_what_would_be_shorter():
+    short = estimate(0.01, 100, 200, "cpu", "quick")
+    assert "about 3.3 min" in short and "shorter" not in short
+    long = estimate(0.1, 700, 5000, "cpu", "paper")
+    assert "days" in long
+    assert all(way in long for way in ("data.train_size", "schedule=quick", "a GPU", "algo.max_epochs"))
+    assert "a GPU" not in estimate(0.1, 700, 5000, "cuda", "paper")
+    assert "the search decides" in estimate(0.1, 700, None, "cpu", "paper")
