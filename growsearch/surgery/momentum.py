@@ -29,14 +29,19 @@ def hand_over(
         old: the parameter that leaves.
         new: the parameter that takes its place; identical to ``old``'s place and group settings.
         carry: (state of ``old``'s shape, whether it is a second moment) -> state of ``new``'s shape; None
-            drops the state. Counters and other shapes are kept as they are when the state is carried.
+            drops the state. Counters are kept as they are; state of any other shape (factored moments)
+            cannot follow and is dropped.
     """
     for each in as_list(optimizer):
         for group in each.param_groups:
             group["params"] = [new if parameter is old else parameter for parameter in group["params"]]
         state = each.state.pop(old, None)
-        if state is not None and carry is not None:
+        if state is not None and carry is not None and _fits(state, old):
             each.state[new] = {key: _carried(key, value, old, carry) for key, value in state.items()}
+
+
+def _fits(state: dict[str, Any], old: Tensor) -> bool:
+    return all(value.dim() == 0 or value.shape == old.shape for value in state.values() if isinstance(value, Tensor))
 
 
 def _carried(key: str, value: Any, old: Tensor, carry: Callable[[Tensor, bool], Tensor]) -> Any:

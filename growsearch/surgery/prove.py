@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from growsearch.errors import UserError
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.places import copied
 from growsearch.surgery.remap import remap
@@ -26,7 +27,12 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     """Freeze each group whose widening changes what the network computes, in eval or in train mode.
 
     All groups are tried at once; if that fails, halves are, so a network without surprises costs one try.
+
+    Raises:
+        UserError: if the network has no weights (meta device).
     """
+    if any(parameter.is_meta for parameter in model.parameters()):
+        raise UserError("channel groups: a network on the meta device found, weights or prove=False expected")
     if groups:
         _Prover(model, example, groups).prove(groups)
 
@@ -83,12 +89,14 @@ class _Prover:
         """Every output in eval and in train mode; statistics that train mode updates are put back."""
         outputs = []
         kept = [(buffer, buffer.clone()) for buffer in self.twin.buffers()]
-        with without_dropout(self.twin):
-            for training in (False, True):
-                found = pytree.tree_leaves(self.twin.train(training)(*self.inputs))
-                outputs += [leaf.clone() for leaf in found if isinstance(leaf, Tensor) and leaf.numel()]
-        for buffer, value in kept:
-            buffer.copy_(value)
+        try:
+            with without_dropout(self.twin):
+                for training in (False, True):
+                    found = pytree.tree_leaves(self.twin.train(training)(*self.inputs))
+                    outputs += [leaf.double() for leaf in found if isinstance(leaf, Tensor) and leaf.numel()]
+        finally:
+            for buffer, value in kept:
+                buffer.copy_(value)
         return outputs
 
     def _noise(self, leaf: Any) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
-from growsearch.surgery.momentum import Optimizers
+from growsearch.surgery.momentum import Optimizers, as_list
 from growsearch.surgery.places import lookup, owner
 from growsearch.surgery.replace import replace
 from growsearch.surgery.transaction import transaction
@@ -104,6 +104,7 @@ def remap(
         ... )
     """
     group.map.check(model, group.number, group.name)
+    optimizer = as_list(optimizer)
     new = [int(source) for source in sources]
     if not new or min(new) < -1 or max(new) >= group.size:
         raise UserError(f"sources of {group.name}: {_short(new)} found, entries from -1 to {group.size - 1} expected")

@@ -8,7 +8,7 @@ from torch import nn
 
 from growsearch.errors import UserError
 from growsearch.surgery.channels import ChannelGroup
-from growsearch.surgery.momentum import Optimizers
+from growsearch.surgery.momentum import Optimizers, as_list
 from growsearch.surgery.places import lookup
 from growsearch.surgery.remap import remap
 from growsearch.surgery.replace import replace
@@ -55,6 +55,7 @@ def widen(
     passes = [torch.randperm(old, generator=generator).tolist() for _ in range(-(-(size - old) // old))]
     sources = [*range(old), *chain.from_iterable(passes)][:size]
     group.map.check(model, group.number, group.name)
+    optimizer = as_list(optimizer)
     with transaction(model, optimizer, group.map.owners(model, group.number)):
         remap(model, group, sources, momentum=momentum, optimizer=optimizer)
         if noise_std and size > old:

@@ -161,6 +161,26 @@ def test_the_proof_sees_what_code_hides(kind):
     assert middle(kind().double(), prove=False).frozen is None
 
 
+class WrittenSizeInTraining(nn.Module):
+    """Fails halfway through a pass in train mode, after a norm has taken up its statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 5, 1), nn.BatchNorm2d(5), nn.ReLU())
+        self.bad, self.good, self.head = nn.Conv2d(5, 6, 1), nn.Conv2d(6, 7, 1), nn.Conv2d(7, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.bad(self.stem(x))
+        if self.training:
+            h = h.view(2, 6, 8, 8)
+        return self.head(self.good(h))
+
+
+def test_a_proof_that_fails_leaves_the_others_alone():
+    groups = {group.name: group.frozen for group in channel_groups(WrittenSizeInTraining().double(), X)}
+    assert groups["bad"] and not any(groups[name] for name in ("stem.0", "good"))
+
+
 class ValueDependent(Between):
     def between(self, h):
         return h if h.sum() > 0 else -h

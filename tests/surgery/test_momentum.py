@@ -134,3 +134,13 @@ def test_fresh_channels_start_without_momentum():
         for key in ("exp_avg", "exp_avg_sq"):
             state = optimizer.state[parameter][key]
             assert (state.select(dim, 6) == 0).all() and (state.select(dim, 5) != 0).any()
+
+
+def test_factored_moments_are_dropped_for_they_cannot_follow():
+    model = network()
+    optimizer = torch.optim.Adafactor(model.parameters())
+    step(model, optimizer)
+    prune(model, first_group(model), [0, 1], optimizer=iter([optimizer]))
+    assert model[0].weight not in optimizer.state and model[3].weight not in optimizer.state
+    assert model[1].weight in optimizer.state and model[7].weight in optimizer.state
+    step(model, optimizer)
