@@ -49,7 +49,15 @@ DATASETS: dict[str, Entry] = {
 
 def names() -> list[str]:
     """Every known data set, ours first, then those of installed packages."""
-    return [*DATASETS, *sorted(entry.name for entry in entry_points(group=GROUP) if entry.name not in DATASETS)]
+    return list(summaries())
+
+
+def summaries() -> dict[str, str]:
+    """Every known data set and a line on what it is; those of installed packages say where they are from."""
+    found = {name: entry.summary for name, entry in DATASETS.items()}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        found.setdefault(point.name, f"from {point.value}")
+    return found
 
 
 def reader(name: str) -> Callable[[DataConfig], Raw]:
