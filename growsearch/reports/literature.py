@@ -54,8 +54,8 @@ def _densemann(tables: Row, data: str) -> Iterator[LiteraturePoint]:
     for row in tables.get("table1", {}).get("rows", []):
         if row["dataset"] == data and row["trust"] != "low" and row["experiment"] != "best_network_retrained":
             label = row["experiment"].replace("_", " ")
-            params, seconds = 1e3 * _mean(row["params_k"]), 3600 * _mean(row["exec_time"])
-            yield LiteraturePoint("DensEMANN", label, _mean(row["test_acc"]) / 100, params, None, seconds)
+            size, hours = _mean(row["params_k"]), _mean(row["exec_time"])
+            yield LiteraturePoint("DensEMANN", label, _mean(row["test_acc"]) / 100, 1e3 * size, None, 3600 * hours)
     for row in tables.get("table2", {}).get("rows", []) if data == "cifar10" else []:
         if row["trust"] != "low" and row["category"] != "ours" and number(row["error"]) is not None:
             params, seconds = _times(row["params"], 1e6), _times(row["gpu_days"], DAY)

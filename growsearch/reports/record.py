@@ -96,7 +96,7 @@ def _read_story(record: RunRecord, path: Path) -> None:
 
 
 def _drawable(event: Any) -> bool:
-    if not isinstance(event, dict) or event.get("kind") not in KINDS:
+    if not isinstance(event, dict) or str(event.get("kind")) not in KINDS:
         return False
     return all(isinstance(event.get(key), int | float) for key in NUMBERS.get(event["kind"], ())) and (
         number(event.get("epoch")) is not None

@@ -8,6 +8,7 @@ from growsearch.reports.numbers import size
 from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks
 from growsearch.reports.record import RunRecord
 
+MOST_LAYERS = 2000
 MOST_NUMBERED = 45
 """Layers up to which each one's width is written above it."""
 
@@ -19,9 +20,9 @@ KINDS = ("convolution", "transition", "dense", "normal cell", "reduction cell", 
 
 
 def architecture(record: RunRecord) -> Drawing | None:
-    """The layers from input to output, as high as they are wide; None for a family that cannot be drawn so."""
+    """The layers from input to output, as high as they are wide; None for a network that cannot be drawn so."""
     groups = groups_of(record.architecture)
-    if not groups:
+    if not 0 < sum(len(group.layers) for group in groups) <= MOST_LAYERS:
         return None
     family = shown(record.architecture.get("family"), 40)
     title = f"The network ({family})"

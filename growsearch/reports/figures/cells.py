@@ -7,6 +7,7 @@ from growsearch.reports.plot import GRID, INK, MUTED, SERIES, SURFACE, Drawing, 
 from growsearch.reports.record import RunRecord
 
 MOST_NODES = 12
+MOST_EDGES = 80
 COLOURS = {"conv": SERIES[0], "skip": SERIES[2], "pool": SERIES[1]}
 CAPTION = (
     "Each column is a state of the cell: the outputs of the two cells before it, then its nodes. Each arrow is an edge "
@@ -23,7 +24,7 @@ def cells(record: RunRecord) -> Drawing | None:
     if not isinstance(genotype, dict) or not all(isinstance(genotype.get(k), list) for k in ("normal", "reduction")):
         return None
     kinds = ("normal", "reduction")
-    heights = [len(genotype[kind]) + 3 for kind in kinds]
+    heights = [min(len(genotype[kind]), MOST_EDGES) + 3 for kind in kinds]
 
     def paint(figure: Any) -> None:
         panels = figure.subplots(2, 1, height_ratios=heights)
@@ -43,6 +44,8 @@ def _cell(axes: Any, edges: list[Edge], concat: list[int]) -> None:
     num_nodes = max(int(edge["node"]) for edge in edges) + 1
     if num_nodes > MOST_NODES:
         raise ValueError(f"{num_nodes} nodes found, at most {MOST_NODES} drawn")
+    if len(edges) > MOST_EDGES:
+        raise ValueError(f"{len(edges)} edges found, at most {MOST_EDGES} drawn")
     output, bottom = num_nodes + 2, len(edges) + 1
     for column, name in enumerate(["cell k-2", "cell k-1", *(f"node {i}" for i in range(num_nodes)), "output"]):
         axes.plot([column, column], [0, bottom], color=GRID, linewidth=1.2, zorder=1)

@@ -1,0 +1,103 @@
+"""Several runs: who counts, means and spreads, fronts, published points."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from reports.pages import Page
+from reports.report_runs import MAKERS, result, write_run
+
+from growsearch.reports import literature, write_report
+from growsearch.reports.figures.densemann import filters_over_time
+from growsearch.reports.figures.family_tree import ancestors
+from growsearch.reports.find import find_runs
+from growsearch.reports.layers import groups_of
+from growsearch.reports.pareto import pareto_front
+from growsearch.reports.record import read_record
+
+costs = st.floats(0.1, 10)
+
+
+@given(st.lists(st.tuples(costs, costs), max_size=12))
+def test_front_is_what_no_point_beats(points: list[tuple[float, float]]) -> None:
+    front = pareto_front(points)
+    for cost, accuracy in points:
+        beaten = any((c <= cost and a >= accuracy) and (c, a) != (cost, accuracy) for c, a in points)
+        assert ((cost, accuracy) in front) == (not beaten)
+
+
+def make_runs(root: Path) -> Path:
+    """Two seeds of one method and one of another, below a folder."""
+    for algo, seed, accuracy in (("densemann", 0, 0.8), ("densemann", 1, 0.9), ("ectonas", 0, 0.7)):
+        outcome = result(algo, seed=seed, test_accuracy=accuracy)
+        write_run(root / algo / "digits" / f"seed{seed}", outcome, [], {})
+    return root
+
+
+def test_comparison_of_a_folder(tmp_path: Path) -> None:
+    root = make_runs(tmp_path / "outputs")
+    (root / "densemann" / "digits" / "seed1" / "report.html").write_text("there")
+    page = write_report([root], figures=tmp_path / "figures")
+    assert page == root / "report.html"
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"tradeoff-digits", "spread-digits"}
+    read = Page(page)
+    assert "85.00 % ± 7.07" in read.text and "70.00 %" in read.text
+    assert 'href="./densemann/digits/seed1/report.html"' in page.read_text()
+    assert read.count["a"] == 1
+
+
+def test_runs_are_found_once_and_unfinished_ones_are_told(tmp_path: Path) -> None:
+    root = make_runs(tmp_path / "outputs")
+    one = root / "ectonas" / "digits" / "seed0"
+    assert len(find_runs([root, one, one / "result.json"])) == 3
+    going = MAKERS["conet"](tmp_path / "going")
+    (going / "result.json").unlink()
+    page = write_report([root, going], output=tmp_path / "page.html")
+    assert "not finished, left out" in page.read_text()
+
+
+def test_lossy_images_are_told(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", result("fixed", lossy=True), [], {})
+    write_run(tmp_path / "b", result("fixed", seed=1), [], {})
+    assert "not comparable with published numbers" in write_report([tmp_path]).read_text()
+
+
+def test_no_published_points_for_data_of_ones_own() -> None:
+    assert literature.literature("my_pictures") == []
+
+
+def test_published_points_from_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    columns = ["model", "variant", "c10_top1", "c10_params_M", "c10_cost"]
+    rows = [["R", "baseline", 95, 21, "Manual"], ["R", "d1", 94, 5.5, 0.5], ["R", "d2", None, None, None]]
+    tables = {
+        "conet": {"table3_cifar": {"columns": columns, "rows": rows}},
+        "prdarts": {"table3_results": [{"method": "PR-DARTS DL1", "c10": 2.5, "params_M": 3.0, "gpu_days": 1}]},
+    }
+    monkeypatch.setattr(literature, "published", lambda method: tables.get(method, {}))
+    made, found = literature.literature("cifar10")
+    assert (made.source, made.search_seconds, found.label) == ("PR-DARTS", 86400.0, "R d1")
+    assert made.accuracy == pytest.approx(0.975) and found.params == 5.5e6
+    write_run(tmp_path / "a", result("fixed", data="cifar10", test_accuracy=0.9), [], {})
+    write_run(tmp_path / "b", result("fixed", data="cifar10", test_accuracy=0.91), [], {})
+    read = Page(write_report([tmp_path]))
+    assert "published: PR-DARTS" in read.text and "Published numbers behind the figure" in read.text
+
+
+def test_filters_replayed_from_edits(tmp_path: Path) -> None:
+    steps = filters_over_time(read_record(MAKERS["densemann"](tmp_path / "run")))
+    assert [layers for _, layers in steps] == [[3], [4], [3], [3, 2], [3], [3], [3, 3]]
+
+
+def test_ancestors_end_even_in_a_circle() -> None:
+    people = {1: {"parent": 2}, 2: {"parent": 1}, 3: {"parent": 1}}
+    assert ancestors(people, 3) == {1, 2, 3}
+    assert ancestors(people, None) == set()
+
+
+def test_layers_of_a_spec() -> None:
+    spec = {"family": "sequential", "cells": [{"channels": 3}], "hidden": [7], "num_classes": 10}
+    groups = [(group.label, [layer.width for layer in group.layers]) for group in groups_of(spec)]
+    assert groups == [("cell 1", [3.0]), ("dense", [7.0]), ("classes", [10.0])]
+    assert groups_of({"family": "sequential"}) == [] and groups_of(json.loads('{"family": []}')) == []

@@ -1,0 +1,101 @@
+"""The page of one run: every method's figures are there, and nothing else is needed to read it."""
+
+import json
+import xml.dom.minidom
+from pathlib import Path
+
+import pytest
+from reports.pages import Page
+from reports.report_runs import MAKERS, NAMES, edit, epoch, result, write_run
+
+from growsearch.errors import UserError
+from growsearch.reports import plot, write_report
+
+OF_EVERY_RUN = {"story", "architecture", "speed"}
+
+
+@pytest.mark.parametrize("method", MAKERS)
+def test_all_figures_of_a_method(method: str, tmp_path: Path) -> None:
+    run = MAKERS[method](tmp_path / "run")
+    page = write_report([run], figures=tmp_path / "figures")
+    assert page == run / "report.html"
+    drawn = {path.stem for path in (tmp_path / "figures").glob("*.svg")}
+    assert drawn == OF_EVERY_RUN | set(NAMES[method])
+    for path in (tmp_path / "figures").glob("*.svg"):
+        xml.dom.minidom.parse(str(path))
+    read = Page(page)
+    assert read.count["svg"] == len(drawn)
+    assert "87.50 %" in read.text
+    assert "not drawn" not in read.text
+
+
+def test_page_follows_light_and_dark_and_print_does_not(tmp_path: Path) -> None:
+    run = MAKERS["densemann"](tmp_path / "run")
+    page = write_report([run], figures=tmp_path).read_text()
+    assert "prefers-color-scheme: dark" in page
+    assert "var(--series-0)" in page and plot.SERIES[0] not in page.split("</style>", 1)[1]
+    print_version = (tmp_path / "story.svg").read_text()
+    assert "var(" not in print_version and plot.SERIES[0] in print_version
+
+
+def test_same_run_gives_same_page(tmp_path: Path) -> None:
+    run = MAKERS["ectonas"](tmp_path / "run")
+    assert write_report([run]).read_bytes() == write_report([run]).read_bytes()
+
+
+def test_without_the_drawing_library_tables_remain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("growsearch.reports.page.available", lambda: False)
+    read = Page(write_report([MAKERS["stagewise"](tmp_path / "run")]))
+    assert read.count["svg"] == 0
+    assert "growsearch[report]" in read.text and "[2, 4]" in read.text and "87.50 %" in read.text
+
+
+def test_unfinished_run_and_damaged_tail(tmp_path: Path) -> None:
+    run = MAKERS["densemann"](tmp_path / "run")
+    (run / "result.json").unlink()
+    with (run / "events.jsonl").open("a") as file:
+        file.write('{"kind": "epoch", "netw')
+    read = Page(write_report([run]))
+    assert "not finished" in read.text and read.count["svg"] == 5
+
+
+def test_damaged_line_is_told_and_what_stands_before_it_is_drawn(tmp_path: Path) -> None:
+    run = MAKERS["densemann"](tmp_path / "run")
+    whole = (run / "events.jsonl").read_text().splitlines(keepends=True)
+    (run / "events.jsonl").write_text("".join([*whole[:6], "not an event\n", '["nor this"]\n', *whole[6:]]))
+    read = Page(write_report([run]))
+    assert "line 7 is not an event" in read.text and read.count["svg"] == 5
+
+
+def test_many_epochs_stay_small(tmp_path: Path) -> None:
+    events = []
+    for index in range(6000):
+        events += [epoch(index, network=index % 50), edit("add_cell", index)]
+    page = write_report([write_run(tmp_path / "run", result("ectonas"), events, {"family": "strange"})])
+    assert page.stat().st_size < 6_000_000
+
+
+def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
+    run = MAKERS["conet"](tmp_path / "run")
+    secret = tmp_path / "secret.yaml"
+    secret.write_text("password: hunter2")
+    (run / "config.yaml").unlink()
+    (run / "config.yaml").symlink_to(secret)
+    page = write_report([run]).read_text()
+    assert "hunter2" not in page and "link out of the folder" in page
+
+
+def test_huge_files_are_named_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = MAKERS["conet"](tmp_path / "run")
+    monkeypatch.setattr("growsearch.reports.record.LARGEST_EVENTS", 100)
+    read = Page(write_report([run]))
+    assert "events.jsonl holds" in read.text and "87.50 %" in read.text
+
+
+def test_nothing_to_report(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no finished run"):
+        write_report([tmp_path])
+    with pytest.raises(UserError, match="no such folder"):
+        write_report([tmp_path / "absent"])
+    (tmp_path / "result.json").write_text(json.dumps([1]))
+    assert "an object expected" in write_report([tmp_path]).read_text()
