@@ -10,6 +10,7 @@ COMMANDS = {
     "resume": "continue a run that was stopped: growsearch resume outputs/...",
     "report": "write a page about a run, or the comparison of several: growsearch report outputs",
     "predict": "classify pictures with a run's network: growsearch predict RUN IMAGES...",
+    "export": "write a run's network as one checked file: growsearch export RUN --format pt2|onnx|safetensors",
     "ls": "list methods, data sets, networks, schedules and experiments",
     "data": "fetch, verify and describe data sets: growsearch data get svhn",
     "validate": "compose and check a configuration without running it",
