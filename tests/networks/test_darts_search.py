@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from training.host_reads import NoHostReads
 
 from growsearch.errors import UserError
 from growsearch.networks import build
@@ -146,3 +147,12 @@ def test_phases_come_together_again_and_hold_one_phase_each():
     assert torch.equal(split_phases(x)[1], x[0, :, ::2, 1::2])
     odd = small(["conv3d2[1]"], channels=2)
     assert odd(images(2, 7)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("labels", [MIXED, list(INITIAL_POOLS["darts"])], ids=["mixed", "darts"])
+def test_no_step_asks_the_device_for_a_value(labels):
+    network = small(labels, skip_dropout=True)
+    x, target = images(), torch.arange(4)
+    with NoHostReads():
+        functional.cross_entropy(network(x), target).backward()
+    assert network.alphas["normal"].grad.any()
