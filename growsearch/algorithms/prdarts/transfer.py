@@ -3,13 +3,14 @@
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from growsearch.algorithms.prdarts.morphisms import morphism_between
 from growsearch.networks.darts.candidate import Candidate
 from growsearch.networks.darts.operations import SeparableBlock, SeparableStack
-from growsearch.surgery.initialise import glorot_normal
-from growsearch.surgery.morphisms import grow_kernel, identity_separable, replace_tensor, set_dilation, shrink_kernel
+from growsearch.surgery import channel_groups, remap
+from growsearch.surgery.morphisms import grow_kernel, identity_separable, set_dilation, shrink_kernel
+from growsearch.surgery.morphisms.separable import unseen_channels
 
 
 def transferred(
@@ -44,7 +45,7 @@ def transferred(
             made.blocks.append(_passing_block(blocks[-1], child))
         case _:
             at = next(i for i, (a, b) in enumerate(zip(parent.expansions, child.expansions, strict=True)) if a != b)
-            _widen(blocks[at], blocks[at + 1], blocks[-1].pointwise.out_channels, generator)
+            _widen(made, at, generator)
     return made
 
 
@@ -61,28 +62,11 @@ def _passing_block(last: SeparableBlock, child: Candidate) -> SeparableBlock:
     return block
 
 
-def _widen(block: SeparableBlock, following: SeparableBlock, width: int, generator: torch.Generator) -> None:
-    """Give ``block`` ``width`` more outputs that ``following`` takes in without using them yet.
-
-    New filters are Glorot-normal on the new slab alone, so that gradients reach them; the columns of
-    the consuming pointwise convolution are zero. New norm channels start at mean 0, variance 1
-    (scale and shift 0).
-    """
-    inputs, kernel = block.pointwise.in_channels, following.depthwise.kernel_size
-    dtype = block.pointwise.weight.dtype
-    _extend(block.pointwise, "weight", glorot_normal((width, inputs, 1, 1), generator, dtype=dtype))
-    block.pointwise.out_channels += width
-    for name, value in (("weight", 0.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 1.0)):
-        if getattr(block.norm, name) is not None:
-            _extend(block.norm, name, torch.full((width,), value, dtype=dtype))
-    block.norm.num_features += width
-    _extend(following.depthwise, "weight", glorot_normal((width, 1, *kernel), generator, dtype=dtype))
-    for name in ("in_channels", "out_channels", "groups"):
-        setattr(following.depthwise, name, getattr(following.depthwise, name) + width)
-    _extend(following.pointwise, "weight", torch.zeros(following.pointwise.out_channels, width, 1, 1), dim=1)
-    following.pointwise.in_channels += width
-
-
-def _extend(module: nn.Module, name: str, slab: Tensor, dim: int = 0) -> None:
-    old: Tensor = getattr(module, name)
-    replace_tensor(module, name, torch.cat((old.detach(), slab.to(old)), dim))
+def _widen(stack: SeparableStack, at: int, generator: torch.Generator) -> None:
+    """Give block ``at`` one candidate's width more of outputs, which the block after it does not use yet."""
+    first = stack.get_submodule("blocks.0.depthwise")
+    assert isinstance(first, nn.Conv2d)
+    width = first.weight.shape[0]
+    example = torch.zeros(1, width, 8, 8, dtype=first.weight.dtype, device=first.weight.device)
+    group = next(g for g in channel_groups(stack, example) if f"blocks.{at}.pointwise" in g.producers)
+    remap(stack, group, [*range(group.size), *[-1] * width], fresh=unseen_channels(generator))
