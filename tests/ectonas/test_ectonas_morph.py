@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from growsearch.algorithms.ectonas.config import Amounts, MorphChoices
@@ -194,3 +195,9 @@ def test_noise_lets_twins_separate() -> None:
     assert torch.equal(weights[0][:12], original) and torch.equal(weights[1][:12], original)
     distance = torch.cdist(weights[1][12:], original).min(1).values
     assert (torch.cdist(weights[0][12:], original).min(1).values == 0).all() and (distance > 0).all()
+
+
+def test_preset_of_the_original_takes_the_code_at_every_morph() -> None:
+    preset = OmegaConf.load(Path(__file__).parents[2] / "conf" / "algo" / "ectonas_original.yaml")
+    assert MorphChoices(**preset.morphs) == CODE
+    assert (preset.score_key, preset.lr) == ("train_accuracy", 0.01)
