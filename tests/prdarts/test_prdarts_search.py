@@ -222,6 +222,10 @@ def test_too_few_images_and_unknown_pools_are_named():
         search(train=10)
     with pytest.raises(UserError, match="pool: 'other'"):
         search(pool="other")
+    with pytest.raises(UserError, match="pool: 5"):
+        search(pool=5)
+    with pytest.raises(UserError, match="different candidates"):
+        search(pool=["skip", "skip"])
 
 
 def test_equal_architecture_weights_and_custom_limits():

@@ -23,6 +23,8 @@ def initial_pool(pool: str | Sequence[str]) -> tuple[Candidate, ...]:
         if pool not in INITIAL_POOLS:
             raise UserError(f"pool: {pool!r} found, one of {', '.join(INITIAL_POOLS)} or a list of labels expected")
         pool = INITIAL_POOLS[pool]
+    if not isinstance(pool, Sequence) or not all(isinstance(label, str) for label in pool):
+        raise UserError(f"pool: {pool!r} found, one of {', '.join(INITIAL_POOLS)} or a list of labels expected")
     candidates = tuple(parse(label) for label in pool)
     if not candidates or len(set(candidates)) < len(candidates):
         raise UserError(f"pool: {', '.join(pool) or 'nothing'} found, different candidates expected")
