@@ -7,10 +7,11 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from growsearch import plugins
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.data.config import DataConfig
 from growsearch.errors import UserError
-from growsearch.registry import methods
+from growsearch.registry import OWN, methods
 from growsearch.training.config import HardwareConfig
 
 
@@ -71,8 +72,26 @@ def register() -> None:
     store.store(group="hardware", name="base_hardware", node=HardwareConfig)
     store.store(group="schedule", name="base_schedule", node=ScheduleConfig)
     store.store(group="track", name="base_track", node=TrackConfig)
-    for name, entry in methods().items():
-        store.store(group="algo", name=f"base_{name}", node=entry.config_class())
+    for entry in OWN:
+        store.store(group="algo", name=f"base_{entry.name}", node=entry.config_class())
+    _register_foreign(store)
+
+
+def _register_foreign(store: ConfigStore) -> None:
+    """Choices of other packages; a yaml of the same name in ``--config-dir`` goes before them."""
+    own = {entry.name for entry in OWN}
+    for name, point in plugins.points(plugins.ALGORITHMS).items():
+        if name in own or (search := plugins.loaded(point)) is None:
+            continue
+        for choice in (name, f"base_{name}"):
+            store.store(group="algo", name=choice, node=search.Config)
+        for schedule in ("paper", "quick", "smoke"):
+            store.store(group=f"plan/{name}", name=schedule, node=getattr(search, "PLANS", {}).get(schedule, {}))
+    for name, point in plugins.points(plugins.NETWORKS).items():
+        if (family := plugins.loaded(point)) is not None:
+            store.store(group="network", name=name, node={"family": name, **getattr(family, "OPTIONS", {})})
+    for name in plugins.points(plugins.DATA):
+        store.store(group="data", name=name, node=DataConfig(name=name))
 
 
 def typed(config: DictConfig) -> RunConfig:

@@ -2,17 +2,15 @@
 
 Another installed package adds a method of its own with an entry point of the group
 ``growsearch.algorithms`` that names its ``Algorithm`` subclass; the class's ``Config`` attribute is
-the dataclass of its options.
+the dataclass of its options, and ``PLANS``, if it has one, what each schedule sets.
 """
 
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
+from growsearch import plugins
 from growsearch.errors import UserError
-
-GROUP = "growsearch.algorithms"
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ OWN = (
 def methods() -> dict[str, Method]:
     """All methods by name: this package's, then those of other installed packages."""
     found = {method.name: method for method in OWN}
-    for point in entry_points(group=GROUP):
-        found.setdefault(point.name, Method(point.name, point.value, "", f"from {point.value}"))
+    for name, point in plugins.points(plugins.ALGORITHMS).items():
+        found.setdefault(name, Method(name, point.value, "", plugins.summary(point)))
     return found
 
 

@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from hydra import compose, initialize_config_module
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
@@ -17,15 +18,20 @@ CONFIG_PATH = "pkg://growsearch.conf"
 VERSION_BASE = "1.3"
 
 
-def compose_run(overrides: list[str]) -> DictConfig:
+def compose_run(overrides: list[str], config_dir: str | None = None) -> DictConfig:
     """Compose what ``growsearch run`` would with these overrides.
+
+    Args:
+        overrides: as on its command line.
+        config_dir: a folder of the user's own, searched beside ours.
 
     Raises:
         UserError: if they do not fit together.
     """
     register()
     with composition_errors(), initialize_config_module("growsearch.conf", version_base=VERSION_BASE):
-        return compose("config", overrides=overrides)
+        extra = [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
+        return compose("config", overrides=[*overrides, *extra])
 
 
 @contextmanager

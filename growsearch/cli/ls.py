@@ -4,7 +4,7 @@ import argparse
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
-from growsearch.registry import methods
+from growsearch import plugins
 
 GROUPS = {
     "algo": "methods",
@@ -14,6 +14,8 @@ GROUPS = {
     "hardware": "hardware",
     "experiment": "experiments",
 }
+
+FOREIGN = {"algo": plugins.ALGORITHMS, "network": plugins.NETWORKS, "data": plugins.DATA}
 
 
 def main(argv: list[str]) -> int:
@@ -34,9 +36,8 @@ def choices(group: str) -> dict[str, str]:
     """Choice -> what its file's first comment says of it."""
     found: dict[str, str] = {}
     _collect(files("growsearch").joinpath("conf", group), "", found)
-    if group == "algo":
-        for name, method in methods().items():
-            found.setdefault(name, method.summary)
+    for name, point in plugins.points(FOREIGN.get(group, "")).items():
+        found.setdefault(name, plugins.summary(point))
     return dict(sorted(found.items()))
 
 

@@ -14,8 +14,9 @@ def main(argv: list[str]) -> int:
     """Check names, keys, types and ranges; print the configuration."""
     parser = argparse.ArgumentParser("growsearch validate", description="Compose and check, but do not run.")
     parser.add_argument("overrides", nargs="*", help="as for growsearch run")
-    options = parser.parse_args(argv)
-    composed = compose_run(options.overrides)
+    parser.add_argument("--config-dir", "-cd", help="a folder of your own configurations")
+    options = parser.parse_intermixed_args(argv)
+    composed = compose_run(options.overrides, options.config_dir)
     config = typed(composed)
     method(config.algo.name)
     plain = OmegaConf.to_container(composed, resolve=True)

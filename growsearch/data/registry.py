@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, NamedTuple
 
+from growsearch import plugins
 from growsearch.data.config import DataConfig
 from growsearch.errors import UserError
 
 if TYPE_CHECKING:
     from growsearch.data.raw import Raw
-
-GROUP = "growsearch.data"
 
 
 class Entry(NamedTuple):
@@ -55,8 +53,8 @@ def names() -> list[str]:
 def summaries() -> dict[str, str]:
     """Every known data set and a line on what it is; those of installed packages say where they are from."""
     found = {name: entry.summary for name, entry in DATASETS.items()}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        found.setdefault(point.name, f"from {point.value}")
+    for name, point in plugins.points(plugins.DATA).items():
+        found.setdefault(name, plugins.summary(point))
     return found
 
 
@@ -69,6 +67,6 @@ def reader(name: str) -> Callable[[DataConfig], Raw]:
     if name in DATASETS:
         module, function = DATASETS[name].reader.split(":")
         return getattr(import_module(module), function)
-    for entry in entry_points(group=GROUP, name=name):
-        return entry.load()
+    if name in (foreign := plugins.points(plugins.DATA)):
+        return foreign[name].load()
     raise UserError(f"data: {name!r} found, one of {', '.join(names())} expected")

@@ -1,4 +1,8 @@
-"""Network families by name, imported only when one is built."""
+"""Network families by name, imported only when one is built.
+
+An installed package adds its own through the entry point group ``growsearch.networks``: the entry's
+name is the family's, its value a class as :class:`SearchableNetwork` describes.
+"""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -7,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from growsearch import plugins
 from growsearch.errors import UserError
 
 FAMILIES: dict[str, str] = {
@@ -56,10 +61,14 @@ def family_class(family: str) -> type:
     Raises:
         UserError: if the family is unknown.
     """
-    if family not in _CLASSES:
-        if family not in FAMILIES:
-            raise UserError(f"network family: {family!r} found, one of {', '.join(sorted(FAMILIES))} expected")
+    if family in FAMILIES and family not in _CLASSES:
         import_module(FAMILIES[family])
+    if family not in _CLASSES:
+        foreign = plugins.points(plugins.NETWORKS)
+        if family not in foreign:
+            known = ", ".join(sorted({*FAMILIES, *foreign}))
+            raise UserError(f"network family: {family!r} found, one of {known} expected")
+        _CLASSES[family] = foreign[family].load()
     return _CLASSES[family]
 
 
