@@ -75,7 +75,9 @@ def resume(path: Path) -> float:
     folder = RunFolder(path)
     if not folder.config.is_file():
         raise UserError(f"{path}: no config.yaml found; the folder of a run expected")
-    return execute(folder, typed(read_run(folder.config.read_text(encoding="utf-8"))))
+    config = typed(read_run(folder.config.read_text(encoding="utf-8")))
+    config.network.pop("trust", None)  # a folder may be a stranger's: only a command line allows code to be run
+    return execute(folder, config)
 
 
 def execute(folder: RunFolder, config: RunConfig, algorithm: Algorithm | None = None) -> float:
@@ -169,6 +171,8 @@ class Session:
                     self.announce((time.monotonic() - begun) / MEASURED_STEPS)
                 if stop:
                     self.save()
+                    stop.hand_on()
+                if stop:
                     say(f"stopped and saved; go on with: growsearch resume {self.folder.path}")
                     raise Stopped(stop.exit_code)
                 if time.monotonic() - self.saved_at > SAVE_SHARE * self.save_cost:

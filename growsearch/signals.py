@@ -1,29 +1,49 @@
-"""SIGINT and SIGTERM as a wish to stop at the next step, where the state is whole."""
+"""Signals as a wish to stop at the next step, where the state is whole.
+
+SIGINT and SIGTERM stop a run, saved. Where somebody else has put a handler of their own for SIGTERM,
+SIGUSR1 or SIGUSR2 before the run began, as submitit does to requeue a preempted job, that handler is
+called once the run is saved: it may end the process, or let the run go on.
+"""
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SCHEDULERS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+Handler = Callable[[int, FrameType | None], object]
 
 
 class StopRequest:
-    """Which signal has come, if any; a second one stops at once."""
+    """Which signals have come, if any; a second one of the same kind stops at once unless it is handed on."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self._others: dict[int, Handler] = {}
+        self._pending: list[int] = []
 
     def __bool__(self) -> bool:
-        return self.signum is not None
+        return self.signum is not None or bool(self._pending)
 
     @property
     def exit_code(self) -> int:
         """130 for SIGINT, 143 for SIGTERM, as shells count."""
         return 128 + (self.signum or 0)
 
+    def hand_on(self) -> None:
+        """Call the handlers of others, now that everything is saved; those that return let the run go on."""
+        while self._pending:
+            signum = self._pending.pop(0)
+            self._others[signum](signum, None)
+
     def _receive(self, signum: int, frame: FrameType | None) -> None:
+        if signum in self._others:
+            if signum not in self._pending:
+                self._pending.append(signum)
+            return
         if self.signum is not None:
             raise KeyboardInterrupt
         self.signum = signum
@@ -36,9 +56,13 @@ def stop_requests() -> Iterator[StopRequest]:
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {signum: signal.signal(signum, request._receive) for signum in SIGNALS}
+    for signum in SCHEDULERS:
+        handler = signal.getsignal(signum)
+        if callable(handler) and handler is not signal.default_int_handler:
+            request._others[signum] = handler
+    before = {number: signal.signal(number, request._receive) for number in {*SIGNALS, *request._others}}
     try:
         yield request
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -9,8 +9,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from growsearch.cli.compose import CONFIG_PATH, VERSION_BASE, composition_errors
+from growsearch.cli.sweep import note_failure
 from growsearch.config import register
 from growsearch.errors import UserError
+
+_FAILED: list[UserError] = []
 
 
 def main(argv: list[str]) -> int:
@@ -23,21 +26,31 @@ def main(argv: list[str]) -> int:
     # Errors come to us whole; what the user reads of them is ours to say.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     sys.argv = ["growsearch run", *argv]
-    failed: list[UserError] = []
-
-    def task(composed: DictConfig) -> float:
-        from growsearch.run import start
-
-        try:
-            return start(composed)
-        except UserError as error:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise  # Hydra goes on with the other jobs and says which one failed
-            failed.append(error)
-            return float("nan")
-
+    _FAILED.clear()
     with composition_errors():
         hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name="config")(task)()
-    if failed:
-        raise failed[0]
+    if _FAILED:
+        raise _FAILED[0]
     return 0
+
+
+def task(composed: DictConfig) -> float:
+    """One run; in a sweep this may be another process, where a launcher has carried it.
+
+    Raises:
+        JobFailed: in a sweep, whatever the cause; Hydra goes on with the other jobs.
+    """
+    from growsearch.run import start
+
+    sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
+    try:
+        return start(composed)
+    except UserError as error:
+        if sweeping:
+            raise note_failure(error) from error
+        _FAILED.append(error)
+        return float("nan")
+    except Exception as error:
+        if sweeping:
+            raise note_failure(error) from error
+        raise

@@ -1,0 +1,99 @@
+"""Sweeps through Hydra's launchers: what fails is told, the rest is done; a preempted job goes on."""
+
+import importlib.util
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from processes import command, events_of, only_run
+
+from growsearch.cli import main
+
+WORDS = ["algo=fixed", "network=sequential", "data=digits", "schedule=smoke", "hardware=cpu", "track=quiet"]
+ONE_BAD = [*WORDS, "track.report=false", "algo.training.epochs=1", "data.resize=0,8"]
+
+
+def needs(launcher: str) -> None:
+    if importlib.util.find_spec(f"hydra_plugins.hydra_{launcher}_launcher") is None:
+        pytest.skip(f"hydra-{launcher}-launcher is not installed")
+
+
+def assert_one_done_and_one_told(folder: Path, said: str) -> None:
+    result = json.loads((only_run(folder) / "result.json").read_text())
+    assert result["test_accuracy"] is not None
+    assert "1 job of the sweep failed, the others are done" in said
+    assert "job 0 (" in said
+    assert "): data.resize: 0 found, a side of at least 1 pixel expected" in said
+    (note,) = folder.glob("outputs/sweeps/*/0/error.txt")
+    assert note.read_text().startswith("job 0 (")
+
+
+def test_basic(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+    assert main(["run", "-m", *ONE_BAD]) == 2
+    assert_one_done_and_one_told(tmp_path, capsys.readouterr().err)
+
+
+def test_an_unforeseen_error_leaves_its_traceback(tmp_path, monkeypatch, capsys):
+    def broken(composed):
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+    monkeypatch.setattr("growsearch.run.start", broken)
+    assert main(["run", "-m", *WORDS, "seed=0,1"]) == 2
+    said = capsys.readouterr().err
+    assert "2 jobs of the sweep failed" in said
+    assert "seed=1): ZeroDivisionError: by nothing" in said
+    for note in tmp_path.glob("outputs/sweeps/*/*/error.txt"):
+        assert "Traceback" in note.read_text()
+
+
+def test_joblib(tmp_path):
+    needs("joblib")
+    words = ["run", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *ONE_BAD]
+    process = command(words, tmp_path)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 2, err
+    assert_one_done_and_one_told(tmp_path, err)
+
+
+def job_of(folder: Path) -> int:
+    """The process that works on submitit's one job: the child of its controller, whose id names the job."""
+    (submitted,) = folder.glob("outputs/sweeps/*/.submitit/*/*_submitted.pkl")
+    controller = submitted.parent.name
+    return int(Path(f"/proc/{controller}/task/{controller}/children").read_text().split()[0])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the job in /proc")
+def test_submitit_requeues_a_preempted_job_which_goes_on(tmp_path, monkeypatch):
+    needs("submitit")
+    words = [*WORDS, "algo.training.epochs=120", "track.report=false"]
+    preempted, reference = tmp_path / "preempted", tmp_path / "reference"
+    preempted.mkdir()
+    reference.mkdir()
+    process = command(["run", "-m", "hydra/launcher=submitit_local", *words], preempted)
+    deadline = time.monotonic() + 200
+    while not list(preempted.glob("outputs/fixed/*/*/events.jsonl")):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.02)
+    while len(events_of(only_run(preempted))) < 5:
+        time.sleep(0.01)
+    (logs,) = {path.parent for path in preempted.glob("outputs/sweeps/*/.submitit/*/*_submitted.pkl")}
+    worker = job_of(preempted)
+    for signum in (signal.SIGTERM, signal.SIGUSR2):  # as some clusters do: a warning, then the signal proper
+        os.kill(worker, signum)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, out + err
+    monkeypatch.chdir(reference)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+    assert main(["run", *words]) == 0
+    assert events_of(only_run(preempted)) == events_of(only_run(reference))
+    said = "".join(path.read_text() for path in logs.glob("*_log.*"))
+    assert "Requeued job" in said
+    assert "going on with" in said
