@@ -59,7 +59,7 @@ def _mean_row(group: RunGroup) -> tuple[str, ...]:
     devices = sorted({shown(run.result.get("device"), 40) for run in group.runs})
     seeds = sorted({shown(run.result.get("seed"), 12) for run in group.runs})
     return (
-        group.algo,
+        group.name,
         group.schedule,
         str(len(seeds)),
         with_spread("test_accuracy"),

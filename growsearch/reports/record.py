@@ -61,7 +61,7 @@ class RunRecord:
 
 
 def read_record(path: Path, *, story: bool = True) -> RunRecord:
-    """Read a run folder; with ``story=False`` only its result.
+    """Read a run folder; with ``story=False`` only its result and configuration.
 
     Raises:
         UserError: if the folder holds neither a result nor events.
@@ -70,10 +70,10 @@ def read_record(path: Path, *, story: bool = True) -> RunRecord:
     if not folder.result.is_file() and not folder.events.is_file():
         raise UserError(f"{path}: neither result.json nor events.jsonl found; the folder of a run expected")
     record.result = _json(record, folder.result)
+    if _readable(record, folder.config, LARGEST_CONFIG):
+        record.config = folder.config.read_text(encoding="utf-8", errors="replace")
     if story:
         record.architecture = _json(record, folder.network / "architecture.json")
-        if _readable(record, folder.config, LARGEST_CONFIG):
-            record.config = folder.config.read_text(encoding="utf-8", errors="replace")
         if _readable(record, folder.events, LARGEST_EVENTS):
             _read_story(record, folder.events)
     return record

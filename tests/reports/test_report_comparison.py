@@ -13,9 +13,11 @@ from growsearch.reports import literature, write_report
 from growsearch.reports.figures.densemann import filters_over_time
 from growsearch.reports.figures.family_tree import ancestors
 from growsearch.reports.find import find_runs
+from growsearch.reports.groups import grouped
 from growsearch.reports.layers import groups_of
 from growsearch.reports.pareto import pareto_front
 from growsearch.reports.record import read_record
+from growsearch.reports.settings import MOST_LEAVES, settings_of
 
 costs = st.floats(0.1, 10)
 
@@ -101,3 +103,20 @@ def test_layers_of_a_spec() -> None:
     groups = [(group.label, [layer.width for layer in group.layers]) for group in groups_of(spec)]
     assert groups == [("cell 1", [3.0]), ("dense", [7.0]), ("classes", [10.0])]
     assert groups_of({"family": "sequential"}) == [] and groups_of(json.loads('{"family": []}')) == []
+
+
+def test_only_seeds_are_averaged(tmp_path: Path) -> None:
+    for number, (rate, seed, extra) in enumerate([(1, 0, ""), (1, 1, "  new: 3\n"), (2, 0, "")]):
+        run = write_run(tmp_path / str(number), result("ectonas", seed=seed), [], {})
+        (run / "config.yaml").write_text(f"algo:\n  rate: {rate}\n{extra}seed: {seed}\noutput:\n  root: {number}\n")
+    (groups,) = grouped([read_record(path, story=False) for path in find_runs([tmp_path])]).values()
+    assert [(group.name, len(group.runs)) for group in groups] == [("ectonas: rate=1", 2), ("ectonas: rate=2", 1)]
+    (tmp_path / "0" / "config.yaml").unlink()
+    (groups,) = grouped([read_record(path, story=False) for path in find_runs([tmp_path])]).values()
+    assert [len(group.runs) for group in groups] == [1, 1, 1]
+
+
+def test_configurations_that_unfold_without_end_are_cut() -> None:
+    bomb = "k0: &k0 {x: 1}\n" + "".join(f"k{i}: &k{i} {{x: *k{i - 1}, y: *k{i - 1}}}\n" for i in range(1, 50))
+    assert len(settings_of(bomb)) <= MOST_LEAVES
+    assert settings_of("{") == settings_of("- 1") == {}

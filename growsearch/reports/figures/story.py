@@ -9,8 +9,8 @@ from growsearch.reports.numbers import number, size
 from growsearch.reports.plot import GRID, INK, MUTED, SERIES, Drawing, draw, readable_ticks, thin, whole_ticks
 from growsearch.reports.record import RunRecord
 
-MOST_LINES = 40
-"""Networks trained one after another that are drawn as lines; more of them, or interleaved ones, are points."""
+MOST_LINES = 8
+"""Stretches of one network's epochs that are drawn as lines however short they are."""
 
 MOST_OPERATIONS = 9
 MOST_PHASES = 8
@@ -79,8 +79,9 @@ def _lines(panel: Any, record: RunRecord, key: str, colour: str, label: str, sca
 
 
 def _interleaved(record: RunRecord) -> bool:
-    stretches = [network for network, _ in groupby(record.epochs, key=lambda e: e["network"])]
-    return len(stretches) > min(MOST_LINES, len(set(map(str, stretches))))
+    """Whether networks take turns so often that lines would be fragments."""
+    stretches = sum(1 for _ in groupby(record.epochs, key=lambda e: e["network"]))
+    return stretches > MOST_LINES and len(record.epochs) < 2 * stretches
 
 
 def _best_so_far(panel: Any, record: RunRecord, what: str, scale: float) -> None:

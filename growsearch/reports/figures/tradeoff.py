@@ -33,7 +33,7 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
             panel.set_xscale("log")
             _background(panel, literature, key)
             for index, group in enumerate(groups):
-                _group(panel, group, key, SERIES[index % len(SERIES)], MARKERS[index % len(MARKERS)])
+                _group(panel, group, key, SERIES[index % len(SERIES)], _marker(index))
             _front(panel, groups, key)
             panel.set_xlabel(label)
             panel.margins(0.12)
@@ -44,7 +44,8 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
         panels[0].set_ylim(*_range(groups, literature))
         panels[0].set_ylabel("test accuracy, %")
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        columns = max(1, min(4, 140 // (8 + max(map(len, labels)))))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
     caption = CAPTION + (LITERATURE_CAPTION if literature else "")
     return draw(
@@ -78,6 +79,11 @@ def spread(data: str, groups: list[RunGroup]) -> Drawing | None:
 
     caption = "Dots: runs, one for each seed. Stroke: mean; bar: sample standard deviation over seeds."
     return draw(f"spread-{data}", "Means and spreads", caption, 1.0 + 0.38 * len(kept), paint)
+
+
+def _marker(index: int) -> str:
+    """Shapes go round by one with every round of colours, so that no two of the first 64 look the same."""
+    return MARKERS[(index + index // len(SERIES)) % len(MARKERS)]
 
 
 def _pairs(group: RunGroup, key: str) -> list[tuple[float, float]]:

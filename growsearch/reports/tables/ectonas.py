@@ -1,0 +1,188 @@
+"""The tables of ECToNAS' paper."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from growsearch.reports.literature import published
+from growsearch.reports.tables.layout import Column, Row, Table
+from growsearch.reports.tables.tabled_run import TabledRun, lookup
+
+SETS = {
+    "CIFAR-10": "cifar10",
+    "CIFAR-100": "cifar100",
+    "EuroSAT": "eurosat",
+    "Fashion-MNIST": "fashion_mnist",
+    "MNIST": "mnist",
+    "SVHN": "svhn",
+}
+TOPOLOGIES = ("algo.topology", "network.")
+MODES = {"E": "greedy ECToNAS", "B": "baseline", "R": "random mode"}
+RESULTS = [Column("test acc %", "test_accuracy", 100, 1), Column("params k", "params_paper", 1e-3, 1)]
+
+
+def _ectonas(alpha: float) -> dict[str, Any]:
+    return {"algo": "ectonas", "algo.alpha": alpha}
+
+
+MATCH: dict[str, dict[str, Any]] = {
+    "E": _ectonas(1),
+    "B": {"algo": "ectonas_baseline"},
+    "R": {"algo": "ectonas_random"},
+}
+
+
+def _set(name: str, match: dict[str, Any]) -> dict[str, Any]:
+    """A data set, or all six of them."""
+    if name in SETS:
+        return {"data": SETS[name], "match": match}
+    return {"match": {**match, "data": tuple(SETS.values())}}
+
+
+def table1() -> Table:
+    """Table 1: greedy ECToNAS against training alone and random choice."""
+    experiments = {"E": "ectonas/table1", "B": "ectonas/table1_baseline", "R": "ectonas/table1_random"}
+    rows = [
+        Row(
+            MODES[mode] if name in SETS else f"{name}: {MODES[mode]}",
+            [row["acc"][mode], row["params_k"][mode]],
+            experiments[mode],
+            free=TOPOLOGIES,
+            **_set(name, MATCH[mode]),
+        )
+        for name, row in published("ectonas")["table1"]["rows"].items()
+        for mode in MODES
+    ]
+    return Table("ECToNAS, Table 1", RESULTS, rows, "Six start topologies, ten runs each.")
+
+
+def table2() -> Table:
+    """Table 2: levels of greediness."""
+    rows = [
+        Row(
+            f"alpha {alpha}" if name in SETS else f"{name}: alpha {alpha}",
+            [row["acc"][alpha], row["params_k"][alpha]],
+            "ectonas/table1" if alpha == "1" else "ectonas/table2",
+            free=TOPOLOGIES,
+            **_set(name, _ectonas(float(alpha))),
+        )
+        for name, row in published("ectonas")["table2"]["rows"].items()
+        for alpha in row["acc"]
+    ]
+    return Table("ECToNAS, Table 2", RESULTS, rows, "Six start topologies, ten runs each.")
+
+
+def table3() -> Table:
+    """Table 3: which class of topology runs on Adult end in."""
+    columns = [
+        Column("end in cnn", "cnn", digits=0, reduce="sum"),
+        Column("end in ffnn", "ffnn", digits=0, reduce="sum"),
+        Column("crossing %", "crossing", digits=1),
+    ]
+
+    def view(run: TabledRun) -> list[Mapping[str, Any]]:
+        end, crossed = lookup(run.result, "method.end_class"), lookup(run.result, "method.crossed")
+        return [{"cnn": end == "cnn", "ffnn": end == "ffnn", "crossing": [100.0 * bool(crossed)]}]
+
+    rows = [
+        Row(
+            f"from {start}, alpha {alpha}",
+            [row["final_cnn"], row["final_ffnn"], row["crossing_percent"]],
+            "ectonas/table3",
+            "adult",
+            {**_ectonas(float(alpha)), "method.start_class": start},
+            TOPOLOGIES,
+            view,
+        )
+        for start in ("cnn", "ffnn")
+        for alpha, row in published("ectonas")["table3"][f"start_{start}"].items()
+    ]
+    return Table("ECToNAS, Table 3", columns, rows, "Three topologies, 25 runs each: 75 runs a row.")
+
+
+def table4() -> Table:
+    """Table 4: what inserting a pooling layer costs."""
+    table = published("ectonas")["table4"]
+    columns = [
+        Column("val acc %, at once", "retrain_none", 100, 1),
+        Column("after an epoch", "retrain_1_epoch", 100, 1),
+    ]
+    match = {"algo": ("ectonas_pooling", "pooling_trial")}
+    baseline = Row(
+        "before", [table["baseline"], None], "ectonas/table4", "mnist", match, view=_before
+    )
+    rows = [baseline]
+    for pool, row in table["rows"].items():
+        for rewrite, values in row.items():
+            printed = [values["retrain_none"], values["retrain_1_epoch"]]
+            view = _trial(pool, rewrite)
+            rows.append(Row(f"{pool}, {rewrite.replace('_', ' ')}", printed, "ectonas/table4", "mnist", match, (), view))
+    return Table("ECToNAS, Table 4", columns, rows, "Mean of 100 splits; a network of two convolutions and two layers.")
+
+
+def _before(run: TabledRun) -> list[Mapping[str, Any]]:
+    return [{"retrain_none": lookup(run.result, "method.baseline")}]
+
+
+def _trial(pool: str, rewrite: str) -> Any:
+    names = {"average": ("average", "avg"), "max": ("max",), "structured": ("structured",), "random_cut": ("random_cut", "random")}
+
+    def view(run: TabledRun) -> list[Mapping[str, Any]]:
+        rows = lookup(run.result, "method.rows")
+        trials = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+        return [r for r in trials if r.get("pool") in names[pool] and r.get("rewrite") in names[rewrite]]
+
+    return view
+
+
+def table5() -> Table:
+    """Table 5: accuracy and size on Adult."""
+    table = published("ectonas")["table5"]["rows"]
+    settings: dict[str, tuple[str, dict[str, Any]]] = {
+        "baseline": ("ectonas/table5_baseline", MATCH["B"]),
+        "ectonas_alpha_1": ("ectonas/table3", _ectonas(1)),
+        "ectonas_alpha_0.5": ("ectonas/table3", _ectonas(0.5)),
+        "ectonas_alpha_0": ("ectonas/table3", _ectonas(0)),
+        "random": ("ectonas/table5_random", MATCH["R"]),
+    }
+    rows = [
+        Row(
+            name.replace("_", " "),
+            [row["acc"], row["params_k"]],
+            settings[name][0],
+            "adult",
+            settings[name][1],
+            (*TOPOLOGIES, "algo.alpha"),
+        )
+        for name, row in table.items()
+    ]
+    return Table("ECToNAS, Table 5", RESULTS, rows, "Six start topologies, 25 runs each.")
+
+
+def table6() -> Table:
+    """Table 6: the start topologies, and those of our baselines."""
+    columns = [Column("convolutions", "conv"), Column("dense layers", "dense")]
+    rows = [
+        Row(
+            name,
+            [_list(row["conv"]), _list(row["dense"])],
+            "ectonas/table1_baseline",
+            match={"algo": "ectonas_baseline", "network.topology": name},
+            free=("data.",),
+            view=_topology,
+        )
+        for name, row in published("ectonas")["table6"]["rows"].items()
+    ]
+    return Table("ECToNAS, Table 6", columns, rows, "Settings, not results; the last dense layer has a unit per class.")
+
+
+def _topology(run: TabledRun) -> list[Mapping[str, Any]]:
+    spec = run.architecture
+    cells, hidden = spec.get("cells"), spec.get("hidden")
+    if not isinstance(cells, list) or not isinstance(hidden, list):
+        return []
+    channels = [cell.get("channels") if isinstance(cell, Mapping) else cell for cell in cells]
+    return [{"conv": _list(channels), "dense": _list([*hidden, spec.get("classes")])}]
+
+
+def _list(sizes: list[Any]) -> str:
+    return "-".join(map(str, sizes)) or "none"

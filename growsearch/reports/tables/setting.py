@@ -1,0 +1,57 @@
+"""In what a run differs from the experiment that repeats a paper's row."""
+
+from collections.abc import Callable
+from typing import Any
+
+from growsearch.reports.markup import shown
+from growsearch.reports.tables.layout import Row
+from growsearch.reports.tables.tabled_run import TabledRun, flat
+
+Compose = Callable[[tuple[str, ...]], dict[str, Any] | None]
+"""The configuration that these overrides compose, as plain types; None if they do not fit together."""
+
+ELSEWHERE = ("seed", "output.", "hardware.", "track.", "debug", "network.run", "network.candidate", "algo.donor")
+"""Options that say where a run took place, not what it was."""
+
+OF_DATA = ("data.root", "data.download", "data.workers", "data.stream", "data.path")
+
+NAMED = 4
+"""Options that are named; of more the number is given."""
+
+
+def setting(run: TabledRun, row: Row, compose: Compose) -> str:
+    """What a reader must know of the run beside the published setting; "as published" for nothing.
+
+    Schedules other than ``paper``, lossy images, reduced precision, and every option that differs
+    from the row's experiment at the run's schedule and data set.
+    """
+    result, said = run.result, []
+    schedule, data = str(result.get("schedule")), str(result.get("data"))
+    if schedule != "paper":
+        said.append(f"schedule {shown(schedule, 20)}")
+    if row.data and data != row.data:
+        said.append(f"{shown(data, 30)} instead")
+    if result.get("lossy"):
+        said.append("lossy images")
+    if (precision := result.get("precision", "float32")) != "float32":
+        said.append(shown(precision, 20))
+    wanted = compose((f"experiment={row.experiment}", f"schedule={schedule}", f"data={data}"))
+    if wanted is None:
+        said.append("options not compared")
+    else:
+        said += _differences(run, row, flat(wanted))
+    return ", ".join(said) or "as published"
+
+
+def _differences(run: TabledRun, row: Row, wanted: dict[str, Any]) -> list[str]:
+    if not run.options:
+        return ["options not readable"]
+    known = (*ELSEWHERE, *OF_DATA, "algo.label", *row.free, *(name for name in row.match if "." in name))
+    names = [name for name in sorted({*run.options, *wanted}) if not name.startswith(known)]
+    differing = [n for n in names if not _same(run.options.get(n), wanted.get(n))]
+    told = [f"{name}={shown(run.options.get(name), 30)}" for name in differing[:NAMED]]
+    return told + ([f"{len(differing) - NAMED} options more"] if len(differing) > NAMED else [])
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one == other or (one in (None, "", [], {}) and other in (None, "", [], {}))
