@@ -120,3 +120,15 @@ def test_configurations_that_unfold_without_end_are_cut() -> None:
     bomb = "k0: &k0 {x: 1}\n" + "".join(f"k{i}: &k{i} {{x: *k{i - 1}, y: *k{i - 1}}}\n" for i in range(1, 50))
     assert len(settings_of(bomb)) <= MOST_LEAVES
     assert settings_of("{") == settings_of("- 1") == {}
+
+
+@pytest.mark.parametrize("data", ["cifar10", "cifar100", "svhn", "fashion_mnist", "mnist", "eurosat"])
+def test_published_points_of_the_package(data: str) -> None:
+    points = literature.literature(data)
+    assert points and all(0 < point.accuracy < 1 for point in points)
+    assert all(point.params is None or 1e3 < point.params < 1e9 for point in points)
+
+
+def test_a_published_point_is_as_printed() -> None:
+    (dl2,) = [point for point in literature.literature("cifar10") if point.label == "PR-DARTS DL2"]
+    assert (dl2.accuracy, dl2.params, dl2.search_seconds) == pytest.approx((0.9749, 4.0e6, 0.82 * 86400))
