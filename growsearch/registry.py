@@ -41,6 +41,12 @@ OWN = (
     _own("densemann", "Densemann", "DensemannConfig", "grows a DenseNet filter by filter and layer by layer"),
     _own("prdarts", "Prdarts", "PrdartsConfig", "prunes and replaces a DARTS supernet's candidate operations"),
     _own("ectonas", "Ectonas", "EctonasConfig", "evolves convolutional and dense networks across topologies"),
+    Method(
+        "ectonas_pooling",
+        "growsearch.algorithms.ectonas.pooling_trial:PoolingTrial",
+        "growsearch.algorithms.ectonas.pooling_config:PoolingTrialConfig",
+        "what a pooling put into a trained network costs (ECToNAS, table 4)",
+    ),
     _own("conet", "Conet", "ConetConfig", "scales every channel size of a CNN from the rank of its weights"),
     _own("stagewise", "Stagewise", "StagewiseConfig", "deepens the stages whose features matter"),
 )

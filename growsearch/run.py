@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from torch import nn
 from growsearch.algorithms.base import Algorithm, Diverged
 from growsearch.config import RunConfig, read_run, typed
 from growsearch.data.load import load as load_data
-from growsearch.deploy import network_folder, preprocessing_of
+from growsearch.deploy import load_network, network_folder, preprocessing_of
 from growsearch.errors import UserError
-from growsearch.events import Event, Note
+from growsearch.events import Event, Note, from_json
 from growsearch.ledger import Ledger
 from growsearch.networks import build
 from growsearch.networks.registry import spec_from_options
@@ -24,7 +24,8 @@ from growsearch.randomness import generator
 from growsearch.registry import method
 from growsearch.result import make_result, picture, write_networks
 from growsearch.runs import EventLog, RunFolder, find_run, new_run, read_newest, write_checkpoint
-from growsearch.runs.files import read_json, write_json
+from growsearch.runs.events import read_events
+from growsearch.runs.files import read_json, write_atomic, write_json
 from growsearch.signals import StopRequest, stop_requests
 from growsearch.training import Cursor, Engine, Recipe
 from growsearch.training.device import choose_threads
@@ -107,6 +108,8 @@ def make_algorithm(config: RunConfig, engine: Engine) -> Algorithm:
         given["network"] = make_network(config.network, engine, config.seed)
     elif config.algo.name == "fixed":
         raise UserError("network: none found, but algo=fixed trains one; choose it with network=...")
+    if donor := getattr(config.algo, "donor", ""):
+        given["donor"] = make_donor(donor)
     return method(config.algo.name).search_class()(config.algo, engine, given)
 
 
@@ -118,6 +121,19 @@ def make_network(options: dict[str, Any], engine: Engine, seed: int) -> nn.Modul
     else:
         spec = spec_from_options(options, engine.data.image_shape, engine.data.num_classes)
     return build(spec, generator(seed, "initialise", "network"))
+
+
+def make_donor(name: str) -> nn.Module:
+    """A trained network that others take weights from: a finished run, or ``torchvision:<name>``'s own weights."""
+    source, _, model = name.partition(":")
+    if source != "torchvision":
+        return load_network(network_folder(name))
+    try:
+        return torchvision.models.get_model(model, weights="DEFAULT").eval()
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"algo.donor: {name!r} found, a name of torchvision's or a run folder expected ({error})"
+        ) from error
 
 
 def to_plain(composed: DictConfig) -> dict[str, Any]:
@@ -188,6 +204,8 @@ class Session:
     def finish(self) -> float:
         """Measure the result on the test split, write it down and say where it is."""
         engine, outcome = self.algorithm.engine, self.algorithm.outcome()
+        for name, text in self.algorithm.files(self.recorded()).items():
+            write_atomic(self.folder.path / name, text.encode())
         write_networks(self.folder, outcome, preprocessing_of(engine.data, self.config.data))
         identity = read_json(self.folder.identity)["fingerprint"]
         result = make_result(self.config, engine, outcome, self.ledger, identity)
@@ -206,6 +224,10 @@ class Session:
             say(f"  report       {write_report([self.folder.path])}")
         except Exception as error:
             say(f"  report       none, it could not be written ({error})")
+
+    def recorded(self) -> Iterator[tuple[float, Event]]:
+        """All events of the run, each with the second it happened in."""
+        return ((line["seconds"], from_json(line)) for line in read_events(self.folder.events))
 
     def record(self, event: Event) -> None:
         """Write an event down, with the clock, and show it."""

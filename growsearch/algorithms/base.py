@@ -1,7 +1,7 @@
 """What every method is: a re-entrant generator over explicit state."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -50,7 +50,8 @@ class Algorithm(ABC, Generic[C, S]):
     ``run`` is written with ``while`` loops over counters that live in the state. It yields ``None``
     after each optimizer step and an event after each epoch and structural change; whatever changed
     the state comes before the yield, and only a loop test may follow one. A fresh instance that
-    restores the state therefore continues exactly there.
+    restores the state therefore continues exactly there. An epoch that leads to several events puts
+    all but the first into a list in the state, which the loop drains before it trains again.
     """
 
     def __init__(self, config: C, engine: Engine, given: Mapping[str, nn.Module] | None = None) -> None:
@@ -81,6 +82,14 @@ class Algorithm(ABC, Generic[C, S]):
     def expected_epochs(self) -> int | None:
         """Epochs over all networks as far as they can be foreseen; None if they cannot."""
         return None
+
+    def files(self, recorded: Iterable[tuple[float, Event]]) -> dict[str, str]:
+        """Text files of the method's own for the folder of a finished run, by name; none by default.
+
+        Args:
+            recorded: all events of the run in order, each with the run's seconds at that moment.
+        """
+        return {}
 
     def save(self) -> Any:
         """The state as plain types and tensors."""

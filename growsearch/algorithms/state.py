@@ -1,6 +1,6 @@
 """Algorithm state as a tree of plain types and tensors, and back.
 
-A state is a dataclass marked with :func:`~growsearch.training.state.state`; its fields hold numbers,
+A state is a dataclass marked with :func:`~growsearch.training.stateful.state`; its fields hold numbers,
 strings, lists, string keyed dicts, tensors, further states and
 :class:`~growsearch.training.network.Network` objects. Nothing else can be saved, and nothing but
 registered classes is made when a tree is read.
@@ -17,7 +17,7 @@ from growsearch.networks import build
 from growsearch.networks.tensors import load_module_tensors, module_tensors, portable
 from growsearch.training.network import Network
 from growsearch.training.optimizer import OptimizerConfig
-from growsearch.training.state import STATES, state
+from growsearch.training.stateful import STATES, state
 
 __all__ = ["dump", "restore", "state"]
 

@@ -5,7 +5,7 @@ from dataclasses import field
 import torch
 from torch import Tensor
 
-from growsearch.training.state import state
+from growsearch.training.stateful import state
 
 
 def _no_sums() -> Tensor:

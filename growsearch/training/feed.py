@@ -1,5 +1,7 @@
 """Batches of one stream, cut from a pass drawn beforehand and held on the device."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,18 @@ from growsearch.data.augment import Augmentation, PassPlan, augment, draw_pass
 from growsearch.data.dataset import Split
 from growsearch.data.normalise import Normalisation
 from growsearch.training.cursor import Cursor
+
+BLOCK_BYTES = 4 << 20
+"""Normalised images that a feed without augmentation holds ready on a CPU."""
+
+
+class Block(NamedTuple):
+    """Images and labels of the pass under way, from ``start`` up to ``stop``."""
+
+    start: int
+    stop: int
+    images: Tensor
+    labels: Tensor
 
 
 class Feed:
@@ -31,6 +45,9 @@ class Feed:
         self.copies, self.shuffle = copies, shuffle
         self._plan: PassPlan | None = None
         self._loaded: tuple[str, int] | None = None
+        plain = augmentation == Augmentation(pad_value=augmentation.pad_value)
+        self._in_blocks = plain and split.labels.device.type == "cpu"
+        self._block: Block | None = None
 
     def __len__(self) -> int:
         """Images of one pass."""
@@ -38,6 +55,8 @@ class Feed:
 
     def take(self, cursor: Cursor, size: int) -> tuple[Tensor, Tensor]:
         """The next ``size`` images [B, C, H, W] float32 and labels [B]; the cursor moves on, also across passes."""
+        if self._in_blocks and cursor.position + size <= len(self):
+            return self._take_from_block(cursor, size)
         pieces = []
         while size > 0:
             plan = self._open(cursor)
@@ -54,6 +73,19 @@ class Feed:
         batch = self.split.take(rows.order)
         images = augment(batch.images, rows, self.normalisation, self.augmentation)
         return images.contiguous(memory_format=self.layout), batch.labels
+
+    def _take_from_block(self, cursor: Cursor, size: int) -> tuple[Tensor, Tensor]:
+        """Cut the batch from images that were gathered and normalised many at a time."""
+        plan, start, stop = self._open(cursor), cursor.position, cursor.position + size
+        cursor.position, cursor.used = stop, cursor.used + size
+        if self._block is None or not self._block.start <= start <= stop <= self._block.stop:
+            held = BLOCK_BYTES // (4 * self.split.images.shape[1:].numel())
+            end = min(start + max(size, held), len(self))
+            batch = self.split.take(plan.slice(start, end).order)
+            images = self.normalisation(batch.images).contiguous(memory_format=self.layout)
+            self._block = Block(start, end, images, batch.labels)
+        begin = start - self._block.start
+        return self._block.images[begin : begin + size], self._block.labels[begin : begin + size]
 
     def _open(self, cursor: Cursor) -> PassPlan:
         key = (cursor.purpose, cursor.passes)
@@ -74,5 +106,5 @@ class Feed:
                 self._plan = drawn.to(self.split.images.device)
             else:
                 self._plan.copy_(drawn)
-            self._loaded = key
+            self._loaded, self._block = key, None
         return self._plan

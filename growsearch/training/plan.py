@@ -1,7 +1,7 @@
 """From options to the objects that train."""
 
 from growsearch.data.augment import Augmentation
-from growsearch.training.fit import FitPlan
+from growsearch.training.fitting import FitPlan
 from growsearch.training.optimizer import OptimizerConfig
 from growsearch.training.recipe import Recipe
 from growsearch.training.schedules import Constant, Cosine, Every, Fractions, Milestones, Schedule
@@ -44,7 +44,7 @@ def recipe_of(settings: TrainingSettings) -> Recipe:
 
 
 def fit_plan_of(settings: TrainingSettings, phase: str = "training") -> FitPlan:
-    """The whole phase, for :func:`~growsearch.training.fit.fit`."""
+    """The whole phase, for :func:`~growsearch.training.fitting.fit`."""
     recipe = recipe_of(settings)
     return FitPlan(
         epochs=settings.epochs,

@@ -1,5 +1,7 @@
 """One optimizer step, written so that it could be captured: device tensors in, device tensors out."""
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,8 +31,9 @@ class Step:
         self.buffers = [b for b in network.module.buffers() if b.is_floating_point() and b.dim()]
         self.before = [torch.empty_like(b) for b in self.buffers]
         self.device = network.device
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bf16")
+        self.autocast = torch.autocast(self.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
         self.failed = torch.zeros((), dtype=torch.float32, device=self.device)
+        self.counts: dict[int, Tensor] = {}
         # The fused optimizers leave everything as it is while this flag is up.
         self.optimizer.found_inf = self.failed  # type: ignore[attr-defined]
 
@@ -48,22 +51,21 @@ class Step:
         if auxiliary is not None:
             aux_loss = F.cross_entropy(auxiliary.float(), labels, label_smoothing=recipe.label_smoothing)
             total = loss + recipe.aux_weight * aux_loss
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.parameters:  # all that zero_grad does, without its book-keeping
+            parameter.grad = None
         total.backward(inputs=self.parameters)
         with torch.no_grad():
-            finite = torch.isfinite(total)
+            probe = total.detach()
             if recipe.clip is not None:
-                finite = finite & torch.isfinite(nn.utils.clip_grad_norm_(self.parameters, recipe.clip))
-            self.failed.copy_(torch.maximum(self.failed, 1.0 - finite.float()))
+                probe = probe + nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
+            self.failed.masked_fill_(probe - probe != 0, 1.0)  # inf - inf is not a number, and so is not 0
             self.optimizer.step()
-            good = self.failed == 0
+            failed = self.failed != 0
             if self.device.type != "cpu":
-                self._restore_buffers(good)
-            correct = (logits.argmax(1) == labels).sum()
-            batch = torch.stack(
-                [loss.detach().double() * len(labels), correct.double(), correct.new_tensor(len(labels))]
-            )
-            sums.add_(torch.where(good, batch, torch.zeros_like(batch)))
+                self._restore_buffers(~failed)
+            correct = (logits.argmax(1) == labels).sum().to(loss.dtype)
+            batch = torch.stack((loss.detach() * len(labels), correct, self._count(len(labels))))
+            sums.add_(batch.masked_fill_(failed, 0.0))
 
     def has_failed(self) -> bool:
         """Look at the flag (a host read), and undo what the failed forward pass left in the buffers."""
@@ -72,6 +74,11 @@ class Step:
         if self.device.type == "cpu":
             self._restore_buffers(self.failed == 0)
         return True
+
+    def _count(self, images: int) -> Tensor:
+        if images not in self.counts:
+            self.counts[images] = torch.full((), float(images), device=self.device)
+        return self.counts[images]
 
     def _restore_buffers(self, good: Tensor) -> None:
         for buffer, before in zip(self.buffers, self.before, strict=True):

@@ -7,6 +7,7 @@ METHODS: dict[str, list[str]] = {
     "densemann": ["algo=densemann", *SMOKE],
     "prdarts": ["algo=prdarts", *SMOKE],
     "ectonas": ["algo=ectonas", *SMOKE],
+    "ectonas_pooling": ["algo=ectonas_pooling", *SMOKE],
     "conet": ["algo=conet", *SMOKE],
     "stagewise": ["algo=stagewise", *SMOKE],
 }

@@ -6,7 +6,7 @@ Hosseini and Plataniotis, "AdaS: Adaptive scheduling of stochastic gradients" (2
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from growsearch.training.state import state
+from growsearch.training.stateful import state
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from growsearch.training.state import state
+from growsearch.training.stateful import state
 
 
 @dataclass(frozen=True)

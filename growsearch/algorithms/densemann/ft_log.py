@@ -5,6 +5,7 @@ more between blocks, the connection strength of every filter of every layer.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from growsearch.events import Edit, Epoch, Event, Measure
 
@@ -40,6 +41,21 @@ def ft_log_rows(
         elif isinstance(event, Edit) and event.op == "prune":
             rows.append([f'"Pruned: {event.detail["filters"]}"'])
     return rows
+
+
+def ft_log_text(events: Sequence[Event], moments: Sequence[float], *, every: int = 1, decimal: str = ",") -> str:
+    """The log as the original's file: cells parted by semicolons, an epoch's seconds since the one before it.
+
+    Args:
+        events: of a finished search, in order.
+        moments: the run's seconds at each event.
+        every: see :func:`ft_log_rows`.
+        decimal: see :func:`ft_log_rows`.
+    """
+    ends = [moment for moment, event in zip(moments, events, strict=True) if isinstance(event, Epoch)]
+    seconds = [round(end - start, 3) for start, end in pairwise([0.0, *ends])]
+    rows = ft_log_rows(events, seconds, every=every, decimal=decimal)
+    return "".join(";".join(row) + "\n" for row in rows)
 
 
 def _epoch_cells(event: Epoch, index: int, seconds: float | None, decimal: str) -> Row:

@@ -4,7 +4,7 @@ from dataclasses import field
 
 import numpy as np
 
-from growsearch.training.state import state
+from growsearch.training.stateful import state
 
 
 @state

@@ -16,7 +16,7 @@ from growsearch.algorithms.densemann.categories import Categories, Thresholds, c
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.history import FilterHistory
 from growsearch.algorithms.densemann.rate import GrowingRate
-from growsearch.training.state import state
+from growsearch.training.stateful import state
 
 Edit = list[Any]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from growsearch.training.state import state
+from growsearch.training.stateful import state
 
 
 @state

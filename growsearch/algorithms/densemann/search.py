@@ -1,13 +1,14 @@
 """DensEMANN: grow a DenseNet filter by filter and layer by layer while it trains, then replicate its block."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 from growsearch.algorithms.base import Algorithm, Outcome
 from growsearch.algorithms.densemann import caps
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.editor import Editor
+from growsearch.algorithms.densemann.ft_log import ft_log_text
 from growsearch.algorithms.densemann.machine import Edit, GrowthMachine
 from growsearch.algorithms.densemann.phases import DONE, GROWTH, TRAINING, next_phase
 from growsearch.algorithms.densemann.rate import FinalRate
@@ -100,6 +101,13 @@ class Densemann(Algorithm[DensemannConfig, DensemannState]):
             "edits": dict(state.counts),
         }
         return Outcome([self.network], 0, state.val_accuracy, state.val_loss, method, winner_epochs=float(state.epochs))
+
+    def files(self, recorded: Iterable[tuple[float, Event]]) -> dict[str, str]:
+        """The original's feature log, where ``algo.ft_log`` asks for it."""
+        if not self.config.ft_log:
+            return {}
+        moments, events = zip(*recorded, strict=True)
+        return {"ft_log.csv": ft_log_text(events, moments)}
 
     def expected_epochs(self) -> int:
         """A typical search: the caps' layers (seven without), 2.75 patiences each, as in the authors' traces."""

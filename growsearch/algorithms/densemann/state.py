@@ -8,9 +8,9 @@ from torch import Tensor
 from growsearch.algorithms.densemann.machine import GrowthMemory
 from growsearch.algorithms.densemann.phases import GROWTH
 from growsearch.training.cursor import Cursor
-from growsearch.training.fit import FitState
+from growsearch.training.fitting import FitState
 from growsearch.training.network import Network
-from growsearch.training.state import state
+from growsearch.training.stateful import state
 
 
 @state

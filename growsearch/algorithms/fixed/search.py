@@ -5,7 +5,7 @@ from dataclasses import field
 
 from growsearch.algorithms.base import Algorithm, Diverged, Outcome
 from growsearch.algorithms.fixed.config import FixedConfig
-from growsearch.events import Event
+from growsearch.events import Event, Phase
 from growsearch.training import FitState, Network, fit, state
 from growsearch.training.plan import fit_plan_of, optimizer_of
 
@@ -16,6 +16,7 @@ class FixedState:
 
     networks: dict[str, Network]
     fit: FitState = field(default_factory=FitState)
+    begun: bool = False
 
 
 class Fixed(Algorithm[FixedConfig, FixedState]):
@@ -30,6 +31,9 @@ class Fixed(Algorithm[FixedConfig, FixedState]):
     def run(self) -> Iterator[Event | None]:
         """Fit, and nothing else."""
         s = self.state
+        if not s.begun:
+            s.begun = True
+            yield Phase(0, "final training", 0)
         yield from fit(self.engine, s.networks["0"], s.fit, fit_plan_of(self.config.training))
         if s.fit.outcome != "ok":
             raise Diverged(s.fit.outcome)

@@ -31,7 +31,7 @@ class GrowingEngine(Engine):
 def fit_growing(
     engine: Engine, network: Network, fit_state: FitState, plan: FitPlan, progress: Alternation, growth: BatchGrowth
 ) -> Iterator[Event | None]:
-    """:func:`~growsearch.training.fit.fit` with a growing batch; without room to grow, exactly that function."""
+    """:func:`~growsearch.training.fitting.fit` with a growing batch; without room to grow, exactly that function."""
     if growth.largest <= plan.recipe.batch_size:
         yield from fit(engine, network, fit_state, plan)
         return

@@ -16,7 +16,7 @@ from growsearch.training.network import Network
 from growsearch.training.optimizer import Rate
 from growsearch.training.recipe import Recipe
 from growsearch.training.schedules import Schedule
-from growsearch.training.state import state
+from growsearch.training.stateful import state
 
 Keep = Literal["last", "best_val_loss", "best_val_accuracy"]
 
