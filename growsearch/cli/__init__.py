@@ -9,6 +9,7 @@ COMMANDS = {
     "run": "search or train: growsearch run algo=densemann data=digits; -m sweeps over seed=0,1,2",
     "resume": "continue a run that was stopped: growsearch resume outputs/...",
     "report": "write a page about a run, or the comparison of several: growsearch report outputs",
+    "table": "a paper's table, ours beside the printed numbers: growsearch table densemann-1 outputs",
     "predict": "classify pictures with a run's network: growsearch predict RUN IMAGES...",
     "export": "write a run's network as one checked file: growsearch export RUN --format pt2|onnx|safetensors",
     "ls": "list methods, data sets, networks, schedules and experiments",

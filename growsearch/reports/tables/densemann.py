@@ -29,10 +29,11 @@ def table1() -> Table:
         Column("test acc %", "test_accuracy", 100),
         Column("test loss", "test_loss"),
     ]
-    keys = "exec_time inference_time layers_per_block params_k val_acc val_loss test_acc test_loss".split()
+    keys = ["exec_time", "inference_time", "layers_per_block", "params_k"]
+    keys += [f"{split}_{what}" for split in ("val", "test") for what in ("acc", "loss")]
     rows = [
         Row(
-            kind := row["experiment"],
+            (kind := row["experiment"]).replace("_", " "),
             [row[key] for key in keys],
             _experiment(row["dataset"], kind),
             row["dataset"],
@@ -63,7 +64,15 @@ def table2() -> Table:
         fixed = row.get("corrected_from_table1")
         note = "" if fixed is None else f"contradicts Table 1: {fixed['params']} M, {fixed['error']} %"
         rows.append(
-            Row(row["name"], printed, _experiment("cifar10", kind), "cifar10", view=_with_error, note=note, **KINDS[kind])
+            Row(
+                row["name"],
+                printed,
+                _experiment("cifar10", kind),
+                "cifar10",
+                view=_with_error,
+                note=note,
+                **KINDS[kind],
+            )
         )
     return Table("DensEMANN, Table 2", columns, rows, "GPU days of the best network: printed for all five runs.")
 

@@ -86,6 +86,8 @@ def number_text(value: Any, digits: int) -> str:
 
 
 def spread_text(mean: float, deviation: float | None, digits: int) -> str:
-    """A mean with its standard deviation, if there is one."""
+    """A mean with its standard deviation, if there is one; a small one keeps two significant digits."""
+    if 0 < abs(mean) < 0.5 * 10**-digits:
+        return f"{mean:.1e}"
     tail = "" if deviation is None else f" ± {deviation:.{digits}f}"
     return f"{mean:.{digits}f}{tail}"

@@ -9,7 +9,12 @@ from growsearch.reports.tables.tabled_run import TabledRun, lookup
 
 DAY = 86400.0
 CELLS = {"DL1": "DL1", "DL2": "DL2", "DR": "DR", "UR": "UR"}
-BASELINES = {"NASNet-A": "NASNet-A", "DARTS 1st order": "DARTS_V1", "DARTS 2nd order": "DARTS_V2", "P-DARTS C10": "P-DARTS"}
+BASELINES = {
+    "NASNet-A": "NASNet-A",
+    "DARTS 1st order": "DARTS_V1",
+    "DARTS 2nd order": "DARTS_V2",
+    "P-DARTS C10": "P-DARTS",
+}
 SETTINGS = ("DL", "DR", "UR")
 
 
@@ -108,7 +113,9 @@ def table3() -> Table:
                     view=_evaluated,
                 )
             )
-    return Table("PR-DARTS, Table III", columns, rows + _searches(), "Error: mean of the last five epochs, three seeds.")
+    return Table(
+        "PR-DARTS, Table III", columns, rows + _searches(), "Error: mean of the last five epochs, three seeds."
+    )
 
 
 def _searches() -> list[Row]:

@@ -19,6 +19,9 @@ class TabledRun:
 
     Args:
         path: the folder.
+
+    Attributes:
+        result: result.json, with ``total_seconds`` (search and training) and ``donated`` (weights from elsewhere).
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,6 +29,7 @@ class TabledRun:
         result = read_record(path, story=False).result
         search, train = number(result.get("search_seconds")) or 0.0, number(result.get("train_seconds")) or 0.0
         self.result: dict[str, Any] = {**result, "total_seconds": search + train}
+        self.result["donated"] = bool(self.value("algo.donor"))
 
     @cached_property
     def config(self) -> dict[str, Any]:

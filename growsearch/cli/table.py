@@ -1,0 +1,76 @@
+"""``growsearch table NAME [RUN...]``: a paper's table, our runs beside the printed numbers."""
+
+import argparse
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from growsearch.errors import UserError
+
+FORMATS = ("terminal", "markdown", "csv", "latex")
+
+EPILOG = """\
+examples:
+  growsearch table                                     the names of all tables
+  growsearch table densemann-1                         with the finished runs below outputs
+  growsearch table ectonas-1 outputs/ectonas --format markdown
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Print the table, or the names of all."""
+    parser = argparse.ArgumentParser(
+        "growsearch table",
+        description="Show a table of one of the five papers, ours beside the printed numbers.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="?", help="which table; without it all names are listed")
+    parser.add_argument(
+        "runs", nargs="*", type=Path, metavar="RUN", help="folders of runs, or above many (default: outputs)"
+    )
+    parser.add_argument("--format", choices=FORMATS, default="terminal", help="default: terminal")
+    options = parser.parse_args(argv)
+    from growsearch.reports.tables import TABLES
+
+    if options.name is None:
+        print("\n".join(f"{name:<14} {make.__doc__}" for name, make in TABLES.items()))
+        return 0
+    if options.name not in TABLES:
+        raise UserError(f"table: {options.name!r} found, one of {', '.join(TABLES)} expected")
+    print(text(options.name, options.runs or [Path("outputs")], options.format, bool(options.runs)))
+    return 0
+
+
+def text(name: str, places: list[Path], format: str, needed: bool) -> str:
+    """The table; without ``needed``, a place that is not there counts as one without runs."""
+    from growsearch.reports.find import find_runs
+    from growsearch.reports.tables import TABLES
+    from growsearch.reports.tables.fill import fill
+    from growsearch.reports.tables.render import FORMATS as RENDERERS
+    from growsearch.reports.tables.tabled_run import TabledRun
+
+    try:
+        found = find_runs(places)
+    except UserError:
+        if needed:
+            raise
+        found = []
+    runs = [run for run in map(TabledRun, found) if "algo" in run.result]
+    table = TABLES[name]()
+    return RENDERERS[format](table, fill(table, runs, composed))
+
+
+@cache
+def composed(overrides: tuple[str, ...]) -> dict[str, Any] | None:
+    """What ``growsearch run`` would compose; None if the overrides do not fit together."""
+    from omegaconf import OmegaConf
+
+    from growsearch.cli.compose import compose_run
+
+    try:
+        found = OmegaConf.to_container(compose_run(list(overrides)))
+    except UserError:
+        return None
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}

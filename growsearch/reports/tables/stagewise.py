@@ -1,0 +1,172 @@
+"""The tables of the Stage-Wise paper."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from growsearch.reports.literature import published
+from growsearch.reports.tables.layout import QUOTED, Column, Row, Table, View
+from growsearch.reports.tables.tabled_run import TabledRun, lookup
+
+SEARCH = ("stagewise", "stagewise_original")
+ACCURACY = Column("test acc %", "test_accuracy", 100)
+COSTS = [
+    Column("depths", "depths_text"),
+    Column("depth", "depth", digits=0),
+    Column("params M", "params_paper", 1e-6),
+    Column("MACs M", "macs", 1e-6, 0),
+    Column("memory MB", "memory_mib"),
+]
+CPU = [Column("CPU ms", "cpu_inference_ms"), Column("CO2 kg", "co2_kg")]
+
+
+def network(iteration: int, depth: str = "depth_conv") -> View:
+    """A search's candidate of an iteration; its first network for 0."""
+    role = "candidate" if iteration else "initial"
+
+    def view(run: TabledRun) -> list[Mapping[str, Any]]:
+        networks = lookup(run.result, "method.networks")
+        rows = [row for row in networks if isinstance(row, Mapping)] if isinstance(networks, list) else []
+        found = [row for row in rows if row.get("role") == role and row.get("iteration") == iteration]
+        return [{**row, "depths_text": _depths(row.get("depths")), "depth": row.get(depth)} for row in found]
+
+    return view
+
+
+def _depths(found: Any) -> str | None:
+    return "-".join(map(str, found)) if isinstance(found, list) else None
+
+
+def table1() -> Table:
+    """Table I: the first candidate for each number of modules at the start."""
+    rows = [
+        Row(
+            f"m0 = {row['m0']}",
+            [_depths(row["m"]), *(row[k] for k in ("depth", "params_M", "flops_M", "memory_MB", "acc_200ep"))],
+            "stagewise/table1_m0",
+            "cifar10",
+            {"algo": SEARCH, "algo.modules": "residual", "algo.m0": row["m0"], "algo.iterations": 1},
+            view=network(1),
+        )
+        for row in published("stagewise")["table_I"]
+    ]
+    return Table("Stage-Wise, Table I", [*COSTS, ACCURACY], rows, "200 epochs; the printed depths are derived.")
+
+
+def table2() -> Table:
+    """Table II: criteria of importance."""
+    rows = [
+        Row(
+            f"{criterion}, iteration {iteration}",
+            [accuracy],
+            "stagewise/table2_criteria",
+            "cifar10",
+            {
+                "algo": SEARCH,
+                "algo.modules": "residual",
+                "algo.criterion": criterion,
+                "algo.extra_epochs": 0,
+                "algo.donor": ("", None),
+            },
+            view=network(iteration),
+        )
+        for criterion, accuracies in published("stagewise")["table_II"].items()
+        for iteration, accuracy in enumerate(accuracies, start=1)
+    ]
+    note = "200 epochs. The paper tuned each criterion and prints no settings."
+    return Table("Stage-Wise, Table II", [ACCURACY], rows, note)
+
+
+def table3() -> Table:
+    """Table III: residual networks, from scratch and by weight transfer."""
+    rows = []
+    for row in published("stagewise")["table_III"]:
+        keys = ("depth", "params_M", "flops_M", "memory_MB", "acc", "time_ms", "co2_kg")
+        experiment, match, iteration = _origin(row["name"], row["m"], "residual", "table3")
+        view = network(iteration, "depth_he" if row["depth_convention"] == "he" else "depth_conv")
+        printed = [_depths(row["m"]), *(row[k] for k in keys)]
+        note = "printed in another unit" if "memory_MB_consistent" in row else ""
+        note = f"{row['depth_actual']} by its other figures" if "depth_actual" in row else note
+        rows.append(Row(row["name"].replace("_", " "), printed, experiment, "cifar10", match, (), view, note=note))
+    return Table("Stage-Wise, Table III", [*COSTS, ACCURACY, *CPU], rows, "300 epochs; weight transfer 50.")
+
+
+def table4() -> Table:
+    """Table IV: networks of NASNet cells."""
+    columns = [COSTS[0], *COSTS[1:3], Column("FLOPs G", "flops", 1e-9, 1), *COSTS[3:], ACCURACY]
+    rows = []
+    for row in published("stagewise")["table_IV"]:
+        experiment, match, iteration = _origin(row["name"], row["m"], "cell", "table4")
+        keys = ("depth", "params_M", "flops_B", "true_macs_M", "memory_MB", "acc")
+        printed = [_depths(row["m"]), *(row[k] for k in keys)]
+        view = network(iteration)
+        rows.append(Row(row["name"].replace("_", " "), printed, experiment, "cifar10", match, (), view))
+    note = "FLOPs as the paper counts them (separable convolutions as dense ones); true MACs are computed, not printed."
+    return Table("Stage-Wise, Table IV", columns, rows, note)
+
+
+def _origin(name: str, depths: list[int], modules: str, table: str) -> tuple[str, dict[str, Any], int]:
+    """Experiment, options and iteration of a printed network."""
+    match: dict[str, Any] = {"algo": SEARCH, "algo.modules": modules}
+    if not name.startswith("ours"):
+        return f"stagewise/{table}_baselines", {**match, "algo.iterations": 0, "network.depths": depths}, 0
+    match["algo.criterion"] = "pls"
+    iteration = int(name.split("_")[1].removeprefix("it"))
+    if name.endswith("transfer"):
+        return "stagewise/table3_transfer", {**match, "donated": True}, iteration
+    match |= {"donated": False, "network.family": ("none", None), "algo.extra_epochs": 100, "algo.grow": "scratch"}
+    return f"stagewise/{table}_{'scratch' if modules == 'residual' else 'cells'}", match, iteration
+
+
+def table5() -> Table:
+    """Table V: how many networks a search trains."""
+    columns = [
+        Column("evaluated models", "method.evaluated_models", digits=0),
+        Column("params M", "params_paper", 1e-6),
+        ACCURACY,
+    ]
+    searches = {"ours_residual": ("residual", "table3_scratch"), "ours_cell": ("cell", "table4_cells")}
+    rows = []
+    for row in published("stagewise")["table_V"]:
+        printed = [row["evaluated_models"], row["params_M"], row["acc"]]
+        modules, file = searches.get(row["ref"], ("", ""))
+        match = {
+            "algo": SEARCH,
+            "algo.modules": modules,
+            "algo.iterations": 5,
+            "algo.extra_epochs": 100,
+            "donated": False,
+        }
+        note = f"{row['params_M_per_table_III']} M in Table III" if "params_M_per_table_III" in row else ""
+        experiment = f"stagewise/{file}" if file else QUOTED
+        name = row["ref"].replace("_", " ")
+        rows.append(Row(name, printed, experiment, "cifar10" if file else None, match, (), _whole, note=note))
+    note = "The ensemble is made by growsearch.algorithms.stagewise.ensemble; no run records it."
+    return Table("Stage-Wise, Table V", columns, rows, note)
+
+
+def _whole(run: TabledRun) -> list[Mapping[str, Any]]:
+    return [run.result]
+
+
+def table6() -> Table:
+    """Table VI: architectures found on CIFAR-10, trained on harder sets."""
+    baselines = {"ResNet110": ("residual", [18, 18, 18]), "NASNet241": ("cell", [6, 6, 6])}
+    rows = []
+    for row in published("stagewise")["table_VI"]:
+        modules, depths = baselines.get(row["name"], (row["name"].removeprefix("ours_"), None))
+        match: dict[str, Any] = {"algo": SEARCH, "algo.modules": modules, "algo.iterations": 0}
+        match |= {"network.family": "found"} if depths is None else {"network.depths": depths}
+        rows += [
+            Row(
+                row["name"].replace("_", " "),
+                [row[data]],
+                "stagewise/table6_transfer",
+                data,
+                match,
+                ("network.", "algo.modules"),
+                network(0),
+            )
+            for data in ("tiny_imagenet", "imagenet32")
+        ]
+    columns = [Column("top-5 %", "test_top5", 100)]
+    return Table("Stage-Wise, Table VI", columns, rows, "Trained from scratch with the architecture found on CIFAR-10.")
