@@ -30,11 +30,20 @@ class TrackConfig:
         progress: progress bars; they turn themselves off where there is no terminal.
         console: a line for each structural event.
         report: ``report.html`` in the run's folder when it ends.
+        tensorboard: curves in ``tensorboard/`` in the run's folder (the extra ``tracking``).
+        mlflow: a run at ``MLFLOW_TRACKING_URI``, else in ``mlflow.db`` above all runs (the extra ``tracking``).
     """
 
     progress: bool = True
     console: bool = True
     report: bool = True
+    tensorboard: bool = False
+    mlflow: bool = False
+
+    @property
+    def trackers(self) -> list[str]:
+        """Optional views that are wanted."""
+        return [name for name in ("tensorboard", "mlflow") if getattr(self, name)]
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torchvision
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -23,7 +24,8 @@ from growsearch.networks.registry import spec_from_options
 from growsearch.randomness import generator
 from growsearch.registry import method
 from growsearch.result import make_result, picture, write_networks
-from growsearch.runs import EventLog, RunFolder, find_run, new_run, read_newest, write_checkpoint
+from growsearch.runs import EventLog, RunFolder, find_run, new_run
+from growsearch.runs.checkpoint import read_newest, write_checkpoint
 from growsearch.runs.events import read_events
 from growsearch.runs.files import read_json, write_atomic, write_json
 from growsearch.signals import StopRequest, stop_requests
@@ -32,6 +34,7 @@ from growsearch.training.device import choose_threads
 from growsearch.views.console import line, say, summary
 from growsearch.views.estimate import estimate
 from growsearch.views.progress import ProgressBars
+from growsearch.views.trackers import Trackers, require
 
 SAVE_SHARE = 20
 """A checkpoint is due when the time since the last is so many times what that one cost."""
@@ -58,6 +61,7 @@ def start(composed: DictConfig) -> float:
         Stopped: after SIGINT or SIGTERM, with everything saved.
     """
     config, plain = typed(composed), to_plain(composed)
+    require(config.track.trackers)
     place = (Path(config.output.root), config.algo.label, config.data.name)
     folder = None if config.output.again else find_run(*place, plain)
     if folder is not None:
@@ -92,7 +96,7 @@ def execute(folder: RunFolder, config: RunConfig, algorithm: Algorithm | None = 
             session = Session(folder, config, algorithm or prepare(config))
             session.open()
             session.drive(stop)
-        return session.finish()
+            return session.finish()
 
 
 def prepare(config: RunConfig) -> Algorithm:
@@ -128,12 +132,12 @@ def make_donor(name: str) -> nn.Module:
     source, _, model = name.partition(":")
     if source != "torchvision":
         return load_network(network_folder(name))
+    from torchvision.models import get_model  # slow to import, and seldom needed
+
     try:
-        return torchvision.models.get_model(model, weights="DEFAULT").eval()
+        return get_model(model, weights="DEFAULT").eval()
     except (ValueError, OSError) as error:
-        raise UserError(
-            f"algo.donor: {name!r} found, a name of torchvision's or a run folder expected ({error})"
-        ) from error
+        raise UserError(f"algo.donor: {name!r} found, a run folder or a trained network expected ({error})") from error
 
 
 def to_plain(composed: DictConfig) -> dict[str, Any]:
@@ -167,6 +171,8 @@ class Session:
         done = f" after {self.ledger.epochs} epochs" if self.folder.started else ""
         say(f"{'going on with' if self.folder.started else 'run folder:'} {self.folder.path}{done}")
         self.log = EventLog(self.folder.events, length)
+        past = (event for _, event in self.recorded())
+        self.trackers = Trackers(self.config.track.trackers, self.folder.path, past, asdict(self.config))
         if remark is not None:
             self.record(Note(0, f"{remark}; went on from the checkpoint before it"))
 
@@ -189,6 +195,7 @@ class Session:
                     self.save()
                     stop.hand_on()
                 if stop:
+                    self.trackers.close()
                     say(f"stopped and saved; go on with: growsearch resume {self.folder.path}")
                     raise Stopped(stop.exit_code)
                 if time.monotonic() - self.saved_at > SAVE_SHARE * self.save_cost:
@@ -196,6 +203,7 @@ class Session:
             self.save()
         except Diverged as error:
             self.save()
+            self.trackers.close()
             raise UserError(f"{self.folder.path}: {error}; a smaller algo learning rate may help") from error
         finally:
             bars.close()
@@ -210,6 +218,7 @@ class Session:
         identity = read_json(self.folder.identity)["fingerprint"]
         result = make_result(self.config, engine, outcome, self.ledger, identity)
         write_json(self.folder.result, result)
+        self.trackers.finish(result)
         spec = outcome.networks[outcome.best].spec()
         say(summary(result, str(self.folder.path), picture(self.folder.network / "architecture.json", spec)))
         if self.config.track.report:
@@ -232,6 +241,7 @@ class Session:
     def record(self, event: Event) -> None:
         """Write an event down, with the clock, and show it."""
         self.log.append({"seconds": round(self.ledger.seconds, 3), **event.to_json()})
+        self.trackers.show(event)
         text = line(event)
         if text is not None and self.config.track.console:
             say(text)
