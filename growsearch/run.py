@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
