@@ -26,6 +26,7 @@ FAMILIES = {
     "bottleneck": {"family": "bottleneck", "depths": [1, 1, 1, 1], "width": 2, "classes": 5, "in_channels": 1},
     "nasnet": {"family": "nasnet", "depths": [1, 1, 1], "width": 4, "classes": 5, "in_channels": 1},
 }
+SLOWER = sorted({*FAMILIES} - {"densenet", "sequential"})
 PREPROCESSING = Preprocessing((1, 16, 16), tuple("abcde"), Normalisation.constants([0.3], [0.2], "a test"))
 
 
@@ -56,7 +57,10 @@ def test_torch_export_of_every_family_agrees_at_any_batch_size(family, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["network.pt2"]
 
 
-@pytest.mark.parametrize("family", ["densenet", "darts", "sequential"])
+@pytest.mark.parametrize(
+    "family",
+    ["densenet", "sequential", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)],
+)
 def test_onnx_agrees_at_any_batch_size(family, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

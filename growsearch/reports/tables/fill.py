@@ -98,7 +98,7 @@ def _line(row: Row, columns: Sequence[Column], runs: Sequence[TabledRun], said: 
     values: list[Mapping[str, Any]] = [one for run in chosen for one in (row.view(run) if row.view else [run.result])]
     if row.best and runs:
         spent = sum(run.result["total_seconds"] for run in runs)
-        values = [{**one, "all_runs_seconds": spent} for one in values]
+        values = [{**one, "spent": spent} for one in values]
         said = f"{said}; best of {len(runs)}"
     ours = [_ours(values, column) for column in columns]
     devices = sorted({shown(run.result.get("device"), 40) for run in chosen})

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Table VI of Stage-Wise: architectures found on CIFAR-10, trained on Tiny ImageNet and ImageNet 32x32.
+# shellcheck disable=SC2046,SC1091
+source "$(dirname "$0")/common.sh"
+
+cost full "2 searches, and 8 trainings of 200 epochs over 100,000 or 1.28 million images"
+cost cpu "4 searches of some minutes and 8 trainings on 2,000 images"
+cost tiny "4 searches and 4 trainings, seconds each"
+begin "$@"
+
+search stagewise/table3_scratch $(at full seed=0)
+search stagewise/table4_cells $(at full seed=0)
+for modules in residual cell; do
+    run=$(best stagewise "$(data cifar10)" "algo.modules=$modules" network.family=none)
+    train stagewise/table6_transfer "network.run=$run" "algo.modules=$modules" $(at full seed=0) $(reduced seed=0)
+done
+train stagewise/table6_transfer network=$(at full resnet110)$(reduced resnet44) seed=0
+train stagewise/table6_transfer network=$(at full nasnet241)$(reduced nasnet169) algo.modules=cell seed=0
+
+show
