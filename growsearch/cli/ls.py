@@ -3,8 +3,10 @@
 import argparse
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from growsearch import plugins
+from growsearch.errors import UserError
 
 GROUPS = {
     "algo": "methods",
@@ -22,19 +24,24 @@ def main(argv: list[str]) -> int:
     """Print every group, or those named."""
     parser = argparse.ArgumentParser("growsearch ls", description="List what there is to choose from.")
     parser.add_argument("groups", nargs="*", help=", ".join(GROUPS), metavar="group")
+    parser.add_argument("--config-dir", "-cd", type=Path, help="a folder of your own configurations")
     options = parser.parse_args(argv)
+    if options.config_dir is not None and not options.config_dir.is_dir():
+        raise UserError(f"--config-dir: {options.config_dir} found, an existing folder expected")
     if unknown := [group for group in options.groups if group not in GROUPS]:
         parser.error(f"{unknown[0]!r} found, {', '.join(GROUPS)} expected")
     for group in options.groups or GROUPS:
         print(f"{GROUPS[group]} ({group}=...)")
-        for name, text in choices(group).items():
+        for name, text in choices(group, options.config_dir).items():
             print(f"  {name:<28} {text}")
     return 0
 
 
-def choices(group: str) -> dict[str, str]:
-    """Choice -> what its file's first comment says of it."""
+def choices(group: str, config_dir: Path | None = None) -> dict[str, str]:
+    """Choice -> what its file's first comment says of it; those of a folder of the user's own come first."""
     found: dict[str, str] = {}
+    if config_dir is not None:
+        _collect(config_dir / group, "", found)
     _collect(files("growsearch").joinpath("conf", group), "", found)
     for name, point in plugins.points(FOREIGN.get(group, "")).items():
         found.setdefault(name, plugins.summary(point))
@@ -50,4 +57,4 @@ def _collect(folder: Traversable, prefix: str, found: dict[str, str]) -> None:
         elif entry.name.endswith(".yaml"):
             comments = [text[1:].strip() for text in entry.read_text().splitlines()[:4] if text.startswith("#")]
             said = [text for text in comments if not text.startswith("@package")]
-            found[prefix + entry.name.removesuffix(".yaml")] = said[0] if said else ""
+            found.setdefault(prefix + entry.name.removesuffix(".yaml"), said[0] if said else "")

@@ -120,3 +120,11 @@ def test_a_broken_package_is_left_out_with_a_warning(installed, capsys):
     assert main(["validate"]) == 0
     said = capsys.readouterr().err
     assert "entry point 'broken' (a_module_that_is_not_there:Method) left out: ModuleNotFoundError" in said
+
+
+def test_ls_shows_a_folder_of_ones_own(tmp_path, capsys):
+    (tmp_path / "algo").mkdir()
+    (tmp_path / "algo" / "slow.yaml").write_text("# Half the speed\nlabel: slow\n")
+    assert main(["ls", "algo", "--config-dir", str(tmp_path)]) == 0
+    assert f"  {'slow':<28} Half the speed" in capsys.readouterr().out
+    assert main(["ls", "--config-dir", str(tmp_path / "nowhere")]) == 2
