@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -12,6 +14,8 @@ from growsearch.cli.compose import CONFIG_PATH, VERSION_BASE, composition_errors
 from growsearch.cli.sweep import note_failure
 from growsearch.config import register
 from growsearch.errors import UserError
+
+LAUNCHERS = ("joblib", "submitit")
 
 _FAILED: list[UserError] = []
 
@@ -27,11 +31,30 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     sys.argv = ["growsearch run", *argv]
     _FAILED.clear()
-    with composition_errors():
+    with composition_errors(), deaths():
         hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name="config")(task)()
     if _FAILED:
         raise _FAILED[0]
     return 0
+
+
+@contextmanager
+def deaths() -> Iterator[None]:
+    """Say in a line that a launcher lost one of its processes, for instance to a lack of memory.
+
+    Raises:
+        UserError: in place of the launcher's own error.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in LAUNCHERS:
+            raise
+        cause = " ".join(str(error).split())[:300]
+        raise UserError(
+            "a job of the sweep was killed or could not be started; repeated, the command goes on where each run was"
+            f" ({type(error).__name__}: {cause})"
+        ) from error
 
 
 def task(composed: DictConfig) -> float:
