@@ -1,6 +1,8 @@
-"""The run folder: events, checkpoints, result and lock, made of plain types and tensors."""
+"""The run folder: events, checkpoints, result and lock, made of plain types and tensors.
 
-from growsearch.runs.checkpoint import read_checkpoint, read_newest, write_checkpoint
+Checkpoints, which need torch, are in :mod:`growsearch.runs.checkpoint`.
+"""
+
 from growsearch.runs.events import EventLog
 from growsearch.runs.fingerprint import fingerprint
 from growsearch.runs.folder import RunFolder, find_run, new_run
@@ -11,7 +13,4 @@ __all__ = [
     "find_run",
     "fingerprint",
     "new_run",
-    "read_checkpoint",
-    "read_newest",
-    "write_checkpoint",
 ]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from growsearch.errors import UserError
 from growsearch.runs import files as files_module
-from growsearch.runs import read_checkpoint, read_newest, write_checkpoint
+from growsearch.runs.checkpoint import read_checkpoint, read_newest, write_checkpoint
 
 TREE = {
     "counts": [1, 2.5, "three", None, True],
