@@ -41,9 +41,14 @@ compdef _growsearch growsearch
 
 FISH = """\
 function __growsearch_complete
-    growsearch completion --query (commandline -cp | string collect) 2>/dev/null
+    set -l found (growsearch completion --query (commandline -cp | string collect) 2>/dev/null | string match -v '')
+    if test (count $found) -gt 0
+        printf '%s\\n' $found
+    else
+        __fish_complete_path (commandline -ct)
+    end
 end
-complete -c growsearch -a '(__growsearch_complete)'
+complete -c growsearch -f -a '(__growsearch_complete)'
 """
 
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
