@@ -81,17 +81,16 @@ WRITERS: dict[str, Writer] = {"pt2": write_pt2, "onnx": write_onnx, "safetensors
 
 
 def _metadata(preprocessing: Preprocessing) -> dict[str, str]:
-    """What a file says of itself: class names by label and how bytes are normalised."""
+    """What a file says of itself: class names by label, and normalisation with tensors as [C][H][W] lists."""
     normalisation = preprocessing.normalisation
-    mean = normalisation.mean if normalisation.mean.shape[1:] == (1, 1) else normalisation.mean.mean((1, 2))
     return {
         "classes": json.dumps(list(preprocessing.classes)),
         "image_shape": json.dumps(list(preprocessing.image_shape)),
         "normalisation": json.dumps(
             {
-                "formula": "(pixel / 255 - mean) / std",
-                "mean": mean.flatten().tolist(),
-                "std": normalisation.std.flatten().tolist(),
+                "formula": "(byte / 255 - mean) / std",
+                "mean": normalisation.mean.tolist(),
+                "std": normalisation.std.tolist(),
                 "source": normalisation.source,
             }
         ),
