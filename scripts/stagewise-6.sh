@@ -11,7 +11,8 @@ begin "$@"
 search stagewise/table3_scratch $(at full seed=0)
 search stagewise/table4_cells $(at full seed=0)
 for modules in residual cell; do
-    run=$(best stagewise "$(data cifar10)" "algo.modules=$modules" network.family=none)
+    run=$(best stagewise "$(data cifar10)" "algo.modules=$modules" \
+        network.family=none algo.criterion=pls donated=False $(at full algo.extra_epochs=100))
     train stagewise/table6_transfer "network.run=$run" "algo.modules=$modules" $(at full seed=0) $(reduced seed=0)
 done
 train stagewise/table6_transfer network=$(at full resnet110)$(reduced resnet44) seed=0
