@@ -13,7 +13,7 @@ slow:  ## Run the long checks that are left out of the tests
 lint:  ## Look for mistakes in style and spelling
 	ruff check .
 	ruff format --check .
-	codespell growsearch tests conf benchmarks scripts README.md CONTRIBUTING.md CHANGELOG.md
+	codespell growsearch tests conf benchmarks scripts docs README.md CONTRIBUTING.md CHANGELOG.md
 
 types:  ## Check the types
 	mypy

@@ -46,11 +46,11 @@ class Spectrum:
     columns: int
 
 
-def evbmf(matrix: Tensor, *, transpose: bool = True, tolerance: float = 0.0) -> Factorisation:
+def evbmf(matrix: Tensor | Array, *, transpose: bool = True, tolerance: float = 0.0) -> Factorisation:
     """Factorise one matrix [L, M] by empirical VBMF with estimated noise variance.
 
     Args:
-        matrix: real matrix [L, M].
+        matrix: real matrix [L, M], a tensor or an array.
         transpose: look at a tall matrix from its other side, as the theory (L <= M) asks. The authors' code
             does not, and underestimates the rank of tall matrices.
         tolerance: absolute tolerance of the noise variance; 0 is as precise as double precision allows,
@@ -59,6 +59,7 @@ def evbmf(matrix: Tensor, *, transpose: bool = True, tolerance: float = 0.0) -> 
     Raises:
         ValueError: if ``matrix`` is not two-dimensional or has no entries.
     """
+    matrix = torch.as_tensor(matrix)
     if matrix.dim() != 2 or matrix.numel() == 0:
         raise ValueError(f"evbmf: a matrix [L, M] with entries expected, shape {tuple(matrix.shape)} found")
     rows, columns = matrix.shape
