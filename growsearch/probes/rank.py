@@ -48,7 +48,9 @@ def rank_metrics(
     Raises:
         ValueError: if the weight is not four-dimensional.
     """
-    return rank_metrics_of([torch.as_tensor(conv_weight)], transpose=transpose, tolerance=tolerance, condition=condition)[0]
+    return rank_metrics_of(
+        [torch.as_tensor(conv_weight)], transpose=transpose, tolerance=tolerance, condition=condition
+    )[0]
 
 
 def rank_metrics_of(
