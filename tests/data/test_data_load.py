@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 import torch
 
+from growsearch import plugins
 from growsearch.data import registry
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
@@ -68,6 +69,8 @@ def test_moving_moves_everything() -> None:
 
 class InstalledPackage:
     name = "stripes"
+    value = "somewhere:read"
+    dist = None
 
     @staticmethod
     def load() -> Any:
@@ -81,10 +84,10 @@ class InstalledPackage:
 
 
 def test_a_data_set_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    def installed(group: str, name: str = "stripes") -> list[type]:
-        return [InstalledPackage] if (group, name) == ("growsearch.data", "stripes") else []
+    def installed(group: str) -> list[type]:
+        return [InstalledPackage] if group == "growsearch.data" else []
 
-    monkeypatch.setattr(registry, "entry_points", installed)
+    monkeypatch.setattr(plugins, "entry_points", installed)
     assert registry.names()[-1] == "stripes"
     data = load(DataConfig(name="stripes", path="an option of its own"), seed=0)
     assert (len(data.train), data.classes) == (29, ("plain", "striped"))
