@@ -1,6 +1,5 @@
 """Devices, layouts, threads and the memory gauge."""
 
-import os
 import time
 from collections.abc import Callable
 
@@ -12,8 +11,8 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 
 Gauge = Callable[[], float]
 
-WORTH_MORE_THREADS = 0.8
-"""More threads are used only if they cut a step's time to this share: they may be needed elsewhere."""
+WORTH_MORE_THREADS = 0.6
+"""More threads are used only if they cut a step's time to this share: on a busy machine they cost far more."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -49,12 +48,13 @@ def memory_gauge(device: torch.device) -> Gauge:
 
 
 def choose_threads(step: Callable[[], None], steps: int = 3) -> int:
-    """Measure a step on one thread and on all, and set the better number.
+    """Measure a step on one thread and on as many as torch would use, and set the better number.
 
-    Small networks lose tenfold on two threads of a busy machine, so more than one must be clearly
-    faster. The number is recorded with the run: bits depend on it.
+    ``OMP_NUM_THREADS`` bounds what torch would use. Small networks lose tenfold on two threads of a
+    busy machine, so more than one must be clearly faster. The number is recorded with the run: bits
+    depend on it.
     """
-    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = torch.get_num_threads()
     seconds = {}
     for threads in sorted({1, most}):
         torch.set_num_threads(threads)
