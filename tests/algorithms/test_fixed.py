@@ -1,9 +1,12 @@
+import pytest
 import torch
 from algorithms.chain import assert_chain_holds, run_through
 from algorithms.tiny import tiny_engine
 
+from growsearch.algorithms.ectonas.pooling_config import PoolingTrialConfig
 from growsearch.algorithms.fixed.config import FixedConfig
 from growsearch.algorithms.fixed.search import Fixed
+from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.training.settings import TrainingSettings
@@ -59,3 +62,15 @@ def test_interleaved_training_equals_one_after_another():
     for a, b in zip(pair_networks[:2], pair_networks[2:], strict=True):
         for p, q in zip(a.module.parameters(), b.module.parameters(), strict=True):
             assert torch.equal(p, q)
+
+
+def test_caps_are_kept_or_refused():
+    training = TrainingSettings(epochs=9)
+    assert FixedConfig(max_epochs=2, training=training).training.epochs == 2
+    with pytest.raises(UserError, match=r"algo\.max_seconds: 5 found"):
+        FixedConfig(max_seconds=5)
+    with pytest.raises(UserError, match=r"algo\.max_epochs: 3 found"):
+        PoolingTrialConfig(max_epochs=3)
+    module = build(sequential_spec([4], [10], (1, 8, 8), 10))
+    with pytest.raises(UserError, match=r"algo\.max_params: 10 found"):
+        Fixed(FixedConfig(max_params=10), tiny_engine(), {"network": module})

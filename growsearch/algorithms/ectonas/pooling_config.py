@@ -32,5 +32,8 @@ class PoolingTrialConfig(AlgoConfig):
         for name in ("epochs", "retrain_epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise UserError(f"algo.{name}: {getattr(self, name)} found, 1 or more expected")
+        for name in ("max_epochs", "max_seconds", "max_params"):
+            if getattr(self, name):
+                raise UserError(f"algo.{name}: {getattr(self, name)} found, 0 expected: the trial's size is fixed")
         if not self.cells:
             raise UserError("algo.cells: none found, at least one convolution to put a pooling behind expected")

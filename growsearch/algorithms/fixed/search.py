@@ -5,6 +5,7 @@ from dataclasses import field
 
 from growsearch.algorithms.base import Algorithm, Diverged, Outcome
 from growsearch.algorithms.fixed.config import FixedConfig
+from growsearch.errors import UserError
 from growsearch.events import Event, Phase
 from growsearch.training import FitState, Network, fit, state
 from growsearch.training.plan import fit_plan_of, optimizer_of
@@ -25,6 +26,9 @@ class Fixed(Algorithm[FixedConfig, FixedState]):
     def start(self) -> FixedState:
         """The network as it was handed in."""
         network = Network(0, self.given["network"], weights=optimizer_of(self.config.training))
+        count, most = network.parameter_count(), self.config.max_params
+        if 0 < most < count:
+            raise UserError(f"algo.max_params: {most} found, but the network has {count} parameters")
         self.engine.place(network)
         return FixedState({"0": network})
 
