@@ -1,5 +1,15 @@
-"""Errors that a user can mend: one line that says what was found and what would do."""
+"""What the user can mend."""
+
+from growsearch.text import one_line
+
+LONGEST = 4000
 
 
 class UserError(Exception):
-    """Names the option or file at fault, what was found and what would be accepted (exit code 2)."""
+    """Bad input or a full disk: says in one line what was found where, and what would do.
+
+    The line holds no control characters, whatever name or content of a file is told in it.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__(), LONGEST)

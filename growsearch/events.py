@@ -8,6 +8,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from growsearch.fits import misfit
+
 
 @dataclass(frozen=True)
 class Event:
@@ -86,8 +88,12 @@ def from_json(record: dict[str, Any]) -> Event:
     """Inverse of :meth:`Event.to_json`; keys that a writer added (its clock) are left out.
 
     Raises:
-        KeyError: for a kind that does not exist or a field that is missing.
+        KeyError: for a kind that does not exist.
+        TypeError: for a field that is missing or of another type.
     """
     cls = KINDS[record["kind"]]
     names = {f.name for f in dataclasses.fields(cls)}
-    return cls(**{key: value for key, value in record.items() if key in names})
+    values = {key: value for key, value in record.items() if key in names}
+    if wrong := misfit(cls, values):
+        raise TypeError(f"{record['kind']} event, {wrong}")
+    return cls(**values)

@@ -1,8 +1,10 @@
 """What a run has spent so far, counted the same way for every method."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from growsearch.events import Edit, Epoch, Event, Phase
+from growsearch.fits import misfit
 
 FINAL_PHASES = ("final training", "evaluation")
 """Phases after which the architecture no longer changes."""
@@ -27,6 +29,18 @@ class Ledger:
     steps: int = 0
     epochs: int = 0
     edits: int = 0
+
+    @classmethod
+    def restored(cls, tree: dict[str, Any]) -> "Ledger":
+        """The inverse of ``dataclasses.asdict``.
+
+        Raises:
+            TypeError: for other fields, or of other types.
+        """
+        made = cls(**tree)
+        if wrong := misfit(cls, tree):
+            raise TypeError(f"ledger, {wrong}")
+        return made
 
     def count(self, event: Event | None) -> None:
         """Take one yield of a method's ``run`` into account."""

@@ -17,6 +17,7 @@ from growsearch.data.load import load as load_data
 from growsearch.deploy import load_network, network_folder, preprocessing_of
 from growsearch.errors import UserError
 from growsearch.events import Event, Note, from_json
+from growsearch.foreign import parsing
 from growsearch.ledger import Ledger
 from growsearch.networks import build
 from growsearch.networks.registry import spec_from_options
@@ -24,12 +25,13 @@ from growsearch.randomness import generator
 from growsearch.registry import method
 from growsearch.result import make_result, picture, write_networks
 from growsearch.runs import EventLog, RunFolder, find_run, new_run
-from growsearch.runs.checkpoint import read_newest, write_checkpoint
+from growsearch.runs.checkpoint import write_checkpoint
 from growsearch.runs.events import read_events
 from growsearch.runs.files import read_json, write_atomic, write_json
+from growsearch.runs.recovery import recover
 from growsearch.signals import StopRequest, stop_requests
 from growsearch.training import Cursor, Engine, Recipe
-from growsearch.training.device import choose_threads
+from growsearch.training.device import choose_threads, set_threads
 from growsearch.views.console import line, say, summary
 from growsearch.views.estimate import estimate
 from growsearch.views.progress import ProgressBars
@@ -66,7 +68,7 @@ def start(composed: DictConfig) -> float:
     if folder is not None:
         return execute(folder, config)
     algorithm = prepare(config)
-    folder = new_run(*place, config.seed, OmegaConf.to_yaml(composed), plain)
+    folder = new_run(*place, config.seed, OmegaConf.to_yaml(composed, resolve=True), plain)
     return execute(folder, config, algorithm)
 
 
@@ -77,9 +79,9 @@ def resume(path: Path) -> float:
         UserError: if it is not the folder of a run.
     """
     folder = RunFolder(path)
-    if not folder.config.is_file():
-        raise UserError(f"{path}: no config.yaml found; the folder of a run expected")
-    config = typed(read_run(folder.config.read_text(encoding="utf-8")))
+    composed = read_run(folder.read_config())
+    config = typed(composed)
+    folder.identify(to_plain(composed))
     config.network.pop("trust", None)  # a folder may be a stranger's: only a command line allows code to be run
     return execute(folder, config)
 
@@ -87,15 +89,30 @@ def resume(path: Path) -> float:
 def execute(folder: RunFolder, config: RunConfig, algorithm: Algorithm | None = None) -> float:
     """Bring the run in ``folder`` to its result, from wherever it stands."""
     with folder.lock():
-        if folder.finished:
-            result = read_json(folder.result)
+        if folder.finished and (result := whole_result(folder)) is not None:
             say(f"finished already: {folder.path} (output.again=true runs it anew)")
-            return result["val_accuracy"] or 0.0
+            accuracy = result.get("val_accuracy")
+            return float(accuracy) if isinstance(accuracy, int | float) else 0.0
         with stop_requests() as stop:
             session = Session(folder, config, algorithm or prepare(config))
             session.open()
             session.drive(stop)
             return session.finish()
+
+
+def whole_result(folder: RunFolder) -> dict[str, Any] | None:
+    """The result of a finished run; None, with a remark, if it is damaged and can be made again.
+
+    Raises:
+        UserError: if it is damaged and there is no checkpoint to make it from.
+    """
+    try:
+        return folder.read_result()
+    except UserError as error:
+        if not folder.started:
+            raise
+        say(f"{error}; made again from the last checkpoint")
+        return None
 
 
 def prepare(config: RunConfig) -> Algorithm:
@@ -152,17 +169,19 @@ class Session:
     def __init__(self, folder: RunFolder, config: RunConfig, algorithm: Algorithm) -> None:
         self.folder, self.config, self.algorithm = folder, config, algorithm
         self.ledger = Ledger()
+        self.damaged: set[object] = set()
         self.saved_at, self.save_cost = time.monotonic(), FIRST_SAVE / SAVE_SHARE
 
     def open(self) -> None:
         """Start anew, or from the newest whole checkpoint."""
-        length, remark = 0, None
+        length, remarks = 0, list[str]()
         if self.folder.started:
-            tree, remark = read_newest(self.folder.checkpoints)
-            self.algorithm.load(tree["algorithm"])
-            self.ledger = Ledger(**tree["ledger"])
-            length = tree["events_length"]
-            torch.set_num_threads(tree["threads"])
+            found = recover(self.folder)
+            length, remarks = found.events_length, found.remarks
+            with parsing(self.folder.checkpoints, "not the state of this run"):
+                self.algorithm.load(found.tree["algorithm"])
+                self.ledger = Ledger.restored(found.tree["ledger"])
+                set_threads(found.tree["threads"])
         elif self.config.hardware.threads:
             torch.set_num_threads(self.config.hardware.threads)
         elif self.algorithm.engine.device.type == "cpu":
@@ -172,8 +191,10 @@ class Session:
         self.log = EventLog(self.folder.events, length)
         past = (event for _, event in self.recorded())
         self.trackers = Trackers(self.config.track.trackers, self.folder.path, past, asdict(self.config))
-        if remark is not None:
-            self.record(Note(0, f"{remark}; went on from the checkpoint before it"))
+        if self.damaged:
+            remarks.append(f"{self.folder.events}: {len(self.damaged)} damaged lines are left out of views and files")
+        for remark in remarks:
+            self.record(Note(0, remark))
 
     def drive(self, stop: StopRequest) -> None:
         """Run the method to its end, saving when it is due, on a signal and on failure."""
@@ -234,8 +255,12 @@ class Session:
             say(f"  report       none, it could not be written ({error})")
 
     def recorded(self) -> Iterator[tuple[float, Event]]:
-        """All events of the run, each with the second it happened in."""
-        return ((line["seconds"], from_json(line)) for line in read_events(self.folder.events))
+        """All events of the run, each with the second it happened in; damaged lines are left out."""
+        for record in read_events(self.folder.events, self.damaged.add):
+            try:
+                yield float(record["seconds"]), from_json(record)
+            except (KeyError, TypeError, ValueError, OverflowError):
+                self.damaged.add(str(record)[:80])
 
     def record(self, event: Event) -> None:
         """Write an event down, with the clock, and show it."""

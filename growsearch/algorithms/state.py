@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from growsearch.errors import UserError
+from growsearch.fits import misfit
 from growsearch.networks import build
 from growsearch.networks.tensors import load_module_tensors, module_tensors, portable
 from growsearch.training.network import Network
@@ -69,6 +70,8 @@ def restore(tree: Any, place: Callable[[Network], None]) -> Any:
     names = {f.name for f in dataclasses.fields(cls)} if cls else set()
     if cls is None or names != set(items):
         raise UserError(f"checkpoint: state {tree[_CLASS]!r} found, which this version of growsearch does not have")
+    if wrong := misfit(cls, items):
+        raise UserError(f"checkpoint: state {tree[_CLASS]!r} with {wrong}")
     return cls(**items)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from growsearch.data.memory import require_memory
-from growsearch.data.reason import reason
 from growsearch.errors import UserError
+from growsearch.memory import require_memory
+from growsearch.text import reason
 
 
 def read_npz(file: Path) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from growsearch.data.lock import locked
-from growsearch.data.reason import reason
+from growsearch.text import reason
 
 
 def digest(*parts: object) -> str:

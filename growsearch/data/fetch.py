@@ -13,9 +13,9 @@ from typing import TypeVar
 
 from growsearch.data.config import DataConfig
 from growsearch.data.lock import locked
-from growsearch.data.reason import reason
 from growsearch.data.root import is_writable
 from growsearch.errors import UserError
+from growsearch.text import reason
 
 Found = TypeVar("Found")
 

@@ -10,11 +10,11 @@ from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
 from growsearch.data.decoded import decoded, digest
 from growsearch.data.decoders import Decoders, default_workers
-from growsearch.data.memory import available_bytes
 from growsearch.data.pictures import Look
 from growsearch.data.resident import decode_all
 from growsearch.data.streamed import StreamedImages, StreamedSplit
 from growsearch.errors import UserError
+from growsearch.memory import available_bytes
 
 MOST_OF_MEMORY = 0.5
 """The part of free memory that decoded pictures may take before ``data.stream=auto`` streams them."""

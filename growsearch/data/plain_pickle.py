@@ -7,8 +7,8 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-from growsearch.data.reason import reason
 from growsearch.errors import UserError
+from growsearch.text import reason
 
 ALLOWED = {
     ("numpy.core.multiarray", "_reconstruct"),

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from growsearch.data.memory import require_memory
 from growsearch.data.pictures import Look, Source, decode, name_of
 from growsearch.errors import UserError
+from growsearch.memory import require_memory
 
 
 def decode_all(sources: Sequence[Source], look: Look, side: int | None) -> Tensor:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from growsearch.data.memory import require_memory
-from growsearch.data.reason import reason
 from growsearch.errors import UserError
+from growsearch.memory import require_memory
+from growsearch.text import reason
 
 MISSING = frozenset(("", "?", "na", "n/a", "nan", "null", "none"))
 DELIMITERS = ",;\t|"

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from growsearch.reports.markup import Html, printable, shown, table, tag
+from growsearch.reports.markup import Html, shown, table, tag
 from growsearch.reports.numbers import MISSING, count, number, percent, plain, size, time
 from growsearch.reports.record import RunRecord
+from growsearch.text import printable
 
 MOST_NOTES = 50
 MOST_ROWS = 60

@@ -1,15 +1,12 @@
 """HTML that cannot be injected into: whatever is not markup already is escaped."""
 
-import re
 from collections.abc import Iterable
 from html import escape
 
+from growsearch.text import printable
+
 LONGEST = 400
 """Characters of a text that are shown; longer ones are cut."""
-
-_UNPRINTABLE = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
-)
 
 
 class Html(str):
@@ -19,13 +16,8 @@ class Html(str):
 def shown(value: object, longest: int = LONGEST) -> str:
     """A value as one printable text, cut if it is long; control and direction characters are left out."""
     text = value[: 4 * longest] if isinstance(value, str) else repr(value)
-    text = _UNPRINTABLE.sub("", text)
+    text = printable(text)
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
-def printable(text: str) -> str:
-    """A text without the characters that no document may hold; line breaks and tabs stay."""
-    return _UNPRINTABLE.sub("", text)
 
 
 def tag(name: str, *children: object, **attributes: object) -> Html:

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 from io import StringIO
 from typing import Any
 
-from growsearch.reports.markup import Html, printable, tag
+from growsearch.reports.markup import Html, tag
+from growsearch.text import printable
 
 INK, MUTED, GRID, SURFACE = "#1f2933", "#667085", "#d5dae1", "#fefefe"
 SERIES = ("#0b63b5", "#d1660a", "#0f8a5f", "#8e4ec6", "#c9362c", "#0e8a9e", "#927300", "#b3407f")

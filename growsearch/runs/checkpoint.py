@@ -3,16 +3,22 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
 from growsearch.errors import UserError
-from growsearch.runs.files import storage_errors, write_atomic
+from growsearch.foreign import parsing, require_plain
+from growsearch.memory import require_memory
+from growsearch.runs.files import keep_as, write_atomic
+
+NAMES = ("last.safetensors", "previous.safetensors")
+"""Checkpoints of a run, the newest first."""
 
 _TENSOR = "$tensor"
 
@@ -26,11 +32,9 @@ def write_checkpoint(folder: Path, tree: Any) -> None:
     tensors: dict[str, Tensor] = {}
     plain = json.dumps(_split(tree, "", tensors))
     data = safetensors.torch.save(tensors, metadata={"state": plain, "checksum": _checksum(plain, tensors)})
-    last = folder / "last.safetensors"
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if last.exists():
-            _keep(last, folder / "previous.safetensors")
+    last, previous = (folder / name for name in NAMES)
+    if last.exists():
+        keep_as(last, previous)
     write_atomic(last, data)
 
 
@@ -40,7 +44,8 @@ def read_checkpoint(path: Path) -> Any:
     Raises:
         UserError: if it is missing, torn, altered, or not a checkpoint.
     """
-    try:
+    with parsing(path, "not a whole checkpoint"):
+        require_memory(require_plain(path), str(path), "a machine with more expected")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -48,8 +53,16 @@ def read_checkpoint(path: Path) -> Any:
         if metadata["checksum"] != _checksum(plain, tensors):
             raise ValueError("checksum differs")
         return _join(json.loads(plain), tensors)
-    except (SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
-        raise UserError(f"{path}: not a whole checkpoint ({error})") from error
+
+
+def read_all(folder: Path) -> Iterator[tuple[Path, Any, UserError | None]]:
+    """The checkpoints of a folder, newest first: path, tree, and what is wrong if there is no tree."""
+    for path in (folder / name for name in NAMES):
+        if os.path.lexists(path):
+            try:
+                yield path, read_checkpoint(path), None
+            except UserError as error:
+                yield path, None, error
 
 
 def read_newest(folder: Path) -> tuple[Any, str | None]:
@@ -58,25 +71,12 @@ def read_newest(folder: Path) -> tuple[Any, str | None]:
     Raises:
         UserError: if there is none that is whole.
     """
-    problem = None
-    for name in ("last.safetensors", "previous.safetensors"):
-        if (folder / name).exists():
-            try:
-                return read_checkpoint(folder / name), problem
-            except UserError as error:
-                problem = str(error)
-    raise UserError(problem or f"{folder}: no checkpoint found; the run has to start anew")
-
-
-def _keep(last: Path, previous: Path) -> None:
-    """Make ``previous`` another name of ``last``, so that a whole ``last`` exists at every moment."""
-    spare = previous.with_name(".previous.tmp")
-    spare.unlink(missing_ok=True)
-    try:
-        os.link(last, spare)
-        os.replace(spare, previous)
-    except OSError:  # a file system without hard links
-        os.replace(last, previous)
+    problems: list[str] = []
+    for _, tree, error in read_all(folder):
+        if error is None:
+            return tree, "; ".join(problems) or None
+        problems.append(str(error))
+    raise UserError("; ".join(problems) or f"{folder}: no checkpoint found; the run has to start anew")
 
 
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:

@@ -2,12 +2,17 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from growsearch.errors import UserError
-from growsearch.runs.files import storage_errors
+from growsearch.foreign import parsing, require_plain
+from growsearch.runs.files import open_in_place, storage_errors, write_all
+
+LONGEST_LINE = 16 * 2**20
+"""Bytes of a line that is read."""
 
 
 class EventLog:
@@ -17,44 +22,87 @@ class EventLog:
         """Open ``path``, dropping whatever stands behind the first ``length`` bytes.
 
         Raises:
-            UserError: if the file cannot be written or is shorter than ``length``.
+            UserError: if the file cannot be written, is a link, or is shorter than ``length``.
         """
         self.path = path
         with storage_errors(path):
-            self._file = path.open("r+b" if path.exists() else "w+b")
-            if self._file.seek(0, os.SEEK_END) < length:
-                raise UserError(f"{path}: {self._file.tell()} bytes found, {length} expected by the checkpoint")
-            self._file.truncate(length)
-            self._file.seek(length)
+            self._handle = open_in_place(path)
+            found = os.fstat(self._handle).st_size
+            if found < length:
+                self.close()
+                raise UserError(f"{path}: {found} bytes found, {length} expected by the checkpoint")
+            os.ftruncate(self._handle, length)
+            self._length = os.lseek(self._handle, length, os.SEEK_SET)
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one event and hand it to the operating system."""
+        """Write one event and hand it to the operating system.
+
+        Raises:
+            UserError: if the disk is full or fails; the file ends with the event before, as far as it still can.
+        """
+        data = json.dumps(record).encode() + b"\n"
         with storage_errors(self.path):
-            self._file.write(json.dumps(record).encode() + b"\n")
-            self._file.flush()
+            try:
+                write_all(self._handle, data)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._handle, self._length)
+                raise
+        self._length += len(data)
 
     def sync(self) -> int:
         """Bring the file to the disk and return its length, for the checkpoint."""
         with storage_errors(self.path):
-            os.fsync(self._file.fileno())
-            return self._file.tell()
+            os.fsync(self._handle)
+        return self._length
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._handle >= 0:
+            with suppress(OSError):
+                os.close(self._handle)
+            self._handle = -1
 
 
-def read_events(path: Path) -> Iterator[dict[str, Any]]:
+def read_events(path: Path, damaged: Callable[[int], object] | None = None) -> Iterator[dict[str, Any]]:
     """Read events.jsonl; a last line that was cut off is left out.
 
+    Args:
+        path: the file.
+        damaged: called with the number of each line inside the file that is no event, which is left out then.
+
     Raises:
-        UserError: if a line inside the file is not JSON.
+        UserError: if the file is missing or no regular one; without ``damaged``, if a line is no event.
     """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield json.loads(line)
-            except ValueError:
-                if not line.endswith(b"\n"):
+    with parsing(path, "not readable as events"):
+        require_plain(path)
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(LONGEST_LINE):
+                number += 1
+                event = _event(line)
+                if event is not None:
+                    yield event
+                elif not line.endswith(b"\n") and not file.peek(1):
                     return
-                raise UserError(f"{path}: line {number} is not an event") from None
+                elif damaged is None:
+                    raise UserError(f"{path}: line {number} is not an event")
+                else:
+                    damaged(number)
+
+
+def whole_length(path: Path, most: int) -> int:
+    """Bytes up to the end of the last whole line within the first ``most``."""
+    end = 0
+    with parsing(path, "not readable as events"), path.open("rb") as file:
+        while (line := file.readline(LONGEST_LINE)) and file.tell() <= most:
+            end = file.tell() if line.endswith(b"\n") else end
+    return end
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -2,15 +2,22 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from growsearch.errors import UserError
-from growsearch.runs.files import read_json, storage_errors, write_atomic, write_json
+from growsearch.foreign import read_bytes
+from growsearch.runs.files import open_in_place, read_json, storage_errors, write_atomic, write_json
 from growsearch.runs.fingerprint import fingerprint
+from growsearch.text import reason
+
+LARGEST_CONFIG = 2**20
+"""Bytes of a config.yaml that is read."""
 
 
 class RunFolder:
@@ -24,6 +31,8 @@ class RunFolder:
         self.result = path / "result.json"
         self.checkpoints = path / "checkpoints"
         self.network = path / "network"
+        self.candidates = path / "candidates"
+        self.exports = path / "exports"
         self.report = path / "report.html"
 
     @property
@@ -41,10 +50,11 @@ class RunFolder:
         """Keep every other process off this folder; the operating system frees it if we die.
 
         Raises:
-            UserError: if another process works on the run.
+            UserError: if another process works on the run, or the folder is not its own.
         """
+        self.refuse_links()
         with storage_errors(self.path):
-            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+            handle = open_in_place(self.path / ".lock")
         try:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -55,6 +65,58 @@ class RunFolder:
             yield
         finally:
             os.close(handle)
+
+    def refuse_links(self) -> None:
+        """Refuse a folder whose parts are links: what is written below them would land elsewhere.
+
+        Files need no look: they are replaced, or opened so that a link is an error.
+
+        Raises:
+            UserError: naming the link.
+        """
+        inside = sorted(self.candidates.iterdir()) if self.candidates.is_dir() else []
+        for part in (self.checkpoints, self.network, self.exports, self.path / "tensorboard", self.candidates, *inside):
+            if os.path.lexists(part) and not stat.S_ISDIR(os.lstat(part).st_mode):
+                raise UserError(f"{part}: no folder of the run's own found (a link?), one expected")
+
+    def read_config(self) -> str:
+        """The text of config.yaml.
+
+        Raises:
+            UserError: if there is none, or it is no text of a bearable size.
+        """
+        try:
+            return read_bytes(self.config, LARGEST_CONFIG).decode()
+        except FileNotFoundError:
+            raise UserError(f"{self.path}: no config.yaml found; the folder of a run expected") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.config}: not readable as text ({reason(error)})") from error
+
+    def read_result(self) -> dict[str, Any]:
+        """The result of a finished run.
+
+        Raises:
+            UserError: if it is missing or damaged.
+        """
+        found = read_json(self.result)
+        if not isinstance(found, dict):
+            raise UserError(f"{self.result}: {type(found).__name__} found, an object expected")
+        return found
+
+    def identify(self, config: dict[str, Any]) -> str:
+        """The run's fingerprint; written anew, from its configuration, where it is missing or damaged.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        try:
+            found = read_json(self.identity)
+        except UserError:
+            found = None
+        if isinstance(found, dict) and isinstance(found.get("fingerprint"), str):
+            return found["fingerprint"]
+        write_json(self.identity, {"fingerprint": fingerprint(config)})
+        return fingerprint(config)
 
 
 def new_run(root: Path, algo: str, data: str, seed: int, yaml: str, config: dict[str, Any]) -> RunFolder:
@@ -67,7 +129,7 @@ def new_run(root: Path, algo: str, data: str, seed: int, yaml: str, config: dict
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     with storage_errors(parent):
         parent.mkdir(parents=True, exist_ok=True)
-        for attempt in range(1000):
+        for attempt in count():
             suffix = f"-{attempt}" if attempt else ""
             path = parent / f"{stamp}-seed{seed}{suffix}"
             try:

@@ -11,6 +11,8 @@ LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channel
 
 Gauge = Callable[[], float]
 
+MOST_THREADS = 1024
+
 WORTH_MORE_THREADS = 0.6
 """More threads are used only if they cut a step's time to this share: on a busy machine they cost far more."""
 
@@ -45,6 +47,17 @@ def memory_gauge(device: torch.device) -> Gauge:
         return peak / total
 
     return read
+
+
+def set_threads(count: object) -> None:
+    """Compute on as many threads as a run was recorded with.
+
+    Raises:
+        ValueError: if that is no number that a machine could have.
+    """
+    if not isinstance(count, int) or not 1 <= count <= MOST_THREADS:
+        raise ValueError(f"threads: {count!r} found, 1 to {MOST_THREADS} expected")
+    torch.set_num_threads(count)
 
 
 def choose_threads(step: Callable[[], None], steps: int = 3) -> int:

@@ -112,7 +112,7 @@ def test_a_huge_picture_is_refused_unread(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_too_much_for_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, {"a": [(8, 8, 3)] * 2, "b": [(8, 8, 3)] * 2})
-    monkeypatch.setattr("growsearch.data.memory.available_bytes", lambda: 100)
+    monkeypatch.setattr("growsearch.memory.available_bytes", lambda: 100)
     with pytest.raises(UserError, match=r"4 images of 8x8: .* needed, .* free: set data\.resize to fewer pixels"):
         load(config(tmp_path), seed=0)
 

@@ -19,9 +19,9 @@ from growsearch.data.decoded import decoded, digest
 from growsearch.data.fetch import found_or_fetched
 from growsearch.data.pictures import decode
 from growsearch.data.raw import Raw
-from growsearch.data.reason import reason
 from growsearch.data.root import data_root, place_beside
 from growsearch.errors import UserError
+from growsearch.text import reason
 
 ARCHIVE = "cifar10_jpeg.tar.xz"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

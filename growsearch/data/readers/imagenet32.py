@@ -16,11 +16,11 @@ from growsearch.data.arrays import read_npz
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
 from growsearch.data.fetch import found_or_fetched
-from growsearch.data.memory import require_memory
 from growsearch.data.plain_pickle import read_plain_pickle
 from growsearch.data.raw import Raw
 from growsearch.data.root import data_root
 from growsearch.errors import UserError
+from growsearch.memory import require_memory
 
 NUM_CLASSES = 1000
 VALUES = 3 * 32 * 32

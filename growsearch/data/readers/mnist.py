@@ -21,9 +21,9 @@ from growsearch.data.dataset import Split
 from growsearch.data.download import download
 from growsearch.data.fetch import found_or_fetched
 from growsearch.data.raw import Constants, Raw
-from growsearch.data.reason import reason
 from growsearch.data.root import data_root
 from growsearch.errors import UserError
+from growsearch.text import reason
 
 UNSIGNED_BYTE = 8
 """The IDX format's code for the only type these files use."""

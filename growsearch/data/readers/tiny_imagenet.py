@@ -15,9 +15,9 @@ from growsearch.data.fetch import found_or_fetched, move_into_place
 from growsearch.data.picture_splits import picture_splits
 from growsearch.data.pictures import Look
 from growsearch.data.raw import Raw
-from growsearch.data.reason import reason
 from growsearch.data.root import data_root, place_beside
 from growsearch.errors import UserError
+from growsearch.text import reason
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"

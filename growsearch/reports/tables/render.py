@@ -4,9 +4,9 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 
-from growsearch.reports.markup import printable
 from growsearch.reports.tables.fill import MISSING, Line
 from growsearch.reports.tables.layout import QUOTED, Table
+from growsearch.text import printable
 
 Grid = list[list[str]]
 
