@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from growsearch.randomness import derive_seed, seed_default_generators
 from growsearch.training.network import Network
 from growsearch.training.recipe import Recipe
+from growsearch.training.update import bind_update
 
 
 class Step:
@@ -34,8 +35,10 @@ class Step:
         self.autocast = torch.autocast(self.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
         self.failed = torch.zeros((), dtype=torch.float32, device=self.device)
         self.counts: dict[int, Tensor] = {}
-        # The fused optimizers leave everything as it is while this flag is up.
-        self.optimizer.found_inf = self.failed  # type: ignore[attr-defined]
+        self.update = bind_update(self.optimizer, self.failed)
+        every = {id(p) for p in network.module.parameters() if p.requires_grad}
+        # Naming the parameters cuts the backward pass short where others are trained too, and costs time.
+        self.inputs = self.parameters if every - set(map(id, self.parameters)) else None
 
     def __call__(self, images: Tensor, labels: Tensor, sums: Tensor) -> None:
         """Train on one batch and add (loss * images, correct, images) to ``sums`` (float64, on the device)."""
@@ -53,13 +56,13 @@ class Step:
             total = loss + recipe.aux_weight * aux_loss
         for parameter in self.parameters:  # all that zero_grad does, without its book-keeping
             parameter.grad = None
-        total.backward(inputs=self.parameters)
+        total.backward(inputs=self.inputs)
         with torch.no_grad():
             probe = total.detach()
             if recipe.clip is not None:
                 probe = probe + nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
             self.failed.masked_fill_(probe - probe != 0, 1.0)  # inf - inf is not a number, and so is not 0
-            self.optimizer.step()
+            self.update()
             failed = self.failed != 0
             if self.device.type != "cpu":
                 self._restore_buffers(~failed)
