@@ -65,6 +65,8 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "steps": ledger.steps,
         "images": ledger.images,
         "edits": ledger.edits,
+        "macs_spent": engine.work.macs,
+        "networks_trained": None if engine.work.networks is None else len(engine.work.networks),
         "device": device_name(engine.device),
         "threads": torch.get_num_threads(),
         "precision": config.hardware.precision,

@@ -9,19 +9,16 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 from growsearch.algorithms.base import Algorithm, Diverged
 from growsearch.config import RunConfig, read_run, typed
 from growsearch.data.load import load as load_data
-from growsearch.deploy import load_network, network_folder, preprocessing_of
+from growsearch.deploy import preprocessing_of
 from growsearch.errors import UserError
 from growsearch.events import Event, Note, from_json
 from growsearch.foreign import parsing
+from growsearch.given import make_donor, make_network
 from growsearch.ledger import Ledger
-from growsearch.networks import build
-from growsearch.networks.registry import spec_from_options
-from growsearch.randomness import generator
 from growsearch.registry import method
 from growsearch.result import make_result, picture, write_networks
 from growsearch.runs import EventLog, RunFolder, find_run, new_run
@@ -32,6 +29,7 @@ from growsearch.runs.recovery import recover
 from growsearch.signals import StopRequest, stop_requests
 from growsearch.training import Cursor, Engine, Recipe
 from growsearch.training.device import choose_threads, set_threads
+from growsearch.training.work import Work
 from growsearch.views.console import line, say, summary
 from growsearch.views.estimate import estimate
 from growsearch.views.progress import ProgressBars
@@ -125,35 +123,12 @@ def make_algorithm(config: RunConfig, engine: Engine) -> Algorithm:
     """The method with its engine and the modules it is given."""
     given = {}
     if config.network.get("family", "none") != "none":
-        given["network"] = make_network(config.network, engine, config.seed)
+        given["network"] = make_network(config.network, engine.data, config.seed)
     elif config.algo.name == "fixed":
         raise UserError("network: none found, but algo=fixed trains one; choose it with network=...")
     if donor := getattr(config.algo, "donor", ""):
         given["donor"] = make_donor(donor)
     return method(config.algo.name).search_class()(config.algo, engine, given)
-
-
-def make_network(options: dict[str, Any], engine: Engine, seed: int) -> nn.Module:
-    """The network that the group ``network`` names, with fresh weights."""
-    if options["family"] == "found":
-        found = network_folder(options["run"], options["candidate"])
-        spec = {**read_json(found / "architecture.json"), **options["changes"]}
-    else:
-        spec = spec_from_options(options, engine.data.image_shape, engine.data.num_classes)
-    return build(spec, generator(seed, "initialise", "network"))
-
-
-def make_donor(name: str) -> nn.Module:
-    """A trained network that others take weights from: a finished run, or ``torchvision:<name>``'s own weights."""
-    source, _, model = name.partition(":")
-    if source != "torchvision":
-        return load_network(network_folder(name))
-    from torchvision.models import get_model  # slow to import, and seldom needed
-
-    try:
-        return get_model(model, weights="DEFAULT").eval()
-    except (ValueError, OSError) as error:
-        raise UserError(f"algo.donor: {name!r} found, a run folder or a trained network expected ({error})") from error
 
 
 def to_plain(composed: DictConfig) -> dict[str, Any]:
@@ -181,11 +156,13 @@ class Session:
             with parsing(self.folder.checkpoints, "not the state of this run"):
                 self.algorithm.load(found.tree["algorithm"])
                 self.ledger = Ledger.restored(found.tree["ledger"])
+                self.algorithm.engine.work.load(found.tree.get("work"))  # absent from checkpoints of earlier versions
                 set_threads(found.tree["threads"])
         elif self.config.hardware.threads:
             torch.set_num_threads(self.config.hardware.threads)
         elif self.algorithm.engine.device.type == "cpu":
             choose_threads(self._throwaway_step())
+            self.algorithm.engine.work.load(Work().save())
         done = f" after {self.ledger.epochs} epochs" if self.folder.started else ""
         say(f"{'going on with' if self.folder.started else 'run folder:'} {self.folder.path}{done}")
         self.log = EventLog(self.folder.events, length)
@@ -276,6 +253,7 @@ class Session:
         tree = {
             "algorithm": self.algorithm.save(),
             "ledger": asdict(self.ledger),
+            "work": self.algorithm.engine.work.save(),
             "events_length": self.log.sync(),
             "threads": torch.get_num_threads(),
         }

@@ -3,7 +3,7 @@
 
 def compact(number: float) -> str:
     """48123 as 48.1k."""
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for limit, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= limit:
             return f"{number / limit:.3g}{unit}" if abs(number) >= 100 * limit else f"{number / limit:.1f}{unit}"
     return f"{number:.0f}"

@@ -54,7 +54,7 @@ def export(module: nn.Module, preprocessing: Preprocessing, images: Tensor, path
     """
     if format not in WRITERS:
         raise UserError(f"--format: {format!r} found, one of {', '.join(WRITERS)} expected")
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    temporary = path.with_name(f".{os.getpid()}-{path.name}.{format}")  # torch.export needs a name with a suffix
     batch = preprocessing(images)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -39,6 +39,8 @@ class ChannelDarts(nn.Module):
 
     drop_path: Tensor | None
 
+    SIZED_BY = "channels"
+
     def __init__(
         self,
         genotype: str,

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
+from growsearch.networks.densenet_uniform import uniform_spec
 from growsearch.networks.registry import register
 from growsearch.surgery.initialise import Distribution, Fan, library_, variance_scaling
 
@@ -99,6 +100,8 @@ class DenseNet(nn.Module):
         UserError: for a value outside those named, or lists that do not fit together.
     """
 
+    SIZED_BY = "growth_rate"
+
     def __init__(
         self,
         in_channels: int,
@@ -150,6 +153,13 @@ class DenseNet(nn.Module):
             return cls(**{key: value for key, value in spec.items() if key != "family"})
         except TypeError as error:
             raise UserError(f"densenet spec: {str(error).split('() ')[-1]}") from None
+
+    @classmethod
+    def spec_from_options(
+        cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
+    ) -> dict[str, Any]:
+        """The spec of a DenseNet-BC of one growth rate, for images (C, H, W)."""
+        return uniform_spec(options, image_shape[0], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) images to (N, K) logits."""

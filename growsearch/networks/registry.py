@@ -19,6 +19,7 @@ FAMILIES: dict[str, str] = {
     "darts": "growsearch.networks.darts.evaluation",
     "darts_search": "growsearch.networks.darts.search",
     "densenet": "growsearch.networks.densenet",
+    "ensemble": "growsearch.networks.ensemble",
     "external": "growsearch.networks.external",
     "resnet_channels": "growsearch.networks.resnet_channels",
     "resnet": "growsearch.networks.resnet",

@@ -49,6 +49,8 @@ class ResNetChannels(nn.Module):
     those of the first. All widths of a stage are one number, as identity shortcuts join them.
     """
 
+    SIZED_BY = "channels"
+
     def __init__(self, sizes: ChannelVector, num_classes: int, in_channels: int) -> None:
         super().__init__()
         width = sizes[0][0]

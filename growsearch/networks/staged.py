@@ -27,6 +27,7 @@ class StagedNetwork(nn.Module):
     """
 
     family: ClassVar[str]
+    SIZED_BY = "width"
     classifier: nn.Linear
 
     def __init__(self, depths: Sequence[int], num_stages: int | None, **settings: Any) -> None:

@@ -18,6 +18,8 @@ COSTS = (
     ("epochs of the found network", "winner_epochs", lambda value: plain(value, 4)),
     ("training images used", "images", count),
     ("optimizer steps", "steps", count),
+    ("MACs spent (forward passes of training)", "macs_spent", size),
+    ("networks trained", "networks_trained", count),
     ("structural changes", "edits", count),
     ("parameters (trainable)", "params", count),
     ("parameters as the paper counts them", "params_paper", count),
@@ -98,8 +100,6 @@ def costs(record: RunRecord) -> Html | None:
     images = number(result.get("images"))
     if images and spent:
         rows.append(("training images a second, over the whole run", count(images / spent)))
-    trained = len({str(event["network"]) for event in record.epochs if "network" in event})
-    rows.append(("networks trained", count(trained)))
     if isinstance(splits := result.get("splits"), dict):
         rows.append(("images for training, validation, test", " / ".join(count(v) for v in list(splits.values())[:3])))
     return tag("div", table(None, rows), class_="card")

@@ -18,6 +18,7 @@ from growsearch.training.network import Network
 from growsearch.training.optimizer import Rate
 from growsearch.training.recipe import Recipe
 from growsearch.training.step import Step
+from growsearch.training.work import Work
 
 K = TypeVar("K")
 
@@ -44,13 +45,22 @@ class Engine:
         device: where everything happens.
         gauge: fraction of the device's memory in use at its peak since the last call; batch-size
             autoscaling asks it. Tests put a function of their own here.
+        work: what training has spent; engines of one run share it.
     """
 
-    def __init__(self, data: Dataset, hardware: HardwareConfig, seed: int, gauge: Gauge | None = None) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        hardware: HardwareConfig,
+        seed: int,
+        gauge: Gauge | None = None,
+        work: Work | None = None,
+    ) -> None:
         self.device = resolve_device(hardware.device)
         self.hardware, self.seed = hardware, seed
         self.data = data.to(self.device)
         self.gauge = gauge or memory_gauge(self.device)
+        self.work = work or Work()
         self._feeds: OrderedDict[tuple[object, ...], Feed] = OrderedDict()
         self._steps: OrderedDict[tuple[object, ...], Step] = OrderedDict()
 
@@ -102,6 +112,7 @@ class Engine:
             cursor.outcome = "out_of_memory"
             return
         network.steps += 1
+        self.work.count(network, size, self.data.image_shape)
         look = self.device.type == "cpu" or network.steps % self.hardware.heartbeat == 0
         if look and step.has_failed():
             cursor.outcome = "diverged"

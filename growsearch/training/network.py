@@ -1,12 +1,14 @@
 """A module and the training it has had."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from growsearch.probes.cost import cost
 from growsearch.training.optimizer import (
     OptimizerConfig,
     Rate,
@@ -37,6 +39,7 @@ class Network:
         self.steps = 0
         self.version = 0
         self.layout = torch.contiguous_format
+        self._macs: tuple[int, int] | None = None
         self._optimizers = {role: build_optimizer(module, config) for role, config in configs.items()}
 
     @property
@@ -51,6 +54,12 @@ class Network:
     def parameter_count(self) -> int:
         """Trainable parameters, tied ones once."""
         return sum(p.numel() for p in self.module.parameters() if p.requires_grad)
+
+    def macs(self, image_shape: Sequence[int]) -> int:
+        """Multiply-accumulates of a forward pass of one image (C, H, W), counted once for each structure version."""
+        if self._macs is None or self._macs[0] != self.version:
+            self._macs = self.version, cost(self.module, image_shape).macs
+        return self._macs[1]
 
     def optimizer(self, role: str = "weights") -> Optimizer:
         """The live optimizer of a role; pass it to surgery so that its state follows."""

@@ -25,6 +25,7 @@ RESULT_KEYS = {
     *("params", "params_paper", "macs", "memory_bytes", "depth", "inference_seconds", "search_seconds"),
     *("train_seconds", "epochs", "winner_epochs", "device", "versions", "method"),
 }
+LEDGER = ("epochs", "steps", "images", "edits", "macs_spent", "networks_trained")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,8 @@ def test_every_method_has_its_row():
 def test_a_run_leaves_a_result_and_a_network_that_loads(name, finished):
     run = finished(name)
     result = json.loads((run / "result.json").read_text())
-    assert result.keys() >= RESULT_KEYS
+    assert result.keys() >= {*RESULT_KEYS, *LEDGER}
+    assert result["macs_spent"] > result["images"] > result["networks_trained"] > 0
     network = growsearch.load(run)
     assert not network.training
     assert sum(p.numel() for p in network.parameters() if p.requires_grad) == result["params"]
@@ -90,6 +92,8 @@ def test_killed_and_resumed_equals_uninterrupted(name, finished, tmp_path):
     run = only_run(tmp_path)
     assert events_of(run) == events_of(reference)
     assert_same_tree(state_of(run), state_of(reference))
+    ledgers = [json.loads((folder / "result.json").read_text()) for folder in (run, reference)]
+    assert [ledgers[0][key] for key in LEDGER] == [ledgers[1][key] for key in LEDGER]
 
 
 def test_a_repeated_sweep_skips_what_is_finished(tmp_path, monkeypatch, capsys):

@@ -8,15 +8,14 @@ from torch import nn
 
 from growsearch.algorithms.stagewise.carbon import carbon_kg
 from growsearch.algorithms.stagewise.config import IlFsSettings, PlsSettings, StagewiseConfig, TrainingProtocol
-from growsearch.algorithms.stagewise.ensemble import Ensemble, mean_of_softmax
 from growsearch.algorithms.stagewise.importance import pooled_features, stage_scores
 from growsearch.algorithms.stagewise.inference_time import cpu_inference_ms
 from growsearch.algorithms.stagewise.morph import deepen
 from growsearch.algorithms.stagewise.protocol import fit_plan
 from growsearch.algorithms.stagewise.samples import scoring_batches
-from growsearch.algorithms.stagewise.transfer import transferred_spec
 from growsearch.errors import UserError
 from growsearch.networks import build
+from growsearch.networks.ensemble import Ensemble, mean_of_softmax
 from growsearch.probes import il_fs, inf_fs, vip
 from growsearch.training.optimizer import build_optimizer
 from growsearch.training.plan import optimizer_of
@@ -130,13 +129,11 @@ def test_ensembles_that_make_no_sense_are_refused() -> None:
         Ensemble([small(), small(classes=5)])(torch.zeros(2, 1, 32, 32))
 
 
-def test_an_architecture_moves_to_other_data() -> None:
-    found = transferred_spec(small().spec(), 200, (3, 64, 64))
-    network: Any = build(found)
-    assert network.depths == [1, 2, 1]
-    assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 200)
-    with pytest.raises(UserError, match="sequential"):
-        transferred_spec({"family": "sequential"}, 10, (3, 32, 32))
+def test_an_ensemble_is_its_spec() -> None:
+    ensemble = Ensemble([small(), small("nasnet")])
+    twin: Any = build(ensemble.spec(), generator(3))
+    assert twin.spec() == ensemble.spec()
+    assert twin.params_paper == ensemble.params_paper == sum(member.params_paper for member in ensemble.members)
 
 
 def test_carbon_of_the_paper() -> None:

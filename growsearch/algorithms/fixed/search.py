@@ -43,10 +43,15 @@ class Fixed(Algorithm[FixedConfig, FixedState]):
             raise Diverged(s.fit.outcome)
 
     def outcome(self) -> Outcome:
-        """The network with the weights that the settings keep."""
-        s = self.state
+        """The network with the weights that the settings keep; as it came, where they train nothing."""
+        s, network = self.state, self.state.networks["0"]
+        accuracy, loss = s.fit.val_accuracy, s.fit.val_loss
+        if not self.config.training.epochs and len(self.engine.data.val):
+            val = self.engine.evaluate(network)
+            accuracy, loss = val.accuracy, val.loss
         method = {"last_test_accuracies": s.fit.test, "best_epoch": s.fit.best}
-        return Outcome([s.networks["0"]], 0, s.fit.val_accuracy, s.fit.val_loss, method)
+        params_paper = getattr(network.module, "params_paper", None)
+        return Outcome([network], 0, accuracy, loss, method, params_paper=params_paper)
 
     def expected_epochs(self) -> int:
         """As many as the settings say."""

@@ -34,6 +34,8 @@ class EvaluationNetwork(nn.Module):
 
     drop_path: Tensor
 
+    SIZED_BY = "channels"
+
     def __init__(
         self,
         genotype: Genotype,

@@ -10,8 +10,11 @@ from growsearch.reports.tables.tabled_run import TabledRun, flat
 Compose = Callable[[tuple[str, ...]], dict[str, Any] | None]
 """The configuration that these overrides compose, as plain types; None if they do not fit together."""
 
-ELSEWHERE = ("seed", "output.", "hardware.", "track.", "debug", "network.run", "network.candidate", "algo.donor")
-"""Options that say where a run took place, not what it was."""
+ELSEWHERE = ("output.", "hardware.", "track.", "debug")
+"""Sections that say where a run took place, not what it was."""
+
+SOURCES = ("seed", "network.run", "network.runs", "network.candidate", "network.like", "algo.donor", "algo.label")
+"""Options that name other runs, or this one among its like."""
 
 OF_DATA = ("data.root", "data.download", "data.workers", "data.stream", "data.path")
 
@@ -46,8 +49,8 @@ def setting(run: TabledRun, row: Row, compose: Compose) -> str:
 def _differences(run: TabledRun, row: Row, wanted: dict[str, Any]) -> list[str]:
     if not run.options:
         return ["options not readable"]
-    known = (*ELSEWHERE, *OF_DATA, "algo.label", *row.free, *(name for name in row.match if "." in name))
-    names = [name for name in sorted({*run.options, *wanted}) if not name.startswith(known)]
+    known = (*ELSEWHERE, *OF_DATA, *row.free, *(name for name in row.match if "." in name))
+    names = [name for name in sorted({*run.options, *wanted}) if name not in SOURCES and not name.startswith(known)]
     differing = [n for n in names if not _same(run.options.get(n), wanted.get(n))]
     told = [f"{name}={shown(run.options.get(name), 30)}" for name in differing[:NAMED]]
     return told + ([f"{len(differing) - NAMED} options more"] if len(differing) > NAMED else [])

@@ -1,11 +1,13 @@
-"""Several candidates as one network (section IV; Table V)."""
+"""Several networks as one (Stage-Wise NAS section IV; Table V)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
+from growsearch.networks.registry import family_class, register
 
 
 def mean_of_softmax(logits: Sequence[Tensor]) -> Tensor:
@@ -18,6 +20,7 @@ def mean_of_softmax(logits: Sequence[Tensor]) -> Tensor:
     return mean.to(logits[0].dtype)
 
 
+@register("ensemble")
 class Ensemble(nn.Module):
     """Predicts with the mean of its members' class probabilities.
 
@@ -34,9 +37,31 @@ class Ensemble(nn.Module):
             raise UserError("ensemble: no network found, one or more expected")
         self.members = nn.ModuleList(members)
 
+    @classmethod
+    def from_spec(cls, spec: dict[str, Any]) -> "Ensemble":
+        """Build the members that :meth:`spec` lists."""
+        return cls([family_class(str(each.get("family"))).from_spec(each) for each in spec["members"]])  # type: ignore[attr-defined]
+
+    def spec(self) -> dict[str, Any]:
+        """Inverse of ``networks.build``: the members' specs."""
+        return {"family": "ensemble", "members": [member.spec() for member in self.members]}  # type: ignore[operator]
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Start every member, one after another."""
+        for member in self.members:
+            member.initialise(generator)  # type: ignore[operator]
+
+    @property
+    def params_paper(self) -> int:
+        """Parameters of all members as their papers count them."""
+        return sum(
+            getattr(member, "params_paper", sum(p.numel() for p in member.parameters())) for member in self.members
+        )
+
     def forward(self, x: Tensor) -> Tensor:
-        """Images (N, C, H, W) to (N, K)."""
-        logits = [member(x) for member in self.members]
+        """Images (N, C, H, W) to (N, K); auxiliary logits are left out."""
+        outputs = [member(x) for member in self.members]
+        logits = [output[0] if isinstance(output, tuple) else output for output in outputs]
         classes = sorted({member.shape[1] for member in logits})
         if len(classes) > 1:
             raise UserError(f"ensemble: networks of {classes} classes found, one number of classes expected")

@@ -1,0 +1,40 @@
+"""What training spent, counted where every network of every method is trained."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from growsearch.training.network import Network
+
+
+@dataclass
+class Work:
+    """Training work of a run, over all of its networks.
+
+    None stands for what was not counted from the run's beginning on.
+
+    Attributes:
+        macs: multiply-accumulates of forward passes on training images. Backward passes (about twice as many again)
+            are left out, and so are evaluation and a method's own measurements.
+        networks: ids of the networks that were trained.
+    """
+
+    macs: int | None = 0
+    networks: set[int] | None = field(default_factory=set)
+
+    def count(self, network: Network, images: int, image_shape: Sequence[int]) -> None:
+        """Add a step of ``network`` on so many images (C, H, W)."""
+        if self.macs is not None:
+            self.macs += images * network.macs(image_shape)
+        if self.networks is not None:
+            self.networks.add(network.id)
+
+    def save(self) -> dict[str, Any]:
+        """Plain types."""
+        return {"macs": self.macs, "networks": None if self.networks is None else sorted(self.networks)}
+
+    def load(self, saved: dict[str, Any] | None) -> None:
+        """Go on from what :meth:`save` gave; with None, nothing is known any more."""
+        macs, networks = (saved["macs"], saved["networks"]) if saved is not None else (None, None)
+        self.macs = None if macs is None else int(macs)
+        self.networks = None if networks is None else set(map(int, networks))

@@ -1,0 +1,79 @@
+"""What training spent: forward passes of whatever was trained, as it was at that step."""
+
+import json
+
+import torch
+from algorithms.tiny import tiny_engine
+
+from growsearch.cli.compose import compose_run
+from growsearch.networks import build
+from growsearch.networks.sequential import sequential_spec
+from growsearch.probes import cost
+from growsearch.run import resume, start
+from growsearch.runs.checkpoint import read_newest, write_checkpoint
+from growsearch.surgery import channel_groups, prune
+from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
+from growsearch.training.work import Work
+
+SHAPE = (1, 8, 8)
+
+
+def made(id: int) -> Network:
+    return Network(id, build(sequential_spec([4], [6], SHAPE, 10)), weights=OptimizerConfig(lr=0.1))
+
+
+def test_macs_follow_the_structure_and_networks_are_counted_once():
+    engine, first, second = tiny_engine(), made(3), made(5)
+    for network in (first, second):
+        engine.place(network)
+    before = cost(first.module, SHAPE).macs
+    for network in (first, second, first):
+        engine.train_batch(network, Cursor(), Recipe(), 20)
+    assert (engine.work.macs, engine.work.networks) == (60 * before, {3, 5})
+    group = next(g for g in channel_groups(first.module, torch.zeros(2, *SHAPE)) if not g.frozen)
+    prune(first.module, group, keep=range(1), optimizer=first.optimizer())
+    first.settle()
+    engine.evaluate(first)
+    engine.train_batch(first, Cursor(), Recipe(), 7)
+    after = cost(first.module, SHAPE).macs
+    assert after < before
+    assert engine.work.macs == 60 * before + 7 * after
+
+
+def test_a_step_that_failed_is_not_counted(monkeypatch):
+    engine, network, cursor = tiny_engine(), made(0), Cursor()
+    engine.place(network)
+
+    def fail(*_):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(engine, "step", lambda *_: fail)
+    engine.train_batch(network, cursor, Recipe(), 20)
+    assert cursor.outcome == "out_of_memory"
+    assert engine.work == Work()
+
+
+def test_work_survives_and_what_is_unknown_stays_unknown():
+    work, network = Work(), made(2)
+    work.count(network, 3, SHAPE)
+    again = Work()
+    again.load(work.save())
+    assert again == work
+    again.load(None)
+    again.count(network, 3, SHAPE)
+    assert again.save() == {"macs": None, "networks": None}
+
+
+def test_a_run_begun_by_an_earlier_version_goes_on(tmp_path):
+    words = ["algo=fixed", "network=sequential", "data=digits", "schedule=smoke", "hardware=cpu", "hardware.threads=1"]
+    start(compose_run([*words, "track=quiet", "track.report=false", f"output.root={tmp_path}"]))
+    (path,) = tmp_path.glob("*/*/*/result.json")
+    assert json.loads(path.read_text())["macs_spent"] > 0
+    tree, _ = read_newest(path.parent / "checkpoints")
+    del tree["work"]
+    write_checkpoint(path.parent / "checkpoints", tree)
+    path.unlink()
+    resume(path.parent)
+    result = json.loads(path.read_text())
+    assert (result["macs_spent"], result["networks_trained"]) == (None, None)
+    assert result["images"] > 0
