@@ -33,12 +33,16 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
     """Measure the found network on the test split and put the result together.
 
     Accuracies are fractions, times seconds, sizes bytes. The test split is looked at here, once,
-    after every decision has been taken.
+    after every decision has been taken; under reduced precision also in float32, so that the difference shows.
     """
     network = outcome.networks[outcome.best]
     start = time.perf_counter()
     test = engine.evaluate(network, "test")
     inference_seconds = time.perf_counter() - start
+    exact = {}
+    if config.hardware.precision != "float32":
+        reference = engine.evaluate(network, "test", precision="float32")
+        exact = {"test_accuracy_float32": reference.accuracy, "test_loss_float32": reference.loss}
     figures = cost(network.module, engine.data.image_shape)
     search_seconds = ledger.seconds if ledger.search_seconds is None else ledger.search_seconds
     return {
@@ -52,6 +56,7 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "test_accuracy": test.accuracy,
         "test_top5": test.top5,
         "test_loss": test.loss,
+        **exact,
         "params": figures.params,
         "params_paper": outcome.params_paper if outcome.params_paper is not None else figures.params,
         "macs": figures.macs,
@@ -70,6 +75,8 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "device": device_name(engine.device),
         "threads": torch.get_num_threads(),
         "precision": config.hardware.precision,
+        "layout": config.hardware.layout,
+        "step": engine.step_kind,
         "versions": versions(),
         "lossy": engine.data.lossy,
         "data_notes": list(engine.data.notes),

@@ -185,6 +185,7 @@ class Session:
                 bars.show(event)
                 if event is not None:
                     self.record(event)
+                self.remark()
                 if self.ledger.steps == announce_at:
                     announce_at = -1
                     self.announce((time.monotonic() - begun) / MEASURED_STEPS)
@@ -246,6 +247,12 @@ class Session:
         text = line(event)
         if text is not None and self.config.track.console:
             say(text)
+
+    def remark(self) -> None:
+        """Write down what the engine has to say of how steps are taken."""
+        notes = self.algorithm.engine.notes
+        while notes:
+            self.record(Note(0, notes.pop(0)))
 
     def save(self) -> None:
         """Write a checkpoint and remember what it cost."""

@@ -93,6 +93,7 @@ class Algorithm(ABC, Generic[C, S]):
 
     def save(self) -> Any:
         """The state as plain types and tensors."""
+        self.engine.wait()
         return dump(self.state)
 
     def load(self, tree: Any) -> None:

@@ -89,12 +89,12 @@ class PassPlan:
         return PassPlan(self.table[start:stop])
 
     def to(self, device: torch.device | str) -> PassPlan:
-        """Copy the whole table to ``device`` at once."""
-        return PassPlan(self.table.to(device))
+        """Copy the whole table to ``device`` at once; the host does not wait for what the device has to do before."""
+        return PassPlan(self.table.to(device, non_blocking=True))
 
     def copy_(self, other: PassPlan) -> None:
-        """Overwrite this table in place: a captured step reads the next pass at the same address."""
-        self.table.copy_(other.table)
+        """Overwrite this table in place: a captured step reads the next rows at the same address."""
+        self.table.copy_(other.table, non_blocking=True)
 
 
 def draw_pass(

@@ -14,6 +14,10 @@ class HardwareConfig:
         threads: CPU threads of an operator; 0 measures one against all on the first steps.
         precision: ``float32``, or ``bf16`` for autocast (recorded in the result).
         layout: memory layout of images and kernels: ``contiguous`` or ``channels_last``.
+        step: how a step is taken. ``eager``: operation by operation. ``captured`` (GPU): recorded once as a CUDA
+            graph and replayed, until the network changes; the same numbers. ``compiled``: torch.compile makes the
+            network's kernels anew after each change, which takes from seconds to minutes and rounds differently;
+            for training that changes nothing. ``auto``: captured on a GPU, else eager.
         eval_batch: images of an evaluation batch.
         heartbeat: steps between two looks of the host at the device (CUDA only).
         batch_autoscaling: let methods that ask for it grow the batch into the GPU's memory.
@@ -24,6 +28,7 @@ class HardwareConfig:
     threads: int = 0
     precision: str = "float32"
     layout: str = "contiguous"
+    step: str = "auto"
     eval_batch: int = 512
     heartbeat: int = 50
     batch_autoscaling: bool = True
@@ -32,6 +37,7 @@ class HardwareConfig:
     def __post_init__(self) -> None:
         _one_of("hardware.precision", self.precision, ("float32", "bf16"))
         _one_of("hardware.layout", self.layout, ("contiguous", "channels_last"))
+        _one_of("hardware.step", self.step, ("auto", "eager", "captured", "compiled"))
         if not (self.device in ("auto", "cpu") or self.device.split(":")[0] == "cuda"):
             raise UserError(f"hardware.device: {self.device!r} found, auto, cpu, cuda or cuda:<n> expected")
         for name in ("eval_batch", "heartbeat"):

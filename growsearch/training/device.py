@@ -26,9 +26,24 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.type != "cuda":
+        return device
+    if (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"hardware.device: {name!r} found, but {torch.cuda.device_count()} CUDA devices are here")
-    return device
+    return torch.device("cuda", device.index or 0)
+
+
+def resolve_step(name: str, device: torch.device) -> str:
+    """Turn ``auto`` into ``captured`` on a GPU and ``eager`` on a CPU; other ways of taking steps stay.
+
+    Raises:
+        UserError: for ``captured`` on a CPU.
+    """
+    if name == "captured" and device.type == "cpu":
+        raise UserError("hardware.step: captured found, but only a GPU replays steps; auto, eager or compiled expected")
+    if name == "auto":
+        return "eager" if device.type == "cpu" else "captured"
+    return name
 
 
 def memory_gauge(device: torch.device) -> Gauge:

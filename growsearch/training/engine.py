@@ -2,18 +2,23 @@
 
 from collections import OrderedDict
 from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 
 from growsearch.data.augment import Augmentation
 from growsearch.data.dataset import Dataset, Split
+from growsearch.training.captured import CapturedStep
+from growsearch.training.compiled import compile_forward
 from growsearch.training.config import HardwareConfig
 from growsearch.training.cursor import Cursor
-from growsearch.training.device import LAYOUTS, Gauge, memory_gauge, resolve_device
+from growsearch.training.device import LAYOUTS, Gauge, memory_gauge, resolve_device, resolve_step
 from growsearch.training.evaluate import Evaluation, evaluate
 from growsearch.training.feed import Feed
+from growsearch.training.lane import Lane
 from growsearch.training.network import Network
 from growsearch.training.optimizer import Rate
 from growsearch.training.recipe import Recipe
@@ -22,8 +27,8 @@ from growsearch.training.work import Work
 
 K = TypeVar("K")
 
-KEPT = 8
-"""Feeds and steps of that many networks stay ready."""
+KEPT = 16
+"""So many feeds stay ready."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,9 @@ class Engine:
         gauge: fraction of the device's memory in use at its peak since the last call; batch-size
             autoscaling asks it. Tests put a function of their own here.
         work: what training has spent; engines of one run share it.
+        step_kind: how steps are taken: ``eager``, ``captured`` or ``compiled``.
+        lanes: where steps are captured; empty where none are.
+        notes: what a reader of the result must know of how steps were taken, not told yet.
     """
 
     def __init__(
@@ -61,8 +69,31 @@ class Engine:
         self.data = data.to(self.device)
         self.gauge = gauge or memory_gauge(self.device)
         self.work = work or Work()
+        self.step_kind = resolve_step(hardware.step, self.device)
+        self.lanes = [Lane(self.device)] if self.step_kind == "captured" else []
+        self.notes: list[str] = []
         self._feeds: OrderedDict[tuple[object, ...], Feed] = OrderedDict()
-        self._steps: OrderedDict[tuple[object, ...], Step] = OrderedDict()
+        self._steps: WeakKeyDictionary[Network, dict[Recipe, Step]] = WeakKeyDictionary()
+        self._eager_steps = 0
+
+    def on(self, data: Dataset) -> "Engine":
+        """An engine on other data, with this one's device and seed; what it spends and notes is counted and noted here."""
+        other = Engine(data, self.hardware, self.seed, self.gauge, self.work)
+        other.notes = self.notes
+        return other
+
+    def open_lanes(self, count: int) -> None:
+        """Let so many networks train side by side, each on a stream of its own, where steps are captured.
+
+        For networks whose steps draw no random numbers on the device: they would share its one generator.
+        """
+        if self.lanes:
+            self.lanes = [Lane(self.device) for _ in range(count)]
+
+    def wait(self) -> None:
+        """Let all networks' steps end; to be called before their tensors are read amid an epoch."""
+        if len(self.lanes) > 1:
+            torch.cuda.synchronize(self.device)
 
     def place(self, network: Network) -> None:
         """Bring a network to this engine's device and layout; for new and restored networks."""
@@ -91,31 +122,61 @@ class Engine:
         return _newest(self._feeds, key)
 
     def step(self, network: Network, recipe: Recipe) -> Step:
-        """The step of a network under a recipe; made anew after each structural change."""
-        key = (network.id, recipe)
-        known = self._steps.get(key)
-        if known is None or known.network is not network or known.version != network.version:
-            self._steps[key] = Step(network, recipe, self.hardware.precision, self.seed)
-        return _newest(self._steps, key)
+        """The step of a network under a recipe; made anew after each structural change, gone with the network."""
+        steps = self._steps.setdefault(network, {})
+        known = steps.get(recipe)
+        if known is None or known.version != network.version:
+            steps.pop(recipe, None)
+            steps[recipe] = known = self._make_step(network, recipe)
+        return known
+
+    def _make_step(self, network: Network, recipe: Recipe) -> Step:
+        if self.step_kind == "captured":
+            lane = self._lane(network)
+            return CapturedStep(network, recipe, self.hardware.precision, self.seed, lane, self.notes.append)
+        compiled = compile_forward(network.module) if self.step_kind == "compiled" else None
+        return Step(network, recipe, self.hardware.precision, self.seed, compiled)
+
+    def _lane(self, network: Network) -> Lane:
+        return self.lanes[network.id % len(self.lanes)]
+
+    def _stream(self, network: Network) -> AbstractContextManager[None]:
+        """Where a network is trained: the current stream, or its lane's if there are several."""
+        return self._lane(network).inside() if len(self.lanes) > 1 else nullcontext()
 
     def train_batch(self, network: Network, cursor: Cursor, recipe: Recipe, size: int) -> None:
         """Take one optimizer step on the next ``size`` images; ``cursor.outcome`` tells of a failure."""
-        step = self.step(network, recipe)
-        feed = self.feed(network, cursor, recipe.augmentation, recipe.copies)
-        cursor.sums = cursor.sums.to(self.device)
-        start = (cursor.passes, cursor.position, cursor.used)
-        try:
-            step(*feed.take(cursor, size), cursor.sums)
-        except torch.OutOfMemoryError:
-            network.optimizer(recipe.optimizer).zero_grad(set_to_none=True)
-            cursor.passes, cursor.position, cursor.used = start
-            cursor.outcome = "out_of_memory"
-            return
-        network.steps += 1
-        self.work.count(network, size, self.data.image_shape)
-        look = self.device.type == "cpu" or network.steps % self.hardware.heartbeat == 0
-        if look and step.has_failed():
-            cursor.outcome = "diverged"
+        with self._stream(network):
+            step = self.step(network, recipe)
+            feed = self.feed(network, cursor, recipe.augmentation, recipe.copies)
+            cursor.sums = cursor.sums.to(self.device, non_blocking=True)
+            start = (cursor.passes, cursor.position, cursor.used)
+            try:
+                step.take(feed, cursor, size, network.steps)
+            except torch.OutOfMemoryError:
+                network.optimizer(recipe.optimizer).zero_grad(set_to_none=True)
+                cursor.passes, cursor.position, cursor.used = start
+                cursor.outcome = "out_of_memory"
+                return
+            self._eager_steps += not step.replayed
+            network.steps += 1
+            self.work.count(network, size, self.data.image_shape)
+            look = self.device.type == "cpu" or network.steps % self.hardware.heartbeat == 0
+            if look and step.has_failed():
+                cursor.outcome = "diverged"
+
+    def memory_use(self) -> float:
+        """What the gauge shows since the last look; 0 if no step was taken eagerly, for replays show nothing new."""
+        eager, self._eager_steps = self._eager_steps, 0
+        use = self.gauge()
+        return use if eager else 0.0
+
+    def release_memory(self) -> bool:
+        """Give back what captured steps hold, until they are captured anew; says whether that was anything."""
+        released = [step.release() for steps in self._steps.values() for step in steps.values()]
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return any(released)
 
     def epoch(
         self, network: Network, cursor: Cursor, recipe: Recipe, rate: Rate | None = None, batches: int | None = None
@@ -128,6 +189,8 @@ class Engine:
         if rate is not None:
             network.set_rate(rate, recipe.optimizer)
         network.module.train()
+        if len(self.lanes) > 1:
+            self._lane(network).follow()
         length = len(self.split(cursor.split)) * recipe.copies
         end = length if batches is None else min(length, batches * recipe.batch_size)
         while cursor.used < end and cursor.outcome == "ok":
@@ -140,15 +203,28 @@ class Engine:
 
     def stats(self, network: Network, cursor: Cursor, recipe: Recipe) -> EpochStats:
         """What was summed since the cursor's last restart (the host waits for the device here)."""
-        if cursor.outcome == "ok" and self.step(network, recipe).has_failed():
-            cursor.outcome = "diverged"
-        loss, correct, images = cursor.sums.tolist()
+        with self._stream(network):
+            if cursor.outcome == "ok" and self.step(network, recipe).has_failed():
+                cursor.outcome = "diverged"
+            loss, correct, images = cursor.sums.tolist()
         return EpochStats(loss / max(images, 1), correct / max(images, 1), int(images), cursor.outcome)
 
     def evaluate(
-        self, network: Network, split: str = "val", augmentation: Augmentation | None = None, counter: int = 0
+        self,
+        network: Network,
+        split: str = "val",
+        augmentation: Augmentation | None = None,
+        counter: int = 0,
+        precision: str | None = None,
     ) -> Evaluation:
         """Evaluate on a split; with ``augmentation``, on images drawn anew for each ``counter``.
+
+        Args:
+            network: whose module is evaluated, in evaluation mode.
+            split: ``train``, ``val`` or ``test``.
+            augmentation: None for the images as they are.
+            counter: names the draws of the augmentation.
+            precision: in place of ``hardware.precision``.
 
         Raises:
             ValueError: if the split is empty.
@@ -157,7 +233,14 @@ class Engine:
         feed = self.feed(network, cursor, augmentation or Augmentation(), shuffle=False)
         if not len(feed):
             raise ValueError(f"the {split} split is empty")
-        return evaluate(network.module, feed, cursor, self.hardware.eval_batch, self.hardware.precision)
+        start, batch, precision = cursor.position, self.hardware.eval_batch, precision or self.hardware.precision
+        try:
+            return evaluate(network.module, feed, cursor, batch, precision)
+        except torch.OutOfMemoryError:  # a captured step may hold most of the memory between its replays
+            if not self.release_memory():
+                raise
+        cursor.position = start
+        return evaluate(network.module, feed, cursor, batch, precision)
 
 
 def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...]) -> K:

@@ -30,12 +30,14 @@ def evaluate(module: nn.Module, feed: Feed, cursor: Cursor, batch_size: int, pre
     module.eval()
     device = feed.split.images.device
     sums = torch.zeros(3, dtype=torch.float64, device=device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        while cursor.position < len(feed):
-            images, labels = feed.take(cursor, min(batch_size, len(feed) - cursor.position))
-            logits = module(images).float()
-            sums += _batch_sums(logits, labels)
-    module.train(was_training)
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            while cursor.position < len(feed):
+                images, labels = feed.take(cursor, min(batch_size, len(feed) - cursor.position))
+                logits = module(images).float()
+                sums += _batch_sums(logits, labels)
+    finally:
+        module.train(was_training)
     loss, correct, in_top5 = (sums / max(len(feed), 1)).tolist()
     return Evaluation(loss, correct, in_top5, len(feed))
 

@@ -26,7 +26,9 @@ class Block(NamedTuple):
 class Feed:
     """Serves a split in passes; what a pass holds is a function of (seed, purpose, network id, pass).
 
-    The pass under way lies in one table of fixed address, so that a captured step could read it.
+    A batch is made in two parts: :meth:`rows` is the host's, which knows where the stream stands, and
+    :meth:`batch` is the device's, the same for every stream over the split. A captured step holds the
+    second and is handed the first.
     """
 
     def __init__(
@@ -53,10 +55,19 @@ class Feed:
         """Images of one pass."""
         return len(self.split) * self.copies
 
+    @property
+    def resident(self) -> bool:
+        """Whether the images lie on the device, instead of being decoded when they are asked for."""
+        return isinstance(self.split.images, Tensor)
+
     def take(self, cursor: Cursor, size: int) -> tuple[Tensor, Tensor]:
         """The next ``size`` images [B, C, H, W] float32 and labels [B]; the cursor moves on, also across passes."""
         if self._in_blocks and cursor.position + size <= len(self):
             return self._take_from_block(cursor, size)
+        return self.batch(self.rows(cursor, size))
+
+    def rows(self, cursor: Cursor, size: int) -> PassPlan:
+        """Rows of the plan [size] for the next images, on the device; the cursor moves on, also across passes."""
         pieces = []
         while size > 0:
             plan = self._open(cursor)
@@ -69,7 +80,10 @@ class Feed:
                 # The next pass is drawn into the same table.
                 pieces[-1] = PassPlan(pieces[-1].table.clone())
                 cursor.passes, cursor.position = cursor.passes + 1, 0
-        rows = pieces[0] if len(pieces) == 1 else PassPlan(torch.cat([piece.table for piece in pieces]))
+        return pieces[0] if len(pieces) == 1 else PassPlan(torch.cat([piece.table for piece in pieces]))
+
+    def batch(self, rows: PassPlan) -> tuple[Tensor, Tensor]:
+        """Images [B, C, H, W] float32 and labels [B] of rows [B]; work for the device alone where images lie on it."""
         batch = self.split.take(rows.order)
         images = augment(batch.images, rows, self.normalisation, self.augmentation)
         return images.contiguous(memory_format=self.layout), batch.labels

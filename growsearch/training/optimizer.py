@@ -67,7 +67,8 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig, carry: Optimizer
     if config.kind == "sgd":
         optimizer: Optimizer = SGD(groups, momentum=config.momentum, nesterov=config.nesterov, fused=True)
     else:
-        optimizer = Adam(groups, betas=config.betas, fused=True)
+        on_gpu = any(p.device.type == "cuda" for group in groups for p in group["params"])
+        optimizer = Adam(groups, betas=config.betas, fused=True, capturable=on_gpu)
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             kept = carry.state.get(parameter) if carry is not None else None

@@ -1,38 +1,60 @@
-"""One optimizer step, written so that it could be captured: device tensors in, device tensors out."""
+"""One optimizer step, written so that it can be captured: device tensors in, device tensors out."""
 
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from growsearch.randomness import derive_seed, seed_default_generators
+from growsearch.training.cursor import Cursor
+from growsearch.training.feed import Feed
 from growsearch.training.network import Network
 from growsearch.training.recipe import Recipe
+from growsearch.training.statistics import Statistics
 from growsearch.training.update import bind_update
 
 
 class Step:
     """Forward, backward, clipping and update of one network under one recipe.
 
-    A call reads only fixed tensors: the batch, the rates in the optimizer's groups, the network's
+    :meth:`body` reads only fixed tensors: the batch, the rates in the optimizer's groups, the network's
     drop-path probability. It never asks the host for a value. The first loss (or gradient norm)
     that is not finite raises ``failed``; from then on weights, optimizer state and batch-norm
     statistics stay as they were before that step, until the host looks.
 
+    It knows the network's module and not the network, so that it goes when the network does.
+
     Attributes:
         failed: scalar on the device, 1 once a step was not finite.
+        replayed: whether the last step was a replay of a captured one.
+        undoes_at_once: statistics are put back within the step that failed; on a CPU, where the host
+            looks after every step, only when it sees that one has.
     """
 
-    def __init__(self, network: Network, recipe: Recipe, precision: str, seed: int) -> None:
-        self.network, self.recipe, self.seed = network, recipe, seed
-        self.version = network.version
+    replayed = False
+
+    def __init__(
+        self,
+        network: Network,
+        recipe: Recipe,
+        precision: str,
+        seed: int,
+        forward: Callable[[Tensor], Any] | None = None,
+    ) -> None:
+        self.module, self.network_id, self.version = network.module, network.id, network.version
+        self.recipe, self.seed_of_run = recipe, seed
+        self.forward = forward or network.module
         self.optimizer = network.optimizer(recipe.optimizer)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.buffers = [b for b in network.module.buffers() if b.is_floating_point() and b.dim()]
-        self.before = [torch.empty_like(b) for b in self.buffers]
+        self.statistics = Statistics(network.module)
         self.device = network.device
-        self.autocast = torch.autocast(self.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+        self.undoes_at_once = self.device.type != "cpu"
+        self.autocast: AbstractContextManager[Any] = nullcontext()
+        if precision == "bf16":  # a cache of casted weights could outlive the capture it was filled in
+            self.autocast = torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
         self.failed = torch.zeros((), dtype=torch.float32, device=self.device)
         self.counts: dict[int, Tensor] = {}
         self.update = bind_update(self.optimizer, self.failed)
@@ -40,22 +62,29 @@ class Step:
         # Naming the parameters cuts the backward pass short where others are trained too, and costs time.
         self.inputs = self.parameters if every - set(map(id, self.parameters)) else None
 
-    def __call__(self, images: Tensor, labels: Tensor, sums: Tensor) -> None:
-        """Train on one batch and add (loss * images, correct, images) to ``sums`` (float64, on the device)."""
-        module, recipe = self.network.module, self.recipe
-        seed_default_generators(derive_seed(self.seed, "step", self.network.id, self.network.steps), self.device)
-        if self.buffers:
-            torch._foreach_copy_(self.before, self.buffers)
+    def take(self, feed: Feed, cursor: Cursor, size: int, number: int) -> None:
+        """Train on the next ``size`` images as the network's step ``number``; the cursor counts what they showed."""
+        images, labels = feed.take(cursor, size)
+        self.seed(number)
+        cursor.sums.add_(self.body(images, labels))
+
+    def seed(self, number: int) -> None:
+        """Make what step ``number`` draws a function of the run's seed, the network and that number."""
+        seed_default_generators(derive_seed(self.seed_of_run, "step", self.network_id, number), self.device)
+
+    def body(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The device's part: train on one batch, and return (loss * images, correct, images) as float32 [3]."""
+        recipe = self.recipe
+        self.statistics.remember()
         with self.autocast:
-            output = module(images)
+            output = self.forward(images)
         logits, auxiliary = output if isinstance(output, tuple) else (output, None)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         total = loss
         if auxiliary is not None:
             aux_loss = F.cross_entropy(auxiliary.float(), labels, label_smoothing=recipe.label_smoothing)
             total = loss + recipe.aux_weight * aux_loss
-        for parameter in self.parameters:  # all that zero_grad does, without its book-keeping
-            parameter.grad = None
+        self.drop_gradients()
         total.backward(inputs=self.inputs)
         with torch.no_grad():
             probe = total.detach()
@@ -64,25 +93,31 @@ class Step:
             self.failed.masked_fill_(probe - probe != 0, 1.0)  # inf - inf is not a number, and so is not 0
             self.update()
             failed = self.failed != 0
-            if self.device.type != "cpu":
-                self._restore_buffers(~failed)
+            if self.undoes_at_once:
+                self.statistics.keep_if(~failed)
             correct = (logits.argmax(1) == labels).sum().to(loss.dtype)
-            batch = torch.stack((loss.detach() * len(labels), correct, self._count(len(labels))))
-            sums.add_(batch.masked_fill_(failed, 0.0))
+            batch = torch.stack((loss.detach() * len(labels), correct, self.count(len(labels))))
+            return batch.masked_fill_(failed, 0.0)
+
+    def drop_gradients(self) -> None:
+        """All that ``zero_grad`` does, without its book-keeping."""
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def has_failed(self) -> bool:
-        """Look at the flag (a host read), and undo what the failed forward pass left in the buffers."""
+        """Look at the flag (a host read), and undo what the failed forward pass left in the statistics."""
         if not self.failed.item():
             return False
-        if self.device.type == "cpu":
-            self._restore_buffers(self.failed == 0)
+        if not self.undoes_at_once:
+            self.statistics.keep_if(self.failed == 0)
         return True
 
-    def _count(self, images: int) -> Tensor:
+    def release(self) -> bool:
+        """Give back the memory that is held for steps to come, and say whether there was any; eager steps hold none."""
+        return False
+
+    def count(self, images: int) -> Tensor:
+        """A number of images as a scalar on the device, made once."""
         if images not in self.counts:
             self.counts[images] = torch.full((), float(images), device=self.device)
         return self.counts[images]
-
-    def _restore_buffers(self, good: Tensor) -> None:
-        for buffer, before in zip(self.buffers, self.before, strict=True):
-            buffer.copy_(torch.where(good, buffer, before))

@@ -35,7 +35,7 @@ def test_a_step_reads_nothing_back_and_keeps_its_addresses(config, clip):
 
     before = addresses()
     with NoHostReads():
-        step(*feed.take(cursor, 32), cursor.sums)
+        step.take(feed, cursor, 32, net.steps)
     engine.train_batch(net, cursor, recipe, 32)
     assert addresses() == before
 

@@ -31,7 +31,7 @@ LEAST: dict[str, float] = {
     "alpha": 0,
     "rolling": 1,
     "batch_size": 1,
-    "interleave": 1,
+    "interleave": 0,
 }
 
 
@@ -175,7 +175,8 @@ class EctonasConfig(AlgoConfig):
         rolling: history entries a score is the mean of.
         lr: constant learning rate of plain SGD.
         batch_size: images a step.
-        interleave: candidates of a round trained in turn, step by step; results do not depend on it.
+        interleave: candidates of a round trained in turn, step by step (on a GPU side by side); 0 for one on a CPU
+            and four on a GPU. Results do not depend on it.
         amounts: how much an operation changes.
         recuperation: epochs of training before a child competes.
         morphs: how weights are inherited.
@@ -202,7 +203,7 @@ class EctonasConfig(AlgoConfig):
     rolling: int = 3
     lr: float = 0.1
     batch_size: int = 32
-    interleave: int = 1
+    interleave: int = 0
     amounts: Amounts = field(default_factory=Amounts)
     recuperation: Recuperation = field(default_factory=Recuperation)
     morphs: MorphChoices = field(default_factory=MorphChoices)

@@ -31,6 +31,9 @@ from growsearch.training import Engine, Network, OptimizerConfig, Recipe
 
 Events = Iterator[Event | None]
 
+SIDE_BY_SIDE = 4
+"""Candidates that a GPU trains at a time: one alone leaves most of it idle."""
+
 CLOSING = ("succeed", "crown")
 """Requests that end a chapter: nothing is answered."""
 
@@ -43,6 +46,8 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
 
     def __init__(self, config: EctonasConfig, engine: Engine, given: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__(config, engine, given)
+        self._together = config.interleave or (1 if engine.device.type == "cpu" else SIDE_BY_SIDE)
+        engine.open_lanes(self._together)
         self._looked_at = self.clock()
 
     def start(self) -> EctonasState:
@@ -182,14 +187,14 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
         return self._traced[1]
 
     def _train(self, phase: str, calls: list[list[Any]]) -> Events:
-        """Train networks for the epochs asked, ``interleave`` of them in turn."""
+        """Train networks for the epochs asked, a few of them in turn."""
         s = self.state
         if s.work is None:
             s.work = [list(call) for call in calls]
             s.reply = {"scores": {}, "spent": s.spent, "over": s.over}
         running: dict[int, Events] = {}
         while s.work and not s.over:
-            call = min(s.work[: self.config.interleave], key=self._progress)
+            call = min(s.work[: self._together], key=self._progress)
             if call[0] not in running:
                 running[call[0]] = self._train_part(phase, call)
             event = next(running[call[0]])

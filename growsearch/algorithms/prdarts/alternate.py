@@ -4,8 +4,6 @@ import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-import torch
-
 from growsearch.training import Cursor, Engine, EpochStats, Network, Recipe, state
 from growsearch.training.autoscale import next_batch_size
 
@@ -74,7 +72,7 @@ def alternate(
     """
     network.module.train()
     if progress.steps == 0 and growth.largest > progress.batch_size:
-        engine.gauge()  # forgets the peak of what came before
+        engine.memory_use()  # forgets the peak of what came before
     pieces = math.ceil(len(engine.split("train")) / growth.multiple)
     while progress.weights.outcome == "ok":
         if (progress.weights.used + progress.batch_size) // growth.multiple > pieces:
@@ -97,11 +95,10 @@ def grow(engine: Engine, progress: Alternation, growth: BatchGrowth) -> None:
     """Look at the memory gauge after every few steps and set the batch size of the next (PR-DARTS III-C)."""
     if growth.largest <= progress.batch_size or progress.steps % growth.interval:
         return
-    progress.usage = max(progress.usage, engine.gauge())
+    progress.usage = max(progress.usage, engine.memory_use())
     size = next_batch_size(
         progress.batch_size, progress.usage, growth.multiple, growth.largest, threshold=growth.threshold
     )
     if size > progress.batch_size:
         progress.batch_size = size
-        if engine.device.type == "cuda":
-            torch.cuda.empty_cache()
+        engine.release_memory()

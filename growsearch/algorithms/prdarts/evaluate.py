@@ -15,6 +15,7 @@ class GrowingEngine(Engine):
     def __init__(self, engine: Engine, progress: Alternation, growth: BatchGrowth) -> None:
         """Share data and device with ``engine``; ``progress`` belongs to the caller's state."""
         super().__init__(engine.data, engine.hardware, engine.seed, engine.gauge, engine.work)
+        self.notes = engine.notes
         self.progress, self.growth = progress, growth
 
     def epoch(

@@ -74,7 +74,7 @@ class Prdarts(Algorithm[PrdartsConfig, PrdartsState]):
         """See :class:`Algorithm`; search trains on two parts of the training images, evaluation on all."""
         self.cycles = cycles_of(config)
         parts = halves(engine.data, config.train_portion, config.batch_multiple)
-        self.search_engine = Engine(parts, engine.hardware, engine.seed, engine.gauge, engine.work)
+        self.search_engine = engine.on(parts)
         super().__init__(config, engine, given)
 
     def start(self) -> PrdartsState:

@@ -1,0 +1,113 @@
+"""A step that is captured once and replayed: one launch in place of hundreds or thousands."""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from growsearch.data.augment import COLUMNS, PassPlan
+from growsearch.training.cursor import Cursor
+from growsearch.training.feed import Feed
+from growsearch.training.host_reads import HostReads
+from growsearch.training.lane import Lane, Launch, NotCapturable
+from growsearch.training.network import Network
+from growsearch.training.recipe import Recipe
+from growsearch.training.step import Step
+
+WARM_UPS = 5
+"""Eager steps on batches of one size before they are captured; they are steps like any other.
+
+As many as PR-DARTS takes between two looks at the memory gauge while its batch grows.
+"""
+
+Key = tuple[str, int, bool]
+"""What a capture holds for: split, batch size, training mode. A step is of one network, version and recipe anyway."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A captured step: the rows it reads, the sums it writes, and what launches it."""
+
+    rows: PassPlan
+    sums: Tensor
+    launch: Launch
+
+
+class CapturedStep(Step):
+    """A step that replays itself once batches of its size have come ``WARM_UPS`` times.
+
+    Before each replay the host writes the batch's rows of the plan to a fixed tensor and seeds the
+    generator; augmentation, forward, backward, clipping, update, the flag and the undoing are one graph.
+    Rates and probabilities are read from the tensors they are written to between steps. Batches of
+    another size, such as a pass's last, are taken eagerly until they have come often enough themselves.
+
+    Args:
+        lane: where it is captured.
+        tell: hears in a sentence why a step stays eager, should it.
+    """
+
+    def __init__(
+        self, network: Network, recipe: Recipe, precision: str, seed: int, lane: Lane, tell: Callable[[str], None]
+    ) -> None:
+        super().__init__(network, recipe, precision, seed)
+        self.lane, self.tell = lane, tell
+        self.capturable = True
+        self.replays: dict[Key, Replay] = {}
+        self._seen: Counter[Key] = Counter()
+
+    def take(self, feed: Feed, cursor: Cursor, size: int, number: int) -> None:
+        """As :meth:`Step.take`."""
+        rows, key = feed.rows(cursor, size), (cursor.split, size, self.module.training)
+        replay = self.replays.get(key) or self._approach(feed, key)
+        self.replayed = replay is not None
+        if replay is None:
+            return self._take_eagerly(feed, rows, key, cursor, number)
+        replay.rows.copy_(rows)
+        self.seed(number)
+        replay.launch()
+        cursor.sums.add_(replay.sums)
+
+    def release(self) -> bool:
+        """Give the captures' memory back; the next batches are warm-ups again."""
+        held = bool(self.replays)
+        self.replays.clear()
+        self._seen.clear()
+        return held
+
+    def _approach(self, feed: Feed, key: Key) -> Replay | None:
+        """Count batches of one size, and capture when there have been enough."""
+        self._seen[key] += 1
+        if self.capturable and not feed.resident:
+            self._stay_eager("its images are decoded batch by batch")
+        return self._capture(feed, key) if self.capturable and self._seen[key] > WARM_UPS else None
+
+    def _capture(self, feed: Feed, key: Key) -> Replay | None:
+        rows = PassPlan(torch.zeros(key[1], len(COLUMNS), dtype=torch.int64, device=self.device))
+        sums = torch.zeros(3, device=self.device)
+        self.count(key[1])  # made here, outside of the graph's memory
+
+        def body() -> None:
+            sums.copy_(self.body(*feed.batch(rows)))
+
+        try:
+            self.replays[key] = Replay(rows, sums, self.lane.capture(body))
+        except NotCapturable as error:
+            self._stay_eager(str(error))
+        finally:
+            self.drop_gradients()  # they lie in the graph's memory, for its own use
+        return self.replays.get(key)
+
+    def _take_eagerly(self, feed: Feed, rows: PassPlan, key: Key, cursor: Cursor, number: int) -> None:
+        watch = HostReads() if self.capturable and self._seen[key] == WARM_UPS else None
+        self.seed(number)
+        with self.lane.aside(), watch or nullcontext():
+            cursor.sums.add_(self.body(*feed.batch(rows)))
+        if watch is not None and watch.found is not None:
+            self._stay_eager(f"it makes the host wait for the device ({watch.found})")
+
+    def _stay_eager(self, why: str) -> None:
+        self.capturable = False
+        self.tell(f"steps of network {self.network_id} are not captured but taken one operation at a time: {why}")

@@ -1,0 +1,230 @@
+"""Captured steps: the parts that a CPU can show. What only a GPU can is in tests/gpu."""
+
+import pytest
+import torch
+from algorithms.tiny import tiny_dataset, tiny_engine
+from torch import nn
+from training.replays import pretended_captures
+
+from growsearch.data.augment import Augmentation
+from growsearch.errors import UserError
+from growsearch.networks import build
+from growsearch.networks.sequential import sequential_spec
+from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
+from growsearch.training.captured import WARM_UPS
+from growsearch.training.lane import NotCapturable
+
+SGD = OptimizerConfig(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
+ADAM = OptimizerConfig(kind="adam", lr=1e-3, betas=(0.5, 0.999))
+RECIPE = Recipe(batch_size=16, clip=1.0, augmentation=Augmentation(crop_padding=1))
+
+
+@pytest.fixture
+def lanes():
+    """Engines made in the test capture, where a GPU would, unless they are told ``eager``."""
+    with pretended_captures() as lanes:
+        yield lanes
+
+
+@pytest.fixture
+def eager():
+    return tiny_engine()
+
+
+def network(config=SGD, id=0):
+    return Network(id, build(sequential_spec([4, 6], [10], (1, 8, 8), 10)), weights=config)
+
+
+def epochs(engine, net, cursor, recipe=RECIPE, count=2):
+    stats = []
+    for _ in range(count):
+        epoch = engine.epoch(net, cursor, recipe, 0.05)
+        while True:
+            try:
+                next(epoch)
+            except StopIteration as end:
+                stats.append(end.value)
+                break
+        cursor.next_pass()
+    return stats
+
+
+def everything(net):
+    tensors = dict(net.module.state_dict())
+    for role, states in net.optimizer_tensors().items():
+        tensors |= {f"{role}/{name}/{q}": t for name, state in states.items() for q, t in state.items()}
+    return tensors
+
+
+def assert_equal(one, other):
+    ours, theirs = everything(one), everything(other)
+    assert ours.keys() == theirs.keys()
+    assert not [name for name, tensor in ours.items() if not torch.equal(tensor, theirs[name])]
+
+
+@pytest.mark.parametrize("config", [SGD, ADAM])
+def test_replays_equal_eager_steps_to_the_bit(config, eager, lanes):
+    engine = tiny_engine()
+    one, other = network(config), network(config)
+    assert epochs(eager, one, Cursor()) == epochs(engine, other, Cursor())
+    assert_equal(one, other)
+    (lane,) = lanes
+    assert lane.captures == 1  # 150 images: nine whole batches, and one of six that is taken eagerly
+    assert lane.replays == 2 * 9 - WARM_UPS
+
+
+def test_a_resumed_stream_ends_the_same(lanes):
+    engine, again = tiny_engine(), tiny_engine()
+    one, other, cursor, resumed = network(), network(), Cursor(), Cursor()
+    for _ in range(12):
+        engine.train_batch(one, cursor, RECIPE, 16)
+    for step in range(12):
+        if step in (3, 7, 8):  # as if a fresh process went on
+            again._steps.clear()
+        again.train_batch(other, resumed, RECIPE, 16)
+    assert_equal(one, other)
+
+
+def test_a_replay_keeps_all_addresses(lanes):
+    engine, net, cursor = tiny_engine(), network(), Cursor()
+
+    def take():
+        engine.train_batch(net, cursor, RECIPE, 16)
+        return engine.step(net, RECIPE)
+
+    for _ in range(WARM_UPS + 1):
+        step = take()
+
+    (replay,) = step.replays.values()
+
+    def addresses():
+        tensors = {
+            **everything(net),
+            **{f"rate {i}": group["lr"] for i, group in enumerate(step.optimizer.param_groups)},
+            **{f"copy {i}": tensor for i, tensor in enumerate(step.statistics._copies)},
+            "failed": step.failed,
+            "rows": replay.rows.table,
+            "sums": replay.sums,
+        }
+        return {name: tensor.data_ptr() for name, tensor in tensors.items()}
+
+    before = addresses()
+    net.set_rate(0.01)
+    for _ in range(5):
+        assert take().replayed
+    assert addresses() == before
+
+
+def test_rates_are_read_anew_by_each_replay(lanes):
+    engine, net, cursor = tiny_engine(), network(OptimizerConfig(momentum=0.0)), Cursor()
+    for _ in range(WARM_UPS + 1):
+        engine.train_batch(net, cursor, RECIPE, 16)
+    before = [p.clone() for p in net.module.parameters()]
+    net.set_rate(0.0)
+    engine.train_batch(net, cursor, RECIPE, 16)
+    assert engine.step(net, RECIPE).replayed
+    assert all(torch.equal(a, b) for a, b in zip(before, net.module.parameters(), strict=True))
+
+
+def test_a_structural_change_ends_a_capture(lanes):
+    engine, net, cursor = tiny_engine(), network(), Cursor()
+    for _ in range(WARM_UPS + 1):
+        engine.train_batch(net, cursor, RECIPE, 16)
+    old = engine.step(net, RECIPE)
+    net.settle()
+    engine.train_batch(net, cursor, RECIPE, 16)
+    new = engine.step(net, RECIPE)
+    assert new is not old
+    assert not new.replayed
+    for _ in range(WARM_UPS):
+        engine.train_batch(net, cursor, RECIPE, 16)
+    assert engine.step(net, RECIPE).replayed
+    assert lanes[0].captures == 2
+
+
+def test_a_batch_that_grew_is_captured_at_its_new_size_and_the_gauge_reads_eager_steps(lanes):
+    readings = iter([0.2, 0.3, 0.4, 0.5])
+    engine, net, cursor = tiny_engine(), network(), Cursor()
+    engine.gauge = lambda: next(readings)
+    uses = []
+    for size in (16, 32):
+        for _ in range(WARM_UPS):
+            engine.train_batch(net, cursor, RECIPE, size)
+        uses.append(engine.memory_use())
+        for _ in range(2):
+            engine.train_batch(net, cursor, RECIPE, size)
+            assert engine.step(net, RECIPE).replayed
+        uses.append(engine.memory_use())
+        assert engine.release_memory()
+        assert not engine.step(net, RECIPE).replays
+    assert not engine.release_memory()
+    assert uses == [0.2, 0.0, 0.4, 0.0]
+    assert lanes[0].captures == 2
+
+
+class ReadsBack(nn.Module):
+    """A network that looks at its own data, as no graph can."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.layer(x.flatten(1)) * (1.0 if x.sum().item() > 0 else 2.0)
+
+
+def test_a_step_that_makes_the_host_wait_stays_eager_and_says_so_once(lanes):
+    engine, cursor = tiny_engine(), Cursor()
+    net = Network(3, ReadsBack(), weights=SGD)
+    for _ in range(WARM_UPS + 4):
+        engine.train_batch(net, cursor, RECIPE, 16)
+    assert lanes[0].captures == 0
+    (note,) = engine.notes
+    assert "network 3" in note
+    assert "_local_scalar_dense" in note
+
+
+def test_a_capture_that_is_refused_leaves_no_trace_but_a_note(eager, lanes):
+    engine = tiny_engine()
+
+    def refuse(body):
+        raise NotCapturable("operation not permitted")
+
+    lanes[0].capture = refuse
+    one, other = network(), network()
+    assert epochs(eager, one, Cursor()) == epochs(engine, other, Cursor())
+    assert_equal(one, other)
+    assert engine.notes == [
+        "steps of network 0 are not captured but taken one operation at a time: operation not permitted"
+    ]
+
+
+def test_statistics_are_put_back_within_the_step_that_failed(lanes):
+    engine, net, cursor = tiny_engine(), network(), Cursor()
+    for _ in range(WARM_UPS + 2):
+        engine.train_batch(net, cursor, RECIPE, 16)
+    before = {name: t.clone() for name, t in everything(net).items() if t.is_floating_point()}
+    images = engine.data.train.images
+    engine.data.train.images = images.float() / 0
+    engine._feeds.clear()
+    engine._steps.clear()
+    for _ in range(WARM_UPS + 2):
+        engine.train_batch(net, cursor, RECIPE, 16)
+    assert cursor.outcome == "diverged"
+    now = everything(net)
+    assert not [name for name, tensor in before.items() if not torch.equal(tensor, now[name])]
+
+
+def test_a_step_goes_with_its_network(lanes):
+    engine, net, cursor = tiny_engine(), network(), Cursor()
+    engine.train_batch(net, cursor, RECIPE, 16)
+    assert len(engine._steps) == 1
+    del net
+    assert len(engine._steps) == 0
+
+
+def test_capturing_on_a_cpu_is_refused():
+    with pytest.raises(UserError, match=r"hardware\.step: captured found"):
+        tiny_engine(data=tiny_dataset(), step="captured")
+    with pytest.raises(UserError, match=r"hardware\.step: 'fast' found"):
+        tiny_engine(step="fast")

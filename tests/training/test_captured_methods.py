@@ -1,0 +1,47 @@
+"""Every method with captured steps, as far as a CPU shows it: no host read in a step, and the same to the bit."""
+
+import json
+
+import pytest
+from algorithms.chain import assert_same_tree, run_through
+from algorithms.methods import METHODS
+from training.replays import pretended_captures
+
+from growsearch.cli.compose import compose_run
+from growsearch.config import typed
+from growsearch.run import prepare
+
+SEVERAL_STEPS = {"prdarts": ["algo.epochs=[1,1]", "algo.grace_epochs=[0,0]", "algo.morphs=[1,0]", "algo.keep=[2,1]"]}
+"""In place of a smoke run's epochs of one step: nothing would be replayed."""
+
+
+def algorithm(name, *more):
+    several = [*SEVERAL_STEPS[name], "data.train_size=128"] if name in SEVERAL_STEPS else []
+    return prepare(typed(compose_run([*METHODS[name], *several, *more])))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_replayed_steps_change_nothing(name):
+    events, end = run_through(algorithm(name))
+    with pretended_captures(warm_ups=1) as lanes:
+        method = algorithm(name)
+        replayed_events, replayed_end = run_through(method)
+        assert method.engine.notes == []
+    assert sum(lane.replays for lane in lanes) > 0
+    assert replayed_events == events
+    assert_same_tree(end, replayed_end)
+
+
+def test_candidates_side_by_side_equal_one_after_another():
+    events, end = run_through(algorithm("ectonas"))
+    with pretended_captures(warm_ups=1) as lanes:
+        method = algorithm("ectonas", "algo.interleave=4")
+        together, together_end = run_through(method)
+    assert len(method.engine.lanes) == 4
+    assert sum(lane.replays > 0 for lane in lanes) > 1
+
+    def key(event):
+        return json.dumps(event, sort_keys=True)
+
+    assert sorted(events, key=key) == sorted(together, key=key)
+    assert_same_tree(end["networks"], together_end["networks"])
