@@ -66,6 +66,8 @@ class Engine:
     ) -> None:
         self.device = resolve_device(hardware.device)
         self.hardware, self.seed = hardware, seed
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
         self.data = data.to(self.device)
         self.gauge = gauge or memory_gauge(self.device)
         self.work = work or Work()
@@ -77,7 +79,7 @@ class Engine:
         self._eager_steps = 0
 
     def on(self, data: Dataset) -> "Engine":
-        """An engine on other data, with this one's device and seed; what it spends and notes is counted and noted here."""
+        """An engine on other data with this one's device and seed; what it spends and notes counts here."""
         other = Engine(data, self.hardware, self.seed, self.gauge, self.work)
         other.notes = self.notes
         return other

@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+import torch
+
 from growsearch.algorithms.densemann.machine import GrowthMachine
 from growsearch.networks.densenet import DenseBlock, DenseLayer, DenseNet
 from growsearch.probes.kcs import kcs
@@ -25,11 +27,10 @@ def judged(machine: GrowthMachine, strengths: list[float]) -> dict[str, Any]:
 
 
 def all_strengths(network: DenseNet) -> list[list[list[float]]]:
-    """Strengths of every filter of every layer of every block."""
-    return [
-        [
-            [round(value, DIGITS) for value in kcs(cast(DenseLayer, layer).conv.weight).tolist()]
-            for layer in cast(DenseBlock, block)
-        ]
-        for block in network.blocks
-    ]
+    """Strengths of every filter of every layer of every block; the host waits for the device once."""
+    layers = [[cast(DenseLayer, layer).conv.weight for layer in cast(DenseBlock, block)] for block in network.blocks]
+    weights = [weight for block in layers for weight in block]
+    if not weights:
+        return [[] for _ in layers]
+    every = iter(torch.cat([kcs(weight) for weight in weights]).tolist())
+    return [[[round(next(every), DIGITS) for _ in range(len(weight))] for weight in block] for block in layers]
