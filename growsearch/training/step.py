@@ -46,7 +46,7 @@ class Step:
     ) -> None:
         self.module, self.network_id, self.version = network.module, network.id, network.version
         self.recipe, self.seed_of_run = recipe, seed
-        self.forward = forward or network.module
+        self.forward = network.module if forward is None else forward
         self.optimizer = network.optimizer(recipe.optimizer)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.statistics = Statistics(network.module)
