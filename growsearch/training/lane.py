@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from weakref import WeakSet
 
 import torch
@@ -58,7 +58,8 @@ class Lane:
             NotCapturable: if the device or the host refuses.
             torch.OutOfMemoryError: if memory runs out.
         """
-        graph, pool = torch.cuda.CUDAGraph(), next((g.pool() for g in self._graphs), None)
+        graph = torch.cuda.CUDAGraph()
+        pool = next((other.pool() for other in self._graphs), None) or torch.cuda.graph_pool_handle()
         collects = gc.isenabled()
         gc.disable()  # a graph that the collector destroys amid a capture would break it
         try:
@@ -66,6 +67,8 @@ class Lane:
             with self.inside(), torch.cuda.graph(graph, pool=pool, stream=self.stream):
                 body()
         except RuntimeError as error:
+            with suppress(RuntimeError):  # before PyTorch 2.12 a capture that failed goes on for the allocator
+                torch._C._cuda_endAllocateToPool(self.stream.device_index, pool)
             raise _cause(error) from None
         finally:
             if collects:

@@ -1,8 +1,9 @@
 import pytest
 import torch
-from algorithms.chain import assert_chain_holds
+from algorithms.chain import assert_chain_holds, assert_same_tree, run_through
 from algorithms.tiny import tiny_dataset, tiny_engine
 from prdarts.prdarts_small import TWO_CYCLES, options, search
+from training.replays import pretended_captures
 
 from growsearch.algorithms.prdarts.alternate import BatchGrowth
 from growsearch.algorithms.prdarts.config import PrdartsConfig
@@ -283,3 +284,21 @@ def test_evaluation_of_no_epochs_leaves_a_network_and_no_validation_images_none_
     outcome = method.outcome()
     assert outcome.val_accuracy is None
     assert outcome.method["last_test_mean"] is not None
+
+
+def test_a_batch_that_grows_does_so_with_captured_steps_too():
+    """The first steps of every size are eager, and only they are shown by the gauge."""
+    table = {"epochs": [4], "grace_epochs": [0], "morphs": [0], "keep": [1]}
+
+    def grown():
+        method = search(train=96, gauge=lambda: 0.3, batch_interval=2, batch_max=24, **table)
+        events, end = run_through(method)
+        assert {e["batch_size"] for e in events if e["kind"] == "epoch"} == {24, 32}
+        return events, end
+
+    eager = grown()
+    with pretended_captures(warm_ups=2) as lanes:
+        captured = grown()
+    assert sum(lane.replays for lane in lanes) > 0
+    assert captured[0] == eager[0]
+    assert_same_tree(captured[1], eager[1])
