@@ -47,7 +47,7 @@ def test_a_step_that_failed_is_not_counted(monkeypatch):
     def fail(*_):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(engine, "step", lambda *_: fail)
+    monkeypatch.setattr(engine.step(network, Recipe()), "take", fail)
     engine.train_batch(network, cursor, Recipe(), 20)
     assert cursor.outcome == "out_of_memory"
     assert engine.work == Work()
