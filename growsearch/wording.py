@@ -14,4 +14,6 @@ def duration(seconds: float) -> str:
     for limit, unit in ((86400, "days"), (3600, "h"), (60, "min")):
         if seconds >= 1.5 * limit:
             return f"{seconds / limit:.1f} {unit}"
+    if seconds == 0:
+        return "0 s"
     return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Table V of Stage-Wise: how many networks a search trains.
+# Table V of Stage-Wise: how many networks a search trains, and the ensemble of what two of them found.
 # shellcheck disable=SC2046,SC1091
 source "$(dirname "$0")/common.sh"
 
@@ -10,5 +10,10 @@ begin "$@"
 
 search stagewise/table3_scratch $(at full seed=0)
 search stagewise/table4_cells $(at full seed=0)
+
+# The ensemble of both searches' candidates; at reduced scales of fewer, whose images are normalised as there.
+found() { best stagewise "$(data cifar10)" "algo.modules=$1" network.family=none algo.criterion=pls donated=False seed=0; }
+search stagewise/table5_ensemble "network.runs=[$(found residual),$(found cell)]" seed=0 \
+    $(at cpu 'network.candidates=[1,3]') $(at tiny 'network.candidates=[1,2]') $(reduced data.normalisation=standard)
 
 show

@@ -15,7 +15,7 @@ for modules in residual cell; do
         network.family=none algo.criterion=pls donated=False $(at full algo.extra_epochs=100))
     train stagewise/table6_transfer "network.run=$run" "algo.modules=$modules" $(at full seed=0) $(reduced seed=0)
 done
-train stagewise/table6_transfer network=$(at full resnet110)$(reduced resnet44) seed=0
-train stagewise/table6_transfer network=$(at full nasnet241)$(reduced nasnet169) algo.modules=cell seed=0
+train stagewise/table6_resnet110 seed=0 $(reduced network.width=4)
+train stagewise/table6_nasnet241 seed=0 $(reduced network.width=4)
 
 show

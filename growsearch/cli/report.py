@@ -7,7 +7,7 @@ EPILOG = """\
 examples:
   growsearch report outputs/densemann/digits/20261122-105318-seed0
   growsearch report outputs                        every finished run below, compared
-  growsearch report outputs --figures figures      and every figure as SVG for print
+  growsearch report outputs --figures figures      and every figure as SVG and PNG
 """
 
 
@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or one above many")
     parser.add_argument("-o", "--output", type=Path, help="the page (default: report.html in the folder named)")
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as SVG for print there")
+    parser.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as SVG and PNG for print there")
     options = parser.parse_args(argv)
     from growsearch.reports import write_report
 

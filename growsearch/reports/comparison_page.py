@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
+from growsearch.reports.fairness import budgets, protocol
 from growsearch.reports.figures.tradeoff import spread, tradeoff
 from growsearch.reports.groups import RunGroup, grouped
 from growsearch.reports.literature import LiteraturePoint, literature
 from growsearch.reports.markup import Html, shown, table, tag
-from growsearch.reports.numbers import MISSING, percent, plain, size, time
+from growsearch.reports.numbers import MISSING, percent, size, time
 from growsearch.reports.page import Report
 from growsearch.reports.record import RunRecord
 
@@ -28,8 +29,6 @@ MEANS = (
     "parameters",
     "MACs",
     "search",
-    "epochs",
-    "device",
 )
 
 
@@ -47,7 +46,7 @@ def comparison_page(records: Sequence[RunRecord], place: Path) -> Report:
         report.figure(partial(tradeoff, data, groups, points), f"{data}: trade-off")
         report.figure(partial(spread, data, groups), f"{data}: spread")
         report.add(tag("div", tag("h3", "Means over seeds"), table(MEANS, map(_mean_row, groups), 2), class_="card"))
-        report.add(_runs(groups, place), _published(points))
+        report.add(budgets(groups), protocol(groups), _runs(groups, place), _published(points))
     return report
 
 
@@ -56,7 +55,6 @@ def _mean_row(group: RunGroup) -> tuple[str, ...]:
         sd = group.deviation(key)
         return percent(group.mean(key)) + (f" ± {100 * sd:.2f}" if sd is not None else "")
 
-    devices = sorted({shown(run.result.get("device"), 40) for run in group.runs})
     seeds = sorted({shown(run.result.get("seed"), 12) for run in group.runs})
     return (
         group.name,
@@ -67,8 +65,6 @@ def _mean_row(group: RunGroup) -> tuple[str, ...]:
         size(group.mean("params")),
         size(group.mean("macs")),
         time(group.mean("search_seconds")),
-        plain(group.mean("epochs"), 4),
-        ", ".join(devices[:3]),
     )
 
 

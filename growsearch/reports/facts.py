@@ -123,4 +123,6 @@ def configuration(record: RunRecord) -> Html:
 
 def _bytes(value: object) -> str:
     found = number(value)
-    return MISSING if found is None else f"{found / 2**20:,.2f} MiB"
+    if found is None:
+        return MISSING
+    return f"{found / 2**20:,.2f} MiB" if found >= 2**18 else f"{found / 2**10:,.1f} KiB"

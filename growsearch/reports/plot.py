@@ -4,8 +4,9 @@ import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
-from io import StringIO
+from io import BytesIO
 from typing import Any
 
 from growsearch.reports.markup import Html, tag
@@ -19,17 +20,29 @@ _ROLES = {INK: "ink", MUTED: "muted", GRID: "grid", SURFACE: "surface"} | {
     colour: f"series-{index}" for index, colour in enumerate(SERIES)
 }
 _COLOUR = re.compile(r"((?:fill|stroke): )(#[0-9a-f]{6})")
+_WHOLE = re.compile(r"\.0(?![0-9])")
 _GROUP_ID = re.compile(r'<g id="[A-Za-z0-9_.]+">')
 
 WIDTH = 9.0
 """Inches of a figure's width."""
 
+PRINT_DPI = 300
+"""Dots per inch of a figure as PNG."""
+
 MOST_POINTS = 4000
 """Points of a line that are drawn; of longer ones every n-th."""
 
-ROUND_TIMES = {0.1: "0.1 s", 1.0: "1 s", 10.0: "10 s", 60.0: "1 min", 600.0: "10 min", 3600.0: "1 h", 36e3: "10 h"} | {
-    86400.0 * days: f"{days:,} d" for days in (2, 10, 100, 1000, 10000)
+ROUND_TIMES = {
+    unit * number: f"{number:,} {name}"
+    for unit, name, numbers in (
+        (1.0, "s", (1, 3, 10, 30)),
+        (60.0, "min", (1, 2, 5, 10, 20)),
+        (3600.0, "h", (1, 2, 5, 10)),
+        (86400.0, "d", (1, 2, 5, 10, 30, 100, 300, 1000, 3000, 10000)),
+    )
+    for number in numbers
 }
+"""Seconds that a tick may stand on, and how it is written."""
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -63,12 +76,20 @@ STYLE: Any = {
 
 @dataclass(frozen=True)
 class Drawing:
-    """A finished figure: ``name`` for its file, ``title`` and ``caption`` for the reader, ``svg`` for print."""
+    """A finished figure.
+
+    Attributes:
+        name: for its files.
+        title: for the reader; so too ``caption``.
+        svg: for print.
+        png: makes it as pixels, for print.
+    """
 
     name: str
     title: str
     caption: str
     svg: str
+    png: Callable[[], bytes]
 
     def inline(self) -> Html:
         """The figure for the page: colours are the page's variables, so they follow light and dark."""
@@ -88,22 +109,26 @@ def available() -> bool:
 
 
 def draw(name: str, title: str, caption: str, height: float, paint: Callable[[Any], None]) -> Drawing:
-    """Make a figure of :data:`WIDTH` by ``height`` inches; ``paint`` fills it.
+    """Make a figure of :data:`WIDTH` by ``height`` inches; ``paint`` fills it."""
+    svg = _rendered("svg", height, paint).decode()
+    return Drawing(name, title, caption, printable(svg), partial(_rendered, "png", height, paint))
 
-    No state of the drawing library outlives the call, and no text is read as mathematics or markup.
-    """
+
+def _rendered(format: str, height: float, paint: Callable[[Any], None]) -> bytes:
+    """The figure as a file; no state of the drawing library outlives the call, and no text is read as markup."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    buffer = StringIO()
+    no_stamps = dict.fromkeys(("Date", "Creator", "Format", "Type") if format == "svg" else ("Software",))
+    buffer = BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # letters that the measuring font lacks; the page's font has them
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         paint(figure)
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return Drawing(name, title, caption, printable(buffer.getvalue()))
+        figure.savefig(buffer, format=format, dpi=PRINT_DPI, metadata=no_stamps)
+    return buffer.getvalue()
 
 
 def thin(points: list[Any], most: int = MOST_POINTS) -> list[Any]:
@@ -117,11 +142,12 @@ def readable_ticks(axis: Any, form: Callable[[float], str]) -> None:
     from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
 
     logarithmic = isinstance(axis.get_major_formatter(), LogFormatter)
-    axis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
+    formatter = FuncFormatter(lambda value, _: _WHOLE.sub("", form(value)))
+    axis.set_major_formatter(formatter)
     if logarithmic:
         low, high = sorted(axis.get_view_interval())
         narrow = low > 0 and high / low < 30
-        axis.set_minor_formatter(FuncFormatter(lambda value, _: form(value)) if narrow else NullFormatter())
+        axis.set_minor_formatter(formatter if narrow else NullFormatter())
 
 
 def time_ticks(axis: Any, most: int = 5) -> None:

@@ -19,7 +19,7 @@ def write_report(places: Sequence[Path], output: Path | None = None, figures: Pa
     Args:
         places: folders of runs, or folders above them.
         output: the page; by default ``report.html`` in the run's folder, or in the one folder that was named, or here.
-        figures: folder for the figures as SVG for print; none by default.
+        figures: folder for the figures as SVG and PNG for print; none by default.
 
     Returns:
         Where the page is.
@@ -46,7 +46,8 @@ def write_page(report: Report, output: Path) -> None:
 
 
 def write_figures(drawings: Sequence[Drawing], folder: Path) -> None:
-    """Write each figure as ``<name>.svg`` in the colours of print."""
+    """Write each figure as ``<name>.svg`` and ``<name>.png`` in the colours of print."""
     for drawing in drawings:
         name = "".join(c if c.isalnum() or c in "-_" else "_" for c in drawing.name)[:80]
         write_atomic(folder / f"{name}.svg", drawing.svg.encode("utf-8", "replace"))
+        write_atomic(folder / f"{name}.png", drawing.png())

@@ -43,11 +43,26 @@ def test_comparison_of_a_folder(tmp_path: Path) -> None:
     (root / "densemann" / "digits" / "seed1" / "report.html").write_text("there")
     page = write_report([root], figures=tmp_path / "figures")
     assert page == root / "report.html"
-    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"tradeoff-digits", "spread-digits"}
+    assert {path.stem for path in (tmp_path / "figures").glob("*.png")} == {"tradeoff-digits", "spread-digits"}
     read = Page(page)
     assert "85.00 % ± 7.07" in read.text and "70.00 %" in read.text
     assert 'href="./densemann/digits/seed1/report.html"' in page.read_text()
     assert read.count["a"] == 1
+
+
+def test_what_was_spent_and_how_it_was_measured(tmp_path: Path) -> None:
+    spent = {"networks_trained": 3, "steps": 1200, "macs_spent": 5 * 10**12}
+    runs = [
+        write_run(tmp_path / "a", result("ectonas", **spent), [], {}),
+        write_run(tmp_path / "b", result("conet", splits={"train": 9, "val": 0, "test": 7}), [], {}),
+        write_run(tmp_path / "c", result("prdarts"), [], {}),
+    ]
+    (runs[0] / "config.yaml").write_text("algo:\n  max_params: 0\n  max_epochs: 40\n")
+    (runs[2] / "config.yaml").write_text("data:\n  val_from: test\n")
+    text = Page(write_report([tmp_path])).text
+    for said in ("5.0T", "1,200", "100 / 20 / 20", "9 / 0 / 7", "max_epochs 40", "training images", "TEST images"):
+        assert said in text, said
+    assert "max_params" not in text
 
 
 def test_runs_are_found_once_and_unfinished_ones_are_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import xml.dom.minidom
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from reports.pages import Page
 from reports.report_runs import MAKERS, NAMES, edit, epoch, result, write_run
 
@@ -23,6 +24,8 @@ def test_all_figures_of_a_method(method: str, tmp_path: Path) -> None:
     assert drawn == OF_EVERY_RUN | set(NAMES[method])
     for path in (tmp_path / "figures").glob("*.svg"):
         xml.dom.minidom.parse(str(path))
+        with Image.open(path.with_suffix(".png")) as picture:
+            assert picture.width == 2700 and len(picture.convert("L").getcolors()) > 10
     read = Page(page)
     assert read.count["svg"] == len(drawn)
     assert "87.50 %" in read.text

@@ -5,7 +5,7 @@ from typing import Any
 from growsearch.reports.layers import Group, groups_of
 from growsearch.reports.markup import shown
 from growsearch.reports.numbers import size
-from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks
+from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks, whole_ticks
 from growsearch.reports.record import RunRecord
 
 MOST_LAYERS = 2000
@@ -57,5 +57,6 @@ def _paint(axes: Any, groups: list[Group]) -> None:
     axes.spines["bottom"].set_visible(False)
     axes.set_ylabel("channels or units")
     axes.grid(axis="x", visible=False)
+    whole_ticks(axes.yaxis)
     readable_ticks(axes.yaxis, size)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4)

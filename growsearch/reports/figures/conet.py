@@ -60,6 +60,7 @@ def ranks(record: RunRecord) -> Drawing | None:
         panels[2].set_title("mean knowledge gain")
         panels[2].set_xlabel("epoch")
         panels[2].legend()
+        whole_ticks(panels[2].xaxis, 5)
         readable_ticks(panels[2].yaxis, plain)
 
     return draw("conet-ranks", "Ranks", RANK_CAPTION, 3.4, paint)

@@ -12,6 +12,9 @@ from growsearch.reports.record import RunRecord
 MOST_LINES = 8
 """Stretches of one network's epochs that are drawn as lines however short they are."""
 
+SHORT = 5
+"""Epochs that such a stretch must have on average, or points are drawn."""
+
 MOST_OPERATIONS = 9
 MOST_PHASES = 8
 
@@ -45,6 +48,7 @@ def story(record: RunRecord) -> Drawing | None:
         whole_ticks(panels[4].yaxis, 4)
         _marks(panels[5], record, operations)
         _phases(panels, record)
+        panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.16), borderaxespad=0, ncols=3)
         panels[5].set_xlabel("epochs reported")
         whole_ticks(panels[5].xaxis)
         figure.align_ylabels(list(panels))
@@ -57,8 +61,6 @@ def _quality(panel: Any, record: RunRecord, what: str, scale: float) -> None:
     _lines(panel, record, f"val_{what}", SERIES[0], "validation", scale)
     if _interleaved(record):
         _best_so_far(panel, record, what, scale)
-    if what == "accuracy":
-        panel.legend(loc="lower right", ncols=3)
 
 
 def _lines(panel: Any, record: RunRecord, key: str, colour: str, label: str, scale: float) -> None:
@@ -81,7 +83,7 @@ def _lines(panel: Any, record: RunRecord, key: str, colour: str, label: str, sca
 def _interleaved(record: RunRecord) -> bool:
     """Whether networks take turns so often that lines would be fragments."""
     stretches = sum(1 for _ in groupby(record.epochs, key=lambda e: e["network"]))
-    return stretches > MOST_LINES and len(record.epochs) < 2 * stretches
+    return stretches > MOST_LINES and len(record.epochs) < SHORT * stretches
 
 
 def _best_so_far(panel: Any, record: RunRecord, what: str, scale: float) -> None:

@@ -159,14 +159,15 @@ def table6() -> Table:
         modules, depths = baselines.get(row["name"], (row["name"].removeprefix("ours_"), None))
         match: dict[str, Any] = {"algo": SEARCH, "algo.modules": modules, "algo.iterations": 0}
         match |= {"network.family": "found"} if depths is None else {"network.depths": depths}
+        experiment = "transfer" if depths is None else row["name"].lower()
         rows += [
             Row(
                 row["name"].replace("_", " "),
                 [row[data]],
-                "stagewise/table6_transfer",
+                f"stagewise/table6_{experiment}",
                 data,
                 match,
-                ("network.", "algo.modules"),
+                ("algo.modules",),
                 network(0),
             )
             for data in ("tiny_imagenet", "imagenet32")
