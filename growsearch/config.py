@@ -28,7 +28,7 @@ class TrackConfig:
 
     Attributes:
         progress: progress bars; they turn themselves off where there is no terminal.
-        console: a line for each structural event.
+        console: a line for each structural event; what a reader of the result must know is said in any case.
         report: ``report.html`` in the run's folder when it ends.
         tensorboard: curves in ``tensorboard/`` in the run's folder (the extra ``tracking``).
         mlflow: a run at ``MLFLOW_TRACKING_URI``, else in ``mlflow.db`` above all runs (the extra ``tracking``).

@@ -1,8 +1,17 @@
-"""What the user can mend."""
+"""What the user can mend, and what tells that memory ran out."""
 
 from growsearch.text import one_line
 
 LONGEST = 4000
+
+LACK_OF_MEMORY = (
+    "DefaultCPUAllocator",
+    "not enough memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+"""What the messages of errors say that have no type of their own."""
 
 
 class UserError(Exception):
@@ -13,3 +22,11 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return one_line(super().__str__(), LONGEST)
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a CPU or on a GPU; torch need not be there."""
+    if isinstance(error, MemoryError):
+        return True
+    named = type(error).__name__ == "OutOfMemoryError" or any(sign in str(error) for sign in LACK_OF_MEMORY)
+    return isinstance(error, RuntimeError) and named

@@ -77,6 +77,8 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "precision": config.hardware.precision,
         "layout": config.hardware.layout,
         "step": engine.step_kind,
+        "out_of_memory": config.hardware.out_of_memory,
+        "batch_divisors": engine.divisors,
         "versions": versions(),
         "lossy": engine.data.lossy,
         "data_notes": list(engine.data.notes),

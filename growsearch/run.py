@@ -3,9 +3,10 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -15,7 +16,7 @@ from growsearch.config import RunConfig, read_run, typed
 from growsearch.data.load import load as load_data
 from growsearch.deploy import preprocessing_of
 from growsearch.errors import UserError
-from growsearch.events import Event, Note, from_json
+from growsearch.events import Edit, Event, Note, from_json
 from growsearch.foreign import parsing
 from growsearch.given import make_donor, make_network
 from growsearch.ledger import Ledger
@@ -29,17 +30,21 @@ from growsearch.runs.recovery import recover
 from growsearch.signals import StopRequest, stop_requests
 from growsearch.training import Cursor, Engine, Recipe
 from growsearch.training.device import choose_threads, set_threads
+from growsearch.training.out_of_memory import OutOfMemory, attempt, next_divisor
 from growsearch.training.work import Work
 from growsearch.views.console import line, say, summary
 from growsearch.views.estimate import estimate
+from growsearch.views.memory import after_edit, made_smaller, ways_on
 from growsearch.views.progress import ProgressBars
 from growsearch.views.trackers import Trackers, require
+
+T = TypeVar("T")
 
 SAVE_SHARE = 20
 """A checkpoint is due when the time since the last is so many times what that one cost."""
 
-FIRST_SAVE = 2.0
-"""Seconds after which the first checkpoint is due."""
+AFTER_RESUME = 2.0
+"""Seconds after which the first checkpoint of a continued run is due."""
 
 MEASURED_STEPS = 20
 """Steps behind the estimate of the whole run's time."""
@@ -92,10 +97,11 @@ def execute(folder: RunFolder, config: RunConfig, algorithm: Algorithm | None = 
             accuracy = result.get("val_accuracy")
             return float(accuracy) if isinstance(accuracy, int | float) else 0.0
         with stop_requests() as stop:
-            session = Session(folder, config, algorithm or prepare(config))
-            session.open()
-            session.drive(stop)
-            return session.finish()
+            with attempt("beginning the run"):
+                session = Session(folder, config, algorithm or prepare(config))
+            with closing(session):
+                session.enduring(lambda: session.drive(stop))
+                return session.enduring(session.finish)
 
 
 def whole_result(folder: RunFolder) -> dict[str, Any] | None:
@@ -115,8 +121,10 @@ def whole_result(folder: RunFolder) -> dict[str, Any] | None:
 
 def prepare(config: RunConfig) -> Algorithm:
     """Data, engine and method, ready to start or to be restored."""
-    engine = Engine(load_data(config.data, config.seed), config.hardware, config.seed)
-    return make_algorithm(config, engine)
+    with attempt("loading the data"):
+        engine = Engine(load_data(config.data, config.seed), config.hardware, config.seed)
+    with attempt("making the first network"):
+        return make_algorithm(config, engine)
 
 
 def make_algorithm(config: RunConfig, engine: Engine) -> Algorithm:
@@ -145,10 +153,11 @@ class Session:
         self.folder, self.config, self.algorithm = folder, config, algorithm
         self.ledger = Ledger()
         self.damaged: set[object] = set()
-        self.saved_at, self.save_cost = time.monotonic(), FIRST_SAVE / SAVE_SHARE
+        self.lack: OutOfMemory | None = None
+        self.open()
 
     def open(self) -> None:
-        """Start anew, or from the newest whole checkpoint."""
+        """Start anew, with a first checkpoint, or from the newest whole one."""
         length, remarks = 0, list[str]()
         if self.folder.started:
             found = recover(self.folder)
@@ -157,7 +166,9 @@ class Session:
                 self.algorithm.load(found.tree["algorithm"])
                 self.ledger = Ledger.restored(found.tree["ledger"])
                 self.algorithm.engine.work.load(found.tree.get("work"))  # absent from checkpoints of earlier versions
+                self.algorithm.engine.divide(found.tree.get("divisors", {}))
                 set_threads(found.tree["threads"])
+            self.saved_at, self.save_cost, self.unsaved = time.monotonic(), AFTER_RESUME / SAVE_SHARE, 0
         elif self.config.hardware.threads:
             torch.set_num_threads(self.config.hardware.threads)
         elif self.algorithm.engine.device.type == "cpu":
@@ -172,6 +183,56 @@ class Session:
             remarks.append(f"{self.folder.events}: {len(self.damaged)} damaged lines are left out of views and files")
         for remark in remarks:
             self.record(Note(0, remark))
+        if not self.folder.started:
+            self.save()
+
+    def close(self) -> None:
+        """Close the record of events."""
+        self.log.close()
+
+    def enduring(self, work: Callable[[], T]) -> T:
+        """Do ``work``, and once more from the last whole state whenever memory runs out."""
+        while True:
+            try:
+                with attempt("a step of the method"):
+                    return work()
+            except OutOfMemory as error:
+                lack = error.with_traceback(None)  # its frames hold what fills the memory
+                lack.__context__ = None
+            self.go_back(lack)
+
+    def go_back(self, lack: OutOfMemory) -> None:
+        """Return to the last checkpoint; what was done since is done again, up to where memory ran out."""
+        self.lack, self.due = lack, self.unsaved
+        self.log.close()
+        self.trackers.close()
+        self.algorithm.engine.release_memory()
+        self.algorithm = make_algorithm(self.config, self.algorithm.engine)
+        self.open()
+
+    def answer(self) -> None:
+        """At the last yield before memory ran out: save, and go on as the policy says, or stop.
+
+        Raises:
+            UserError: if there is no way on.
+        """
+        assert self.lack is not None
+        lack, self.lack = self.lack, None
+        hardware, divisors = self.config.hardware, self.algorithm.engine.divisors
+        divisor = next_divisor(hardware.out_of_memory, lack, divisors.get(lack.doing, 1))
+        edits = [event for _, event in self.recorded() if isinstance(event, Edit)]
+        cause = after_edit(lack, edits)
+        if divisor is not None:
+            divisors[lack.doing] = divisor
+            say(str(lack))
+            self.record(Note(lack.network or 0, f"{lack.facts}{cause}; {made_smaller(lack)}", self.ledger.epochs))
+        try:
+            self.save()
+        except OutOfMemory as error:
+            raise UserError(f"{self.folder.path}: {lack}{cause}; {error}; the checkpoint before it is whole") from error
+        if divisor is None:
+            self.trackers.close()
+            raise UserError(f"{self.folder.path}: {lack}{cause}; saved. {ways_on(hardware.out_of_memory, lack)}")
 
     def drive(self, stop: StopRequest) -> None:
         """Run the method to its end, saving when it is due, on a signal and on failure."""
@@ -179,7 +240,10 @@ class Session:
         begun, before = time.monotonic(), self.ledger.seconds
         announce_at = self.ledger.steps + MEASURED_STEPS
         try:
+            if self.lack is not None and self.due == 0:
+                self.answer()
             for event in self.algorithm.run():
+                self.unsaved += 1
                 self.ledger.seconds = before + time.monotonic() - begun
                 self.ledger.count(event)
                 bars.show(event)
@@ -189,6 +253,8 @@ class Session:
                 if self.ledger.steps == announce_at:
                     announce_at = -1
                     self.announce((time.monotonic() - begun) / MEASURED_STEPS)
+                if self.lack is not None and self.unsaved == self.due:
+                    self.answer()
                 if stop:
                     self.save()
                     stop.hand_on()
@@ -196,7 +262,7 @@ class Session:
                     self.trackers.close()
                     say(f"stopped and saved; go on with: growsearch resume {self.folder.path}")
                     raise Stopped(stop.exit_code)
-                if time.monotonic() - self.saved_at > SAVE_SHARE * self.save_cost:
+                if self.lack is None and time.monotonic() - self.saved_at > SAVE_SHARE * self.save_cost:
                     self.save()
             self.save()
         except Diverged as error:
@@ -205,10 +271,11 @@ class Session:
             raise UserError(f"{self.folder.path}: {error}; a smaller algo learning rate may help") from error
         finally:
             bars.close()
-            self.log.close()
 
     def finish(self) -> float:
         """Measure the result on the test split, write it down and say where it is."""
+        if self.lack is not None:
+            self.answer()
         engine, outcome = self.algorithm.engine, self.algorithm.outcome()
         for name, text in self.algorithm.files(self.recorded()).items():
             write_atomic(self.folder.path / name, text.encode())
@@ -245,7 +312,7 @@ class Session:
         self.log.append({"seconds": round(self.ledger.seconds, 3), **event.to_json()})
         self.trackers.show(event)
         text = line(event)
-        if text is not None and self.config.track.console:
+        if text is not None and (self.config.track.console or isinstance(event, Note)):
             say(text)
 
     def remark(self) -> None:
@@ -257,15 +324,17 @@ class Session:
     def save(self) -> None:
         """Write a checkpoint and remember what it cost."""
         begun = time.monotonic()
-        tree = {
-            "algorithm": self.algorithm.save(),
-            "ledger": asdict(self.ledger),
-            "work": self.algorithm.engine.work.save(),
-            "events_length": self.log.sync(),
-            "threads": torch.get_num_threads(),
-        }
-        write_checkpoint(self.folder.checkpoints, tree)
-        self.saved_at = time.monotonic()
+        with attempt("saving a checkpoint"):
+            tree = {
+                "algorithm": self.algorithm.save(),
+                "ledger": asdict(self.ledger),
+                "work": self.algorithm.engine.work.save(),
+                "events_length": self.log.sync(),
+                "threads": torch.get_num_threads(),
+                "divisors": dict(self.algorithm.engine.divisors),
+            }
+            write_checkpoint(self.folder.checkpoints, tree)
+        self.saved_at, self.unsaved = time.monotonic(), 0
         self.save_cost = self.saved_at - begun
 
     def announce(self, seconds_per_step: float) -> None:

@@ -3,11 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import nn
 
 from growsearch.algorithms.state import dump, restore
+from growsearch.errors import UserError
 from growsearch.events import Event
 from growsearch.training import Engine, EpochStats, Network
 
@@ -16,7 +17,7 @@ C = TypeVar("C")
 
 
 class Diverged(Exception):
-    """Training met a loss that is not finite, or memory ran out, and the policy is to stop.
+    """Training met a loss that is not finite, and the policy is to stop.
 
     The state is whole: the weights are those before the step that failed.
     """
@@ -54,6 +55,9 @@ class Algorithm(ABC, Generic[C, S]):
     all but the first into a list in the state, which the loop drains before it trains again.
     """
 
+    skips_candidates: ClassVar[bool] = False
+    """Whether the method can do without a network that memory has no room for."""
+
     def __init__(self, config: C, engine: Engine, given: Mapping[str, nn.Module] | None = None) -> None:
         """Take what the run consists of.
 
@@ -61,7 +65,15 @@ class Algorithm(ABC, Generic[C, S]):
             config: the method's own configuration.
             engine: data, device and seed.
             given: modules made outside, by role: the ``network`` to train, a weight ``donor``.
+
+        Raises:
+            UserError: if they do not fit together.
         """
+        if engine.hardware.out_of_memory == "skip" and not self.skips_candidates:
+            raise UserError(
+                "hardware.out_of_memory: skip found, but this method has no candidates to skip;"
+                " stop or smaller_batch expected"
+            )
         self.config = config
         self.engine = engine
         self.given = dict(given or {})
@@ -111,5 +123,5 @@ class Algorithm(ABC, Generic[C, S]):
             Diverged: if the epoch ended early; says where and why.
         """
         if stats.outcome != "ok":
-            cause = {"diverged": "the loss is not finite", "out_of_memory": "memory ran out"}[stats.outcome]
-            raise Diverged(f"network {network.id}, step {network.steps}: {cause}; the weights before it are saved")
+            where = f"network {network.id}, step {network.steps}"
+            raise Diverged(f"{where}: the loss is not finite; the weights before it are saved")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from growsearch.errors import UserError
+from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.places import copied
 from growsearch.surgery.remap import remap
@@ -50,6 +50,8 @@ class _Prover:
         try:
             self.reference = self._outputs()
         except Exception as error:
+            if is_lack_of_memory(error):
+                raise
             self.reference, self.failure = [], f"cannot be proven: {describe(error)}"
 
     def prove(self, groups: list[ChannelGroup]) -> None:
@@ -74,6 +76,8 @@ class _Prover:
                 remap(self.twin, group.on(self.map), torch.cat([torch.arange(group.size), extra])[order].tolist())
             outputs = self._outputs()
         except Exception as error:
+            if is_lack_of_memory(error):
+                raise
             return f"the network fails when it is widened: {describe(error)}"
         finally:
             snapshot.restore()

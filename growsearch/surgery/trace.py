@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from growsearch.errors import UserError
+from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery.labels import LabelTrace
 from growsearch.surgery.places import copied, owner, places
 
@@ -71,6 +71,8 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
                 with labels:
                     output = shadow.train(training)(*inputs)
             except Exception as error:
+                if is_lack_of_memory(error):
+                    raise
                 raise UserError(
                     f"channel map of {type(model).__name__}: {describe(error)} found, a forward pass that runs "
                     "without values (no control flow that depends on them) expected"

@@ -22,6 +22,9 @@ class HardwareConfig:
         heartbeat: steps between two looks of the host at the device (CUDA only).
         batch_autoscaling: let methods that ask for it grow the batch into the GPU's memory.
         memory_fraction: share of the GPU's memory that autoscaling may fill.
+        out_of_memory: when memory runs out, ``stop``, saved; go on with a ``smaller_batch`` (half the images,
+            at the same learning rate, which changes the result); or ``skip`` the candidate network, where the
+            method has candidates.
     """
 
     device: str = "auto"
@@ -33,11 +36,13 @@ class HardwareConfig:
     heartbeat: int = 50
     batch_autoscaling: bool = True
     memory_fraction: float = 0.95
+    out_of_memory: str = "stop"
 
     def __post_init__(self) -> None:
         _one_of("hardware.precision", self.precision, ("float32", "bf16"))
         _one_of("hardware.layout", self.layout, ("contiguous", "channels_last"))
         _one_of("hardware.step", self.step, ("auto", "eager", "captured", "compiled"))
+        _one_of("hardware.out_of_memory", self.out_of_memory, ("stop", "smaller_batch", "skip"))
         if not (self.device in ("auto", "cpu") or self.device.split(":")[0] == "cuda"):
             raise UserError(f"hardware.device: {self.device!r} found, auto, cpu, cuda or cuda:<n> expected")
         for name in ("eval_batch", "heartbeat"):

@@ -23,7 +23,7 @@ class Cursor:
         position: images of that pass already used.
         used: images used since :meth:`restart`, over all passes.
         sums: loss times images, correct answers, images; on the device while training.
-        outcome: ``ok``, or why training had to end: ``diverged``, ``out_of_memory``.
+        outcome: ``ok``, or why training had to end: ``diverged``.
     """
 
     purpose: str = "train"

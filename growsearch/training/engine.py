@@ -1,7 +1,7 @@
 """Everything a method trains with: the data on a device, passes, steps and evaluations."""
 
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
@@ -21,6 +21,7 @@ from growsearch.training.feed import Feed
 from growsearch.training.lane import Lane
 from growsearch.training.network import Network
 from growsearch.training.optimizer import Rate
+from growsearch.training.out_of_memory import attempt, divided
 from growsearch.training.recipe import Recipe
 from growsearch.training.step import Step
 from growsearch.training.work import Work
@@ -54,6 +55,7 @@ class Engine:
         step_kind: how steps are taken: ``eager``, ``captured`` or ``compiled``.
         lanes: where steps are captured; empty where none are.
         notes: what a reader of the result must know of how steps were taken, not told yet.
+        divisors: what batches of ``training`` and ``evaluation`` are divided by, since memory ran out.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Engine:
         gauge: Gauge | None = None,
         work: Work | None = None,
     ) -> None:
+        self.divisors = {"training": 1, "evaluation": 1}
         self.device = resolve_device(hardware.device)
         self.hardware, self.seed = hardware, seed
         if self.device.type == "cuda":
@@ -81,7 +84,7 @@ class Engine:
     def on(self, data: Dataset) -> "Engine":
         """An engine on other data with this one's device and seed; what it spends and notes counts here."""
         other = Engine(data, self.hardware, self.seed, self.gauge, self.work)
-        other.notes = self.notes
+        other.notes, other.divisors = self.notes, self.divisors
         return other
 
     def open_lanes(self, count: int) -> None:
@@ -146,20 +149,26 @@ class Engine:
         """Where a network is trained: the current stream, or its lane's if there are several."""
         return self._lane(network).inside() if len(self.lanes) > 1 else nullcontext()
 
+    def divide(self, saved: Mapping[str, int]) -> None:
+        """Take over what batches were divided by when a run was saved; 1 where nothing is known."""
+        self.divisors.update({phase: max(1, int(saved.get(phase, 1))) for phase in self.divisors})
+
+    def batch_size(self, planned: int) -> int:
+        """Images of a batch that is to hold ``planned``: fewer once memory ran out and the policy says so."""
+        return divided(planned, self.divisors["training"])
+
     def train_batch(self, network: Network, cursor: Cursor, recipe: Recipe, size: int) -> None:
-        """Take one optimizer step on the next ``size`` images; ``cursor.outcome`` tells of a failure."""
+        """Take one optimizer step on the next ``size`` images; ``cursor.outcome`` tells of a failure.
+
+        Raises:
+            OutOfMemory: with network and cursor somewhere within the step.
+        """
         with self._stream(network):
             step = self.step(network, recipe)
             feed = self.feed(network, cursor, recipe.augmentation, recipe.copies)
             cursor.sums = cursor.sums.to(self.device, non_blocking=True)
-            start = (cursor.passes, cursor.position, cursor.used)
-            try:
+            with attempt("training", network, size):
                 step.take(feed, cursor, size, network.steps)
-            except torch.OutOfMemoryError:
-                network.optimizer(recipe.optimizer).zero_grad(set_to_none=True)
-                cursor.passes, cursor.position, cursor.used = start
-                cursor.outcome = "out_of_memory"
-                return
             self._eager_steps += not step.replayed
             network.steps += 1
             self.work.count(network, size, self.data.image_shape)
@@ -196,7 +205,7 @@ class Engine:
         length = len(self.split(cursor.split)) * recipe.copies
         end = length if batches is None else min(length, batches * recipe.batch_size)
         while cursor.used < end and cursor.outcome == "ok":
-            size = min(recipe.batch_size, end - cursor.used)
+            size = min(self.batch_size(recipe.batch_size), end - cursor.used)
             if end - cursor.used - size == 1:
                 size += 1  # batch norm cannot train on a single image
             self.train_batch(network, cursor, recipe, size)
@@ -235,14 +244,16 @@ class Engine:
         feed = self.feed(network, cursor, augmentation or Augmentation(), shuffle=False)
         if not len(feed):
             raise ValueError(f"the {split} split is empty")
-        start, batch, precision = cursor.position, self.hardware.eval_batch, precision or self.hardware.precision
-        try:
+        start, precision = cursor.position, precision or self.hardware.precision
+        batch = divided(self.hardware.eval_batch, self.divisors["evaluation"])
+        with attempt("evaluation", network, min(batch, len(feed))):
+            try:
+                return evaluate(network.module, feed, cursor, batch, precision)
+            except torch.OutOfMemoryError:  # a captured step may hold most of the memory between its replays
+                if not self.release_memory():
+                    raise
+            cursor.position = start
             return evaluate(network.module, feed, cursor, batch, precision)
-        except torch.OutOfMemoryError:  # a captured step may hold most of the memory between its replays
-            if not self.release_memory():
-                raise
-        cursor.position = start
-        return evaluate(network.module, feed, cursor, batch, precision)
 
 
 def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...]) -> K:

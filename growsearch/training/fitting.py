@@ -55,7 +55,7 @@ class FitState:
         test: test accuracies of the last epochs, as the plan asks.
         best: index of the best epoch so far under the plan's rule.
         best_tensors: that epoch's parameters and buffers by name.
-        outcome: ``ok``, or why training ended early.
+        outcome: ``ok``, or why training ended early: ``diverged``.
     """
 
     epoch: int = 0
@@ -89,8 +89,8 @@ def fit(
     """Train ``network`` from where ``fit_state`` stands to the end of ``plan``.
 
     Yields ``None`` after every step and an :class:`~growsearch.events.Epoch` after every epoch; a
-    state saved at any of them continues there. If a loss is not finite or memory runs out,
-    ``fit_state.outcome`` says so and the phase ends.
+    state saved at any of them continues there. If a loss is not finite, ``fit_state.outcome`` says
+    so and the phase ends.
 
     Args:
         engine: where and on what to train.
@@ -116,7 +116,7 @@ def fit(
         fit_state.cursor.next_pass()
         if fit_state.epoch == plan.epochs and plan.keep != "last" and fit_state.best_tensors:
             restore_weights(network, fit_state.best_tensors)
-        event = _event(network, plan, epoch, stats, val, scheduled)
+        event = _event(network, plan, epoch, stats, val, scheduled, engine.batch_size(plan.recipe.batch_size))
         if after_epoch is not None:
             after_epoch(event)
         yield event
@@ -170,7 +170,9 @@ def is_better(val: list[list[float]], best: int, keep: Keep) -> bool:
     return loss < val[best][0] if keep == "best_val_loss" else accuracy > val[best][1]
 
 
-def _event(network: Network, plan: FitPlan, epoch: int, stats: EpochStats, val: Evaluation | None, lr: float) -> Epoch:
+def _event(
+    network: Network, plan: FitPlan, epoch: int, stats: EpochStats, val: Evaluation | None, lr: float, batch_size: int
+) -> Epoch:
     return Epoch(
         network=network.id,
         phase=plan.phase,
@@ -180,7 +182,7 @@ def _event(network: Network, plan: FitPlan, epoch: int, stats: EpochStats, val: 
         val_loss=val.loss if val else None,
         val_accuracy=val.accuracy if val else None,
         lr=lr,
-        batch_size=plan.recipe.batch_size,
+        batch_size=batch_size,
         images=stats.images,
         params=network.parameter_count(),
     )

@@ -11,3 +11,19 @@ METHODS: dict[str, list[str]] = {
     "conet": ["algo=conet", *SMOKE],
     "stagewise": ["algo=stagewise", *SMOKE],
 }
+
+VARIANTS: dict[str, list[str]] = {
+    "fixed_external": ["algo=fixed", "network=external", "network.name=torchvision/shufflenet_v2_x0_5", *SMOKE],
+    "densemann_original": ["algo=densemann_original", *SMOKE],
+    "darts": ["algo=darts", *SMOKE],
+    "prdarts_original": ["algo=prdarts_original", *SMOKE],
+    "ectonas_interleaved": ["algo=ectonas", "algo.interleave=3", "algo.recuperation.add_cell=0.5", *SMOKE],
+    "ectonas_original": ["algo=ectonas_original", *SMOKE],
+    "conet_inherit": ["algo=conet", "algo.inherit=true", *SMOKE],
+    "conet_original": ["algo=conet_original", *SMOKE],
+    "stagewise_morph": ["algo=stagewise", "algo.grow=morph", *SMOKE],
+    "stagewise_original": ["algo=stagewise_original", *SMOKE],
+}
+"""Presets and options whose state differs from the method's row; the long tests run them too."""
+
+ROWS = {**METHODS, **VARIANTS}

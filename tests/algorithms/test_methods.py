@@ -5,7 +5,6 @@ import random
 import signal
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -26,21 +25,6 @@ RESULT_KEYS = {
     *("train_seconds", "epochs", "winner_epochs", "device", "versions", "method"),
 }
 LEDGER = ("epochs", "steps", "images", "edits", "macs_spent", "networks_trained")
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """Uninterrupted runs, one a method, made when first asked for."""
-    made: dict[str, Path] = {}
-
-    def run(name: str) -> Path:
-        if name not in made:
-            folder = tmp_path_factory.mktemp(name)
-            finish(["run", *METHODS[name]], folder)
-            made[name] = only_run(folder)
-        return made[name]
-
-    return run
 
 
 def test_every_method_has_its_row():

@@ -9,9 +9,11 @@ from growsearch.algorithms.ectonas import search as search_module
 from growsearch.algorithms.ectonas.config import EctonasConfig, Recuperation
 from growsearch.algorithms.ectonas.search import Ectonas
 from growsearch.events import from_json
+from growsearch.training import Engine
+from growsearch.training.out_of_memory import OutOfMemory, attempt
 
 
-def ectonas(seed: int = 0, train: int = 96, **changes) -> Ectonas:
+def ectonas(seed: int = 0, train: int = 96, out_of_memory: str = "stop", **changes) -> Ectonas:
     settings = {
         "topology": "custom",
         "cells": [4],
@@ -22,7 +24,8 @@ def ectonas(seed: int = 0, train: int = 96, **changes) -> Ectonas:
         "epochs_per_round": 1,
         **changes,
     }
-    return Ectonas(EctonasConfig(**settings), tiny_engine(seed, tiny_dataset(train, 40, 40)))
+    engine = tiny_engine(seed, tiny_dataset(train, 40, 40), out_of_memory=out_of_memory)
+    return Ectonas(EctonasConfig(**settings), engine)
 
 
 def test_left_and_resumed_at_every_point_equals_uninterrupted() -> None:
@@ -117,9 +120,36 @@ def test_child_that_cannot_be_made_is_rejected(monkeypatch: pytest.MonkeyPatch, 
                 module.output.bias[0] = float("nan")
 
     monkeypatch.setattr(search_module, "morph", failing)
-    events, _ = run_through(ectonas(max_generations=1))
+    events, _ = run_through(ectonas(max_generations=1, out_of_memory="skip"))
     fates = [e["values"] for e in events if e["kind"] == "measure" and fate in e["values"]["fate"]]
     assert [values["op"] for values in fates] == ["add_dense"]
+
+
+def test_without_skip_a_child_that_cannot_be_made_stops_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(module, child, *details) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(search_module, "morph", failing)
+    with pytest.raises(OutOfMemory, match=r"on a copy of network 0 \(508 parameters\)"):
+        run_through(ectonas())
+
+
+@pytest.mark.parametrize("phase", ["training", "evaluation"])
+def test_child_that_memory_has_no_room_for_is_dropped(monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
+    """All children with another hidden layer; their parents and siblings go on, through saves and reloads too."""
+    name = {"training": "train_batch", "evaluation": "evaluate"}[phase]
+    real = getattr(Engine, name)
+
+    def limited(engine, network, *details):
+        with attempt(phase, network, 32):
+            if len(network.module.dense_layers()) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return real(engine, network, *details)
+
+    monkeypatch.setattr(Engine, name, limited)
+    events = assert_chain_holds(lambda: ectonas(max_generations=1, out_of_memory="skip"), steps=20)
+    fates = [e["values"] for e in events if e["kind"] == "measure" and f"ran out: {phase}" in e["values"]["fate"]]
+    assert fates and {values["op"] for values in fates} == {"add_dense"}
 
 
 def test_training_accuracy_can_be_the_score() -> None:

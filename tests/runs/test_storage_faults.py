@@ -173,7 +173,7 @@ def test_a_real_run_goes_on_after_a_fault_at_any_operation(tmp_path, monkeypatch
     assert one_in(1, tmp_path, monkeypatch, reference) > 80
 
 
-def stopped_half_way(root: Path, patch: pytest.MonkeyPatch, at: int = 70) -> Path:
+def stopped_half_way(root: Path, patch: pytest.MonkeyPatch, at: int = 80) -> Path:
     """A real run whose process was killed somewhere in the middle."""
     assert disturbed(root, patch, FaultyDisk("killed", at, lasts=True)) == "killed"
     (config,) = root.glob("*/*/*/config.yaml")

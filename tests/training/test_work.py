@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 from algorithms.tiny import tiny_engine
 
@@ -13,6 +14,8 @@ from growsearch.run import resume, start
 from growsearch.runs.checkpoint import read_newest, write_checkpoint
 from growsearch.surgery import channel_groups, prune
 from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
+from growsearch.training.out_of_memory import OutOfMemory
+from growsearch.training.step import Step
 from growsearch.training.work import Work
 
 SHAPE = (1, 8, 8)
@@ -47,9 +50,9 @@ def test_a_step_that_failed_is_not_counted(monkeypatch):
     def fail(*_):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(engine.step(network, Recipe()), "take", fail)
-    engine.train_batch(network, cursor, Recipe(), 20)
-    assert cursor.outcome == "out_of_memory"
+    monkeypatch.setattr(Step, "take", fail)
+    with pytest.raises(OutOfMemory):
+        engine.train_batch(network, cursor, Recipe(), 20)
     assert engine.work == Work()
 
 

@@ -23,6 +23,7 @@ from growsearch.events import Edit, Event, Measure, Phase, from_json
 from growsearch.networks import build
 from growsearch.randomness import generator
 from growsearch.training import EpochStats, FitState, Network, fit, state
+from growsearch.training.out_of_memory import attempt
 from growsearch.training.plan import fit_plan_of, optimizer_of
 
 Events = Iterator[Event | None]
@@ -121,6 +122,7 @@ class Conet(Algorithm[ConetConfig, ConetState]):
         rule = AdasRule(config.adas_beta, config.adas_zeta, config.adas_min_lr)
         s.adas = adas_step(s.adas, record["gain_in"], record["gain_out"], rule)
 
+    @attempt("resizing the network")
     def adapt(self) -> None:
         """Move every channel count by its rank slope and condition; set up the next trial or the final training."""
         s, config = self.state, self.config
@@ -213,6 +215,7 @@ class Conet(Algorithm[ConetConfig, ConetState]):
         named = [(name, p.dim()) for name, p in s.networks[str(s.trial)].module.named_parameters()]
         return rates_by_name(named, s.adas.rates, s.adas.classifier_rate)
 
+    @attempt("rank metrics")
     def measure(self, network: Network) -> Record:
         """Rank metrics of every convolution as the weights are now."""
         config, history = self.config, self.state.history

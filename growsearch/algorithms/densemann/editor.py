@@ -30,6 +30,7 @@ from growsearch.surgery.complement import complementary_filters
 from growsearch.surgery.initialise import Distribution, variance_scaling
 from growsearch.surgery.transaction import transaction
 from growsearch.training import Cursor, FitState, Network
+from growsearch.training.out_of_memory import attempt
 
 
 class Editor:
@@ -47,7 +48,7 @@ class Editor:
     def carry_out(self) -> Event:
         """Do the first thing on the state's list and take it off."""
         op, *arguments = self.state.todo[0]
-        with transaction(self.module, self.network.optimizer()):
+        with attempt(f"the edit {op}", self.network), transaction(self.module, self.network.optimizer()):
             event: Event = getattr(self, op)(*arguments)
         self.state.todo.pop(0)
         return event

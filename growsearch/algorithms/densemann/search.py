@@ -181,7 +181,7 @@ class Densemann(Algorithm[DensemannConfig, DensemannState]):
             val_loss=val.loss,
             val_accuracy=val.accuracy,
             lr=rate,
-            batch_size=self.config.batch_size,
+            batch_size=self.engine.batch_size(self.config.batch_size),
             images=stats.images,
             params=self.network.parameter_count(),
         )

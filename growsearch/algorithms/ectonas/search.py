@@ -28,6 +28,7 @@ from growsearch.networks.sequential import Sequential, sequential_spec, start_to
 from growsearch.randomness import generator
 from growsearch.surgery import ChannelMap
 from growsearch.training import Engine, Network, OptimizerConfig, Recipe
+from growsearch.training.out_of_memory import OutOfMemory, attempt
 
 Events = Iterator[Event | None]
 
@@ -41,6 +42,7 @@ CLOSING = ("succeed", "crown")
 class Ectonas(Algorithm[EctonasConfig, EctonasState]):
     """Evolution of sequential networks across topologies."""
 
+    skips_candidates = True
     clock = staticmethod(time.monotonic)
     _traced: tuple[Network, ChannelMap] | None = None
 
@@ -158,11 +160,14 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
         if reason := rejection(spec, before, config.limits, config.max_params):
             return fate_of(person, f"rejected: {reason}")
         try:
-            network = origin.copy(id)
-            draw = generator(self.engine.seed, "morph", id)
-            morph(cast(Sequential, network.module), child, config.morphs, draw, self._channel_map(origin))
-        except (MemoryError, torch.OutOfMemoryError):
-            return fate_of(person, "rejected: memory ran out")
+            with attempt(f"{child.op} on a copy", origin):
+                network = origin.copy(id)
+                draw = generator(self.engine.seed, "morph", id)
+                morph(cast(Sequential, network.module), child, config.morphs, draw, self._channel_map(origin))
+        except OutOfMemory as lack:
+            if not self._may_skip(person):
+                raise
+            return fate_of(person, f"rejected: {lack.facts}")
         if not all(torch.isfinite(p).all() for p in network.module.parameters()):
             return fate_of(person, "rejected: weights that are not finite")
         network.reset_optimizers(weights=self._optimizer())
@@ -211,16 +216,25 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
         assert s.work is not None
         person, network, part = s.people[str(id)], s.networks[str(id)], min(1.0, call[1])
         batches = partial_batches(self._num_batches(), part) if part < 1 else None
-        stats = yield from self.engine.epoch(network, person.cursor, self._recipe(), self.config.lr, batches)
-        if person.parent is None:
-            self.check(stats, network)
+        lost = ""
+        try:
+            stats = yield from self.engine.epoch(network, person.cursor, self._recipe(), self.config.lr, batches)
+            if person.parent is None:
+                self.check(stats, network)
+            if stats.outcome == "ok":
+                val = self.engine.evaluate(network)
+            else:
+                lost = stats.outcome
+        except OutOfMemory as lack:
+            if not self._may_skip(person):
+                raise
+            lost = lack.facts
         s.spent = s.reply["spent"] = tidy(s.spent + part)
-        if stats.outcome != "ok":
+        if lost:
             s.work.remove(call)
             s.reply["scores"][str(id)] = None
-            yield self._lose(id, f"dropped: {stats.outcome}")
+            yield self._lose(id, f"dropped: {lost}")
             return
-        val = self.engine.evaluate(network)
         params = network.parameter_count()
         person.epochs = tidy(person.epochs + part)
         person.history.append([person.epochs, stats.loss, stats.accuracy, val.loss, val.accuracy, params])
@@ -239,10 +253,14 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
             val_loss=val.loss,
             val_accuracy=val.accuracy,
             lr=self.config.lr,
-            batch_size=self.config.batch_size,
+            batch_size=self.engine.batch_size(self.config.batch_size),
             images=stats.images,
             params=params,
         )
+
+    def _may_skip(self, person: EctonasIndividual) -> bool:
+        """Whether the search goes on without a network that memory has no room for; not without the first."""
+        return self.engine.hardware.out_of_memory == "skip" and person.parent is not None
 
     def _look_at_clock(self) -> None:
         """Count seconds if they are capped; a resumed run counts from its own beginning."""

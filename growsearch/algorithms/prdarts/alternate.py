@@ -75,12 +75,13 @@ def alternate(
         engine.memory_use()  # forgets the peak of what came before
     pieces = math.ceil(len(engine.split("train")) / growth.multiple)
     while progress.weights.outcome == "ok":
-        if (progress.weights.used + progress.batch_size) // growth.multiple > pieces:
+        size = engine.batch_size(progress.batch_size)
+        if (progress.weights.used + size) // growth.multiple > pieces:
             break
         if alphas is not None:
-            engine.train_batch(network, progress.alphas, alphas, progress.batch_size)
+            engine.train_batch(network, progress.alphas, alphas, size)
         if progress.alphas.outcome == "ok":
-            engine.train_batch(network, progress.weights, weights, progress.batch_size)
+            engine.train_batch(network, progress.weights, weights, size)
         else:
             progress.weights.outcome = progress.alphas.outcome
         progress.steps += 1
@@ -92,8 +93,12 @@ def alternate(
 
 
 def grow(engine: Engine, progress: Alternation, growth: BatchGrowth) -> None:
-    """Look at the memory gauge after every few steps and set the batch size of the next (PR-DARTS III-C)."""
-    if growth.largest <= progress.batch_size or progress.steps % growth.interval:
+    """Look at the memory gauge after every few steps and set the batch size of the next (PR-DARTS III-C).
+
+    A batch that was made smaller because memory ran out grows no more.
+    """
+    full = engine.batch_size(progress.batch_size) < progress.batch_size
+    if full or growth.largest <= progress.batch_size or progress.steps % growth.interval:
         return
     progress.usage = max(progress.usage, engine.memory_use())
     size = next_batch_size(

@@ -16,6 +16,7 @@ class GrowingEngine(Engine):
         """Share data and device with ``engine``; ``progress`` belongs to the caller's state."""
         super().__init__(engine.data, engine.hardware, engine.seed, engine.gauge, engine.work)
         self.notes = engine.notes
+        self.divisors = engine.divisors
         self.progress, self.growth = progress, growth
 
     def epoch(
@@ -38,5 +39,5 @@ def fit_growing(
         return
     for event in fit(GrowingEngine(engine, progress, growth), network, fit_state, plan):
         if isinstance(event, Epoch):
-            event = dataclasses.replace(event, batch_size=progress.batch_size)
+            event = dataclasses.replace(event, batch_size=engine.batch_size(progress.batch_size))
         yield event

@@ -24,6 +24,7 @@ from growsearch.networks.darts.search import CELL_KINDS, SearchNetwork
 from growsearch.networks.darts.search_cell import num_edges
 from growsearch.randomness import generator
 from growsearch.training import Engine, FitState, Network, state
+from growsearch.training.out_of_memory import attempt
 from growsearch.training.plan import fit_plan_of
 
 SEARCH, FOUND = "0", "1"
@@ -130,7 +131,7 @@ class Prdarts(Algorithm[PrdartsConfig, PrdartsState]):
             val_loss=val.loss if val else None,
             val_accuracy=val.accuracy if val else None,
             lr=rate,
-            batch_size=s.streams.batch_size,
+            batch_size=self.engine.batch_size(s.streams.batch_size),
             images=s.streams.weights.used + s.streams.alphas.used,
             params=network.parameter_count(),
         )
@@ -139,6 +140,7 @@ class Prdarts(Algorithm[PrdartsConfig, PrdartsState]):
         self.watch_caps(time.monotonic() - begun)
         yield event
 
+    @attempt("pruning and replacing candidates")
     def prune_and_replace(self) -> Event:
         """End a cycle: drop the weakest candidates of every edge, insert morphs, and build the next network."""
         s, network = self.state, self.state.networks[SEARCH]
@@ -171,6 +173,7 @@ class Prdarts(Algorithm[PrdartsConfig, PrdartsState]):
         s.cycle, s.epoch, s.measured = len(self.cycles) if last else s.cycle + 1, 0, False
         return event
 
+    @attempt("making the network of the found cells")
     def finish(self) -> Event:
         """Keep the two best edges into every node and make the network of the found cells."""
         s = self.state

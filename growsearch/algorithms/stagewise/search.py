@@ -21,6 +21,7 @@ from growsearch.errors import UserError
 from growsearch.events import Edit, Epoch, Event, Measure, Phase
 from growsearch.networks.staged import StagedNetwork
 from growsearch.training import Network, fit
+from growsearch.training.out_of_memory import attempt
 
 
 class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
@@ -102,6 +103,7 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
         for each in s.trials:
             each.planned = each.fit.epoch
 
+    @attempt("stage importance")
     def score(self, trial: Trial) -> Event:
         """Measure the importance of each stage's features on training images."""
         s = self.state
@@ -125,6 +127,7 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
             s.stopped = reason_to_stop(self.config, s, present.depths, temporary)
             s.phase = "over" if s.stopped else "deepen"
 
+    @attempt("deepening every stage")
     def make_temporary(self) -> Event:
         """Add T, deeper in every stage at once."""
         s = self.state
@@ -136,6 +139,7 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
         detail = {"iteration": s.iteration, "from": before.depths, "depths": depths, "limited_by_donor": limited}
         return Edit(network.id, "deepen", "every stage", epochs_done(s), network.parameter_count(), detail=detail)
 
+    @attempt("deepening the stages that matter")
     def make_candidate(self) -> Event:
         """Deepen the stages that score higher in T than in A, and let T go."""
         s, config = self.state, self.config

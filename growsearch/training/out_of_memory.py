@@ -1,0 +1,88 @@
+"""Running out of memory: what counts as it, what is said of it, and what the user's policy makes of it."""
+
+import resource
+import sys
+from contextlib import ContextDecorator
+from types import TracebackType
+
+import torch
+
+from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.training.network import Network
+
+SMALLEST_BATCH = 2
+"""Batch norm cannot train on a single image."""
+
+
+class OutOfMemory(UserError):
+    """Memory ran out; carries plain facts only, so that nothing which fills the memory is kept alive.
+
+    Attributes:
+        doing: the phase: ``training``, ``evaluation``, or the edit or measurement under way.
+        network: id of the network concerned, None where there is no one network.
+        params: its parameters.
+        batch: images of the batch; None where there was none, and a smaller one cannot help.
+        peak: most memory that was in use, in words; it differs from run to run, so no event holds it.
+        facts: the rest of it, in words.
+    """
+
+    def __init__(self, doing: str, network: int | None, params: int, batch: int | None, peak: str) -> None:
+        self.doing, self.network, self.params, self.batch, self.peak = doing, network, params, batch, peak
+        who = "" if network is None else f" of network {network} ({params:,} parameters)"
+        images = "" if batch is None else f" in batches of {batch}"
+        self.facts = f"memory ran out: {doing}{who}{images}"
+        super().__init__(f"{self.facts}; peak {peak}")
+
+
+class attempt(ContextDecorator):
+    """Turn whatever says that memory ran out in a block, or in a function, into :class:`OutOfMemory`.
+
+    Args:
+        doing: what is done there.
+        network: the network concerned.
+        batch: images of its batch.
+    """
+
+    def __init__(self, doing: str, network: Network | None = None, batch: int | None = None) -> None:
+        self.doing, self.network, self.batch = doing, network, batch
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None or not is_lack_of_memory(error):
+            return
+        id = None if self.network is None else self.network.id
+        params = 0 if self.network is None else self.network.parameter_count()
+        raise OutOfMemory(self.doing, id, params, self.batch, peak_memory()) from None
+
+
+def peak_memory() -> str:
+    """The most memory in use so far: of the GPU's where one is used, else of this process."""
+    if torch.cuda.is_initialized():
+        total = torch.cuda.mem_get_info()[1]
+        return f"{_size(torch.cuda.max_memory_allocated())} of {_size(total)}"
+    unit = 1 if sys.platform == "darwin" else 1024
+    return _size(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def next_divisor(policy: str, lack: OutOfMemory, divisor: int) -> int | None:
+    """What to divide batches by from now on; None where the run has to stop.
+
+    Args:
+        policy: ``hardware.out_of_memory``.
+        lack: what happened.
+        divisor: what batches are divided by so far.
+    """
+    if policy != "smaller_batch" or lack.batch is None or lack.batch // 2 < SMALLEST_BATCH:
+        return None
+    return 2 * divisor
+
+
+def divided(batch: int, divisor: int) -> int:
+    """Images of a batch made smaller, as far as batch norm can bear it."""
+    return max(batch // divisor, min(batch, SMALLEST_BATCH))
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 2**30:.2f} GiB"
