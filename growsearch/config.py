@@ -11,6 +11,7 @@ from growsearch import plugins
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.data.config import DataConfig
 from growsearch.errors import UserError
+from growsearch.foreign import check_yaml, parsing
 from growsearch.registry import OWN, methods
 from growsearch.training.config import HardwareConfig
 
@@ -128,7 +129,8 @@ def read_run(text: str) -> DictConfig:
     Raises:
         UserError: if it is not the configuration of a run that this version knows.
     """
-    try:
+    with parsing("config.yaml", "not the configuration of a run"):
+        check_yaml(text, interpolations=False)
         plain = OmegaConf.create(text)
         name = plain.algo.name
         known = methods()
@@ -140,9 +142,5 @@ def read_run(text: str) -> DictConfig:
             schema[key] = OmegaConf.structured(node)
         schema.track = OmegaConf.structured(TrackConfig)
         merged = OmegaConf.merge(schema, plain)
-    except UserError:
-        raise
-    except Exception as error:  # YAML and OmegaConf raise many kinds for a damaged file
-        raise UserError(f"config.yaml: not the configuration of a run ({str(error).splitlines()[0]})") from error
     assert isinstance(merged, DictConfig)
     return merged

@@ -6,8 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
+
 from growsearch.errors import UserError
 from growsearch.text import reason
+
+DEEPEST_YAML = 50
 
 
 def require_plain(path: Path) -> int:
@@ -40,6 +44,28 @@ def read_bytes(path: Path, most: int) -> bytes:
         raise UserError(f"{path}: {size:,} bytes found, at most {most:,} expected")
     with path.open("rb") as file:
         return file.read(most)
+
+
+def check_yaml(text: str, interpolations: bool = True) -> None:
+    """Refuse YAML that unfolds to more than its text: aliases, and levels without end.
+
+    Args:
+        text: of the file.
+        interpolations: whether values may hold ``${...}``, which could name environment variables.
+
+    Raises:
+        ValueError: for what is refused.
+        yaml.YAMLError: for what is no YAML.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"an alias, *{event.anchor}, found")
+        if isinstance(event, yaml.ScalarEvent) and not interpolations and "${" in event.value:
+            raise ValueError(f"{event.value[:80]!r} found, a value without interpolation expected")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_YAML:
+            raise ValueError(f"more than {DEEPEST_YAML} levels found")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import nn
 from growsearch.data.dataset import Dataset
 from growsearch.deploy import load_network, load_preprocessing, network_folder
 from growsearch.errors import UserError
+from growsearch.foreign import parsing
 from growsearch.networks import build
 from growsearch.networks.ensemble import Ensemble
 from growsearch.networks.like_size import spec_of_size
@@ -30,9 +31,10 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module
     if options["family"] == "found":
         found = network_folder(options["run"], options["candidate"])
         changes = options["changes"]
-        spec = {**read_json(found / "architecture.json"), **changes}
-        spec = {**transferred_spec(spec, data.image_shape, data.num_classes), **changes}
-        module = build(spec, generator(seed, "initialise", "network"))
+        with parsing(found / "architecture.json", "not the network of a run"):
+            spec = {**read_json(found / "architecture.json"), **changes}
+            spec = {**transferred_spec(spec, data.image_shape, data.num_classes), **changes}
+            module = build(spec, generator(seed, "initialise", "network"))
         check_fit(module, data.image_shape, data.num_classes)
         return module
     usual = {key: value for key, value in options.items() if key not in ("params", "like")}

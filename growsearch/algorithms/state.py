@@ -13,9 +13,9 @@ from typing import Any
 from torch import Tensor
 
 from growsearch.errors import UserError
-from growsearch.fits import misfit
-from growsearch.networks import build
-from growsearch.networks.tensors import load_module_tensors, module_tensors, portable
+from growsearch.fits import fits, misfit
+from growsearch.networks.rebuild import rebuild
+from growsearch.networks.tensors import module_tensors, portable
 from growsearch.training.network import Network
 from growsearch.training.optimizer import OptimizerConfig
 from growsearch.training.stateful import STATES, state
@@ -87,11 +87,12 @@ def _dump_network(network: Network) -> dict[str, Any]:
 
 
 def _restore_network(tree: dict[str, Any]) -> Network:
-    module = build(tree["spec"])
-    load_module_tensors(module, tree["tensors"])
+    module = rebuild(tree["spec"], tree["tensors"], "checkpoint")
     configs = {
         role: OptimizerConfig(**{**fields, "betas": tuple(fields["betas"])}) for role, fields in tree["configs"].items()
     }
+    if not (fits(tree["id"], int) and fits(tree["steps"], int)):
+        raise UserError(f"checkpoint: network {tree['id']!r} after {tree['steps']!r} steps found, numbers expected")
     network = Network(tree["id"], module, **configs)
     network.steps = tree["steps"]
     network.load_optimizer_tensors(tree["optimizers"])

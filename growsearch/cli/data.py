@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 from growsearch.errors import UserError
+from growsearch.text import one_line
 
 EPILOG = """\
 examples:
@@ -81,4 +82,4 @@ def describe(found: dict[str, Any]) -> str:
         f"  classes  {len(classes)} (images to train on): {', '.join(shown)}{more}",
         f"  root     {found['root']}",
     ]
-    return "\n".join(lines + [f"  note     {note}" for note in found["notes"]])
+    return "\n".join(map(one_line, lines + [f"  note     {note}" for note in found["notes"]]))

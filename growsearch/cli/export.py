@@ -41,11 +41,14 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     from growsearch.deploy import load, load_preprocessing
     from growsearch.deploy.export import export
+    from growsearch.runs import RunFolder
 
     module = load(options.run, options.candidate)
     preprocessing = load_preprocessing(options.run, options.candidate)
     name = "network" if options.candidate is None else f"candidate{options.candidate}"
-    path = options.output or options.run / "exports" / f"{name}.{options.format}"
+    if options.output is None:
+        RunFolder(options.run).refuse_links()
+    path = options.output or RunFolder(options.run).exports / f"{name}.{options.format}"
     done = export(module, preprocessing, _test_images(options.run, options.data_root), path, options.format)
     print(f"{done.path}: agrees with the network on {done.images} test images, |difference| <= {done.difference:.1e}")
     return 0
@@ -54,11 +57,9 @@ def main(argv: list[str]) -> int:
 def _test_images(run: Path, data_root: str | None) -> "Tensor":
     from growsearch.config import read_run, typed
     from growsearch.data.load import load as load_data
+    from growsearch.runs import RunFolder
 
-    path = run / "config.yaml"
-    if not path.is_file():
-        raise UserError(f"{path}: not found; it names the data set that the file is checked on")
-    config = typed(read_run(path.read_text(encoding="utf-8")))
+    config = typed(read_run(RunFolder(run).read_config()))
     data = config.data if data_root is None else dataclasses.replace(config.data, root=data_root)
     test = load_data(data, config.seed).test
     if not len(test):

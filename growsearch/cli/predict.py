@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from growsearch.text import one_line
+
 if TYPE_CHECKING:
     from growsearch.deploy import Prediction
 
@@ -47,4 +49,5 @@ def _plain(prediction: "Prediction") -> dict[str, object]:
 
 def _text(prediction: "Prediction") -> str:
     pairs = zip(prediction.classes, prediction.probabilities, strict=True)
-    return "\n".join([prediction.image, *(f"  {100 * p:6.2f} %  {name}" for name, p in pairs)])
+    lines = [prediction.image, *(f"  {100 * p:6.2f} %  {name}" for name, p in pairs)]
+    return "\n".join(map(one_line, lines))

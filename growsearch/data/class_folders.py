@@ -30,7 +30,11 @@ def class_names(folder: Path) -> tuple[str, ...]:
     Raises:
         UserError: if it has no folders in it.
     """
-    names = tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."))
+    entries = [entry for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."]
+    names, place = tuple(sorted(entry.name for entry in entries)), folder.resolve()
+    for entry in entries:
+        if entry.is_symlink() and place.is_relative_to(Path(entry.path).resolve()):
+            raise UserError(f"{entry.path}: a link found to a folder that it is in, a folder of pictures expected")
     if not names:
         raise UserError(f"{folder}: no folders found, one folder of pictures per class expected")
     return names

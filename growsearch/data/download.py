@@ -31,6 +31,8 @@ def download(urls: str | Sequence[str], file: Path, md5: str) -> None:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f"{file.name}.part")
+    if part.is_symlink():
+        part.unlink()
     problem: Exception = OSError("no address to fetch it from")
     for url in [urls] if isinstance(urls, str) else urls:
         try:

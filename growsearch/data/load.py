@@ -16,6 +16,9 @@ from growsearch.data.root import data_root
 from growsearch.data.splits import carve_test, split_pool, subset
 from growsearch.errors import UserError
 
+LEAST_PADDING = 8
+"""Padding that images of any size may have; more than their own side would be for nothing."""
+
 COMPUTED = ("standard", "measured", "mean_image", "unit")
 
 
@@ -33,6 +36,8 @@ def load(config: DataConfig, seed: int) -> Dataset:
     raw = read_raw(config)
     if config.resize is not None:
         _resize(raw, config.resize)
+    if config.crop_padding > (most := max(LEAST_PADDING, *raw.pool.images.shape[2:])):
+        raise UserError(f"data.crop_padding: {config.crop_padding} found, at most {most} expected for these images")
     notes = list(raw.notes)
     train, val, test = _split(raw, config, seed, notes)
     if raw.table:

@@ -20,7 +20,10 @@ def locked(folder: Path, name: str) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / f".{name}.lock")
+        file = folder / f".{name}.lock"
+        if file.is_symlink():  # taking it would empty the file that it leads to
+            raise UserError(f"{file}: a link found, which is not followed; a file or nothing expected")
+        lock = FileLock(file)
         lock.acquire()
     except OSError as error:
         raise UserError(f"{folder}: cannot be written to ({error.strerror}), a writable folder expected") from error

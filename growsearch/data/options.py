@@ -10,6 +10,7 @@ from growsearch.errors import UserError
 
 CHOICES = {"pool": POOLS, "split": SPLITS, "val_from": VALIDATION, "layout": LAYOUTS, "stream": STREAM}
 CHANNELS = (1, 3, 4)
+LARGEST_SIDE, MOST_WORKERS = 8192, 256
 READ_BY = {
     "path": ("image_folder", "npz", "csv"),
     "channels": ("image_folder",),
@@ -35,11 +36,13 @@ def check_options(config: DataConfig) -> None:
             raise UserError(f"data.{option}: {getattr(config, option)!r} found, one of {', '.join(known)} expected")
     if config.channels not in (None, *CHANNELS):
         raise UserError(f"data.channels: {config.channels} found, 1, 3, 4 or null expected")
-    if config.resize is not None and config.resize < 1:
-        raise UserError(f"data.resize: {config.resize} found, a side of at least 1 pixel expected")
+    if config.resize is not None and not 1 <= config.resize <= LARGEST_SIDE:
+        raise UserError(f"data.resize: {config.resize} found, a side of 1 to {LARGEST_SIDE} pixels expected")
     for option in ("crop_padding", "cutout", "workers", "train_size", "val_size", "test_size"):
         if (getattr(config, option) or 0) < 0:
             raise UserError(f"data.{option}: {getattr(config, option)} found, 0 or more expected")
+    if (config.workers or 0) > MOST_WORKERS:
+        raise UserError(f"data.workers: {config.workers} found, at most {MOST_WORKERS} processes expected")
     defaults = {field.name: field.default for field in fields(DataConfig)}
     for option, names in READ_BY.items():
         value = getattr(config, option)

@@ -45,9 +45,8 @@ def picture_splits(
         ]
     files = [file for pictures in listed for file in pictures.files]
     stamps = ((str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files)
-    kept = decoded(
-        place, f"{config.name}-{digest(side, look, *stamps)}", lambda: {"images": decode_all(files, look, side)}
-    )
+    name = f"{config.name}-{digest(side, look, *stamps)}"
+    kept = decoded(place, name, {"images": len(files)}, lambda: {"images": decode_all(files, look, side)})
     parts = kept["images"].split([len(pictures.files) for pictures in listed])
     return [Split(images, pictures.labels) for images, pictures in zip(parts, listed, strict=True)]
 

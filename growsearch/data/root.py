@@ -58,4 +58,5 @@ def is_writable(folder: Path) -> bool:
 
 def place_beside(folder: Path) -> Path:
     """A folder for what is derived from ``folder``: inside it, or the user's cache where it is read-only."""
-    return folder / ".growsearch" if is_writable(folder) else cache_folder() / "derived"
+    place = folder / ".growsearch"
+    return place if is_writable(folder) and not place.is_symlink() else cache_folder() / "derived"

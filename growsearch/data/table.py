@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +12,15 @@ import torch
 from torch import Tensor
 
 from growsearch.errors import UserError
+from growsearch.foreign import parsing, require_plain
 from growsearch.memory import require_memory
-from growsearch.text import reason
+
+BYTES_A_BYTE = 25
+"""Memory that cells take, for each byte of their file: two letters and a comma are an object of fifty bytes."""
+
+MOST_COLUMNS = 50_000
+LARGEST = 1e30
+"""Columns of a table, and the largest number in it, of either sign: its square still is a float32's neighbour."""
 
 MISSING = frozenset(("", "?", "na", "n/a", "nan", "null", "none"))
 DELIMITERS = ",;\t|"
@@ -36,21 +44,19 @@ def read_table(file: Path) -> Table:
     Raises:
         UserError: if it is not text, has no rows, or rows of another length than the header.
     """
-    require_memory(8 * file.stat().st_size, str(file), "a smaller table expected")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as handle:
-            header = handle.readline()
-            handle.seek(0)
-            delimiter = max(DELIMITERS, key=header.count)
-            rows = [[cell.strip() for cell in row] for row in csv.reader(handle, delimiter=delimiter) if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{file}: not readable as a table ({reason(error)}), UTF-8 text with a header expected"
-        ) from error
+    require_memory(BYTES_A_BYTE * require_plain(file), str(file), "a smaller table expected")
+    what = "not readable as a table, UTF-8 text with a header expected"
+    with parsing(file, what), file.open(newline="", encoding="utf-8-sig") as handle:
+        header = handle.readline()
+        handle.seek(0)
+        delimiter = max(DELIMITERS, key=header.count)
+        rows = [[cell.strip() for cell in row] for row in csv.reader(handle, delimiter=delimiter) if row]
     if len(rows) < 2:
         raise UserError(f"{file}: {len(rows)} rows found, a header and at least one row expected")
     columns = rows[0]
-    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if len(columns) > MOST_COLUMNS:
+        raise UserError(f"{file}: {len(columns):,} columns found, at most {MOST_COLUMNS:,} expected")
+    twice = next((name for name, count in Counter(columns).items() if count > 1), None)
     if twice is not None:
         raise UserError(f"{file}: two columns named {twice!r} found, a header with different names expected")
     for number, row in enumerate(rows[1:], start=2):
@@ -72,7 +78,7 @@ def as_numbers(cells: list[str]) -> list[float] | None:
             values.append(math.nan if is_missing(cell) else float(cell))
         except ValueError:
             return None
-        if math.isinf(values[-1]):
+        if abs(values[-1]) > LARGEST:
             return None
     return None if all(math.isnan(value) for value in values) else values
 

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
-from growsearch.errors import UserError
-from growsearch.networks import build
-from growsearch.networks.tensors import load_module_tensors, module_tensors, portable
+from growsearch.foreign import parsing, require_plain
+from growsearch.memory import require_memory
+from growsearch.networks.rebuild import rebuild
+from growsearch.networks.tensors import module_tensors, portable
 from growsearch.runs.files import read_json, write_atomic, write_json
 
 ARCHITECTURE, WEIGHTS = "architecture.json", "weights.safetensors"
@@ -32,11 +32,16 @@ def load_network(folder: Path) -> nn.Module:
     Raises:
         UserError: if a file is missing, damaged, or does not fit the other.
     """
-    module = build(read_json(folder / ARCHITECTURE))
-    path = folder / WEIGHTS
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not readable as weights ({error})") from error
-    load_module_tensors(module, tensors)
-    return module.eval()
+    spec, path = read_json(folder / ARCHITECTURE), folder / WEIGHTS
+    return rebuild(spec, read_tensors(path, "weights"), folder / ARCHITECTURE).eval()
+
+
+def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, by name.
+
+    Raises:
+        UserError: if it is missing, damaged, or larger than memory.
+    """
+    with parsing(path, f"not readable as {what}"):
+        require_memory(require_plain(path), str(path), "a machine with more expected")
+        return safetensors.torch.load_file(path)

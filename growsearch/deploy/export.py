@@ -58,6 +58,7 @@ def export(module: nn.Module, preprocessing: Preprocessing, images: Tensor, path
     batch = preprocessing(images)
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
         try:
             runner = _written(module.eval(), preprocessing, temporary, format)
             difference, share = _compare(module, runner, batch, path)

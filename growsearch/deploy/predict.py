@@ -7,12 +7,13 @@ from os import PathLike
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from growsearch.data.pictures import SUFFIXES
 from growsearch.deploy.load import load
-from growsearch.deploy.preprocessing import Preprocessing, load_preprocessing
+from growsearch.deploy.preprocessing import MOST_VALUES, Preprocessing, load_preprocessing
 from growsearch.errors import UserError
+from growsearch.foreign import parsing
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,13 @@ def predict(
         UserError: if the run is not finished, or there is nothing to look at.
     """
     preprocessing, module = load_preprocessing(run_dir, candidate), load(run_dir, candidate)
+    channels, height, width = preprocessing.image_shape
+    batch_size = max(1, min(batch_size, MOST_VALUES // (channels * height * width)))
     files = iter(_files(images))
     while batch := list(islice(files, batch_size)):
         read = [_read(preprocessing, file) for file in batch]
         whole = [image for image in read if isinstance(image, Tensor)]
-        rows = iter(_ranked(module(preprocessing(torch.stack(whole))), preprocessing, top) if whole else ())
+        rows = iter(_ranked(_logits(module, preprocessing, whole), preprocessing, top) if whole else ())
         for file, image in zip(batch, read, strict=True):
             yield (
                 Prediction(str(file), *next(rows)) if isinstance(image, Tensor) else Prediction(str(file), error=image)
@@ -85,6 +88,15 @@ def _read(preprocessing: Preprocessing, file: Path) -> Tensor | str:
         return preprocessing.read(file)
     except UserError as error:
         return str(error)
+
+
+def _logits(module: nn.Module, preprocessing: Preprocessing, images: list[Tensor]) -> Tensor:
+    """[N, classes]; the files of a run may have been put together of those of several."""
+    with parsing("network", "not made for the images and classes of its preprocessing.json"):
+        logits = module(preprocessing(torch.stack(images)))
+        if logits.shape != (len(images), len(preprocessing.classes)):
+            raise ValueError(f"{list(logits.shape)} for {len(preprocessing.classes)} classes")
+    return logits
 
 
 def _ranked(

@@ -9,7 +9,6 @@ from pathlib import Path
 import safetensors.torch
 import torch
 from PIL import Image, ImageOps
-from safetensors import SafetensorError
 from torch import Tensor
 
 from growsearch.data.config import DataConfig
@@ -17,12 +16,17 @@ from growsearch.data.dataset import Dataset
 from growsearch.data.normalise import Normalisation
 from growsearch.data.pictures import MODES, decode
 from growsearch.data.resize import resize_square
+from growsearch.deploy.archive import read_tensors
 from growsearch.deploy.load import network_folder
 from growsearch.errors import UserError
+from growsearch.foreign import parsing
 from growsearch.networks.tensors import portable
 from growsearch.runs.files import read_json, write_atomic, write_json
 
 DESCRIPTION, STATISTICS = "preprocessing.json", "preprocessing.safetensors"
+
+MOST_VALUES = 2**26
+"""Numbers of an image: 3 x 4096 x 4096 and some."""
 
 DECODED_TO_SIZE = ("image_folder", "imagenet")
 """Data sets whose pictures Pillow scales while they are decoded; those of the others are scaled as tensors."""
@@ -91,23 +95,22 @@ class Preprocessing:
         Raises:
             UserError: if a file is missing or damaged, or they do not fit each other.
         """
-        plain, path = read_json(folder / DESCRIPTION), folder / STATISTICS
-        try:
-            tensors = safetensors.torch.load_file(path)
-            shape, classes = tuple(map(int, plain["image_shape"])), tuple(map(str, plain["classes"]))
-            made = cls(
-                (shape[0], shape[1], shape[2]),
-                classes,
-                Normalisation(tensors["mean"], tensors["std"], str(plain["normalisation"])),
+        plain, tensors = read_json(folder / DESCRIPTION), read_tensors(folder / STATISTICS, "normalisation")
+        with parsing(folder / DESCRIPTION, "not the preprocessing of a run"):
+            channels, height, width = map(int, plain["image_shape"])
+            if min(channels, height, width) < 1 or channels * height * width > MOST_VALUES:
+                raise ValueError(f"images of {channels}x{height}x{width} found")
+            normalisation = Normalisation(tensors["mean"], tensors["std"], str(plain["normalisation"]))
+            shapes = (channels, 1, 1), (channels, height, width)
+            if normalisation.mean.shape not in shapes or normalisation.std.shape != shapes[0]:
+                raise ValueError("mean and standard deviation do not fit the images")
+            return cls(
+                (channels, height, width),
+                tuple(map(str, plain["classes"])),
+                normalisation,
                 str(plain["scaling"]),
                 bool(plain["table"]),
             )
-            made(torch.zeros(1, *shape, dtype=torch.uint8))
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{path}: not readable as normalisation ({error})") from error
-        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-            raise UserError(f"{folder / DESCRIPTION}: not the preprocessing of a run ({error!r})") from error
-        return made
 
 
 def preprocessing_of(data: Dataset, config: DataConfig) -> Preprocessing:

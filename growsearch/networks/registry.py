@@ -13,6 +13,7 @@ from torch import nn
 
 from growsearch import plugins
 from growsearch.errors import UserError
+from growsearch.networks.limits import bounded, check_spec
 
 FAMILIES: dict[str, str] = {
     "channel_darts": "growsearch.networks.channel_darts",
@@ -92,11 +93,25 @@ def build(spec: dict[str, Any], generator: torch.Generator | None = None) -> nn.
     None), so building draws nothing from the default generators.
 
     Raises:
-        UserError: if the family is unknown.
+        UserError: if the family is unknown, or the network larger than memory.
     """
+    return materialise(skeleton(spec), generator)
+
+
+def skeleton(spec: dict[str, Any]) -> nn.Module:
+    """The network that ``spec`` describes on the meta device: all names and shapes, and no memory.
+
+    Raises:
+        UserError: if the family is unknown, or the network larger than memory.
+    """
+    check_spec(spec)
     cls = family_class(str(spec.get("family")))
-    with torch.device("meta"):
-        module = cls.from_spec(spec)  # type: ignore[attr-defined]
+    with torch.device("meta"), bounded():
+        return cls.from_spec(spec)  # type: ignore[attr-defined]
+
+
+def materialise(module: nn.Module, generator: torch.Generator | None = None) -> nn.Module:
+    """Give a :func:`skeleton` its memory on the CPU and its start from ``generator`` (seed 0 if None)."""
     module = module.to_empty(device="cpu")
-    module.initialise(generator if generator is not None else torch.Generator().manual_seed(0))
+    module.initialise(generator if generator is not None else torch.Generator().manual_seed(0))  # type: ignore[operator]
     return module

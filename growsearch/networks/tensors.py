@@ -28,10 +28,19 @@ def load_module_tensors(module: nn.Module, tensors: dict[str, Tensor]) -> None:
     Raises:
         UserError: if names or shapes differ.
     """
+    require_fitting(module, tensors)
+    with torch.no_grad():
+        for name, tensor in module_tensors(module).items():
+            tensor.copy_(tensors[name])
+
+
+def require_fitting(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Compare names and shapes with those of a module, which may be on the meta device.
+
+    Raises:
+        UserError: if they differ.
+    """
     own = module_tensors(module)
     wrong = sorted(set(own) ^ set(tensors)) or [n for n in own if own[n].shape != tensors[n].shape]
     if wrong:
         raise UserError(f"weights: tensor {wrong[0]!r} found that does not fit the architecture")
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(tensors[name])

@@ -9,12 +9,11 @@ from growsearch.events import KINDS
 from growsearch.reports.numbers import number
 from growsearch.runs import RunFolder
 from growsearch.runs.events import read_events
-from growsearch.runs.files import read_json
+from growsearch.runs.files import LARGEST_JSON, read_json
+from growsearch.runs.folder import LARGEST_CONFIG
 
-LARGEST_RESULT = 64 * 2**20
-LARGEST_EVENTS = 512 * 2**20
-LARGEST_CONFIG = 2**20
-"""Bytes of files that are read; larger ones are named and left out."""
+LARGEST_EVENTS = 64 * 2**20
+"""Bytes of events that are read; more are named and left out, as are other files larger than runs have."""
 
 NUMBERS = {"epoch": ("train_loss", "train_accuracy", "lr", "batch_size", "images", "params"), "edit": ("params",)}
 """Fields of an event that a drawing needs as numbers; events without them are left out (a loss may be infinite)."""
@@ -80,17 +79,19 @@ def read_record(path: Path, *, story: bool = True) -> RunRecord:
 
 
 def _read_story(record: RunRecord, path: Path) -> None:
-    dropped = 0
+    dropped, damaged = 0, list[int]()
     try:
-        for event in read_events(path):
+        for event in read_events(path, damaged.append):
             if not _drawable(event):
                 dropped += 1
             elif event["kind"] == "epoch":
                 record.epochs.append(event)
             else:
                 record.events.append({**event, "at": len(record.epochs)})
-    except (UserError, OSError, RecursionError) as error:
+    except (UserError, OSError) as error:
         record.remarks.append(f"events.jsonl is damaged; what stands before is shown ({error})")
+    if damaged:
+        record.remarks.append(f"events.jsonl: line {damaged[0]} and {len(damaged) - 1} others are damaged; left out")
     if dropped:
         record.remarks.append(f"events.jsonl: {dropped} lines are not events as this version knows them; left out")
 
@@ -104,7 +105,7 @@ def _drawable(event: Any) -> bool:
 
 
 def _json(record: RunRecord, path: Path) -> dict[str, Any]:
-    if not _readable(record, path, LARGEST_RESULT):
+    if not _readable(record, path, LARGEST_JSON):
         return {}
     try:
         found = read_json(path)

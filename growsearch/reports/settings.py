@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from growsearch.foreign import check_yaml
 from growsearch.reports.markup import shown
 from growsearch.runs.fingerprint import LEFT_OUT
 
@@ -21,6 +22,7 @@ WITHOUT_MEANING = ("seed", "data.root", "data.download")
 def settings_of(text: str) -> Settings:
     """Option -> value for every option of a config.yaml that changes what is computed, but for the seed."""
     try:
+        check_yaml(text)
         found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         leaves = list(islice(_leaves(found, ""), MOST_LEAVES)) if isinstance(found, dict) else []
     except (yaml.YAMLError, ValueError, RecursionError):

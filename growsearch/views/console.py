@@ -6,6 +6,7 @@ from typing import Any
 from tqdm import tqdm
 
 from growsearch.events import Edit, Event, Note, Phase
+from growsearch.text import printable
 from growsearch.wording import compact, duration
 
 
@@ -33,7 +34,7 @@ def what(event: Edit) -> str:
 
 def say(text: str) -> None:
     """Print without breaking a progress bar, and at once where the output is a file."""
-    tqdm.write(text)
+    tqdm.write(printable(text))
     sys.stdout.flush()
 
 

@@ -31,13 +31,13 @@ class MLflow:
         from mlflow.entities import Param
 
         place = folder / PLACE
-        if place.exists():
-            known = read_json(place)
-            self._client, self._run = MlflowClient(known["uri"]), known["run"]
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.resolve().parents[2] / 'mlflow.db'}"
+        self._client = MlflowClient(uri)
+        known = read_json(place) if place.exists() else {}
+        if known.get("uri") == uri:  # a folder may come from elsewhere, and only this process says what is sent where
+            self._run = known["run"]
             self._client.update_run(self._run, status="RUNNING")
         else:
-            uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.resolve().parents[2] / 'mlflow.db'}"
-            self._client = MlflowClient(uri)
             found = self._client.get_experiment_by_name(EXPERIMENT)
             experiment = found.experiment_id if found else self._client.create_experiment(EXPERIMENT)
             self._run = self._client.create_run(experiment, run_name=folder.name).info.run_id

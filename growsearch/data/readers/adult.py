@@ -20,6 +20,7 @@ from growsearch.data.raw import Raw
 from growsearch.data.root import data_root
 from growsearch.data.table import one_hot, squares
 from growsearch.errors import UserError
+from growsearch.foreign import read_bytes
 from growsearch.randomness import generator
 
 URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
@@ -35,6 +36,9 @@ CATEGORICAL = {
     "sex": 9,
     "native-country": 13,
 }
+LARGEST = 1 << 26
+"""Bytes of a file; the largest official one has four million."""
+
 NUM_CELLS = 15
 CLASSES = ("<=50K", ">50K")
 NUM_COLUMNS = 100
@@ -69,7 +73,7 @@ def _fetch(folder: Path) -> None:
 def _rows(file: Path) -> list[Row]:
     """Rows of 14 attributes and a label; adult.test opens with a comment and ends its labels with a full stop."""
     rows = []
-    for number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+    for number, line in enumerate(read_bytes(file, LARGEST).decode(errors="replace").splitlines(), start=1):
         if not line.strip() or line.startswith("|"):
             continue
         cells = [cell.strip() for cell in line.split(",")]

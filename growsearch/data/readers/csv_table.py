@@ -13,8 +13,12 @@ from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
 from growsearch.data.raw import Raw
 from growsearch.data.root import user_path
-from growsearch.data.table import Table, as_numbers, is_missing, one_hot, read_table, squares
+from growsearch.data.table import LARGEST, Table, as_numbers, is_missing, one_hot, read_table, squares
 from growsearch.errors import UserError
+from growsearch.memory import require_memory
+
+COPIES = 4
+"""Columns are encoded, joined, laid out and scaled."""
 
 MOST_CATEGORIES = 100
 """A text column with more different values (names, identifiers) is left out, and a note says so."""
@@ -91,10 +95,10 @@ def _classes(cells: list[str], target: str) -> list[str]:
 
 def _columns(table: Table, left_out: set[str], notes: list[str]) -> list[Column]:
     columns = []
-    for name in table.columns:
+    for index, name in enumerate(table.columns):
         if name in left_out:
             continue
-        cells = table.column(name)
+        cells = [row[index] for row in table.rows]
         numbers = as_numbers(cells)
         if numbers is not None:
             known = [value for value in numbers if not math.isnan(value)]
@@ -115,10 +119,15 @@ def _split(table: Table, target: str, columns: list[Column], classes: list[str],
         if cell not in place:
             raise UserError(f"{file}: {target} {cell!r} found, one of {', '.join(classes[:20])} expected")
         labels.append(place[cell])
-    missing = [column.name for column in columns if column.name not in table.columns]
+    place_of = {name: index for index, name in enumerate(table.columns)}
+    missing = [column.name for column in columns if column.name not in place_of]
     if missing:
         raise UserError(f"{file}: no column {missing[0]!r} found, the columns of data.path expected")
-    features = torch.cat([_encode(table.column(column.name), column, file) for column in columns], dim=1)
+    width = sum(column.width for column in columns)
+    require_memory(
+        COPIES * 4 * len(labels) * width, f"{file}: {width:,} encoded columns", "fewer rows or columns expected"
+    )
+    features = torch.cat([_encode([row[place_of[c.name]] for row in table.rows], c, file) for c in columns], dim=1)
     return Split(squares(features), torch.tensor(labels, dtype=torch.int64))
 
 
@@ -132,4 +141,6 @@ def _encode(cells: list[str], column: Column, file: Path) -> Tensor:
             values.append(column.mean if is_missing(cell) else float(cell))
         except ValueError as error:
             raise UserError(f"{file}: {column.name} {cell[:40]!r} found, a number expected") from error
+        if not abs(values[-1]) <= LARGEST:
+            raise UserError(f"{file}: {column.name} {cell[:40]!r} found, a number of at most {LARGEST:g} expected")
     return torch.tensor(values, dtype=torch.float64).float()[:, None]

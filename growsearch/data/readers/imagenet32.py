@@ -58,7 +58,7 @@ def _join(files: list[Path]) -> Split:
         entry = read_npz(file) if file.suffix == ".npz" else read_plain_pickle(file)
         try:
             data, numbers = np.asarray(entry["data"]), np.asarray(entry["labels"], dtype=np.int64)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise UserError(f"{file}: no arrays 'data' and 'labels' in it, the official file expected") from error
         if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != VALUES or numbers.shape != data.shape[:1]:
             raise UserError(f"{file}: {data.dtype} data of {data.shape} found, bytes of [N, {VALUES}] expected")

@@ -23,7 +23,11 @@ from growsearch.data.fetch import found_or_fetched
 from growsearch.data.raw import Constants, Raw
 from growsearch.data.root import data_root
 from growsearch.errors import UserError
+from growsearch.foreign import read_bytes
 from growsearch.text import reason
+
+LARGEST = 1 << 28
+"""Bytes of a file; the largest official one has 47 million."""
 
 UNSIGNED_BYTE = 8
 """The IDX format's code for the only type these files use."""
@@ -68,7 +72,7 @@ def _find(folder: Path, resources: list[tuple[str, str]]) -> dict[str, tuple[byt
         if check_integrity(packed, md5):
             contents[name] = unpack(packed), packed
         elif plain.is_file():
-            contents[name] = plain.read_bytes(), plain
+            contents[name] = read_bytes(plain, LARGEST), plain
         else:
             return None
     return contents

@@ -17,11 +17,14 @@ from growsearch.data.pictures import Look
 from growsearch.data.raw import Raw
 from growsearch.data.root import data_root, place_beside
 from growsearch.errors import UserError
+from growsearch.foreign import read_bytes
 from growsearch.text import reason
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"
 FOLDER = "tiny-imagenet-200"
+LARGEST = 1 << 26
+"""Bytes of a list; the largest official one has three million."""
 LOOK = Look(channels=3, height=64, width=64)
 
 
@@ -45,7 +48,7 @@ def _annotated(folder: Path, wnids: tuple[str, ...]) -> Pictures:
     annotations = folder / "val_annotations.txt"
     files, labels = [], []
     try:
-        lines = annotations.read_text().splitlines()
+        lines = read_bytes(annotations, LARGEST).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{annotations}: not readable ({reason(error)}), the official file expected") from error
     for number, line in enumerate(lines, start=1):
@@ -63,7 +66,8 @@ def _names(words: Path, wnids: tuple[str, ...]) -> tuple[str, ...]:
     """Readable names from words.txt, as far as it is there and has them."""
     if not words.is_file():
         return wnids
-    rows = (line.split("\t", 1) for line in words.read_text(errors="replace").splitlines() if "\t" in line)
+    lines = read_bytes(words, LARGEST).decode(errors="replace").splitlines()
+    rows = (line.split("\t", 1) for line in lines if "\t" in line)
     readable = {wnid: text.split(",")[0].strip() for wnid, text in rows}
     return tuple(readable.get(wnid, wnid) for wnid in wnids)
 

@@ -70,7 +70,7 @@ def genotype_from_json(record: Mapping[str, Any] | str) -> Genotype:
 def _cell(record: Mapping[str, Any], name: str) -> CellGenotype:
     edges = [GenotypeEdge(int(e["node"]), int(e["input"]), from_json(e)) for e in _edges(record, name)]
     num_nodes = max((edge.node for edge in edges), default=-1) + 1
-    if not edges or {edge.node for edge in edges} != set(range(num_nodes)):
+    if not 0 < num_nodes <= len(edges) or {edge.node for edge in edges} != set(range(num_nodes)):
         raise UserError(f"genotype: {name} has nodes without edges, at least one edge into each node expected")
     for edge in edges:
         if not 0 <= edge.input < edge.node + 2:

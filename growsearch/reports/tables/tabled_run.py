@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 
 from growsearch.errors import UserError
+from growsearch.foreign import check_yaml
 from growsearch.reports.numbers import number
-from growsearch.reports.record import LARGEST_CONFIG, read_record
+from growsearch.reports.record import read_record
 from growsearch.runs import RunFolder
 from growsearch.runs.files import read_json
 
@@ -26,7 +27,8 @@ class TabledRun:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        result = read_record(path, story=False).result
+        record = read_record(path, story=False)
+        result, self._config_text = record.result, record.config
         search, train = number(result.get("search_seconds")) or 0.0, number(result.get("train_seconds")) or 0.0
         self.result: dict[str, Any] = {**result, "total_seconds": search + train}
         self.result["donated"] = bool(self.value("algo.donor"))
@@ -34,12 +36,10 @@ class TabledRun:
     @cached_property
     def config(self) -> dict[str, Any]:
         """Options by section; empty where they cannot be read."""
-        path = RunFolder(self.path).config
-        if not path.is_file() or path.is_symlink() or path.stat().st_size > LARGEST_CONFIG:
-            return {}
         try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8", errors="replace"))
-        except (yaml.YAMLError, RecursionError):
+            check_yaml(self._config_text)
+            found = yaml.safe_load(self._config_text)
+        except (yaml.YAMLError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 

@@ -1,0 +1,31 @@
+"""A network from what a file holds of it, with suspicion: the file may be a stranger's."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from growsearch.foreign import parsing
+from growsearch.networks.registry import materialise, skeleton
+from growsearch.networks.tensors import load_module_tensors, require_fitting
+
+
+def rebuild(spec: Any, tensors: dict[str, Tensor], file: Path | str) -> nn.Module:
+    """Build the network of a spec with these weights.
+
+    Memory is asked for once the weights are known to fit, so it is no more than the weights' own.
+
+    Args:
+        spec: of ``module.spec()``, or anything else.
+        tensors: parameters and buffers by name.
+        file: where they are from, for messages.
+
+    Raises:
+        UserError: if there is no such network, or the tensors are not its own.
+    """
+    with parsing(file, "not the description of a network"):
+        module = skeleton(spec)
+        require_fitting(module, tensors)
+        module = materialise(module)
+        load_module_tensors(module, tensors)
+    return module
