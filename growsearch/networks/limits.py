@@ -10,8 +10,11 @@ from torch.nn.modules import module as hooks
 from growsearch.errors import UserError
 from growsearch.memory import require_memory
 
-MOST_MODULES = 100_000
+MOST_MODULES = 30_000
 """Several times what the largest supernet of a search has."""
+
+MODULES_A_TENSOR, MODULES_WITHOUT = 20, 500
+"""Modules for each tensor of the weights, and beside them: most have tensors, and a file without many describes few."""
 
 LARGEST_NUMBER = 1_000_000
 LARGEST_SIZE = 2**31
@@ -19,6 +22,10 @@ LARGEST_SIZE = 2**31
 
 SIZES = ("layers", "containers", "shapes", "resized")
 """Keys below which there are sizes of tensors."""
+
+MOST_LAYERS = 1000
+COUNTS = ("layers", "cells", "depths", "blocks", "nodes")
+"""Keys whose numbers say how many parts a network has, which some families lay out before they make one."""
 
 DEEPEST = 32
 
@@ -32,8 +39,16 @@ def check_spec(spec: Any) -> None:
     if not isinstance(spec, dict):
         raise UserError(f"network: {type(spec).__name__} found, an object with family and sizes expected")
     for key, value in spec.items():
-        is_size = key in SIZES and isinstance(value, dict)
-        _check(value, f"network.{key}", LARGEST_SIZE if is_size else LARGEST_NUMBER, 1)
+        if isinstance(value, dict):
+            largest = LARGEST_SIZE if key in SIZES else LARGEST_NUMBER
+        else:
+            is_count = key in COUNTS and not any(isinstance(inner, dict) for inner in _items(value))
+            largest = MOST_LAYERS if is_count else LARGEST_NUMBER
+        _check(value, f"network.{key}", largest, 1)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _check(value: Any, where: str, largest: int, depth: int) -> None:
@@ -47,19 +62,23 @@ def _check(value: Any, where: str, largest: int, depth: int) -> None:
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
+def bounded(num_tensors: int | None = None) -> Iterator[None]:
     """Stop the making of a module once it has too many parts, or parameters for which there is no memory.
+
+    Args:
+        num_tensors: how many its weights have, where they are there.
 
     Raises:
         UserError: before memory is asked for, where the module is made on the meta device.
     """
     modules = num_bytes = 0
+    most = MOST_MODULES if num_tensors is None else MODULES_WITHOUT + MODULES_A_TENSOR * num_tensors
 
     def count_module(parent: nn.Module, name: str, child: nn.Module | None) -> None:
         nonlocal modules
         modules += 1
-        if modules > MOST_MODULES:
-            raise UserError(f"network: more than {MOST_MODULES:,} layers found, a smaller one expected")
+        if modules > most:
+            raise UserError(f"network: more than {most:,} layers found, a smaller one expected")
 
     def count_bytes(parent: nn.Module, name: str, tensor: Tensor | None) -> None:
         nonlocal num_bytes

@@ -24,7 +24,7 @@ def rebuild(spec: Any, tensors: dict[str, Tensor], file: Path | str) -> nn.Modul
         UserError: if there is no such network, or the tensors are not its own.
     """
     with parsing(file, "not the description of a network"):
-        module = skeleton(spec)
+        module = skeleton(spec, len(tensors))
         require_fitting(module, tensors)
         module = materialise(module)
         load_module_tensors(module, tensors)

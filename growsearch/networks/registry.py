@@ -98,15 +98,19 @@ def build(spec: dict[str, Any], generator: torch.Generator | None = None) -> nn.
     return materialise(skeleton(spec), generator)
 
 
-def skeleton(spec: dict[str, Any]) -> nn.Module:
+def skeleton(spec: dict[str, Any], num_tensors: int | None = None) -> nn.Module:
     """The network that ``spec`` describes on the meta device: all names and shapes, and no memory.
+
+    Args:
+        spec: see :func:`build`.
+        num_tensors: how many its weights have, where they are there; a network of far more layers is refused.
 
     Raises:
         UserError: if the family is unknown, or the network larger than memory.
     """
     check_spec(spec)
     cls = family_class(str(spec.get("family")))
-    with torch.device("meta"), bounded():
+    with torch.device("meta"), bounded(num_tensors):
         return cls.from_spec(spec)  # type: ignore[attr-defined]
 
 

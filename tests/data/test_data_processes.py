@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from official_files import make_cifar10_jpeg
+from safetensors.torch import save_file
 
 from growsearch.data.config import DataConfig
 from growsearch.data.decoded import decoded
@@ -48,14 +49,16 @@ def test_a_torn_file_is_built_again(tmp_path: Path) -> None:
         built.append(1)
         return {"images": torch.arange(5)}
 
-    decoded(tmp_path, "a", build)
-    decoded(tmp_path, "a", build)
+    decoded(tmp_path, "a", {"images": 5}, build)
+    decoded(tmp_path, "a", {"images": 5}, build)
     assert len(built) == 1
     file = tmp_path / "a.safetensors"
     file.write_bytes(file.read_bytes()[:-3])
-    assert torch.equal(decoded(tmp_path, "a", build)["images"], torch.arange(5))
-    assert torch.equal(decoded(tmp_path, "a", build)["images"], torch.arange(5))
+    assert torch.equal(decoded(tmp_path, "a", {"images": 5}, build)["images"], torch.arange(5))
+    assert torch.equal(decoded(tmp_path, "a", {"images": 5}, build)["images"], torch.arange(5))
     assert len(built) == 2
+    save_file({"images": torch.arange(4)}, file)  # other arrays, put there by somebody else
+    assert torch.equal(decoded(tmp_path, "a", {"images": 5}, build)["images"], torch.arange(5))
     assert {entry.name for entry in tmp_path.iterdir()} <= {"a.safetensors", ".a.lock"}
 
 
@@ -66,6 +69,6 @@ def test_a_full_disk_costs_the_file_only(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("growsearch.data.decoded.save_file", full)
     with pytest.warns(UserWarning, match="could not be kept .*No space left"):
-        arrays = decoded(tmp_path, "a", lambda: {"images": torch.arange(5)})
+        arrays = decoded(tmp_path, "a", {"images": 5}, lambda: {"images": torch.arange(5)})
     assert torch.equal(arrays["images"], torch.arange(5))
     assert {entry.name for entry in tmp_path.iterdir()} <= {".a.lock"}

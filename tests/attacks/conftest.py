@@ -1,0 +1,3 @@
+from attacks.stranger import run, whole_run
+
+__all__ = ["run", "whole_run"]
