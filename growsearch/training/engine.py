@@ -71,6 +71,7 @@ class Engine:
         self.hardware, self.seed = hardware, seed
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
+            torch.backends.cudnn.deterministic = True  # a run repeated on the same device ends the same
         self.data = data.to(self.device)
         self.gauge = gauge or memory_gauge(self.device)
         self.work = work or Work()

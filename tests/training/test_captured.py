@@ -11,6 +11,7 @@ from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
+from growsearch.training import engine as engine_module
 from growsearch.training.captured import WARM_UPS
 from growsearch.training.lane import NotCapturable
 
@@ -228,3 +229,22 @@ def test_capturing_on_a_cpu_is_refused():
         tiny_engine(data=tiny_dataset(), step="captured")
     with pytest.raises(UserError, match=r"hardware\.step: 'fast' found"):
         tiny_engine(step="fast")
+
+
+def test_an_evaluation_without_room_gets_what_captures_hold(lanes, monkeypatch):
+    engine, net, cursor = tiny_engine(), network(), Cursor()
+    evaluate, tries = engine_module.evaluate, []
+
+    def full(*args):
+        tries.append(args[2].position)
+        if engine.step(net, RECIPE).replays:
+            args[2].position = 40  # it fails on the way
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return evaluate(*args)
+
+    monkeypatch.setattr(engine_module, "evaluate", full)
+    for _ in range(WARM_UPS + 1):
+        engine.train_batch(net, cursor, RECIPE, 16)
+    assert engine.evaluate(net).images == 60
+    assert tries == [0, 0]
+    assert not engine.step(net, RECIPE).replays

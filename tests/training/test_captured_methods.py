@@ -9,7 +9,8 @@ from training.replays import pretended_captures
 
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
-from growsearch.run import prepare
+from growsearch.networks.sequential import Sequential
+from growsearch.run import prepare, start
 
 SEVERAL_STEPS = {"prdarts": ["algo.epochs=[1,1]", "algo.grace_epochs=[0,0]", "algo.morphs=[1,0]", "algo.keep=[2,1]"]}
 """In place of a smoke run's epochs of one step: nothing would be replayed."""
@@ -45,3 +46,16 @@ def test_candidates_side_by_side_equal_one_after_another():
 
     assert sorted(events, key=key) == sorted(together, key=key)
     assert_same_tree(end["networks"], together_end["networks"])
+
+
+def test_a_run_tells_why_its_steps_stay_eager(tmp_path, monkeypatch):
+    def forward(self, x):
+        return plain(self, x) * (1.0 if x.sum().item() > 0 else 2.0)
+
+    plain = Sequential.forward
+    monkeypatch.setattr(Sequential, "forward", forward)
+    with pretended_captures(warm_ups=1):
+        start(compose_run([*METHODS["fixed"], "algo.training.epochs=1", f"output.root={tmp_path}"]))
+    (path,) = tmp_path.rglob("events.jsonl")
+    notes = [event["text"] for event in map(json.loads, path.read_text().splitlines()) if event["kind"] == "note"]
+    assert len([note for note in notes if "not captured" in note]) == 1
