@@ -114,7 +114,11 @@ class Algorithm(ABC, Generic[C, S]):
         Raises:
             UserError: if the tree is not a state of this method.
         """
-        self.state = restore(tree, self.engine.place)
+        restored = restore(tree, self.engine.place)
+        if type(restored) is not type(self.state):
+            wanted = type(self.state).__name__
+            raise UserError(f"checkpoint: {type(restored).__name__} found, the {wanted} of this method expected")
+        self.state = restored
 
     def check(self, stats: EpochStats, network: Network) -> None:
         """Apply the default policy for failures: stop.

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from growsearch.errors import UserError
 from growsearch.foreign import parsing
 from growsearch.networks.registry import materialise, skeleton
 from growsearch.networks.tensors import load_module_tensors, require_fitting
@@ -24,8 +25,11 @@ def rebuild(spec: Any, tensors: dict[str, Tensor], file: Path | str) -> nn.Modul
         UserError: if there is no such network, or the tensors are not its own.
     """
     with parsing(file, "not the description of a network"):
-        module = skeleton(spec, len(tensors))
-        require_fitting(module, tensors)
+        try:
+            module = skeleton(spec, len(tensors))
+            require_fitting(module, tensors)
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from error
         module = materialise(module)
         load_module_tensors(module, tensors)
     return module

@@ -1,0 +1,39 @@
+"""Damaged files in CI: a few for each reader, drawn by hypothesis; ``fuzz.py`` throws as many as time allows."""
+
+from pathlib import Path
+
+import pytest
+from attacks.fuzz import main, readers, shoot
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+NAMES = [
+    *("picture", "npz", "csv", "idx", "pickle", "archive"),
+    *("architecture", "weights", "preprocessing", "checkpoint", "config"),
+    *("report events", "report result", "report network"),
+]
+SLOW = ("report events", "report result", "report network")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("fuzz")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_only_clean_errors(name: str, place: Path) -> None:
+    made = readers(place)
+    assert list(made) == NAMES
+
+    @settings(max_examples=4 if name in SLOW else 60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.integers(0, 2**32))
+    def fire(seed: int) -> None:
+        shoot(made[name], place, seed)
+
+    fire()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_only_clean_errors_for_a_while() -> None:
+    assert main(420, []) == 0
