@@ -12,12 +12,9 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items):
-    skip = pytest.mark.skip(reason="needs a CUDA device")
     for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.gpu)
-            if not torch.cuda.is_available():
-                item.add_marker(skip)
+        if HERE in item.path.parents and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
 @pytest.fixture(autouse=True)

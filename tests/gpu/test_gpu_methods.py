@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from algorithms.chain import flatten, run_chained, run_through
+from algorithms.chain import flatten, run_through
 from algorithms.methods import METHODS
 
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
 from growsearch.run import prepare, start
 from growsearch.training import captured
+
+pytestmark = pytest.mark.gpu
 
 NAMES = ("kind", "network", "phase", "epoch", "op", "where", "name", "images", "batch_size", "params")
 """What has to be the same in both events; numbers that were computed only have to be close."""
@@ -55,10 +57,22 @@ def test_a_captured_run_goes_as_an_eager_one(name):
     assert method.engine.notes == []
 
 
+def run_resumed(make, after=(3, 14, 45)):
+    """Save at those steps and events, and go on in a fresh instance."""
+    method, events = make(), []
+    for count in after:
+        for _, event in zip(range(count), method.run(), strict=False):
+            events.append(event)
+        saved, method = method.save(), make()
+        method.load(saved)
+    events += method.run()
+    return [event.to_json() for event in events if event is not None], method.save()
+
+
 @pytest.mark.parametrize("name", ["densemann", "prdarts", "ectonas"])
 def test_a_run_left_and_resumed_goes_as_one_that_was_not(name):
     make = lambda: algorithm(name, "hardware.step=captured")  # noqa: E731
-    assert_alike(run_through(make()), run_chained(make, steps=7))
+    assert_alike(run_through(make()), run_resumed(make))
 
 
 def test_candidates_side_by_side_end_as_one_after_another():

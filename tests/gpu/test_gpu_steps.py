@@ -13,6 +13,8 @@ from growsearch.surgery import channel_groups, widen
 from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
 from growsearch.training.captured import WARM_UPS
 
+pytestmark = pytest.mark.gpu
+
 SGD = OptimizerConfig(lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-4)
 ADAM = OptimizerConfig(kind="adam", lr=1e-3, betas=(0.5, 0.999))
 RECIPE = Recipe(batch_size=16, clip=1.0, augmentation=Augmentation(crop_padding=1))
