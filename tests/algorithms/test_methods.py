@@ -48,6 +48,27 @@ def test_a_run_leaves_a_result_and_a_network_that_loads(name, finished):
     assert accuracy == pytest.approx(result["test_accuracy"], abs=1e-3)
 
 
+@pytest.mark.parametrize("format", ["pt2", "onnx"])
+@pytest.mark.parametrize("name", METHODS)
+def test_what_was_found_leaves_in_other_formats(name, format, finished, tmp_path, capsys):
+    if format == "onnx":
+        pytest.importorskip("onnxscript")
+        onnxruntime = pytest.importorskip("onnxruntime")
+    run, file = finished(name), tmp_path / f"network.{format}"
+    assert main(["export", str(run), "--format", format, "-o", str(file)]) == 0, capsys.readouterr().err
+    config = typed(read_run((run / "config.yaml").read_text()))
+    data = load_data(config.data, config.seed)
+    images = data.normalisation(data.test.images[:7])
+    with torch.no_grad():
+        wanted = growsearch.load(run)(images)
+    if format == "pt2":
+        found = torch.export.load(file).module()(images)
+    else:
+        found = torch.from_numpy(onnxruntime.InferenceSession(file).run(None, {"images": images.numpy()})[0])
+    assert bool(((found - wanted).abs() <= 1e-5 + 1e-4 * wanted.abs()).all())
+    assert torch.equal(found.argmax(1), wanted.argmax(1))
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_events_are_whole_and_in_order(name, finished):
     lines = [json.loads(line) for line in (finished(name) / "events.jsonl").read_text().splitlines()]

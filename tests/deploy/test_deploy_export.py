@@ -14,6 +14,7 @@ from growsearch.deploy.export import ABSOLUTE, RELATIVE, export
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
+from growsearch.surgery import channel_groups, prune, widen
 
 DENSE = {"stem_filters": 4, "filters": [[3, 4], [5]], "bottlenecks": [[6, 7], [8]], "transitions": [5]}
 FAMILIES = {
@@ -41,30 +42,52 @@ def lively(spec) -> nn.Module:
     return module.eval()
 
 
+def edited(spec) -> nn.Module:
+    """A network of which one group of channels was grown and another pruned."""
+    module, example = lively(spec), torch.zeros(2, 1, 16, 16)
+    free = [group for group in channel_groups(module, example) if not group.frozen and group.size > 1]
+    widen(module, free[0], free[0].size + 3, generator=torch.Generator().manual_seed(3))
+    prune(module, free[-1], keep=range(free[-1].size - 1))
+    return module.eval()
+
+
+def check_pt2(module: nn.Module, folder) -> None:
+    """Write, read and compare at a batch size that the writer has not seen."""
+    done = export(module, PREPROCESSING, pictures(8), folder / "network.pt2", "pt2")
+    images = PREPROCESSING(pictures(13))
+    with torch.no_grad():
+        wanted, found = module(images), torch.export.load(done.path).module()(images)
+    assert float(((found - wanted).abs() / (ABSOLUTE + RELATIVE * wanted.abs())).max()) <= 1
+    assert torch.equal(found.argmax(1), wanted.argmax(1))
+    assert float(wanted.std()) > 0
+    assert [path.name for path in folder.iterdir()] == ["network.pt2"]
+
+
 def pictures(count: int) -> torch.Tensor:
     return torch.randint(0, 256, (count, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_torch_export_of_every_family_agrees_at_any_batch_size(family, tmp_path):
-    module = lively(FAMILIES[family])
-    done = export(module, PREPROCESSING, pictures(8), tmp_path / "network.pt2", "pt2")
-    images = PREPROCESSING(pictures(13))
-    with torch.no_grad():
-        wanted, found = module(images), torch.export.load(done.path).module()(images)
-    assert float(((found - wanted).abs() / (ABSOLUTE + RELATIVE * wanted.abs())).max()) <= 1
-    assert float(wanted.std()) > 0
-    assert [path.name for path in tmp_path.iterdir()] == ["network.pt2"]
+    check_pt2(lively(FAMILIES[family]), tmp_path)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_torch_export_of_what_was_grown_and_pruned(family, tmp_path):
+    module = edited(FAMILIES[family])
+    assert sum(p.numel() for p in module.parameters()) != sum(p.numel() for p in lively(FAMILIES[family]).parameters())
+    check_pt2(module, tmp_path)
 
 
 @pytest.mark.parametrize(
     "family",
     ["densenet", "sequential", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOWER)],
 )
-def test_onnx_agrees_at_any_batch_size(family, tmp_path):
+@pytest.mark.parametrize("make", [lively, edited], ids=["fresh", "grown and pruned"])
+def test_onnx_agrees_at_any_batch_size(make, family, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    module = lively(FAMILIES[family])
+    module = make(FAMILIES[family])
     done = export(module, PREPROCESSING, pictures(8), tmp_path / "network.onnx", "onnx")
     session = onnxruntime.InferenceSession(done.path)
     images = PREPROCESSING(pictures(13))
@@ -72,6 +95,7 @@ def test_onnx_agrees_at_any_batch_size(family, tmp_path):
     with torch.no_grad():
         wanted = module(images)
     assert float(((torch.from_numpy(found) - wanted).abs() / (ABSOLUTE + RELATIVE * wanted.abs())).max()) <= 1
+    assert found.argmax(1).tolist() == wanted.argmax(1).tolist()
     notes = session.get_modelmeta().custom_metadata_map
     assert json.loads(notes["classes"]) == list("abcde")
     assert json.loads(notes["normalisation"])["mean"][0][0] == pytest.approx([0.3])
