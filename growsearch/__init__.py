@@ -1,15 +1,13 @@
 """growsearch: neural architecture search by growing and pruning while training."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+
+from growsearch.release import RELEASE
 
 if TYPE_CHECKING:
     from growsearch.deploy import load as load
 
-try:
-    __version__ = version("growsearch")
-except PackageNotFoundError:
-    __version__ = "0+unknown"
+__version__ = RELEASE
 
 
 def __getattr__(name: str) -> Any:

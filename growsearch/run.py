@@ -67,7 +67,7 @@ def start(composed: DictConfig) -> float:
     config, plain = typed(composed), to_plain(composed)
     require(config.track.trackers)
     place = (Path(config.output.root), config.algo.label, config.data.name)
-    folder = None if config.output.again else find_run(*place, plain)
+    folder = None if config.output.again else find_run(*place, plain, lambda text: to_plain(read_run(text)))
     if folder is not None:
         return execute(folder, config)
     algorithm = prepare(config)

@@ -67,12 +67,19 @@ def restore(tree: Any, place: Callable[[Network], None]) -> Any:
     if _CLASS not in tree:
         return items
     cls = STATES.get(tree[_CLASS])
-    names = {f.name for f in dataclasses.fields(cls)} if cls else set()
-    if cls is None or names != set(items):
+    fields = {f.name: f for f in dataclasses.fields(cls)} if cls else {}
+    if cls is None or not _fits(fields, set(items)):
         raise UserError(f"checkpoint: state {tree[_CLASS]!r} found, which this version of growsearch does not have")
     if wrong := misfit(cls, items):
         raise UserError(f"checkpoint: state {tree[_CLASS]!r} with {wrong}")
     return cls(**items)
+
+
+def _fits(fields: dict[str, dataclasses.Field[Any]], found: set[str]) -> bool:
+    """Whether a state can be made of what was found; what a later version added starts from its default."""
+    missing = dataclasses.MISSING
+    needed = {name for name, f in fields.items() if f.default is missing and f.default_factory is missing}
+    return needed <= found <= set(fields)
 
 
 def _dump_network(network: Network) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
@@ -12,6 +12,7 @@ from typing import Any
 
 from growsearch.errors import UserError
 from growsearch.foreign import read_bytes
+from growsearch.release import RELEASE
 from growsearch.runs.files import open_in_place, read_json, storage_errors, write_atomic, write_json
 from growsearch.runs.fingerprint import fingerprint
 from growsearch.text import reason
@@ -115,8 +116,12 @@ class RunFolder:
             found = None
         if isinstance(found, dict) and isinstance(found.get("fingerprint"), str):
             return found["fingerprint"]
-        write_json(self.identity, {"fingerprint": fingerprint(config)})
+        write_json(self.identity, _identity(config))
         return fingerprint(config)
+
+
+def _identity(config: dict[str, Any]) -> dict[str, str]:
+    return {"fingerprint": fingerprint(config), "version": RELEASE}
 
 
 def new_run(root: Path, algo: str, data: str, seed: int, yaml: str, config: dict[str, Any]) -> RunFolder:
@@ -139,18 +144,29 @@ def new_run(root: Path, algo: str, data: str, seed: int, yaml: str, config: dict
                 continue
     folder = RunFolder(path)
     write_atomic(folder.config, yaml.encode())
-    write_json(folder.identity, {"fingerprint": fingerprint(config)})
+    write_json(folder.identity, _identity(config))
     return folder
 
 
-def find_run(root: Path, algo: str, data: str, config: dict[str, Any]) -> RunFolder | None:
-    """The folder of an earlier run with this configuration: a finished one first, else the newest."""
+def find_run(
+    root: Path, algo: str, data: str, config: dict[str, Any], reread: Callable[[str], dict[str, Any]] | None = None
+) -> RunFolder | None:
+    """The folder of an earlier run with this configuration: a finished one first, else the newest.
+
+    A run of another version keeps its fingerprint, which knows nothing of options added since; it counts as
+    this one if its configuration does once ``reread`` has given them their defaults.
+    """
     wanted = fingerprint(config)
     found = []
     for path in sorted((root / algo / data).glob("*/fingerprint.json"), reverse=True):
+        folder = RunFolder(path.parent)
         try:
-            if read_json(path)["fingerprint"] == wanted:
-                found.append(RunFolder(path.parent))
-        except (UserError, KeyError, TypeError):
+            identity = read_json(path)
+            same = identity["fingerprint"] == wanted
+            if not same and reread is not None and identity.get("version") != RELEASE:
+                same = fingerprint(reread(folder.read_config())) == wanted
+        except (UserError, KeyError, TypeError, AttributeError):
             continue
+        if same:
+            found.append(folder)
     return next((run for run in found if run.finished), found[0] if found else None)

@@ -38,8 +38,11 @@ def test_left_and_resumed_at_every_point_equals_uninterrupted() -> None:
     assert {96, 32} <= images
 
 
-def test_several_generations_and_interleaved_candidates_resume_too() -> None:
-    make = lambda: ectonas(cells=[], hidden=[5], budget=16, rounds=1, interleave=3, alpha=0.5)  # noqa: E731
+@pytest.mark.parametrize(
+    "options", [{"interleave": 3, "alpha": 0.5}, {"random_mode": True}], ids=["interleaved", "drawn"]
+)
+def test_several_generations_of_candidates_resume_too(options) -> None:
+    make = lambda: ectonas(cells=[], hidden=[5], budget=16, rounds=1, **options)  # noqa: E731
     events = assert_chain_holds(make, steps=20)
     assert sum(e["kind"] == "phase" for e in events) >= 3
 

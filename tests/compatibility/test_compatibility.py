@@ -1,0 +1,106 @@
+"""The interface changes on purpose only; runs of earlier versions still load, resume, report and export."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from compatibility.interface import FILE, interface
+from compatibility.write_runs import FOLDERS, ROWS
+from processes import events_of
+from safetensors.torch import load_file
+
+import growsearch
+from growsearch.cli import main
+from growsearch.config import read_run
+from growsearch.events import from_json
+from growsearch.registry import methods
+from growsearch.run import to_plain
+from growsearch.runs import fingerprint
+
+KEPT = sorted(path for path in FOLDERS.glob("*/*") if path.is_dir())
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Put a kept run where its command would have put it; everything else happens there too."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+
+    def copy(kept: Path, state: str) -> Path:
+        config = read_run((kept / state / "config.yaml").read_text())
+        run = (
+            tmp_path / "outputs" / (config.algo.label or config.algo.name) / config.data.name / "20260101-000000-seed0"
+        )
+        shutil.copytree(kept / state, run)
+        return run
+
+    return copy
+
+
+def test_the_interface_is_the_one_agreed_on():
+    """See interface.py for what to do where a change is on purpose."""
+    assert json.loads(json.dumps(interface())) == json.loads(FILE.read_text())
+
+
+def test_every_method_and_the_first_version_are_kept():
+    assert set(methods()) == set(ROWS) == {path.name for path in (FOLDERS / "0.1.0").iterdir()}
+
+
+def by_name(path: Path) -> str:
+    return f"{path.parent.name}-{path.name}"
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=by_name)
+def test_a_finished_run_loads_reports_exports_and_is_not_repeated(kept, place, capsys):
+    run = place(kept, "finished")
+    result = json.loads((run / "result.json").read_text())
+    network = growsearch.load(run)
+    assert sum(p.numel() for p in network.parameters() if p.requires_grad) == result["params"]
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    assert main(["report", str(run)]) == 0
+    assert (run / "report.html").stat().st_size > 10_000
+    assert main(["export", str(run), "--format", "safetensors", "--output", "exported.safetensors"]) == 0
+    assert load_file("exported.safetensors")
+    capsys.readouterr()
+    assert main(json.loads((kept / "command.json").read_text())) == 0
+    assert "finished already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=by_name)
+def test_an_unfinished_run_goes_on_to_its_end(kept, place):
+    run = place(kept, "unfinished")
+    before = events_of(run)
+    assert main(json.loads((kept / "command.json").read_text())) == 0
+    after = events_of(run)
+    assert after[: len(before)] == before and len(after) > len(before)
+    for event in after:
+        assert from_json(event).to_json() == event
+    result, old = (json.loads((path / "result.json").read_text()) for path in (run, kept / "finished"))
+    assert old.keys() <= result.keys() and old["fingerprint"] == result["fingerprint"]
+
+
+@pytest.mark.parametrize("state", ["finished", "unfinished"])
+def test_options_added_since_do_not_part_a_run_from_its_command(state, place, capsys):
+    """As if ``algo.max_params`` had not been there when the run was written."""
+    kept = KEPT[[path.name for path in KEPT].index("fixed")]
+    run = place(kept, state)
+    text = (run / "config.yaml").read_text()
+    assert "  max_params: 0\n" in text
+    text = text.replace("  max_params: 0\n", "")
+    (run / "config.yaml").write_text(text)
+    plain = to_plain(read_run(text))
+    del plain["algo"]["max_params"]
+    old = {"fingerprint": fingerprint(plain), "version": "0.0.1"}
+    (run / "fingerprint.json").write_text(json.dumps(old))
+    command = json.loads((kept / "command.json").read_text())
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert ("finished already" if state == "finished" else "going on with") in said
+    assert len(list(Path("outputs").glob("*/*/*/config.yaml"))) == 1
+    if state == "unfinished":
+        assert json.loads((run / "result.json").read_text())["fingerprint"] == old["fingerprint"]
+    assert main([*command, "algo.max_params=100000"]) == 0  # another run: the option is not at its default
+    assert len(list(Path("outputs").glob("*/*/*/config.yaml"))) == 2
