@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 BYTES_PER_ELEMENT = 4
 """Memory is stated for float32, whatever the network runs in."""
@@ -80,6 +79,8 @@ def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
         input_shape: Shape of one sample, (C, H, W) or (features,); a leading batch dimension of one
             before (C, H, W) is accepted.
     """
+    from torch.utils.flop_counter import FlopCounterMode  # imports a compiler, which takes as long as half of torch
+
     shape = tuple(input_shape)
     if not (len(shape) == 4 and shape[0] == 1):
         shape = (1, *shape)

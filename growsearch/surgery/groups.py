@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from growsearch.surgery.labels import LabelTrace, Vector
 
@@ -60,6 +58,9 @@ _DISORDER = "its channels come in different orders"
 
 def _joined(trace: LabelTrace) -> Vector:
     """Label -> the number of its class under all joins."""
+    from scipy.sparse import coo_array  # slow to import, and many runs never edit
+    from scipy.sparse.csgraph import connected_components
+
     left = np.concatenate([a for a, _ in trace.joins] or [np.empty(0, np.int64)])
     right = np.concatenate([b for _, b in trace.joins] or [np.empty(0, np.int64)])
     graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(trace.count, trace.count))

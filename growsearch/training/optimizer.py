@@ -1,5 +1,6 @@
 """Optimizers whose rates are tensors and whose state is kept by parameter name."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,15 @@ class OptimizerConfig:
     per_parameter: bool = False
 
 
+class QuickSGD(SGD):
+    """SGD that is made without importing torch's compiler.
+
+    torch hides this method from the compiler, for which it imports it: about as long as torch itself takes.
+    """
+
+    add_param_group = inspect.unwrap(SGD.add_param_group)
+
+
 def selected_parameters(module: nn.Module, config: OptimizerConfig) -> Iterator[tuple[str, nn.Parameter]]:
     """The named parameters that ``config`` trains, in the module's order, tied ones once."""
     for name, parameter in module.named_parameters():
@@ -65,7 +75,7 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig, carry: Optimizer
             groups.append(index[key])
         index[key]["params"].append(parameter)
     if config.kind == "sgd":
-        optimizer: Optimizer = SGD(groups, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+        optimizer: Optimizer = QuickSGD(groups, momentum=config.momentum, nesterov=config.nesterov, fused=True)
     else:
         on_gpu = any(p.device.type == "cuda" for group in groups for p in group["params"])
         optimizer = Adam(groups, betas=config.betas, fused=True, capturable=on_gpu)
