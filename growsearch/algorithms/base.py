@@ -16,6 +16,9 @@ S = TypeVar("S")
 C = TypeVar("C")
 
 
+NOT_FINITE = "the loss is not finite"
+
+
 class Diverged(Exception):
     """Training met a loss that is not finite, and the policy is to stop.
 
@@ -128,4 +131,4 @@ class Algorithm(ABC, Generic[C, S]):
         """
         if stats.outcome != "ok":
             where = f"network {network.id}, step {network.steps}"
-            raise Diverged(f"{where}: the loss is not finite; the weights before it are saved")
+            raise Diverged(f"{where}: {NOT_FINITE}; the weights before it are saved")

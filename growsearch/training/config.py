@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from growsearch.errors import UserError
 
+MOST_THREADS = 1024
+
 
 @dataclass
 class HardwareConfig:
@@ -48,8 +50,8 @@ class HardwareConfig:
         for name in ("eval_batch", "heartbeat"):
             if getattr(self, name) < 1:
                 raise UserError(f"hardware.{name}: {getattr(self, name)} found, 1 or more expected")
-        if self.threads < 0:
-            raise UserError(f"hardware.threads: {self.threads} found, 0 (measure) or more expected")
+        if not 0 <= self.threads <= MOST_THREADS:
+            raise UserError(f"hardware.threads: {self.threads} found, 0 (measure) to {MOST_THREADS} expected")
         if not 0 < self.memory_fraction <= 1:
             raise UserError(f"hardware.memory_fraction: {self.memory_fraction} found, a share in (0, 1] expected")
 

@@ -6,12 +6,11 @@ from collections.abc import Callable
 import torch
 
 from growsearch.errors import UserError
+from growsearch.training.config import MOST_THREADS
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 Gauge = Callable[[], float]
-
-MOST_THREADS = 1024
 
 WORTH_MORE_THREADS = 0.6
 """More threads are used only if they cut a step's time to this share: on a busy machine they cost far more."""

@@ -1,8 +1,8 @@
 """Everything a method trains with: the data on a device, passes, steps and evaluations."""
 
 from collections import OrderedDict
-from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -11,6 +11,7 @@ import torch
 
 from growsearch.data.augment import Augmentation
 from growsearch.data.dataset import Dataset, Split
+from growsearch.errors import UserError
 from growsearch.training.captured import CapturedStep
 from growsearch.training.compiled import compile_forward
 from growsearch.training.config import HardwareConfig
@@ -40,6 +41,21 @@ class EpochStats:
     accuracy: float
     images: int
     outcome: str
+
+
+@contextmanager
+def single_values() -> Iterator[None]:
+    """Say in a line that batch norm cannot train on one image whose maps have one pixel.
+
+    Raises:
+        UserError: in place of PyTorch's ValueError.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError("batch size: 1 found, but maps of one pixel come before a batch norm; 2 expected") from error
 
 
 class Engine:
@@ -168,7 +184,7 @@ class Engine:
             step = self.step(network, recipe)
             feed = self.feed(network, cursor, recipe.augmentation, recipe.copies)
             cursor.sums = cursor.sums.to(self.device, non_blocking=True)
-            with attempt("training", network, size):
+            with attempt("training", network, size), single_values():
                 step.take(feed, cursor, size, network.steps)
             self._eager_steps += not step.replayed
             network.steps += 1

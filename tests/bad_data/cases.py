@@ -21,13 +21,6 @@ METHODS = {
     "conet": ["algo=conet"],
     "stagewise": ["algo=stagewise"],
 }
-BATCH = {
-    "fixed": "algo.training.batch_size",
-    "densemann": "algo.batch_size",
-    "prdarts": "algo.batch_size",
-    "ectonas": "algo.batch_size",
-    "conet": "algo.batch_size",
-}
 
 
 @dataclass(frozen=True)
@@ -41,6 +34,7 @@ class Case:
         constant: all images are the same.
         options: for the run.
         refusal: part of the message of every method; None where runs come to their end.
+        refusals: the same for single methods.
     """
 
     shape: tuple[int, int, int, int]
@@ -49,6 +43,7 @@ class Case:
     constant: bool = False
     options: list[str] = field(default_factory=list)
     refusal: str | None = None
+    refusals: dict[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Put it into a .npz file."""
@@ -60,9 +55,15 @@ class Case:
 
 
 CASES = {
-    "few": Case((14, 1, 8, 8)),
+    "few": Case(
+        (14, 1, 8, 8), refusals={"prdarts": r"8 images found, 8 or more \(algo.batch_multiple\) expected in each"}
+    ),
     "constant": Case((40, 3, 8, 8), constant=True),
-    "pixel": Case((40, 3, 1, 1), classes=3),
+    "pixel": Case(
+        *((40, 3, 1, 1), 3),
+        options=["data.layout=nchw"],
+        refusals={"prdarts": "the loss is not finite"},
+    ),
     "oblong": Case((40, 4, 5, 11), classes=3, first=1, options=["data.layout=nchw"]),
     "many classes": Case((3000, 1, 8, 8), classes=1000),
     "one class": Case((20, 1, 8, 8), classes=1, refusal="1 class found, at least two expected"),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from growsearch.algorithms.base import Algorithm, Diverged, Outcome
+from growsearch.algorithms.base import NOT_FINITE, Algorithm, Diverged, Outcome
 from growsearch.algorithms.conet.adas import AdasRule, AdasState, adas_start, adas_step, rates_by_name
 from growsearch.algorithms.conet.config import ConetConfig
 from growsearch.algorithms.conet.evolution import converged, next_sizes, slope_quartiles, summarised, trial_record
@@ -104,7 +104,7 @@ class Conet(Algorithm[ConetConfig, ConetState]):
             yield event
             yield from self.report()
         if s.fit.outcome != "ok":
-            raise Diverged(f"trial {s.trial}: {s.fit.outcome}; a smaller algo.search.lr may help")
+            raise Diverged(f"trial {s.trial}: {NOT_FINITE}; a smaller algo.search.lr may help")
 
     def after_training(self, stats: EpochStats) -> None:
         """Measure the weights after a pass, and let AdaS set the next pass's rates."""
@@ -177,7 +177,7 @@ class Conet(Algorithm[ConetConfig, ConetState]):
         plan = fit_plan_of(config.final, phase="final training")
         yield from fit(self.engine, s.networks[str(config.trials)], s.fit, plan)
         if s.fit.outcome != "ok":
-            raise Diverged(f"final training: {s.fit.outcome}; a smaller algo.final.lr may help")
+            raise Diverged(f"final training: {NOT_FINITE}; a smaller algo.final.lr may help")
 
     def outcome(self) -> Outcome:
         """The found network, and how the search came to it."""

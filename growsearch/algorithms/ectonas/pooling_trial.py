@@ -10,7 +10,7 @@ from typing import cast
 
 import torch
 
-from growsearch.algorithms.base import Algorithm, Diverged, Outcome
+from growsearch.algorithms.base import NOT_FINITE, Algorithm, Diverged, Outcome
 from growsearch.algorithms.ectonas.pooling_config import PoolingTrialConfig
 from growsearch.events import Edit, Event, Measure
 from growsearch.networks import build
@@ -79,7 +79,7 @@ class PoolingTrial(Algorithm[PoolingTrialConfig, PoolingTrialState]):
         plan = FitPlan(epochs, recipe, Constant(self.config.lr), phase=phase)
         yield from fit(self.engine, self.state.networks[str(id)], progress, plan)
         if progress.outcome != "ok":
-            raise Diverged(f"{phase} of network {id}: {progress.outcome}")
+            raise Diverged(f"{phase} of network {id}: {NOT_FINITE}")
 
     def _insert(self, pool: str, rewrite: str) -> Event:
         """Put a pooling behind the first convolution of a copy, and measure it untrained."""

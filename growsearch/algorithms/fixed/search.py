@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import field
 
-from growsearch.algorithms.base import Algorithm, Diverged, Outcome
+from growsearch.algorithms.base import NOT_FINITE, Algorithm, Diverged, Outcome
 from growsearch.algorithms.fixed.config import FixedConfig
 from growsearch.errors import UserError
 from growsearch.events import Event, Phase
@@ -40,7 +40,7 @@ class Fixed(Algorithm[FixedConfig, FixedState]):
             yield Phase(0, "final training", 0)
         yield from fit(self.engine, s.networks["0"], s.fit, fit_plan_of(self.config.training))
         if s.fit.outcome != "ok":
-            raise Diverged(s.fit.outcome)
+            raise Diverged(f"epoch {s.fit.epoch}: {NOT_FINITE}")
 
     def outcome(self) -> Outcome:
         """The network with the weights that the settings keep; as it came, where they train nothing."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from growsearch.algorithms.base import Algorithm, Diverged, Outcome
+from growsearch.algorithms.base import NOT_FINITE, Algorithm, Diverged, Outcome
 from growsearch.algorithms.prdarts.alternate import Alternation, BatchGrowth, alternate
 from growsearch.algorithms.prdarts.config import PrdartsConfig
 from growsearch.algorithms.prdarts.evaluate import fit_growing
@@ -104,7 +104,7 @@ class Prdarts(Algorithm[PrdartsConfig, PrdartsState]):
         growth = self.evaluation_growth()
         yield from fit_growing(self.engine, s.networks[FOUND], s.fit, plan, s.evaluation_stream, growth)
         if s.fit.outcome != "ok":
-            raise Diverged(f"evaluation, epoch {s.fit.epoch}: {s.fit.outcome}")
+            raise Diverged(f"evaluation, epoch {s.fit.epoch}: {NOT_FINITE}")
 
     def train_epoch(self) -> Iterator[Event | None]:
         """Alternate steps over the weights' images once; in grace epochs architecture weights rest."""

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import cast
 
-from growsearch.algorithms.base import Algorithm, Diverged, Outcome
+from growsearch.algorithms.base import NOT_FINITE, Algorithm, Diverged, Outcome
 from growsearch.algorithms.stagewise.caps import epochs_done, out_of_time, reason_to_stop, size_cap
 from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.algorithms.stagewise.decay import penalised, regroup
@@ -89,7 +89,7 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
             if trial.planned <= trial.fit.epoch:
                 break
         if trial.fit.outcome != "ok":
-            raise Diverged(f"{trial.role} network of depths {trial.depths}: {trial.fit.outcome}")
+            raise Diverged(f"{trial.role} network of depths {trial.depths}: {NOT_FINITE}")
 
     def break_off(self, trial: Trial) -> None:
         """End the search or the extra epochs here; the temporary network goes, and a candidate cut short."""
