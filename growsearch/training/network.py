@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from growsearch.probes.cost import cost
+from growsearch.training.layout import require_sound_layout
 from growsearch.training.optimizer import (
     OptimizerConfig,
     Rate,
@@ -83,7 +84,11 @@ class Network:
         Parameters get the network's memory layout, optimizers list them in the order of
         ``named_parameters``, new ones get state, state of tensors that are gone is dropped, and
         the structure version (part of a captured step's key) goes up.
+
+        Raises:
+            UserError: if the network must not have that layout on its device.
         """
+        require_sound_layout(self.module, self.device, self.layout)
         states = self.optimizer_tensors() if keep_state else {}
         self.module.to(memory_format=self.layout)
         for role, config in self.configs.items():

@@ -1,6 +1,10 @@
+from contextlib import nullcontext
+
+import pytest
 import torch
 from torch import nn
 
+from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.training import Network, OptimizerConfig
@@ -85,3 +89,12 @@ def test_moving_to_another_layout_keeps_momentum():
         assert torch.equal(state["momentum_buffer"], before[name])
     kernel = next(p for p in net.module.parameters() if p.dim() == 4)
     assert kernel.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("channels", "stride", "refused"), [(8, 2, True), (8, 1, False), (16, 2, False)])
+def test_layout_that_may_corrupt_memory_is_refused(channels, stride, refused):
+    network = Network(0, nn.Sequential(nn.Conv2d(channels, 4, 1, stride)), weights=OptimizerConfig())
+    said = r"hardware\.layout: channels_last found.* 0, a strided"
+    with pytest.raises(UserError, match=said) if refused else nullcontext():
+        network.place(torch.device("cpu"), torch.channels_last)
+    network.place(torch.device("cpu"), torch.contiguous_format)
