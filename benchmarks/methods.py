@@ -5,7 +5,8 @@
 For each network: seconds of an epoch, images a second, peak memory, launches a step, and the share of the
 machine's own speed (float32 matrix product, copy; measured in the same run) that a step reaches. The loops
 are the engine (eager in each layout; captured where there is a GPU) and a bare PyTorch loop in each layout
-over the same images, which holds neither augmentation nor validation. They take turns in one process after
+over the same images, which holds neither augmentation nor validation; a layout that growsearch refuses for a
+network on a CPU is left out. They take turns in one process after
 a warm-up that is left out, so on a shared machine the ratios count and not the seconds. On a CPU it is CPU
 time on one thread that is taken, operators stand for launches, and peak memory is how far the process grew,
 which is less than a loop needs where an earlier one has left room. The record goes to a file named by date
@@ -27,7 +28,10 @@ from gauges import Operators, ceilings, clock, launches, peak_memory
 from loops import Loop, bare_loop, engine_loop
 from subjects import SUBJECTS, Subject
 
+from growsearch.errors import UserError
 from growsearch.probes import cost
+from growsearch.training.device import LAYOUTS
+from growsearch.training.layout import require_sound_layout
 
 BASE = "bare contiguous"
 SECONDS = 0.5
@@ -38,11 +42,22 @@ def loops_of(subject: Subject, device: torch.device) -> dict[str, Any]:
     """What makes each loop, by its name."""
     made: dict[str, Any] = {}
     for layout in ("contiguous", "channels_last"):
+        if not may_have(subject, device, layout):
+            continue
         made[f"bare {layout}"] = partial(bare_loop, subject, device, layout)
         made[f"eager {layout}"] = partial(engine_loop, subject, device, layout, "eager")
         if device.type == "cuda":
             made[f"captured {layout}"] = partial(engine_loop, subject, device, layout, "captured")
     return made
+
+
+def may_have(subject: Subject, device: torch.device, layout: str) -> bool:
+    """Whether the subject's network is trained in that layout on that device."""
+    try:
+        require_sound_layout(subject.build(), device, LAYOUTS[layout])
+    except UserError:
+        return False
+    return True
 
 
 def measure(

@@ -91,7 +91,7 @@ def _read_story(record: RunRecord, path: Path) -> None:
     except (UserError, OSError) as error:
         record.remarks.append(f"events.jsonl is damaged; what stands before is shown ({error})")
     if damaged:
-        record.remarks.append(f"events.jsonl: line {damaged[0]} and {len(damaged) - 1} others are damaged; left out")
+        record.remarks.append(f"events.jsonl: {len(damaged)} damaged lines (the first is line {damaged[0]}); left out")
     if dropped:
         record.remarks.append(f"events.jsonl: {dropped} lines are not events as this version knows them; left out")
 

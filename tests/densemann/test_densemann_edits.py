@@ -14,6 +14,7 @@ from growsearch.algorithms.densemann.set_up import optimizer_of
 from growsearch.algorithms.densemann.state import DensemannState
 from growsearch.networks import build
 from growsearch.training import Network
+from growsearch.training.out_of_memory import OutOfMemory
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "densemann.json").read_text())
 
@@ -212,7 +213,7 @@ def test_a_failing_edit_changes_nothing(monkeypatch):
     train(editor)
     before = {name: tensor.clone() for name, tensor in editor.module.state_dict().items()}
     monkeypatch.setattr(Editor, "_edited", lambda *_: (_ for _ in ()).throw(MemoryError("injected")))
-    with pytest.raises(MemoryError):
+    with pytest.raises(OutOfMemory):
         carry_out(editor, "add_layer", 3)
     assert editor.module.spec()["filters"] == [[4]]
     assert all(torch.equal(tensor, before[name]) for name, tensor in editor.module.state_dict().items())

@@ -67,7 +67,7 @@ def test_damaged_line_is_told_and_what_stands_before_it_is_drawn(tmp_path: Path)
     whole = (run / "events.jsonl").read_text().splitlines(keepends=True)
     (run / "events.jsonl").write_text("".join([*whole[:6], "not an event\n", '["nor this"]\n', *whole[6:]]))
     read = Page(write_report([run]))
-    assert "line 7 is not an event" in read.text and read.count["svg"] == 5
+    assert "2 damaged lines (the first is line 7); left out" in read.text and read.count["svg"] == 5
 
 
 def test_many_epochs_stay_small(tmp_path: Path) -> None:

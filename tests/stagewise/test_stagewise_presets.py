@@ -10,6 +10,7 @@ CONF = Path(__file__).parents[2] / "conf"
 NEEDED = {
     "table3_transfer": ["algo.donor=somewhere"],
     "table6_transfer": ["network.run=somewhere"],
+    "table5_ensemble": ["network.runs=[somewhere]"],
     "imagenet": ["data.path=somewhere"],
     "evidence_transfer": ["algo.donor=somewhere"],
 }
@@ -40,9 +41,9 @@ def test_the_original_takes_the_codes_choices() -> None:
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "experiment" / "stagewise").glob("*.yaml")))
 def test_experiments_compose_and_say_how_to_run_them(name: str) -> None:
     config = composed(f"experiment=stagewise/{name}", *NEEDED.get(name, []))
-    assert config.algo.name == "stagewise"
+    assert config.algo.name == ("fixed" if name == "table5_ensemble" else "stagewise")
     header = (CONF / "experiment" / "stagewise" / f"{name}.yaml").read_text().split("defaults:")[0]
     assert f"experiment=stagewise/{name}" in header
     assert "Cost:" in header
-    single = name in ("table3_scratch", "table4_cells", "table3_transfer", "imagenet")
+    single = name in ("table3_scratch", "table4_cells", "table3_transfer", "table5_ensemble", "imagenet")
     assert ("run -m " in header) != single
