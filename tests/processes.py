@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,12 @@ def wait_until_working(process: subprocess.Popen) -> None:
     """Wait for the line that a run begins with; from then on it hears signals."""
     assert process.stdout is not None
     process.stdout.readline()
+
+
+def wait_until_writing(process: subprocess.Popen, folder: Path) -> None:
+    """Wait until a file of the run is being written beside the one whose place it will take, or the process ends."""
+    while process.poll() is None and not any(folder.glob("outputs/*/*/*/**/*.tmp")):
+        time.sleep(0.0005)
 
 
 def events_of(run: Path) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ import time
 import pytest
 import torch
 from algorithms.chain import assert_same_tree
-from algorithms.methods import METHODS
-from processes import command, events_of, finish, only_run, state_of, wait_until_working
+from algorithms.methods import METHODS, ROWS
+from processes import command, events_of, finish, only_run, state_of, wait_until_working, wait_until_writing
 
 import growsearch
 from growsearch.cli import main
@@ -78,27 +78,43 @@ def test_events_are_whole_and_in_order(name, finished):
         assert from_json(line).to_json() == {k: v for k, v in line.items() if k != "seconds"}
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_killed_and_resumed_equals_uninterrupted(name, finished, tmp_path):
-    """One kill of each kind, at moments drawn for the method; the last resume runs to the end."""
+def assert_survives_kills(name, times, finished, tmp_path, while_writing=False) -> int:
+    """Kill the run at random moments, half of them while a file is written if that is asked for, and let it end."""
     reference = finished(name)
     spent = json.loads((reference / "result.json").read_text())["search_seconds"]
-    moments = random.Random(name)
-    for kind in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
-        process = command(["run", *METHODS[name]], tmp_path)
+    draw, kinds = random.Random(name), (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+    for number in range(times):
+        process, kind = command(["run", *ROWS[name]], tmp_path), kinds[number % len(kinds)]
         wait_until_working(process)
-        time.sleep(moments.uniform(0, 0.6) * spent)
+        time.sleep(draw.uniform(0, 1.8 / times) * spent)
+        if while_writing and number % 2:
+            wait_until_writing(process, tmp_path)
         process.send_signal(kind)
         process.communicate(timeout=60)
         if list(tmp_path.glob("outputs/*/*/*/result.json")):
-            break  # it came too late: the run had ended
+            break  # it came too late, or just when the run had ended
         assert process.returncode == (-signal.SIGKILL if kind == signal.SIGKILL else 128 + kind)
-    finish(["run", *METHODS[name]], tmp_path)
+    finish(["run", *ROWS[name]], tmp_path)
     run = only_run(tmp_path)
     assert events_of(run) == events_of(reference)
     assert_same_tree(state_of(run), state_of(reference))
     ledgers = [json.loads((folder / "result.json").read_text()) for folder in (run, reference)]
     assert [ledgers[0][key] for key in LEDGER] == [ledgers[1][key] for key in LEDGER]
+    return number + 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_killed_and_resumed_equals_uninterrupted(name, finished, tmp_path):
+    """A kill of each kind, at moments drawn for the method."""
+    assert_survives_kills(name, 3, finished, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", ROWS)
+def test_killed_many_times_equals_uninterrupted(name, finished, tmp_path):
+    """Several hundred kills over all methods and their variants."""
+    print(f"{name}: {assert_survives_kills(name, 30, finished, tmp_path, while_writing=True)} kills")
 
 
 def test_a_repeated_sweep_skips_what_is_finished(tmp_path, monkeypatch, capsys):
