@@ -250,7 +250,7 @@ def test_a_long_line_of_events_and_other_damage_leave_a_report(run: Path) -> Non
         b"[" * 200_000 + b"\n" + b'{"kind": ' + b"9" * 5000 + b"}\n" + b"x" * (1 << 20) + events.read_bytes()
     )
     assert main(["report", str(run)]) == 0
-    assert "are damaged; left out" in (run / "report.html").read_text()
+    assert "damaged lines (the first is line 1); left out" in (run / "report.html").read_text()
 
 
 def test_weights_of_no_number_are_weights(run: Path) -> None:
