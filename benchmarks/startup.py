@@ -25,7 +25,7 @@ from growsearch.run import prepare
 algorithm = prepare(typed(composed))
 for event in algorithm.run():
     break
-heavy = ("torchvision", "sklearn", "scipy.sparse", "matplotlib", "torch._dynamo", "torch._inductor", "triton")
+heavy = ("torchvision", "sklearn", "scipy.sparse", "matplotlib", "torch._dynamo", "torch._inductor", "pandas")
 print(" ".join(name for name in heavy if name in sys.modules) or "none")
 """
 OVERRIDES = ["data=digits", "schedule=smoke", "hardware=cpu"]

@@ -7,8 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from growsearch.dispatch import DispatchMode
 
 BYTES_PER_ELEMENT = 4
 """Memory is stated for float32, whatever the network runs in."""
@@ -35,8 +37,8 @@ class Cost:
     activations: int
 
 
-class _Activations(TorchDispatchMode):
-    """Sums the floating-point output elements of the operators that run under it.
+class _Counter(DispatchMode):
+    """Sums the floating-point operations and output elements of the operators that run under it.
 
     Of several outputs the first counts: the others (saved statistics, indices) differ between devices.
     """
@@ -44,9 +46,12 @@ class _Activations(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.elements = 0
+        self.flops = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
+        if func.overloadpacket in flop_registry:
+            self.flops += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=out)
         views = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
         computes = any(isinstance(leaf, Tensor) for leaf in tree_leaves(args))
         if computes and not views and func.overloadpacket.__name__ not in _MOVES:
@@ -79,23 +84,21 @@ def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
         input_shape: Shape of one sample, (C, H, W) or (features,); a leading batch dimension of one
             before (C, H, W) is accepted.
     """
-    from torch.utils.flop_counter import FlopCounterMode  # imports a compiler, which takes as long as half of torch
-
     shape = tuple(input_shape)
     if not (len(shape) == 4 and shape[0] == 1):
         shape = (1, *shape)
     like = next((t for t in model.parameters() if t.is_floating_point()), torch.empty(0))
     example = torch.zeros(shape, device=like.device, dtype=like.dtype)
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    flops, activations = FlopCounterMode(display=False), _Activations()
+    counter = _Counter()
     devices = [like.device] if like.device.type == "cuda" else []
-    with _evaluating(model), torch.random.fork_rng(devices), torch.no_grad(), flops, activations:
+    with _evaluating(model), torch.random.fork_rng(devices), torch.no_grad(), counter:
         torch.func.functional_call(model, buffers, (example,))
     stored = [*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())]
-    elements = example.numel() + activations.elements
+    elements = example.numel() + counter.elements
     return Cost(
         params=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        macs=flops.get_total_flops() // 2,
+        macs=counter.flops // 2,
         memory_bytes=BYTES_PER_ELEMENT * (sum(t.numel() for t in stored) + elements),
         activations=elements,
     )

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from growsearch.dispatch import DispatchMode
 from growsearch.surgery.operators import Call, rule_of
 
 Vector: TypeAlias = np.ndarray
@@ -21,7 +21,7 @@ Labels: TypeAlias = tuple[Vector | None, ...]
 """One vector, or None, for each dimension of a tensor."""
 
 
-class LabelTrace(TorchDispatchMode):
+class LabelTrace(DispatchMode):
     """Pushes labels through every operator that runs under it.
 
     Args:

@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from growsearch.dispatch import DispatchMode
 
 ATEN = torch.ops.aten
 READS = {
@@ -20,7 +21,7 @@ READS = {
 """Operators whose result's value or shape the host has to wait for."""
 
 
-class HostReads(TorchDispatchMode):
+class HostReads(DispatchMode):
     """Notes the first operator that a capture could not hold.
 
     Attributes:

@@ -45,6 +45,12 @@ class QuickSGD(SGD):
     add_param_group = inspect.unwrap(SGD.add_param_group)
 
 
+class QuickAdam(Adam):
+    """Adam, likewise."""
+
+    add_param_group = inspect.unwrap(Adam.add_param_group)
+
+
 def selected_parameters(module: nn.Module, config: OptimizerConfig) -> Iterator[tuple[str, nn.Parameter]]:
     """The named parameters that ``config`` trains, in the module's order, tied ones once."""
     for name, parameter in module.named_parameters():
@@ -78,7 +84,7 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig, carry: Optimizer
         optimizer: Optimizer = QuickSGD(groups, momentum=config.momentum, nesterov=config.nesterov, fused=True)
     else:
         on_gpu = any(p.device.type == "cuda" for group in groups for p in group["params"])
-        optimizer = Adam(groups, betas=config.betas, fused=True, capturable=on_gpu)
+        optimizer = QuickAdam(groups, betas=config.betas, fused=True, capturable=on_gpu)
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             kept = carry.state.get(parameter) if carry is not None else None

@@ -13,19 +13,20 @@ Update = Callable[[], None]
 def bind_update(optimizer: Optimizer, found_inf: Tensor) -> Update:
     """The optimizer's fused step as a function, good until its groups or its state change.
 
-    While ``found_inf`` (float32 scalar on the device) is 1 it leaves everything as it is. For SGD the
-    kernel is called as :class:`torch.optim.SGD` calls it, without that class's hooks, profiler records
-    and regrouping, which cost a small network as much as its forward pass.
+    While ``found_inf`` (float32 scalar on the device) is 1 it leaves everything as it is. The kernels are
+    called as :class:`torch.optim.SGD` and :class:`torch.optim.Adam` call them, without those classes' hooks,
+    profiler records and regrouping, which cost a small network as much as its forward pass.
     """
     dtypes = {parameter.dtype for group in optimizer.param_groups for parameter in group["params"]}
-    if isinstance(optimizer, SGD) and len(dtypes) == 1:
-        parts = [_bind_sgd(optimizer, group, found_inf) for group in optimizer.param_groups]
-        return parts[0] if len(parts) == 1 else lambda: _in_turn(parts)
-    optimizer.found_inf = found_inf  # type: ignore[attr-defined]
-    return lambda: _step(optimizer)
+    if len(dtypes) > 1:
+        optimizer.found_inf = found_inf  # type: ignore[attr-defined]
+        return lambda: _step(optimizer)
+    bind = _bind_sgd if isinstance(optimizer, SGD) else _bind_adam
+    parts = [bind(optimizer, group, found_inf) for group in optimizer.param_groups]
+    return parts[0] if len(parts) == 1 else lambda: _in_turn(parts)
 
 
-def _bind_sgd(optimizer: SGD, group: dict[str, Any], found_inf: Tensor) -> Update:
+def _bind_sgd(optimizer: Optimizer, group: dict[str, Any], found_inf: Tensor) -> Update:
     momentum, rate = group["momentum"], group["lr"]
     rows = [(p, optimizer.state[p]["momentum_buffer"] if momentum else None) for p in group["params"]]
 
@@ -47,6 +48,37 @@ def _bind_sgd(optimizer: SGD, group: dict[str, Any], found_inf: Tensor) -> Updat
             is_first_step=False,  # momentum is allocated as zeros
             found_inf=found_inf,
         )
+
+    return update
+
+
+def _bind_adam(optimizer: Optimizer, group: dict[str, Any], found_inf: Tensor) -> Update:
+    rows = [(p, *(optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq", "step"))) for p in group["params"]]
+    beta1, beta2 = group["betas"]
+
+    def update() -> None:
+        moved = [(row[0], row[0].grad, *row[1:]) for row in rows if row[0].grad is not None]
+        if not moved:
+            return
+        params, grads, averages, squares, steps = zip(*moved, strict=True)
+        torch._foreach_add_(steps, 1)
+        torch._fused_adam_(
+            params,
+            grads,
+            averages,
+            squares,
+            [],
+            steps,
+            lr=group["lr"],
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=group["maximize"],
+            found_inf=found_inf,
+        )
+        torch._foreach_sub_(steps, [found_inf] * len(steps))
 
     return update
 

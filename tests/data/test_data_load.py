@@ -9,6 +9,7 @@ from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
 from growsearch.data.load import load
 from growsearch.data.raw import Raw
+from growsearch.data.readers import digits
 from growsearch.data.resize import resize_square
 from growsearch.errors import UserError
 
@@ -113,3 +114,12 @@ def test_a_data_set_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_nothing_can_be_trained_on(raw: Raw, message: str) -> None:
     with pytest.raises(UserError, match=f"data mine.*{message}"):
         raw.check("mine")
+
+
+def test_digits_are_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    straight = digits.read(DataConfig())
+    monkeypatch.setattr(digits, "FILE", "sklearn/elsewhere")
+    by_its_loader = digits.read(DataConfig())
+    assert torch.equal(straight.pool.images, by_its_loader.pool.images)
+    assert torch.equal(straight.pool.labels, by_its_loader.pool.labels)
+    assert straight.pool.images.shape == (1797, 1, 8, 8)

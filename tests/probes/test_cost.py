@@ -1,5 +1,8 @@
+import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.models import get_model
 
 from growsearch.probes import cost
 
@@ -72,3 +75,15 @@ def test_tied_weights_count_once() -> None:
     found = cost(nn.Sequential(first, second), (6,))
     assert found.params == 36
     assert found.macs == 72
+
+
+@pytest.mark.parametrize("name", ["resnet18", "googlenet", "vit_b_32"])
+def test_multiply_accumulates_agree_with_torchs_own_counter(name: str) -> None:
+    arguments = {"init_weights": False} if name == "googlenet" else {}
+    with torch.device("meta"):
+        model = get_model(name, weights=None, **arguments).eval()
+        image = torch.zeros(1, 3, 224, 224)
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        model(image)
+    assert cost(model, (3, 224, 224)).macs == counter.get_total_flops() // 2 > 0
