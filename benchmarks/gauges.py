@@ -1,6 +1,7 @@
 """What is read off a loop and a machine: operators, launches, memory, and the most the machine can do."""
 
 import contextlib
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,43 @@ class Operators(TorchDispatchMode):
             self.count += 1
             self.bytes += sum(tensor.numel() * tensor.element_size() for tensor in tensors)
         return out
+
+
+CLASSES = {
+    "convolution": r"conv",
+    "batch norm": r"batch_norm",
+    "pooling": r"pool",
+    "matrix products": r"::(add|b|badd)?b?mm$",
+    "copies": r"::(_to_copy|copy_|clone|cat|stack|index|index_select|constant_pad_nd)$",
+    "update": r"^Optimizer|_fused_|_foreach_|vector_norm|::(add|mul|addcmul|addcdiv|lerp)_$",
+    "overhead": r"^(?!aten::)|view|stride|expand|empty|resize|slice|::(select|t|transpose|detach|unbind|split|to)$",
+}
+"""What operators of a class are called; an update's in-place sums are those of torch's plain optimizers."""
+
+REST = "elementwise"
+
+
+def class_of(operator: str) -> str:
+    """The first class that a name of the profiler's, such as ``aten::convolution``, fits."""
+    return next((name for name, pattern in CLASSES.items() if re.search(pattern, operator)), REST)
+
+
+def shares(work: Callable[[], None]) -> dict[str, float]:
+    """Where the time of ``work`` on a CPU goes, by class of operator.
+
+    Overhead is what autograd and Python do between operators, and the profiler's own part.
+    """
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        begun = time.perf_counter()
+        work()
+        total = time.perf_counter() - begun
+    found = dict.fromkeys((*CLASSES, REST), 0.0)
+    for row in profiler.key_averages():
+        found[class_of(row.key)] += 1e-6 * row.self_cpu_time_total / total
+    del found["overhead"]
+    return {**found, "overhead": 1 - sum(found.values())}
 
 
 def launches(work: Callable[[], None]) -> tuple[int, int]:

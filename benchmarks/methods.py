@@ -1,6 +1,7 @@
 """What a training step of each method's networks costs, through the engine and in a bare loop.
 
-    python benchmarks/methods.py [--only densemann-growing,...] [--device cuda] [--repeats 7] [--out benchmarks/results]
+    python benchmarks/methods.py [--only densemann-growing,...] [--device cuda] [--repeats 7] [--profile]
+                                 [--out benchmarks/results]
 
 For each network: seconds of an epoch, images a second, peak memory, launches a step, and the share of the
 machine's own speed (float32 matrix product, copy; measured in the same run) that a step reaches. The loops
@@ -9,8 +10,8 @@ over the same images, which holds neither augmentation nor validation; a layout 
 network on a CPU is left out. They take turns in one process after
 a warm-up that is left out, so on a shared machine the ratios count and not the seconds. On a CPU it is CPU
 time on one thread that is taken, operators stand for launches, and peak memory is how far the process grew,
-which is less than a loop needs where an earlier one has left room. The record goes to a file named by date
-and device.
+which is less than a loop needs where an earlier one has left room. ``--profile`` adds, on a CPU, which classes
+of operators a step's time goes to. The record goes to a file named by date and device.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gauges import Operators, ceilings, clock, launches, peak_memory
+from gauges import Operators, ceilings, clock, launches, peak_memory, shares
 from loops import Loop, bare_loop, engine_loop
 from subjects import SUBJECTS, Subject
 
@@ -61,7 +62,7 @@ def may_have(subject: Subject, device: torch.device, layout: str) -> bool:
 
 
 def measure(
-    subject: Subject, device: torch.device, repeats: int, turn: float, tops: dict[str, float]
+    subject: Subject, device: torch.device, repeats: int, turn: float, tops: dict[str, float], profile: bool
 ) -> list[dict[str, Any]]:
     """A row for each loop over one subject; a timed turn takes about ``turn`` seconds."""
     loops, rows = dict[str, Loop](), dict[str, dict[str, Any]]()
@@ -93,6 +94,7 @@ def measure(
             "ratio": [min(ratios), statistics.median(ratios), max(ratios)],
             "flops_share": work / seconds / tops["flops"],
             **counts_of(loop, device, name, seconds, tops),
+            **({"shares": shares(partial(loop, min(steps, 20)))} if profile else {}),
         }
     return list(rows.values())
 
@@ -137,6 +139,11 @@ def table(record: dict[str, Any]) -> str:
     for name, rows in record["subjects"].items():
         lines += ["", f"## {name}, batch {rows[0]['batch']}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
         lines += [f"| {' | '.join(cells(row))} |" for row in rows]
+        if "shares" in rows[0]:
+            names = rows[0]["shares"]
+            lines += ["", f"| share of a step | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+            for row in rows:
+                lines.append(f"| {row['loop']} | {' | '.join(f'{share:.1%}' for share in row['shares'].values())} |")
     return "\n".join(lines) + "\n"
 
 
@@ -166,6 +173,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--batch", type=int, default=1024, help="images a batch at most, where published ones are slow")
     parser.add_argument("--tiny", action="store_true", help="smallest networks: shows that it works, and nothing else")
+    parser.add_argument("--profile", action="store_true", help="also say which operators take the time (CPU)")
     parser.add_argument("--remark", default="", help="a sentence for the file, such as how busy the machine was")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     options = parser.parse_args()
@@ -174,6 +182,8 @@ def main() -> None:
         parser.error(f"--only: {', '.join(unknown)} found, some of {', '.join(SUBJECTS)} expected")
     torch.set_num_threads(1)
     device = torch.device(options.device)
+    if options.profile and device.type != "cpu":
+        parser.error(f"--profile: device {device} found, cpu expected")
     record: dict[str, Any] = {
         "date": datetime.date.today().isoformat(),
         "device": machine(device),
@@ -187,7 +197,7 @@ def main() -> None:
         print(name, file=sys.stderr)
         subject = SUBJECTS[name](options.tiny).at_batch(8 if options.tiny else options.batch)
         turn = 0.01 if options.tiny else SECONDS
-        record["subjects"][name] = measure(subject, device, options.repeats, turn, record["ceilings"])
+        record["subjects"][name] = measure(subject, device, options.repeats, turn, record["ceilings"], options.profile)
     print(table(record))
     options.out.mkdir(parents=True, exist_ok=True)
     stem = f"{record['date']}-{record['device'].lower().replace(' ', '-')}-methods"

@@ -6,7 +6,8 @@ Plain: contiguous tensors, one module call per candidate, a batch norm of its ow
 the weighted sum taken candidate by candidate, for-loop optimizers. Ours: what a search runs. Both start
 from the same weights and see the same images; batch 16, 16 channels, 8 cells, 32x32. The first pair of
 each warms up and is not counted; the two take turns, and the medians are compared (of CPU time on a CPU,
-one thread). Gradients of both are compared in single and in double precision.
+one thread). Gradients of both are compared in single and in double precision. Last, shared maps summed for
+all edges at once (as on a GPU) are compared with edge by edge (as on a CPU): time and operators of a pair.
 """
 
 import argparse
@@ -15,10 +16,12 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from gauges import Operators
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,6 +29,7 @@ from growsearch.data.augment import Augmentation
 from growsearch.data.dataset import Dataset, Split
 from growsearch.data.normalise import Normalisation
 from growsearch.networks import build
+from growsearch.networks.darts import search
 from growsearch.networks.darts.operations import pooling
 from growsearch.networks.darts.search import CELL_KINDS, SearchNetwork
 from growsearch.training import Cursor, Engine, Network, OptimizerConfig, Recipe
@@ -145,9 +149,9 @@ def gradients_apart(labels: list[str], dtype: torch.dtype) -> float:
     return ((gradients[0] - gradients[1]).norm() / gradients[1].norm()).item()
 
 
-def compare(labels: list[str], device: str, repeats: int) -> dict[str, Any]:
-    """Median seconds of a pair (of CPU time on a CPU), the losses of the first, and how far gradients lie apart."""
-    engine = Engine(random_data(), HardwareConfig(device=device), seed=0)
+def placed(labels: list[str], device: str, step: str = "auto") -> tuple[Engine, Network]:
+    """An engine on noise, and the search network to train there."""
+    engine = Engine(random_data(), HardwareConfig(device=device, step=step), seed=0)
     network = Network(
         0,
         search_network(labels),
@@ -155,6 +159,12 @@ def compare(labels: list[str], device: str, repeats: int) -> dict[str, Any]:
         alphas=OptimizerConfig("adam", lr=6e-4, betas=(0.5, 0.999), weight_decay=1e-3, parameters="alphas"),
     )
     engine.place(network)
+    return engine, network
+
+
+def compare(labels: list[str], device: str, repeats: int) -> dict[str, Any]:
+    """Median seconds of a pair (of CPU time on a CPU), the losses of the first, and how far gradients lie apart."""
+    engine, network = placed(labels, device)
     plain = PlainSearch(search_network(labels)).to(engine.device)
     streams = {"alphas": Cursor("alphas", "val"), "weights": Cursor("weights", "train")}
 
@@ -180,6 +190,30 @@ def compare(labels: list[str], device: str, repeats: int) -> dict[str, Any]:
     }
 
 
+def compare_sums(device: str, repeats: int) -> dict[str, Any]:
+    """Ratio of the time of a pair with sums at once to one edge by edge, and the operators of each."""
+    own, ratios, operators = search.sums_at_once, [], {}
+    pair = our_pair(*placed(POOLS["initial pools"], device, "eager"))
+    pair()
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    try:
+        for turn in range(repeats + 1):
+            seconds = {}
+            for at_once in (False, True):
+                search.sums_at_once = lambda x, at_once=at_once: at_once
+                start = clock()
+                with nullcontext() if turn else Operators() as counted:
+                    pair()
+                seconds[at_once] = clock() - start
+                if counted is not None:
+                    operators["at once" if at_once else "in turn"] = counted.count
+            if turn:  # the first is slowed by counting
+                ratios.append(seconds[True] / seconds[False])
+    finally:
+        search.sums_at_once = own
+    return {"ratio": [min(ratios), statistics.median(ratios), max(ratios)], "operators": operators}
+
+
 def main() -> None:
     """Compare on both pools and print (and write) the numbers."""
     parser = argparse.ArgumentParser(description="PR-DARTS steps against a plain implementation")
@@ -195,9 +229,13 @@ def main() -> None:
             f"{name}: plain {median['plain']:.2f} s, ours {median['ours']:.2f} s, ratio {result['ratio']:.2f}; "
             f"gradients apart by {', '.join(f'{v:.0e} ({k[6:]})' for k, v in result['gradients_apart'].items())}"
         )
+    sums = compare_sums(arguments.device, arguments.repeats)
+    least, middle, most = sums["ratio"]
+    print(f"sums at once / in turn: {middle:.2f} [{least:.2f}, {most:.2f}]; operators of a pair: {sums['operators']}")
     if arguments.output is not None:
         environment = {"torch": torch.__version__, "machine": platform.machine(), "threads": torch.get_num_threads()}
-        arguments.output.write_text(json.dumps({"environment": environment, "results": results}, indent=1))
+        record = {"environment": environment, "results": results, "sums": sums}
+        arguments.output.write_text(json.dumps(record, indent=1))
 
 
 if __name__ == "__main__":

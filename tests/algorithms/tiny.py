@@ -1,4 +1,4 @@
-"""A few real digits and an engine on them."""
+"""A few real digits, an engine on them, and a network."""
 
 import torch
 from sklearn.datasets import load_digits
@@ -8,6 +8,18 @@ from growsearch.data.dataset import Dataset, Split
 from growsearch.data.normalise import Normalisation
 from growsearch.training import Engine
 from growsearch.training.config import HardwareConfig
+
+DENSENET_WITH_DROPOUT = {
+    "family": "densenet",
+    "in_channels": 1,
+    "classes": 10,
+    "stem": "small",
+    "stem_filters": 8,
+    "filters": [[4, 4], [4]],
+    "bottlenecks": [[8, 8], [8]],
+    "transitions": [8],
+    "dropout": 0.3,
+}
 
 
 def tiny_dataset(train: int = 150, val: int = 60, test: int = 60, **changes) -> Dataset:

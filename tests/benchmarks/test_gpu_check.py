@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 LAST = "channels_last"
 PARTS = "tests,methods-prdarts-search,densemann-run"
@@ -35,12 +37,14 @@ def test_parts_that_passed_are_not_repeated_and_a_run_goes_on_in_another_folder(
 
 
 def test_every_network_is_measured_in_every_loop(tmp_path):
-    done = call("methods.py", "--device", "cpu", "--tiny", "--repeats", 1, "--out", tmp_path)
+    done = call("methods.py", "--device", "cpu", "--tiny", "--repeats", 1, "--profile", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     (record,) = (json.loads(file.read_text()) for file in tmp_path.glob("*.json"))
     assert len(record["subjects"]) == 9
     for name, rows in record["subjects"].items():
         loops = {row["loop"]: row for row in rows}
+        assert all(sum(row["shares"].values()) == pytest.approx(1.0) for row in rows)
+        assert (max(row["shares"]["convolution"] for row in rows) > 0.05) == (name != "ectonas-large_ffnn")
         layouts = ("contiguous", "channels_last") if f"eager {LAST}" in loops else ("contiguous",)
         assert set(loops) == {f"{kind} {layout}" for kind in ("bare", "eager") for layout in layouts}
         assert LAST in layouts or name not in ("densemann-growing", "densemann-final")

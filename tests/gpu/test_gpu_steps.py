@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from algorithms.tiny import tiny_dataset, tiny_engine
+from algorithms.tiny import DENSENET_WITH_DROPOUT, tiny_dataset, tiny_engine
 from torch import nn
 
 from growsearch.data.augment import Augmentation
@@ -20,17 +20,7 @@ ADAM = OptimizerConfig(kind="adam", lr=1e-3, betas=(0.5, 0.999))
 RECIPE = Recipe(batch_size=16, clip=1.0, augmentation=Augmentation(crop_padding=1))
 SPECS = {
     "sequential": sequential_spec([4, 6], [10], (1, 8, 8), 10),
-    "densenet with dropout": {
-        "family": "densenet",
-        "in_channels": 1,
-        "classes": 10,
-        "stem": "small",
-        "stem_filters": 8,
-        "filters": [[4, 4], [4]],
-        "bottlenecks": [[8, 8], [8]],
-        "transitions": [8],
-        "dropout": 0.3,
-    },
+    "densenet with dropout": DENSENET_WITH_DROPOUT,
 }
 
 

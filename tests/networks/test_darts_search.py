@@ -9,6 +9,7 @@ from training.host_reads import NoHostReads
 
 from growsearch.errors import UserError
 from growsearch.networks import build
+from growsearch.networks.darts import search
 from growsearch.networks.darts.candidate import from_json
 from growsearch.networks.darts.operations import pooling
 from growsearch.networks.darts.phases import join_phases, split_phases
@@ -72,9 +73,25 @@ def plain_forward(network: SearchNetwork, x: Tensor) -> Tensor:
     return network.classifier(last.mean((2, 3)))
 
 
-@pytest.mark.parametrize("labels", [MIXED, list(INITIAL_POOLS["darts"])], ids=["mixed", "darts"])
-def test_output_and_gradients_equal_the_plain_definition(labels):
-    network = small(labels).double().train()
+@pytest.fixture(params=[False, True], ids=["in turn", "at once"])
+def sums(request, monkeypatch):
+    """Shared maps are added edge by edge, as on a CPU, or summed at once, as on a GPU."""
+    monkeypatch.setattr(search, "sums_at_once", lambda x: request.param)
+    return request.param
+
+
+def uneven() -> dict[str, list]:
+    """Pools that differ from edge to edge, in what they hold and in which column."""
+    labels = [*MIXED[:4], "none", "avg5", "conv3[1]"]
+    picked = [[[i, label] for i, label in enumerate(labels) if (i * 5 + edge) % 3] for edge in range(14)]
+    return {"normal": picked, "reduction": picked[::-1]}
+
+
+@pytest.mark.parametrize(
+    "pools", [same_pools(MIXED), same_pools(list(INITIAL_POOLS["darts"])), uneven()], ids=["mixed", "darts", "uneven"]
+)
+def test_output_and_gradients_equal_the_plain_definition(pools, sums):
+    network = small(pools=pools).double().train()
     with torch.no_grad():
         for alpha in network.alphas.values():
             alpha.copy_(torch.randn(alpha.shape, generator=torch.Generator().manual_seed(7)))
@@ -110,7 +127,7 @@ def test_spec_round_trip_and_initialisation_from_the_generator_alone():
     assert 5e-4 < network.alphas["normal"].std() < 2e-3
 
 
-def test_skip_dropout_acts_in_training_only():
+def test_skip_dropout_acts_in_training_only(sums):
     network = small(["skip", "conv3[]"], skip_dropout=True)
     network.skip_dropout.fill_(0.9)
     x = images()
@@ -121,7 +138,7 @@ def test_skip_dropout_acts_in_training_only():
     torch.testing.assert_close(network(x), small(["skip", "conv3[]"]).train()(x))
 
 
-def test_edges_of_nothing_but_none_give_zeros():
+def test_edges_of_nothing_but_none_give_zeros(sums):
     network = small(["none"], output="mean")
     bias = network.classifier.bias
     assert torch.equal(network(images()), bias.expand(4, -1))
@@ -150,7 +167,7 @@ def test_phases_come_together_again_and_hold_one_phase_each():
 
 
 @pytest.mark.parametrize("labels", [MIXED, list(INITIAL_POOLS["darts"])], ids=["mixed", "darts"])
-def test_no_step_asks_the_device_for_a_value(labels):
+def test_no_step_asks_the_device_for_a_value(labels, sums):
     network = small(labels, skip_dropout=True)
     x, target = images(), torch.arange(4)
     with NoHostReads():

@@ -6,6 +6,7 @@ out, as they need a driver.
 
 import pytest
 import torch
+from algorithms.tiny import DENSENET_WITH_DROPOUT
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from growsearch.algorithms.prdarts.config import PrdartsConfig
@@ -28,17 +29,7 @@ POOLS = {
 }
 SPECS = {
     "sequential": sequential_spec([4, 6], [10], (3, 32, 32), 10),
-    "densenet": {
-        "family": "densenet",
-        "in_channels": 3,
-        "classes": 10,
-        "stem": "small",
-        "stem_filters": 8,
-        "filters": [[4, 4], [4]],
-        "bottlenecks": [[8, 8], [8]],
-        "transitions": [8],
-        "dropout": 0.3,
-    },
+    "densenet": DENSENET_WITH_DROPOUT | {"in_channels": 3},
     "darts_search": {
         "family": "darts_search",
         "pools": POOLS,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.networks.darts.candidate import parse
 from growsearch.networks.darts.layout import STEM_MULTIPLIER, cell_places
+from growsearch.networks.darts.mixing import sums_at_once
 from growsearch.networks.darts.search_cell import SearchCell, num_edges
 from growsearch.networks.darts.search_edge import Pool
 from growsearch.networks.darts.weighted import Weight, weight_rows
@@ -141,14 +142,18 @@ class SearchNetwork(nn.Module):
             x_nchw = x_nchw.contiguous(memory_format=torch.channels_last)
         tables = {kind: self.probabilities(kind) for kind in CELL_KINDS}
         rows: dict[tuple[str, int], list[Sequence[Weight]]] = {}
+        matrices: dict[str, dict[int, Tensor]] = {} if sums_at_once(x_nchw) else {kind: {} for kind in CELL_KINDS}
         dropout = self.skip_dropout if self.has_skip_dropout else None
         before = last = self.stem(x_nchw)
         for cell in self.cells:
             assert isinstance(cell, SearchCell)
-            key = (cell_kind(cell.reduction), cell.channels)
+            kind = cell_kind(cell.reduction)
+            key = (kind, cell.channels)
             if key not in rows:
-                rows[key] = weight_rows(tables[key[0]], cell.channels)
-            before, last = last, cell(before, last, rows[key], dropout)
+                rows[key] = weight_rows(tables[kind], cell.channels)
+            if kind not in matrices:
+                matrices[kind] = cell.matrices(rows[key], dropout)
+            before, last = last, cell(before, last, rows[key], dropout, matrices[kind])
         return self.classifier(last.mean((2, 3)))
 
 

@@ -1,7 +1,7 @@
 """An edge of the search network: a weighted sum of its own pool of candidates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from growsearch.networks.darts.candidate import Candidate
 from growsearch.networks.darts.operations import FactorizedReduction, SeparableStack
 from growsearch.networks.darts.phases import PHASED_DILATION, join_phases
-from growsearch.networks.darts.weighted import Weight, add_scaled, weighted_reduction, weighted_stack
+from growsearch.networks.darts.weighted import Weight, add_scaled, plus, weighted_reduction, weighted_stack
 
 Pool = Sequence[tuple[int, Candidate]]
 """Candidates of an edge with their ids, which are theirs for a whole search, in ascending order."""
@@ -24,12 +24,16 @@ class Source:
         relu_nchw: after ReLU; the input of every conv.
         pooled_nchw: pooled and normalised maps by candidate label.
         phases_nchw: phases of ``relu_nchw``, where some edge makes use of them.
+        sums_nchw: by node, the weighted sum of what the edge to it takes of shared maps.
+        summed: labels of the candidates in these sums.
     """
 
     raw_nchw: Tensor
     relu_nchw: Tensor
     pooled_nchw: dict[str, Tensor]
     phases_nchw: Tensor | None = None
+    sums_nchw: dict[int, Tensor] = field(default_factory=dict)
+    summed: tuple[str, ...] = ()
 
 
 class SearchEdge(nn.Module):
@@ -50,7 +54,7 @@ class SearchEdge(nn.Module):
     def forward(
         self, total: Tensor | None, source: Source, weights: Sequence[Weight], skip_dropout: Tensor | None
     ) -> Tensor | None:
-        """Add this edge's candidates to a node's sum.
+        """Add this edge's candidates to a node's sum, but for those that are in the source's sums.
 
         Args:
             total: the sum so far, N x C x H x W; None for nothing yet.
@@ -62,23 +66,19 @@ class SearchEdge(nn.Module):
         for (number, candidate), weight in zip(self.pool, weights, strict=False):
             module = getattr(self, f"c{number}", None)
             if isinstance(module, SeparableStack) and phases is not None and _is_phased(candidate):
-                value = weighted_stack(module, phases, weight, phases=True)
-                phased = value if phased is None else phased + value
+                phased = plus(phased, weighted_stack(module, phases, weight, phases=True))
             elif isinstance(module, SeparableStack):
-                value = weighted_stack(module, source.relu_nchw, weight)
-                total = value if total is None else total + value
+                total = plus(total, weighted_stack(module, source.relu_nchw, weight))
             elif isinstance(module, FactorizedReduction):
-                value = weighted_reduction(module, source.relu_nchw, weight)
-                total = value if total is None else total + value
+                total = plus(total, weighted_reduction(module, source.relu_nchw, weight))
+            elif candidate.label in source.summed:
+                continue
             elif candidate.op == "pool":
                 total = add_scaled(total, source.pooled_nchw[candidate.label], weight)
             elif candidate.op == "skip":
                 value = source.raw_nchw if skip_dropout is None else self._dropped(source.raw_nchw, skip_dropout)
                 total = add_scaled(total, value, weight)
-        if phased is not None:
-            value = join_phases(phased)
-            total = value if total is None else total + value
-        return total
+        return total if phased is None else plus(total, join_phases(phased))
 
     def _dropped(self, x_nchw: Tensor, rate: Tensor) -> Tensor:
         if not self.training:

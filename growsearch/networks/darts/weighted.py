@@ -62,6 +62,13 @@ def weighted_reduction(reduction: FactorizedReduction, relu_nchw: Tensor, weight
     return weighted_norm(reduction.norm, reduction.halves(relu_nchw), weight.channels_c)
 
 
+def plus(total: Tensor | None, value: Tensor | None) -> Tensor | None:
+    """``total + value``; None stands for zero."""
+    if total is None or value is None:
+        return value if total is None else total
+    return total + value
+
+
 def add_scaled(total: Tensor | None, value_nchw: Tensor, weight: Weight) -> Tensor:
     """``total + weight * value``; None stands for zero."""
     return value_nchw * weight.scalar if total is None else torch.addcmul(total, value_nchw, weight.scalar)
