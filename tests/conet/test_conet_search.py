@@ -53,7 +53,10 @@ def test_left_and_resumed_at_every_point_equals_uninterrupted():
     assert len(of_kind(events, "edit")) == 2
 
 
-@pytest.mark.parametrize("options", [{"inherit": True}, {"lr_schedule": "step", "measure_at_start": True}])
+BOTH = {"inherit": True, "final_inherit": True}
+
+
+@pytest.mark.parametrize("options", [BOTH, {"lr_schedule": "step", "measure_at_start": True}])
 def test_variants_are_resumable_too(options):
     assert_chain_holds(lambda: conet(train=32, trials=2, **options), steps=3)
 
@@ -99,6 +102,20 @@ def test_trials_start_from_fresh_or_from_inherited_weights():
                 assert second.shape[0] == 10 > first.shape[0]
                 starts.append(torch.equal(second[: len(first)], first))
     assert starts == [False, True]
+
+
+@pytest.mark.parametrize(("options", "seen"), [({}, 0), ({"final_inherit": True}, 2), (BOTH, 4)])
+def test_the_final_training_may_start_from_the_last_trials_weights(options, seen):
+    algorithm = conet(trials=2, final=0, spec=None, **options)
+    trained = {}
+    for event in algorithm.run():
+        if event is not None and event.kind == "epoch":
+            (network,) = algorithm.state.networks.values()
+            trained = {name: value.clone() for name, value in network.module.state_dict().items()}
+    found = algorithm.state.networks["2"].module.state_dict()
+    kernels = [name for name, value in trained.items() if value.dim() == 4]
+    assert {torch.equal(found[name], trained[name]) for name in kernels} == {bool(options)}
+    assert algorithm.outcome().winner_epochs == seen
 
 
 def test_adas_gives_every_convolution_a_rate_of_its_own():

@@ -93,7 +93,8 @@ class ConetConfig(AlgoConfig):
         early_end: end the search once every variable is frozen; the result is the same.
         adapt_after_last: move sizes once more after the last trial (the code leaves its measurements unused).
         inherit: a trial starts from the last one's weights, fitted to the new sizes; not from fresh ones.
-        final: training of the found network from fresh weights; no epochs for none.
+        final: training of the found network; no epochs for none.
+        final_inherit: it starts from the last trial's weights, but for a new auxiliary head; not from fresh ones.
         final_auxiliary: give networks that can have one an auxiliary head in the final training.
 
     A search ends with the sizes it has once the next trial would exceed ``max_params`` or ``max_epochs``, or after
@@ -129,6 +130,7 @@ class ConetConfig(AlgoConfig):
     adapt_after_last: bool = False
     inherit: bool = False
     final: TrainingSettings = field(default_factory=final_settings)
+    final_inherit: bool = False
     final_auxiliary: bool = True
 
     def __post_init__(self) -> None:

@@ -161,18 +161,20 @@ class Conet(Algorithm[ConetConfig, ConetState]):
         self.tell(Edit(network.id, "resize", "all", epoch, params, accuracy, {"trial": s.trial, "sizes": sizes}))
 
     def finish(self, module: nn.Module) -> None:
-        """End the search: the sizes are final, and the found network starts anew."""
+        """End the search: the sizes are final, and the found network starts anew (or goes on)."""
         s, config = self.state, self.config
         number = config.trials
         spec = final_spec(module.spec(), config, min(self.engine.data.image_shape[1:]))  # type: ignore[operator]
         network = Network(number, build(spec, self.draw("final")), weights=optimizer_of(config.final))
+        if config.final_inherit:
+            network.module.load_state_dict(module.state_dict(), strict=False)  # an auxiliary head is new
         self.engine.place(network)
         s.networks, s.searching = {str(number): network}, False
         sizes = {name: one.size for name, one in s.sizes.items()}
         self.tell(Phase(number, "final training", s.trial * config.search.epochs, {"trials": s.trial, "sizes": sizes}))
 
     def train_found(self) -> Events:
-        """Train the found network from scratch."""
+        """Train the found network."""
         s, config = self.state, self.config
         plan = fit_plan_of(config.final, phase="final training")
         yield from fit(self.engine, s.networks[str(config.trials)], s.fit, plan)
@@ -198,8 +200,13 @@ class Conet(Algorithm[ConetConfig, ConetState]):
             val_loss=s.fit.val_loss,
             method=method,
             params_paper=sum(p.numel() for p in bare.parameters()),
-            winner_epochs=config.final.epochs,
+            winner_epochs=config.final.epochs + self.inherited_epochs(),
         )
+
+    def inherited_epochs(self) -> int:
+        """Epochs that the weights had seen before the final training."""
+        trials = self.state.trial if self.config.inherit else 1
+        return trials * self.config.search.epochs if self.config.final_inherit else 0
 
     def expected_epochs(self) -> int:
         """All trials and the final training; fewer if all sizes settle early."""
