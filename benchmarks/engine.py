@@ -20,7 +20,7 @@ from growsearch.data.normalise import Normalisation
 from growsearch.networks import build
 from growsearch.training import Cursor, Engine, Network, OptimizerConfig, Recipe
 from growsearch.training.config import HardwareConfig
-from growsearch.training.device import LAYOUTS
+from growsearch.training.layout import LAYOUTS
 
 
 def densenet(layers: int) -> dict[str, object]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from growsearch.training import Cursor, Engine, Network
 from growsearch.training.config import HardwareConfig
-from growsearch.training.device import LAYOUTS
+from growsearch.training.layout import LAYOUTS
 
 BATCHES = 8
 """Batches of noise that a loop goes round in."""

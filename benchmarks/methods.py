@@ -31,8 +31,7 @@ from subjects import SUBJECTS, Subject
 
 from growsearch.errors import UserError
 from growsearch.probes import cost
-from growsearch.training.device import LAYOUTS
-from growsearch.training.layout import require_sound_layout
+from growsearch.training.layout import layout_of
 
 BASE = "bare contiguous"
 SECONDS = 0.5
@@ -55,7 +54,7 @@ def loops_of(subject: Subject, device: torch.device) -> dict[str, Any]:
 def may_have(subject: Subject, device: torch.device, layout: str) -> bool:
     """Whether the subject's network is trained in that layout on that device."""
     try:
-        require_sound_layout(subject.build(), device, LAYOUTS[layout])
+        layout_of(layout, subject.build(), device)
     except UserError:
         return False
     return True

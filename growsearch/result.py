@@ -15,6 +15,7 @@ from growsearch.ledger import Ledger
 from growsearch.probes.cost import cost
 from growsearch.runs.folder import RunFolder
 from growsearch.training import Engine
+from growsearch.training.layout import name_of
 
 
 def write_networks(folder: RunFolder, outcome: Outcome, preprocessing: Preprocessing) -> None:
@@ -75,7 +76,7 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "device": device_name(engine.device),
         "threads": torch.get_num_threads(),
         "precision": config.hardware.precision,
-        "layout": config.hardware.layout,
+        "layout": config.hardware.layout if config.hardware.layout != "auto" else name_of(network.layout),
         "step": engine.step_kind,
         "out_of_memory": config.hardware.out_of_memory,
         "batch_divisors": engine.divisors,

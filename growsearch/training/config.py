@@ -15,7 +15,8 @@ class HardwareConfig:
         device: ``auto`` (the first CUDA GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:<n>``.
         threads: CPU threads of an operator; 0 measures one against all on the first steps.
         precision: ``float32``, or ``bf16`` for autocast (recorded in the result).
-        layout: memory layout of images and kernels: ``contiguous`` or ``channels_last``.
+        layout: memory layout of images and kernels: ``contiguous``, ``channels_last``, or ``auto``: on a CPU
+            channels_last for convolutional networks where that is sound.
         step: how a step is taken. ``eager``: operation by operation. ``captured`` (GPU): recorded once as a CUDA
             graph and replayed, until the network changes; the same numbers. ``compiled``: torch.compile makes the
             network's kernels anew after each change, which takes from seconds to minutes and rounds differently;
@@ -42,7 +43,7 @@ class HardwareConfig:
 
     def __post_init__(self) -> None:
         _one_of("hardware.precision", self.precision, ("float32", "bf16"))
-        _one_of("hardware.layout", self.layout, ("contiguous", "channels_last"))
+        _one_of("hardware.layout", self.layout, ("contiguous", "channels_last", "auto"))
         _one_of("hardware.step", self.step, ("auto", "eager", "captured", "compiled"))
         _one_of("hardware.out_of_memory", self.out_of_memory, ("stop", "smaller_batch", "skip"))
         if not (self.device in ("auto", "cpu") or self.device.split(":")[0] == "cuda"):

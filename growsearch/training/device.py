@@ -8,8 +8,6 @@ import torch
 from growsearch.errors import UserError
 from growsearch.training.config import MOST_THREADS
 
-LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
-
 Gauge = Callable[[], float]
 
 WORTH_MORE_THREADS = 0.6

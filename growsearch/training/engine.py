@@ -16,7 +16,7 @@ from growsearch.training.captured import CapturedStep
 from growsearch.training.compiled import compile_forward
 from growsearch.training.config import HardwareConfig
 from growsearch.training.cursor import Cursor
-from growsearch.training.device import LAYOUTS, Gauge, memory_gauge, resolve_device, resolve_step
+from growsearch.training.device import Gauge, memory_gauge, resolve_device, resolve_step
 from growsearch.training.evaluate import Evaluation, evaluate
 from growsearch.training.feed import Feed
 from growsearch.training.lane import Lane
@@ -119,7 +119,7 @@ class Engine:
 
     def place(self, network: Network) -> None:
         """Bring a network to this engine's device and layout; for new and restored networks."""
-        network.place(self.device, LAYOUTS[self.hardware.layout])
+        network.place(self.device, self.hardware.layout)
 
     def split(self, name: str) -> Split:
         """One of ``train``, ``val`` and ``test``."""
@@ -129,7 +129,7 @@ class Engine:
         self, network: Network, cursor: Cursor, augmentation: Augmentation, copies: int = 1, shuffle: bool = True
     ) -> Feed:
         """The stream that ``cursor`` stands in, with no more augmentation than the data bear."""
-        key = (cursor.purpose, cursor.split, network.id, augmentation, copies)
+        key = (cursor.purpose, cursor.split, network.id, network.layout, augmentation, copies)
         if key not in self._feeds:
             self._feeds[key] = Feed(
                 self.split(cursor.split),
@@ -137,7 +137,7 @@ class Engine:
                 augmentation.within(self.data.augmentation),
                 self.seed,
                 network.id,
-                layout=LAYOUTS[self.hardware.layout],
+                layout=network.layout,
                 copies=copies,
                 shuffle=shuffle,
             )

@@ -1,29 +1,53 @@
-"""A layout that a network must not have on a CPU."""
+"""Memory layouts of networks: which pays, and which a network must not have on a CPU."""
 
 import torch
 from torch import nn
 
 from growsearch.errors import UserError
 
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
 FEWEST_CHANNELS = 16
 """Input channels below which oneDNN's backward pass of a strided 1x1 convolution in channels_last writes
 outside of its memory on some processors: 8 with AVX2, 16 with AVX-512 (oneDNN issue 6035)."""
 
 
-def require_sound_layout(module: nn.Module, device: torch.device, layout: torch.memory_format) -> None:
-    """Refuse channels_last on a CPU where training could corrupt memory.
+def layout_of(name: str, module: nn.Module, device: torch.device) -> torch.memory_format:
+    """The layout that ``hardware.layout`` gives a network as it stands.
+
+    ``auto`` is a rule and no measurement, so that a run repeated or resumed ends the same: on a CPU convolutional
+    networks get channels_last where that is sound. Those that see to the layout of their maps themselves
+    (``own_layout``) stay contiguous, and so do all on a GPU.
 
     Raises:
-        UserError: naming the convolution.
+        UserError: if channels_last is asked for where training could corrupt memory.
     """
-    if layout != torch.channels_last or device.type != "cpu":
-        return
+    if name == "auto":
+        pays = device.type == "cpu" and _convolves(module) and not getattr(module, "own_layout", False)
+        name = "channels_last" if pays and not _unsound(module) else "contiguous"
+    elif name == "channels_last" and device.type == "cpu" and (found := _unsound(module)):
+        raise UserError(
+            f"hardware.layout: channels_last found, but on a CPU {found} input channels, may corrupt memory;"
+            " contiguous or auto expected"
+        )
+    return LAYOUTS[name]
+
+
+def name_of(layout: torch.memory_format) -> str:
+    """Inverse of ``LAYOUTS``."""
+    return next(name for name, value in LAYOUTS.items() if value == layout)
+
+
+def _convolves(module: nn.Module) -> bool:
+    return any(isinstance(part, nn.Conv2d) for part in module.modules())
+
+
+def _unsound(module: nn.Module) -> str:
+    """The first convolution that must not be in channels_last on a CPU; empty if there is none."""
     for name, part in module.named_modules():
         if not isinstance(part, nn.Conv2d) or part.kernel_size != (1, 1) or max(part.stride) == 1:
             continue
         channels = part.in_channels // part.groups
         if channels < FEWEST_CHANNELS:
-            raise UserError(
-                f"hardware.layout: channels_last found, but on a CPU {name}, a strided 1x1 convolution of {channels} "
-                "input channels, may corrupt memory; contiguous expected"
-            )
+            return f"{name}, a strided 1x1 convolution of {channels}"
+    return ""

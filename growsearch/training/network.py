@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from growsearch.probes.cost import cost
-from growsearch.training.layout import require_sound_layout
+from growsearch.training.layout import layout_of
 from growsearch.training.optimizer import (
     OptimizerConfig,
     Rate,
@@ -31,6 +31,7 @@ class Network:
         module: the live module; its ``spec()`` describes it.
         configs: optimizer configurations by role ("weights", "alphas").
         steps: optimizer steps taken so far.
+        layout: memory layout of its kernels and images, as its structure and ``hardware.layout`` have it.
     """
 
     def __init__(self, id: int, module: nn.Module, **configs: OptimizerConfig) -> None:
@@ -39,7 +40,7 @@ class Network:
         self.configs = configs
         self.steps = 0
         self.version = 0
-        self.layout = torch.contiguous_format
+        self.layout_option, self.layout = "contiguous", torch.contiguous_format
         self._macs: tuple[int, int] | None = None
         self._optimizers = {role: build_optimizer(module, config) for role, config in configs.items()}
 
@@ -70,9 +71,9 @@ class Network:
         """Set the learning rate of a role for the steps to come."""
         set_rate(self._optimizers[role], self.module, self.configs[role], rate)
 
-    def place(self, device: torch.device, layout: torch.memory_format) -> None:
-        """Bring module and optimizer state to a device and a memory layout."""
-        self.layout = layout
+    def place(self, device: torch.device, layout: str) -> None:
+        """Bring module and optimizer state to a device and a memory layout, named as in ``hardware.layout``."""
+        self.layout_option = layout
         state = self.optimizer_tensors()
         self.module.to(device=device)
         self.settle(keep_state=False)
@@ -88,7 +89,7 @@ class Network:
         Raises:
             UserError: if the network must not have that layout on its device.
         """
-        require_sound_layout(self.module, self.device, self.layout)
+        self.layout = layout_of(self.layout_option, self.module, self.device)
         states = self.optimizer_tensors() if keep_state else {}
         self.module.to(memory_format=self.layout)
         for role, config in self.configs.items():
@@ -126,7 +127,7 @@ class Network:
         twin = Network(
             self.id if id is None else id, copy.deepcopy(self.module), **(self.configs if optimizers else {})
         )
-        twin.steps, twin.layout = self.steps, self.layout
+        twin.steps, twin.layout_option, twin.layout = self.steps, self.layout_option, self.layout
         if optimizers:
             twin.load_optimizer_tensors(self.optimizer_tensors())
         return twin

@@ -2,12 +2,14 @@ from contextlib import nullcontext
 
 import pytest
 import torch
+from algorithms.tiny import tiny_engine
 from torch import nn
 
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
-from growsearch.training import Network, OptimizerConfig
+from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
+from growsearch.training.layout import LAYOUTS, layout_of
 from growsearch.training.optimizer import set_rate
 
 
@@ -84,7 +86,7 @@ def test_moving_to_another_layout_keeps_momentum():
     net = network()
     train(net)
     before = {n: s["momentum_buffer"].clone() for n, s in net.optimizer_tensors()["weights"].items()}
-    net.place(torch.device("cpu"), torch.channels_last)
+    net.place(torch.device("cpu"), "channels_last")
     for name, state in net.optimizer_tensors()["weights"].items():
         assert torch.equal(state["momentum_buffer"], before[name])
     kernel = next(p for p in net.module.parameters() if p.dim() == 4)
@@ -96,5 +98,39 @@ def test_layout_that_may_corrupt_memory_is_refused(channels, stride, refused):
     network = Network(0, nn.Sequential(nn.Conv2d(channels, 4, 1, stride)), weights=OptimizerConfig())
     said = r"hardware\.layout: channels_last found.* 0, a strided"
     with pytest.raises(UserError, match=said) if refused else nullcontext():
-        network.place(torch.device("cpu"), torch.channels_last)
-    network.place(torch.device("cpu"), torch.contiguous_format)
+        network.place(torch.device("cpu"), "channels_last")
+    network.place(torch.device("cpu"), "contiguous")
+
+
+def strided(channels):
+    return nn.Sequential(nn.Conv2d(3, channels, 3), nn.Conv2d(channels, 4, 1, 2))
+
+
+class OwnLayout(nn.Sequential):
+    own_layout = True
+
+
+@pytest.mark.parametrize(
+    ("module", "device", "layout"),
+    [
+        (strided(16), "cpu", "channels_last"),
+        (strided(8), "cpu", "contiguous"),  # unsound there
+        (strided(16), "cuda", "contiguous"),  # nothing was measured there
+        (nn.Linear(4, 4), "cpu", "contiguous"),
+        (OwnLayout(nn.Conv2d(3, 4, 3)), "cpu", "contiguous"),
+    ],
+)
+def test_an_automatic_layout_is_a_rule(module, device, layout):
+    assert layout_of("auto", module, torch.device(device)) == LAYOUTS[layout]
+
+
+def test_an_automatic_layout_follows_the_structure_and_images_follow_it():
+    engine, cursor, recipe = tiny_engine(layout="auto"), Cursor(), Recipe(batch_size=16)
+    net = Network(0, nn.Sequential(nn.Conv2d(1, 16, 3), nn.Flatten(), nn.Linear(576, 10)), weights=OptimizerConfig())
+    engine.place(net)
+    for channels, layout in ((16, "channels_last"), (8, "contiguous"), (16, "channels_last")):
+        net.module[0] = nn.Sequential(nn.Conv2d(1, channels, 3), nn.Conv2d(channels, 64, 1, 2))
+        net.settle()
+        engine.train_batch(net, cursor, recipe, 16)
+        assert net.layout == engine.feed(net, cursor, recipe.augmentation).layout == LAYOUTS[layout]
+        assert net.copy().layout == LAYOUTS[layout]

@@ -1,8 +1,13 @@
 """How many threads a run gets, with a clock of the test's own."""
 
+import json
+
 import pytest
 import torch
+from algorithms.methods import METHODS
 
+from growsearch import run
+from growsearch.cli.compose import compose_run
 from growsearch.training import device
 
 
@@ -26,3 +31,26 @@ def test_more_threads_only_where_they_pay(allowed, seconds, chosen, monkeypatch)
 
     assert device.choose_threads(step) == chosen
     assert clock["threads"] == chosen
+
+
+def test_what_was_measured_is_recorded_and_a_resumed_run_does_not_measure_again(tmp_path, monkeypatch):
+    """On a machine that has come to use one thread meanwhile."""
+    threads, measured = [1], []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+
+    def choose(step):
+        measured.append(step())
+        torch.set_num_threads(3)
+
+    monkeypatch.setattr(run, "choose_threads", choose)
+    words = [*METHODS["fixed"], "algo.training.epochs=1", "hardware.threads=0", f"output.root={tmp_path}"]
+    with monkeypatch.context() as patch:  # leave it at its first checkpoint
+        patch.setattr(run.Session, "drive", lambda session, stop: None)
+        patch.setattr(run.Session, "finish", lambda session: 0.0)
+        run.start(compose_run(words))
+    threads.append(1)
+    run.start(compose_run(words))
+    (path,) = tmp_path.rglob("result.json")
+    assert json.loads(path.read_text(encoding="utf-8"))["threads"] == 3
+    assert len(measured) == 1

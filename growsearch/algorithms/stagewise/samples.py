@@ -7,15 +7,17 @@ from torch import Tensor
 
 from growsearch.randomness import generator
 from growsearch.training import Engine
-from growsearch.training.device import LAYOUTS
 
 
-def scoring_batches(engine: Engine, count: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+def scoring_batches(
+    engine: Engine, count: int = 0, layout: torch.memory_format = torch.contiguous_format
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Normalised training images (N, C, H, W) and their classes (N,), on the device.
 
     Args:
         engine: its data and seed.
         count: images, the same ones for every network of a run; 0 or too many for all.
+        layout: of the images.
     """
     split = engine.data.train
     rows = torch.arange(len(split))
@@ -24,4 +26,4 @@ def scoring_batches(engine: Engine, count: int = 0) -> Iterator[tuple[Tensor, Te
     for chunk in rows.to(split.images.device).split(engine.hardware.eval_batch):
         batch = split.take(chunk)
         images = engine.data.normalisation(batch.images)
-        yield images.contiguous(memory_format=LAYOUTS[engine.hardware.layout]), batch.labels
+        yield images.contiguous(memory_format=layout), batch.labels

@@ -107,9 +107,11 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
     def score(self, trial: Trial) -> Event:
         """Measure the importance of each stage's features on training images."""
         s = self.state
-        module = cast(StagedNetwork, s.networks[str(trial.id)].module)
-        batches = scoring_batches(self.engine, self.config.score_samples)
-        trial.scores = stage_scores(module, batches, self.engine.data.num_classes, self.config)
+        network = s.networks[str(trial.id)]
+        batches = scoring_batches(self.engine, self.config.score_samples, network.layout)
+        trial.scores = stage_scores(
+            cast(StagedNetwork, network.module), batches, self.engine.data.num_classes, self.config
+        )
         if trial.role == "temporary":
             s.phase = "decide"
         else:

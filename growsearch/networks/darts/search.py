@@ -33,6 +33,8 @@ class SearchNetwork(nn.Module):
 
     skip_dropout: Tensor
 
+    own_layout = True  # see forward
+
     def __init__(
         self,
         pools: dict[str, Sequence[Pool]],
