@@ -51,7 +51,7 @@ MEASURED_STEPS = 20
 
 
 class Stopped(SystemExit):
-    """The run was asked to stop and is saved; carries the shell's exit code."""
+    """The run was asked to stop and is saved, or has just ended; carries the shell's exit code."""
 
 
 def start(composed: DictConfig) -> float:
@@ -101,7 +101,11 @@ def execute(folder: RunFolder, config: RunConfig, algorithm: Algorithm | None = 
                 session = Session(folder, config, algorithm or prepare(config))
             with closing(session):
                 session.enduring(lambda: session.drive(stop))
-                return session.enduring(session.finish)
+                accuracy = session.enduring(session.finish)
+            if stop.signum is not None:
+                say("asked to stop when the run was about to end: nothing more is begun")
+                raise Stopped(stop.exit_code)
+            return accuracy
 
 
 def whole_result(folder: RunFolder) -> dict[str, Any] | None:

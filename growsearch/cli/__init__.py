@@ -1,5 +1,6 @@
 """The command line: one module a command; torch is imported only by those that compute."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -34,10 +35,18 @@ def main(argv: list[str] | None = None) -> int:
         print(f"growsearch: {words[0]!r} found, one of {', '.join(COMMANDS)} expected", file=sys.stderr)
         return 2
     try:
-        return import_module(f"growsearch.cli.{words[0]}").main(words[1:])
+        code = import_module(f"growsearch.cli.{words[0]}").main(words[1:])
+        sys.stdout.flush()
+        return code
     except UserError as error:
         print(f"growsearch: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("growsearch: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read the output has enough of it, as "| head" has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def usage() -> str:

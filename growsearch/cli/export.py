@@ -33,9 +33,9 @@ def main(argv: list[str]) -> int:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--format", choices=FORMATS, default="pt2", help="default: pt2 (torch.export)")
-    parser.add_argument("--candidate", type=int, metavar="K", help="one of the run's candidates")
+    parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("-o", "--output", type=Path, help="the file (default: in the run's folder)")
     parser.add_argument("--data-root", metavar="DIR", help="where the data sets are, if not where the run had them")
     options = parser.parse_args(argv)
@@ -50,7 +50,8 @@ def main(argv: list[str]) -> int:
         RunFolder(options.run).refuse_links()
     path = options.output or RunFolder(options.run).exports / f"{name}.{options.format}"
     done = export(module, preprocessing, _test_images(options.run, options.data_root), path, options.format)
-    print(f"{done.path}: agrees with the network on {done.images} test images, |difference| <= {done.difference:.1e}")
+    apart = f"logits differ by at most {done.difference:.1e}" if done.difference else "the same logits"
+    print(f"{done.path}: agrees with the network on {done.images} test images, {apart}")
     return 0
 
 

@@ -12,15 +12,24 @@ if TYPE_CHECKING:
     from growsearch.deploy import Prediction
 
 
+EPILOG = """\
+examples:
+  growsearch predict outputs/densemann/digits/20261122-105318-seed0 picture.png
+  growsearch predict outputs/densemann/digits/20261122-105318-seed0 photos --top 1 --json
+"""
+
+
 def main(argv: list[str]) -> int:
     """Classify and print; 2 if a picture could not be read."""
     parser = argparse.ArgumentParser(
         "growsearch predict",
         description="Classify pictures with a run's network, its own preprocessing and its names of classes.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture, or a folder of them")
-    parser.add_argument("--candidate", type=int, metavar="K", help="one of the run's candidates")
+    parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name (default: 5)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args(argv)

@@ -6,8 +6,11 @@ from pathlib import Path
 
 def main(argv: list[str]) -> int:
     """Parse and continue."""
-    parser = argparse.ArgumentParser("growsearch resume", description="Continue a run from its newest checkpoint.")
-    parser.add_argument("run", type=Path, help="folder of the run")
+    parser = argparse.ArgumentParser(
+        "growsearch resume",
+        description="Continue a run from its newest checkpoint; one that has only its config.yaml begins anew.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
     options = parser.parse_args(argv)
     from growsearch.run import resume
 

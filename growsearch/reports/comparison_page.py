@@ -27,8 +27,8 @@ MEANS = (
     "test accuracy",
     "validation",
     "parameters",
-    "MACs",
-    "search",
+    "MACs of an image",
+    "search time",
 )
 
 
@@ -82,7 +82,7 @@ def _runs(groups: list[RunGroup], place: Path) -> Html:
         for group in groups
         for run in group.runs
     ]
-    header = ("run", "seed", "test accuracy", "parameters", "MACs", "search", "training after it")
+    header = ("run", "seed", "test accuracy", "parameters", "MACs of an image", "search time", "training after it")
     left_out = f" (the first {MOST_RUNS})" if len(rows) > MOST_RUNS else ""
     summary = tag("summary", f"All {len(rows)} runs{left_out}")
     return tag("details", summary, table(header, rows[:MOST_RUNS]), class_="card")
@@ -94,7 +94,7 @@ def _published(points: list[LiteraturePoint]) -> Html | None:
     rows = [
         (p.source, p.label, percent(p.accuracy), size(p.params), size(p.macs), time(p.search_seconds)) for p in points
     ]
-    header = ("paper", "network", "test accuracy", "parameters", "MACs", "search")
+    header = ("paper", "network", "test accuracy", "parameters", "MACs of an image", "search time")
     return tag("details", tag("summary", "Published numbers behind the figure"), table(header, rows, 2), class_="card")
 
 

@@ -10,6 +10,11 @@ from growsearch.text import printable
 MOST_NOTES = 50
 MOST_ROWS = 60
 
+REPEAT = (
+    "Put a copy of this run's config.yaml alone into a new folder: growsearch resume FOLDER runs it there from the "
+    "beginning. On the same versions, device and number of threads it gives the same events and weights."
+)
+
 COSTS = (
     ("search (until the architecture was final)", "search_seconds", time),
     ("training after it", "train_seconds", time),
@@ -18,12 +23,12 @@ COSTS = (
     ("epochs of the found network", "winner_epochs", lambda value: plain(value, 4)),
     ("training images used", "images", count),
     ("optimizer steps", "steps", count),
-    ("MACs spent (forward passes of training)", "macs_spent", size),
+    ("MACs spent on training (forward passes)", "macs_spent", size),
     ("networks trained", "networks_trained", count),
     ("structural changes", "edits", count),
     ("parameters (trainable)", "params", count),
     ("parameters as the paper counts them", "params_paper", count),
-    ("MACs of an image", "macs", count),
+    ("multiply-accumulates (MACs) of an image", "macs", count),
     ("memory of weights and maps of an image", "memory_bytes", lambda value: _bytes(value)),
     ("energy, kWh", "energy_kwh", plain),
     ("CO2, kg", "co2_kg", plain),
@@ -39,8 +44,8 @@ def key_figures(record: RunRecord) -> list[tuple[str, str]]:
         ("test accuracy", percent(result.get("test_accuracy"))),
         ("validation accuracy", percent(result.get("val_accuracy"))),
         ("parameters", size(result.get("params"))),
-        ("MACs", size(result.get("macs"))),
-        ("search", time(result.get("search_seconds"))),
+        ("MACs of an image", size(result.get("macs"))),
+        ("search time", time(result.get("search_seconds"))),
         ("training after it", time(result.get("train_seconds"))),
     ]
 
@@ -87,7 +92,7 @@ def networks(record: RunRecord) -> Html | None:
         )
         for row in rows[:MOST_ROWS]
     ]
-    return tag("div", table(header, body), class_="card")
+    return tag("div", tag("h3", "Networks that were trained, in order"), table(header, body), class_="card")
 
 
 def costs(record: RunRecord) -> Html | None:
@@ -111,11 +116,12 @@ def configuration(record: RunRecord) -> Html:
     rows: list[tuple[str, Any]] = []
     if isinstance(versions, dict):
         rows = [(shown(name, 40), shown(value, 60)) for name, value in list(versions.items())[:MOST_ROWS]]
-    rows += [("threads", count(record.result.get("threads")))] if record.result else []
+    rows += [("threads of the CPU", count(record.result.get("threads")))] if record.result else []
     text = printable(record.config) if record.config else MISSING
     return tag(
         "div",
-        table(("version of", ""), rows) if rows else Html(""),
+        tag("p", REPEAT, class_="quiet"),
+        table(("it ran with", ""), rows) if rows else Html(""),
         tag("details", tag("summary", "config.yaml"), tag("pre", text)),
         class_="card",
     )

@@ -4,22 +4,23 @@ from collections.abc import Sequence
 
 from growsearch.reports.groups import RunGroup
 from growsearch.reports.markup import Html, shown, table, tag
-from growsearch.reports.numbers import MISSING, count, number, plain, size, time
+from growsearch.reports.numbers import MISSING, count, decimal, grouped, number, size, time
 from growsearch.reports.settings import Settings, settings_of
 
 SPENT = (
-    ("networks trained", "networks_trained", plain),
+    ("networks trained", "networks_trained", decimal),
     ("mini-batches", "steps", count),
     ("images", "images", size),
-    ("passes", "epochs", lambda value: plain(value, 4)),
-    ("MACs", "macs_spent", size),
-    ("search", "search_seconds", time),
+    ("passes", "epochs", decimal),
+    ("MACs spent", "macs_spent", size),
+    ("search time", "search_seconds", time),
     ("training after it", "train_seconds", time),
 )
 LEDGER = (
     "Means over runs, counted the same way for every method and over all its networks. A pass is as many images as the "
-    "training split has. MACs: of forward passes on training images; backward passes take about twice as many again, "
-    "and validation is not counted. A network found in another run brings nothing of that run's cost with it."
+    "training split has. MACs (multiply-accumulates) are those of forward passes on training images; backward passes "
+    "take about twice as many again, and validation is not counted. A network found in another run brings nothing of "
+    "that run's cost with it."
 )
 PROTOCOL = ("method", "seeds", "train / val / test images", "decides on", "caps", "threads", "versions", "device")
 CAPS = ("max_epochs", "max_seconds", "max_params", "max_layers", "max_filters")
@@ -72,7 +73,8 @@ def _decides_on(settings: Settings, splits: object) -> str:
 
 def _caps(settings: Settings) -> str:
     values = {name: settings.get(f"algo.{name}", "0") for name in CAPS}
-    return ", ".join(f"{name} {value}" for name, value in values.items() if value not in ("0", "0.0")) or "none"
+    kept = {name: value for name, value in values.items() if value not in ("0", "0.0")}
+    return ", ".join(f"{name} {grouped(value)}" for name, value in kept.items()) or "none"
 
 
 def _versions(versions: object) -> str:

@@ -37,6 +37,17 @@ def count(value: object) -> str:
     return MISSING if found is None else f"{found:,.0f}"
 
 
+def decimal(value: object) -> str:
+    """A mean of counts: one digit after the point, none where it is whole."""
+    found = number(value)
+    return MISSING if found is None else f"{found:,.1f}".removesuffix(".0")
+
+
+def grouped(text: str) -> str:
+    """Digits of a whole number in groups; any other text as it is."""
+    return f"{int(text):,}" if text.isascii() and text.isdigit() and len(text) < 20 else text
+
+
 def size(value: object) -> str:
     """A count in the unit that reads best."""
     found = number(value)

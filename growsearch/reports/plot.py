@@ -125,10 +125,19 @@ def _rendered(format: str, height: float, paint: Callable[[Any], None]) -> bytes
         warnings.simplefilter("ignore")  # letters that the measuring font lacks; the page's font has them
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=72 if format == "svg" else PRINT_DPI)
         paint(figure)
-        figure.savefig(buffer, format=format, dpi=PRINT_DPI, metadata=no_stamps)
+        _settle(figure)
+        figure.savefig(buffer, format=format, metadata=no_stamps)
     return buffer.getvalue()
+
+
+def _settle(figure: Any) -> None:
+    """Place the axes once and round their places: the solver's last digits differ from call to call."""
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(edge, 5) for edge in axes.get_position(original=True).bounds])
 
 
 def thin(points: list[Any], most: int = MOST_POINTS) -> list[Any]:

@@ -12,6 +12,7 @@ from reports.report_runs import MAKERS, result, write_run
 from growsearch.reports import literature, write_report
 from growsearch.reports.figures.densemann import filters_over_time
 from growsearch.reports.figures.family_tree import ancestors
+from growsearch.reports.figures.tradeoff import legend_columns
 from growsearch.reports.find import find_runs
 from growsearch.reports.groups import grouped
 from growsearch.reports.layers import groups_of
@@ -57,10 +58,10 @@ def test_what_was_spent_and_how_it_was_measured(tmp_path: Path) -> None:
         write_run(tmp_path / "b", result("conet", splits={"train": 9, "val": 0, "test": 7}), [], {}),
         write_run(tmp_path / "c", result("prdarts"), [], {}),
     ]
-    (runs[0] / "config.yaml").write_text("algo:\n  max_params: 0\n  max_epochs: 40\n")
+    (runs[0] / "config.yaml").write_text("algo:\n  max_params: 0\n  max_epochs: 4000\n")
     (runs[2] / "config.yaml").write_text("data:\n  val_from: test\n")
     text = Page(write_report([tmp_path])).text
-    for said in ("5.0T", "1,200", "100 / 20 / 20", "9 / 0 / 7", "max_epochs 40", "training images", "TEST images"):
+    for said in ("5.0T", "1,200", "100 / 20 / 20", "9 / 0 / 7", "max_epochs 4,000", "training images", "TEST images"):
         assert said in text, said
     assert "max_params" not in text
 
@@ -100,6 +101,11 @@ def test_published_points_from_tables(monkeypatch: pytest.MonkeyPatch, tmp_path:
     write_run(tmp_path / "b", result("fixed", data="cifar10", test_accuracy=0.91), [], {})
     read = Page(write_report([tmp_path]))
     assert "published: PR-DARTS" in read.text and "Published numbers behind the figure" in read.text
+
+
+def test_a_legend_fills_its_lines_evenly() -> None:
+    assert [legend_columns(["label (quick)"] * count) for count in (1, 3, 4, 5, 6, 8, 9)] == [1, 3, 4, 3, 3, 4, 3]
+    assert legend_columns(["x" * 80] * 3) == 1
 
 
 def test_filters_replayed_from_edits(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ import xml.dom.minidom
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from reports.pages import Page
-from reports.report_runs import MAKERS, NAMES, edit, epoch, result, write_run
+from reports.report_runs import MAKERS, NAMES, edit, epoch, phase, result, write_run
 
 from growsearch.errors import UserError
 from growsearch.reports import plot, write_report
+from growsearch.reports.figures.story import _wide
 
 OF_EVERY_RUN = {"story", "architecture", "speed"}
 
@@ -41,9 +43,42 @@ def test_page_follows_light_and_dark_and_print_does_not(tmp_path: Path) -> None:
     assert "var(" not in print_version and plot.SERIES[0] in print_version
 
 
-def test_same_run_gives_same_page(tmp_path: Path) -> None:
-    run = MAKERS["ectonas"](tmp_path / "run")
-    assert write_report([run]).read_bytes() == write_report([run]).read_bytes()
+@pytest.mark.parametrize("method", [*MAKERS, "all"])
+def test_same_runs_give_the_same_page(method: str, tmp_path: Path) -> None:
+    runs = [make(tmp_path / name) for name, make in MAKERS.items() if method in (name, "all")]
+    pages = {write_report(runs, tmp_path / "page.html").read_bytes() for _ in range(2)}
+    assert len(pages) == 1
+
+
+def test_places_are_whole_hundred_thousandths_of_the_figure() -> None:
+    """The solver's last digits would show in the names of what clips the grid."""
+    seen = []
+
+    def paint(figure: Figure) -> None:
+        seen.append(figure)
+        left, right = figure.subplots(1, 2)
+        left.plot([1, 2], label="line")
+        figure.colorbar(right.imshow([[1, 2], [3, 4]]), ax=right)
+        figure.legend(loc="outside upper left")
+
+    plot.draw("name", "title", "caption", 2.0, paint)
+    edges = [edge for axes in seen[0].axes for edge in axes.get_position(original=True).bounds]
+    assert len(edges) == 12 and edges == pytest.approx([round(edge, 5) for edge in edges], abs=1e-12)
+
+
+def test_a_few_huge_losses_do_not_flatten_the_rest(tmp_path: Path) -> None:
+    losses = [2.0, 1.5, 90.0, 1.2, 1.0, 0.8]
+    events = [epoch(index, val_loss=loss) for index, loss in enumerate(losses)]
+    assert _wide(losses) and not _wide(losses[3:]) and not _wide([None])
+    write_report([write_run(tmp_path / "run", result("fixed"), events, {})], figures=tmp_path)
+    svg = (tmp_path / "story.svg").read_text()
+    assert all(f">{label}</text>" in svg for label in ("1", "10", "100"))
+
+
+def test_a_phase_that_leaves_something_is_named_where_it_ends(tmp_path: Path) -> None:
+    events = [epoch(0), phase("generation 1 leaves add_cell (90.0 %, 1272 parameters)", 1), epoch(1), phase("rest", 2)]
+    page = write_report([write_run(tmp_path / "run", result("ectonas"), events, {})])
+    assert ">end of generation 1</text>" in page.read_text() and ">rest</text>" in page.read_text()
 
 
 def test_without_the_drawing_library_tables_remain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 """At the end of a run the report is there, or a remark; the run itself never fails for it."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from processes import events_of
 from reports.pages import Page
 
 from growsearch import reports
@@ -21,6 +23,17 @@ def test_run_ends_with_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "Connection strength" in read.text and "not drawn" not in read.text
     assert main(["report", str(tmp_path), "--figures", str(tmp_path / "figures")]) == 0
     assert (tmp_path / "figures" / "story.svg").is_file()
+    assert_config_alone_repeats(page.parent, tmp_path / "again")
+
+
+def assert_config_alone_repeats(run: Path, again: Path) -> None:
+    """What the page says of repeating a run."""
+    again.mkdir()
+    shutil.copy(run / "config.yaml", again)
+    assert main(["resume", str(again)]) == 0
+    assert events_of(again) == events_of(run)
+    weights = [(folder / "network" / "weights.safetensors").read_bytes() for folder in (run, again)]
+    assert weights[0] == weights[1]
 
 
 def test_report_that_fails_is_a_remark(

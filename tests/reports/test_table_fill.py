@@ -98,6 +98,12 @@ def test_lists_of_networks_crossings_and_found_networks(tmp_path, capsys):
     (third,) = of(lines, "cifar10: ours it3 scratch")
     assert third["setting"] == "as published; not reached" and third["test acc % ours"] == "-"
     assert of(lines, "cifar10: ours it1 transfer")[0]["setting"] == "missing"
+    longer = [*networks, {"role": "candidate", "iteration": 3, "depths": [8, 8, 8], "test_accuracy": 0.93}]
+    for name, words, made in (("t", ["seed=1"], longer), ("u", ["algo.m0=2"], networks)):
+        write_run(tmp_path, name, ["experiment=stagewise/table3_scratch", *words], method={"networks": made})
+    lines = table(capsys, "stagewise-3", tmp_path)
+    assert [line["setting"] for line in of(lines, "cifar10: ours it1 scratch")] == ["as published", "algo.m0=2"]
+    assert [line["setting"] for line in of(lines, "cifar10: ours it3 scratch")] == ["as published"]
     for seed, end in enumerate(("cnn", "ffnn", "cnn", "cnn")):
         crossing = {"start_class": "ffnn", "end_class": end, "crossed": end == "cnn"}
         words = ["experiment=ectonas/table3", "algo.topology=small_ffnn", "algo.alpha=0.5", f"seed={seed}"]

@@ -22,6 +22,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def as_in_a_terminal():
+    """Where pytest runs in the background, SIGINT may be ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def begin(name, words, folder):
     """A script in a session of its own, with this Python's growsearch."""
     command = folder / "growsearch"
@@ -35,6 +40,7 @@ def begin(name, words, folder):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=as_in_a_terminal,
     )
 
 

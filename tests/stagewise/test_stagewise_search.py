@@ -117,7 +117,7 @@ def test_a_donor_lends_weights_and_limits_depths() -> None:
         if event["kind"] == "edit" and event["op"] != "deepen":
             pairs = zip(event["detail"]["from"], event["detail"]["depths"], strict=True)
             deeper = [stage for stage, (before, after) in enumerate(pairs) if before < after]
-            assert event["where"] == (", ".join(f"stage {i}" for i in deeper) or "no stage")
+            assert event["where"] == (", ".join(f"stage {i + 1}" for i in deeper) or "no stage")
             assert event["op"] == ("grow" if deeper else "no growth")
     assert all(m <= most for row in algorithm.state.trials for m, most in zip(row.depths, [2, 1, 3], strict=True))
 

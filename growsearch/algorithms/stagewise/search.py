@@ -163,7 +163,7 @@ class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
             "present_scores": before.scores,
             "temporary_scores": temporary.scores,
         }
-        where = ", ".join(f"stage {stage}" for stage in deeper) or "no stage"
+        where = ", ".join(f"stage {stage + 1}" for stage in deeper) or "no stage"
         op = "grow" if deeper else "no growth"
         return Edit(network.id, op, where, epochs_done(s), network.parameter_count(), detail=detail)
 

@@ -13,8 +13,8 @@ MOST_NUMBERED = 45
 """Layers up to which each one's width is written above it."""
 
 GAP = 0.7
-FEWEST_PLACES = 10
-"""Places that a short network is drawn on, so that its bars do not become walls."""
+FEWEST_PLACES = 10.0
+"""Places that a short network is drawn in the middle of, so that its bars do not become walls."""
 
 KINDS = ("convolution", "transition", "dense", "normal cell", "reduction cell", "residual block", "classifier")
 
@@ -51,7 +51,9 @@ def _paint(axes: Any, groups: list[Group]) -> None:
                 (begin + place - 1) / 2, -highest * 0.05, group.label, ha="center", va="top", fontsize=8, color=INK
             )
         place += GAP
-    axes.set_xlim(-0.8, max(place - GAP - 0.2, FEWEST_PLACES))
+    end = place - GAP - 0.2
+    room = max(0.0, FEWEST_PLACES - end) / 2
+    axes.set_xlim(-0.8 - room, end + room)
     axes.set_ylim(0, highest * 1.16)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)

@@ -68,4 +68,6 @@ def _arrow(axes: Any, begin: int, end: int, row: int, text: str, colour: str) ->
     axes.plot([begin, end], [row, row], color=colour, linewidth=1.4, zorder=2)
     axes.plot([begin], [row], "o", color=colour, ms=4, zorder=3)
     axes.plot([end], [row], ">" if end > begin else "<", color=colour, ms=6, zorder=3)
-    axes.text((begin + end) / 2, row - 0.1, text, ha="center", va="bottom", fontsize=7.5, color=colour, zorder=4)
+    ground = {"facecolor": SURFACE, "edgecolor": "none", "pad": 0.6}
+    place = ((begin + end) / 2, row - 0.13)
+    axes.text(*place, text, ha="center", va="bottom", fontsize=7.5, color=colour, bbox=ground, zorder=4)

@@ -2,17 +2,18 @@
 
 from typing import Any
 
-from growsearch.reports.numbers import number, numbers, plain, size
+from growsearch.reports.numbers import number, numbers, size
 from growsearch.reports.plot import SERIES, Drawing, draw, readable_ticks, thin, whole_ticks
 from growsearch.reports.record import RunRecord
 
 CHANNEL_CAPTION = (
-    "Channel count of every variable (a row) in every trial (a column), and the parameters that result. "
-    "A variable is a set of layers that must agree in width."
+    "Channel count of every variable (a row) in every trial (a column) and in the network found, and the parameters of "
+    "each trial's network. A variable is a set of layers that must agree in width."
 )
 RANK_CAPTION = (
-    "What decides: the slope of the rank over a trial and the condition of the weights for every variable, and the "
-    "mean relative rank of all convolutions (knowledge gain) over the epochs of the search."
+    "What decides whether a variable (a row) widens or narrows after a trial (a column): how steeply the rank of its "
+    "weights rose over the trial's epochs, and how badly its weights are conditioned. Right: rank divided by channels, "
+    "averaged over all convolutions (knowledge gain), after each epoch of the search."
 )
 
 
@@ -22,13 +23,14 @@ def channels(record: RunRecord) -> Drawing | None:
     if not trials:
         return None
     names = list(trials[0])
-    columns = [[_of(trial, name, "size") for trial in trials] for name in names]
-    rows = [[*row, _of(trials[-1], name, "next")] for name, row in zip(names, columns, strict=True)]
+    rows = [[*(_of(trial, name, "size") for trial in trials), _of(trials[-1], name, "next")] for name in names]
 
     def paint(figure: Any) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
         _heat_map(figure, left, rows, "channels", "viridis")
-        left.set_xlabel("trial (the last column: what follows)")
+        columns = range(0, len(trials), 1 + len(trials) // 16)
+        left.set_xticks([*columns, len(trials)], [*map(str, columns), "found"])
+        left.set_xlabel("trial")
         left.set_ylabel("variable, from input to output")
         sizes = _params(record)
         right.plot([x for x, _ in sizes], [y for _, y in sizes], ".-", color=SERIES[0])
@@ -61,7 +63,6 @@ def ranks(record: RunRecord) -> Drawing | None:
         panels[2].set_xlabel("epoch")
         panels[2].legend()
         whole_ticks(panels[2].xaxis, 5)
-        readable_ticks(panels[2].yaxis, plain)
 
     return draw("conet-ranks", "Ranks", RANK_CAPTION, 3.4, paint)
 

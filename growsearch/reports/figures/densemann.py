@@ -14,10 +14,14 @@ CATEGORIES = (
 )
 
 KCS_CAPTION = (
-    "Each mark is one filter of the newest layer after an epoch of growth (section 3.1.2). Useful and useless are "
-    "settled filters beyond the thresholds (lines). Dashed lines: layers added or removed."
+    "Each mark is one filter of the newest layer after an epoch of growth, at its kernel connection strength (kCS, "
+    "section 3.1.2 of the paper: the mean absolute weight of its connections). A filter is settled when its kCS stands "
+    "still; settled filters beyond the thresholds (lines) are useful or useless. Dashed lines: layers added or removed."
 )
-GROWTH_CAPTION = "Filters of every layer, oldest at the bottom; a band that ends was removed again. Steps are edits."
+GROWTH_CAPTION = (
+    "Filters of every layer (a band each, the oldest at the bottom; one that ends was removed again), and the number "
+    "of layers. Every step is a structural change."
+)
 
 
 def strengths(record: RunRecord) -> Drawing | None:
@@ -43,7 +47,7 @@ def strengths(record: RunRecord) -> Drawing | None:
         axes.set_xlabel("epoch")
         axes.set_ylabel("connection strength (kCS)")
         whole_ticks(axes.xaxis)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, markerscale=1.6)
 
     return draw("densemann-kcs", "Connection strength of the filters under growth", KCS_CAPTION, 3.6, paint)
 

@@ -9,9 +9,9 @@ from growsearch.reports.record import RunRecord
 
 MOST_NETWORKS = 3000
 CAPTION = (
-    "Every network that was trained, at the generation that made it and the validation accuracy with which it left "
-    "the search; lines lead from parent to child, the winner's line of ancestors in bold. Networks rejected before "
-    "training are left out."
+    "Every network that was trained, at the generation that made it (spread sideways within it to be told apart) and "
+    "the validation accuracy with which it left the search; its mark is the operation that made it. Lines lead from "
+    "parent to child, the winner's line of ancestors in bold. Networks rejected before training are left out."
 )
 
 OPERATIONS = (

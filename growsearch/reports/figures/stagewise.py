@@ -8,8 +8,8 @@ from growsearch.reports.record import RunRecord
 
 DEPTH_CAPTION = "Modules in every stage of the first network (iteration 0) and of each iteration's candidate."
 SCORE_CAPTION = (
-    "Importance of each stage's features in the present network and in the temporary one, deeper in every stage: "
-    "a stage grows where it scores higher in the temporary one."
+    "Importance of each stage's features in the present network and in the temporary one, which is deeper in every "
+    "stage: a stage grows where it scores higher in the temporary one."
 )
 
 
@@ -27,7 +27,7 @@ def depths(record: RunRecord) -> Drawing | None:
             kept = [(place, row[stage]) for place, row in rows if stage < len(row)]
             places = [place + (stage - (most - 1) / 2) * width for place, _ in kept]
             bars = axes.bar(
-                places, [d for _, d in kept], 0.9 * width, color=SERIES[stage % len(SERIES)], label=f"stage {stage}"
+                places, [d for _, d in kept], 0.9 * width, color=SERIES[stage % len(SERIES)], label=f"stage {stage + 1}"
             )
             axes.bar_label(bars, fontsize=8, fmt="%g")
         axes.set_xlabel("iteration")
@@ -62,14 +62,15 @@ def scores(record: RunRecord) -> Drawing | None:
 def _decision(panel: Any, detail: dict[str, Any]) -> None:
     """Scores of both networks, stage by stage, and which stages grow."""
     pairs = list(zip(detail["present_scores"], detail["temporary_scores"], strict=True))
-    for stage, pair in enumerate(pairs):
+    stages = range(1, len(pairs) + 1)
+    for stage, pair in zip(stages, pairs, strict=True):
         panel.plot([stage, stage], [_score(value) for value in pair], color=MUTED, linewidth=1)
-    panel.plot([_score(a) for a, _ in pairs], "o", color=SERIES[0], label="present")
-    panel.plot([_score(t) for _, t in pairs], "^", color=SERIES[1], label="temporary")
-    growing = [stage for stage, more in enumerate(detail.get("grow") or []) if more and stage < len(pairs)]
-    heights = [_score(pairs[stage][1]) for stage in growing]
+    panel.plot(stages, [_score(a) for a, _ in pairs], "o", color=SERIES[0], label="present")
+    panel.plot(stages, [_score(t) for _, t in pairs], "^", color=SERIES[1], label="temporary")
+    growing = [stage for stage, more in zip(stages, detail.get("grow") or [], strict=False) if more]
+    heights = [_score(pairs[stage - 1][1]) for stage in growing]
     panel.plot(growing, heights, "o", ms=13, mfc="none", mec=SERIES[2], mew=1.5, label="grows")
-    panel.set_xlim(-0.5, len(pairs) - 0.5)
+    panel.set_xlim(0.5, len(pairs) + 0.5)
     panel.margins(y=0.15)
     whole_ticks(panel.xaxis, 5)
 

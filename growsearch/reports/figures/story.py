@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from growsearch.reports.markup import shown
-from growsearch.reports.numbers import number, size
+from growsearch.reports.numbers import number, plain, size
 from growsearch.reports.plot import GRID, INK, MUTED, SERIES, Drawing, draw, readable_ticks, thin, whole_ticks
 from growsearch.reports.record import RunRecord
 
@@ -18,9 +18,13 @@ SHORT = 5
 MOST_OPERATIONS = 9
 MOST_PHASES = 8
 
+WIDE = 20.0
+"""A loss so many times the median makes the axis logarithmic, or it would flatten all others."""
+
 CAPTION = (
-    "One step on the horizontal axis is one reported epoch (or part of one) of any network of the search. "
-    "Dashed lines: phases; marks in the lowest panel: structural changes."
+    "One step on the horizontal axis is one reported epoch (or part of one) of any network of the search; where a line "
+    "is broken another network begins. Dashed lines: phases, named where they begin. Marks in the lowest panel: "
+    "structural changes."
 )
 
 
@@ -41,14 +45,18 @@ def story(record: RunRecord) -> Drawing | None:
             _lines(panel, record, key, INK, "", 1.0)
             panel.set_ylabel(label)
         _lines(panels[4], record, "batch_size", INK, "", 1.0)
-        panels[4].set_ylabel("batch")
+        panels[4].set_ylabel("batch size")
+        if _wide([number(e.get(key)) for e in record.epochs for key in ("train_loss", "val_loss")]):
+            panels[1].set_yscale("log")
+            readable_ticks(panels[1].yaxis, plain)
         for panel in panels[1:5]:
-            panel.set_ylim(bottom=0)
+            if panel.get_yscale() == "linear":
+                panel.set_ylim(0, 1.06 * panel.get_ylim()[1])
         readable_ticks(panels[2].yaxis, size)
         whole_ticks(panels[4].yaxis, 4)
         _marks(panels[5], record, operations)
         _phases(panels, record)
-        panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.16), borderaxespad=0, ncols=3)
+        panels[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.16), borderaxespad=0, ncols=3)
         panels[5].set_xlabel("epochs reported")
         whole_ticks(panels[5].xaxis)
         figure.align_ylabels(list(panels))
@@ -78,6 +86,12 @@ def _lines(panel: Any, record: RunRecord, key: str, colour: str, label: str, sca
         values = [scale * y for _, y in kept]
         panel.plot([x for x, _ in kept], values, marker=marker, ms=4, color=colour, label=label)
         label = ""
+
+
+def _wide(losses: list[float | None]) -> bool:
+    """Whether some losses are so much larger than most that a linear axis would show nothing else."""
+    found = sorted(loss for loss in losses if loss is not None and loss > 0)
+    return bool(found) and found[-1] > WIDE * found[len(found) // 2]
 
 
 def _interleaved(record: RunRecord) -> bool:
@@ -130,7 +144,7 @@ def _phases(panels: Any, record: RunRecord) -> None:
         raised = event["at"] - end < 0.2 * len(record.epochs) and not raised
         end = event["at"]
         panels[0].annotate(
-            shown(event.get("name"), 28),
+            _phase_name(event),
             (event["at"] + 0.5, 1.0 + 0.085 * raised),
             xycoords=("data", "axes fraction"),
             ha="right" if last else "left",
@@ -138,3 +152,9 @@ def _phases(panels: Any, record: RunRecord) -> None:
             fontsize=8,
             color=MUTED,
         )
+
+
+def _phase_name(event: dict[str, Any]) -> str:
+    """Its name; of one that tells what it leaves behind, that it ends, as a method's own figures tell the rest."""
+    name, leaves, _ = shown(event.get("name")).partition(" leaves ")
+    return shown(f"end of {name}" if leaves else name, 28)

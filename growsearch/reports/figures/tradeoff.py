@@ -9,12 +9,16 @@ from growsearch.reports.pareto import pareto_front
 from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks, time_ticks
 
 AXES = (("params", "parameters"), ("macs", "MACs of an image"), ("search_seconds", "search time"))
+MOST_COLUMNS = 4
+LEGEND_LETTERS = 140
+"""Letters of a legend's line, with some eight for each entry's mark."""
 MARKERS = "osD^vPX*"
-QUIET_MARKERS = "x+1234"
+QUIET_MARKERS = "x+*p1."
 
 CAPTION = (
-    "Test accuracy of every run (small) and the mean of each method (large, with the standard deviation over seeds). "
-    "Line: the Pareto front, runs that no other beats on both axes."
+    "Test accuracy of every run (small) and the mean of each method (large, with the standard deviation over seeds), "
+    "against parameters, multiply-accumulates (MACs) of one image and the seconds until the architecture was final. "
+    "Line: the Pareto front, runs to which no other is better on one axis and at least as good on the other."
 )
 LITERATURE_CAPTION = (
     " Grey: published numbers, measured elsewhere with other budgets and hardware: a background, no ranking; "
@@ -29,6 +33,7 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
 
     def paint(figure: Any) -> None:
         panels = figure.subplots(1, 3, sharey=True)
+        figure.get_layout_engine().set(wspace=0.05)
         for panel, (key, label) in zip(panels, AXES, strict=True):
             panel.set_xscale("log")
             _background(panel, literature, key)
@@ -44,8 +49,7 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
         panels[0].set_ylim(*_range(groups, literature))
         panels[0].set_ylabel("test accuracy, %")
         handles, labels = panels[0].get_legend_handles_labels()
-        columns = max(1, min(4, 140 // (8 + max(map(len, labels)))))
-        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
 
     caption = CAPTION + (LITERATURE_CAPTION if literature else "")
     return draw(
@@ -55,6 +59,13 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
         4.2 + 0.07 * len(groups) + (0.4 if literature else 0.0),
         paint,
     )
+
+
+def legend_columns(labels: list[str]) -> int:
+    """As many as fit the width, and no more than fill the lines evenly."""
+    most = max(1, min(MOST_COLUMNS, LEGEND_LETTERS // (8 + max(map(len, labels)))))
+    lines = -(-len(labels) // most)
+    return -(-len(labels) // lines)
 
 
 def spread(data: str, groups: list[RunGroup]) -> Drawing | None:
@@ -116,7 +127,9 @@ def _background(panel: Any, literature: list[LiteraturePoint], key: str) -> None
         kept = [p for p in literature if p.source == source and getattr(p, key) is not None]
         places = [getattr(point, key) for point in kept]
         values = [100 * point.accuracy for point in kept]
-        panel.plot(places, values, marker, ms=5, color=MUTED, alpha=0.7, zorder=1, label=f"published: {source}")
+        panel.plot(
+            places, values, marker, ms=5, mfc="none", color=MUTED, alpha=0.7, zorder=1, label=f"published: {source}"
+        )
 
 
 def _range(groups: list[RunGroup], literature: list[LiteraturePoint]) -> tuple[float, float]:

@@ -41,19 +41,30 @@ class Line:
 
 
 def fill(table: Table, runs: Sequence[TabledRun], compose: Compose) -> list[Line]:
-    """A line per row and setting, rows without runs marked as missing; last, runs on data not in the paper."""
+    """A line per row and setting, rows without runs marked as missing; last, runs on data not in the paper.
+
+    Settings whose runs ended before a row (an iteration that they never came to, say) are named there only if none
+    came to it, and then one of them.
+    """
     lines = []
     for row in (*table.rows, *_elsewhere(table.rows, runs)):
         groups: defaultdict[str, list[TabledRun]] = defaultdict(list)
         for run in runs:
             if row.experiment != QUOTED and belongs(run, row):
                 groups[setting(run, row, compose)].append(run)
-        for said, members in sorted(groups.items(), key=lambda item: (item[0] != "as published", item[0])):
+        ordered = sorted(groups.items(), key=lambda item: (item[0] != "as published", item[0]))
+        reached = [(said, members) for said, members in ordered if _reach(row, members)]
+        for said, members in reached or ordered[:1]:
             lines.append(_line(row, table.columns, members, said))
         if not groups:
             said = QUOTED if row.experiment == QUOTED else MISSING
             lines.append(_line(row, table.columns, [], said))
     return lines
+
+
+def _reach(row: Row, runs: Sequence[TabledRun]) -> bool:
+    """Whether any of the runs came to what a row is about."""
+    return row.view is None or any(list(row.view(run)) for run in runs)
 
 
 def belongs(run: TabledRun, row: Row) -> bool:

@@ -53,7 +53,8 @@ def _differences(run: TabledRun, row: Row, wanted: dict[str, Any]) -> list[str]:
     names = [name for name in sorted({*run.options, *wanted}) if name not in SOURCES and not name.startswith(known)]
     differing = [n for n in names if not _same(run.options.get(n), wanted.get(n))]
     told = [f"{name}={shown(run.options.get(name), 30)}" for name in differing[:NAMED]]
-    return told + ([f"{len(differing) - NAMED} options more"] if len(differing) > NAMED else [])
+    more = len(differing) - NAMED
+    return told + ([f"{more} option{'s' if more > 1 else ''} more"] if more > 0 else [])
 
 
 def _same(one: Any, other: Any) -> bool:
