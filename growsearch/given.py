@@ -12,10 +12,11 @@ from growsearch.deploy import load_network, load_preprocessing, network_folder
 from growsearch.errors import UserError
 from growsearch.foreign import parsing
 from growsearch.networks import build
+from growsearch.networks.check_fit import check_fit
 from growsearch.networks.ensemble import Ensemble
 from growsearch.networks.like_size import spec_of_size
-from growsearch.networks.registry import spec_from_options
-from growsearch.networks.transfer import check_fit, transferred_spec
+from growsearch.networks.registry import FAMILIES, materialise, skeleton, spec_from_options
+from growsearch.networks.transfer import transferred_spec
 from growsearch.randomness import generator
 from growsearch.runs.files import read_json
 
@@ -43,7 +44,10 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module
         spec = spec_from_options(usual, data.image_shape, data.num_classes)
     else:
         spec = spec_of_size(usual, params, data.image_shape, data.num_classes)
-    return build(spec, generator(seed, "initialise", "network"))
+    module = skeleton(spec)
+    if spec["family"] == "external" or spec["family"] not in FAMILIES:
+        check_fit(module, data.image_shape, data.num_classes)
+    return materialise(module, generator(seed, "initialise", "network"))
 
 
 def wanted_params(params: int | None, like: str | None) -> int | None:

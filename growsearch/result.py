@@ -16,6 +16,7 @@ from growsearch.probes.cost import cost
 from growsearch.runs.folder import RunFolder
 from growsearch.training import Engine
 from growsearch.training.layout import name_of
+from growsearch.training.out_of_memory import peak_bytes
 
 
 def write_networks(folder: RunFolder, outcome: Outcome, preprocessing: Preprocessing) -> None:
@@ -62,6 +63,7 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "params_paper": outcome.params_paper if outcome.params_paper is not None else figures.params,
         "macs": figures.macs,
         "memory_bytes": figures.memory_bytes,
+        "peak_memory_bytes": peak_bytes(),
         "depth": depth(network.module),
         "inference_seconds": inference_seconds,
         "search_seconds": search_seconds,

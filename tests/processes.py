@@ -1,35 +1,77 @@
 """Real growsearch processes, for tests that kill them."""
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from growsearch.runs.checkpoint import read_newest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the server of forks, which starts with the first of them
+FORKS = multiprocessing.get_context("forkserver")
+SLOW_TO_IMPORT = [
+    *("growsearch.cli.run", "growsearch.run", "sklearn.datasets", "scipy.sparse.csgraph", "scipy.optimize"),
+    *("torch.utils.flop_counter", "torchvision.models", "hydra._internal.hydra", "hydra.grammar.gen.OverrideLexer"),
+    *("hydra_plugins.hydra_joblib_launcher", "hydra_plugins.hydra_submitit_launcher"),
+    *(f"growsearch.algorithms.{name}.search" for name in ("fixed", "densemann", "prdarts", "ectonas", "conet")),
+    *("growsearch.algorithms.stagewise.search", "growsearch.algorithms.ectonas.pooling_trial"),
+]
+FORKS.set_forkserver_preload(SLOW_TO_IMPORT)
+LOG = "log.txt"
 
-def command(words: list[str], folder: Path) -> subprocess.Popen:
-    """Start ``growsearch`` in a process of its own, working in ``folder``."""
+
+def command(words: list[str], folder: Path, **environment: str) -> subprocess.Popen:
+    """Start ``growsearch`` in a process of its own, working in ``folder``, on one thread unless told otherwise."""
     code = "import sys; from growsearch.cli import main; sys.exit(main(sys.argv[1:]))"
     return subprocess.Popen(
         [sys.executable, "-c", code, *words],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
 
 
+def forked(words: list[str], folder: Path, save_share: int | None = None) -> BaseProcess:
+    """Like :func:`command`, from a process that has imported all: a start costs little, so that many can be killed.
+
+    Args:
+        words: of the command line.
+        folder: to work in; what is printed goes to ``log.txt`` there.
+        save_share: saves follow each other after so many times what one costs, from the start on; None for the usual.
+    """
+    (folder / LOG).unlink(missing_ok=True)
+    process = FORKS.Process(target=_growsearch, args=(words, folder, save_share))
+    process.start()
+    return process
+
+
+def _growsearch(words: list[str], folder: Path, save_share: int | None) -> None:
+    from growsearch import run
+    from growsearch.cli import main
+
+    log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.chdir(folder)
+    if save_share is not None:
+        run.SAVE_SHARE, run.AFTER_RESUME = save_share, 0.0
+    sys.exit(main(words))
+
+
 def finish(words: list[str], folder: Path) -> str:
     """Run to the end and return what was printed; fails the test on any exit code but 0."""
-    process = command(words, folder)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return out + err
+    process = forked(words, folder)
+    process.join(600)
+    said = (folder / LOG).read_text()
+    assert process.exitcode == 0, said
+    return said
 
 
 def only_run(folder: Path) -> Path:
@@ -44,10 +86,10 @@ def wait_until_working(process: subprocess.Popen) -> None:
     process.stdout.readline()
 
 
-def wait_until_writing(process: subprocess.Popen, folder: Path) -> None:
-    """Wait until a file of the run is being written beside the one whose place it will take, or the process ends."""
-    while process.poll() is None and not any(folder.glob("outputs/*/*/*/**/*.tmp")):
-        time.sleep(0.0005)
+def wait_until_logging(process: BaseProcess, folder: Path) -> None:
+    """The same for a forked process, or until it ends."""
+    while process.is_alive() and not ((folder / LOG).exists() and (folder / LOG).stat().st_size):
+        time.sleep(0.005)
 
 
 def events_of(run: Path) -> list[dict[str, Any]]:

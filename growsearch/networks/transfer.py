@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import nn
-
 from growsearch.errors import UserError
 
 
@@ -26,21 +23,3 @@ def transferred_spec(spec: dict[str, Any], image_shape: Sequence[int], num_class
             " network.changes.resized={} leaves them out"
         )
     return {**spec, **changed}
-
-
-@torch.no_grad()
-def check_fit(module: nn.Module, image_shape: Sequence[int], num_classes: int) -> None:
-    """Refuse a network that cannot take the data's images, or that has another number of classes.
-
-    Raises:
-        UserError: if so.
-    """
-    try:
-        logits = module.eval()(torch.zeros(1, *image_shape))
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"network: it cannot take images of shape {tuple(image_shape)} ({reason})") from error
-    finally:
-        module.train()
-    if logits.shape[1] != num_classes:
-        raise UserError(f"network: {logits.shape[1]} classes found, but the data have {num_classes}")

@@ -57,13 +57,18 @@ class attempt(ContextDecorator):
         raise OutOfMemory(self.doing, id, params, self.batch, peak_memory()) from None
 
 
-def peak_memory() -> str:
+def peak_bytes() -> int:
     """The most memory in use so far: of the GPU's where one is used, else of this process."""
     if torch.cuda.is_initialized():
-        total = torch.cuda.mem_get_info()[1]
-        return f"{_size(torch.cuda.max_memory_allocated())} of {_size(total)}"
+        return torch.cuda.max_memory_allocated()
     unit = 1 if sys.platform == "darwin" else 1024
-    return _size(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def peak_memory() -> str:
+    """The same in words, beside the GPU's whole memory."""
+    whole = f" of {_size(torch.cuda.mem_get_info()[1])}" if torch.cuda.is_initialized() else ""
+    return f"{_size(peak_bytes())}{whole}"
 
 
 def next_divisor(policy: str, lack: OutOfMemory, divisor: int) -> int | None:

@@ -1,6 +1,7 @@
 """What holds for every method: a result, a network that loads, and kills that change nothing."""
 
 import json
+import os
 import random
 import signal
 import sys
@@ -10,7 +11,7 @@ import pytest
 import torch
 from algorithms.chain import assert_same_tree
 from algorithms.methods import METHODS, ROWS
-from processes import command, events_of, finish, only_run, state_of, wait_until_working, wait_until_writing
+from processes import LOG, events_of, finish, forked, only_run, state_of, wait_until_logging
 
 import growsearch
 from growsearch.cli import main
@@ -78,29 +79,32 @@ def test_events_are_whole_and_in_order(name, finished):
         assert from_json(line).to_json() == {k: v for k, v in line.items() if k != "seconds"}
 
 
-def assert_survives_kills(name, times, finished, tmp_path, while_writing=False) -> int:
-    """Kill the run at random moments, half of them while a file is written if that is asked for, and let it end."""
+def assert_survives_kills(name, times, finished, tmp_path, save_share=None) -> int:
+    """Kill the run at random moments and let it end; every second time it saves all the while, if that is asked for."""
     reference = finished(name)
     spent = json.loads((reference / "result.json").read_text())["search_seconds"]
     draw, kinds = random.Random(name), (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+    kills = 0
     for number in range(times):
-        process, kind = command(["run", *ROWS[name]], tmp_path), kinds[number % len(kinds)]
-        wait_until_working(process)
+        process = forked(["run", *ROWS[name]], tmp_path, save_share if number % 2 else None)
+        wait_until_logging(process, tmp_path)
         time.sleep(draw.uniform(0, 1.8 / times) * spent)
-        if while_writing and number % 2:
-            wait_until_writing(process, tmp_path)
-        process.send_signal(kind)
-        process.communicate(timeout=60)
+        kind = kinds[number % len(kinds)]
+        if process.is_alive():
+            os.kill(process.pid, kind)
+        process.join(300)
         if list(tmp_path.glob("outputs/*/*/*/result.json")):
             break  # it came too late, or just when the run had ended
-        assert process.returncode == (-signal.SIGKILL if kind == signal.SIGKILL else 128 + kind)
+        said = (tmp_path / LOG).read_text()
+        assert process.exitcode == (-signal.SIGKILL if kind == signal.SIGKILL else 128 + kind), said
+        kills += 1
     finish(["run", *ROWS[name]], tmp_path)
     run = only_run(tmp_path)
     assert events_of(run) == events_of(reference)
     assert_same_tree(state_of(run), state_of(reference))
     ledgers = [json.loads((folder / "result.json").read_text()) for folder in (run, reference)]
     assert [ledgers[0][key] for key in LEDGER] == [ledgers[1][key] for key in LEDGER]
-    return number + 1
+    return kills
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -113,8 +117,8 @@ def test_killed_and_resumed_equals_uninterrupted(name, finished, tmp_path):
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", ROWS)
 def test_killed_many_times_equals_uninterrupted(name, finished, tmp_path):
-    """Several hundred kills over all methods and their variants."""
-    print(f"{name}: {assert_survives_kills(name, 30, finished, tmp_path, while_writing=True)} kills")
+    """Several hundred kills over all methods and their variants, many of them amid the writing of a checkpoint."""
+    print(f"{name}: {assert_survives_kills(name, 30, finished, tmp_path, save_share=1)} kills")
 
 
 def test_a_repeated_sweep_skips_what_is_finished(tmp_path, monkeypatch, capsys):

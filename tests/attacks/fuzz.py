@@ -41,6 +41,8 @@ from growsearch.reports.run_page import run_page
 from growsearch.reports.settings import settings_of
 from growsearch.runs.checkpoint import read_checkpoint, write_checkpoint
 
+RUNS = Path(__file__).parent.parent / "compatibility" / "runs" / "0.1.0"
+
 TURN = 1.0
 """Seconds that a reader is fuzzed before the next one is."""
 
@@ -199,7 +201,7 @@ def run_readers(place: Path) -> dict[str, Reader]:
     safetensors.torch.save_file(statistics, network / "preprocessing.safetensors")
     description = {"image_shape": [1, 8, 8], "classes": ["a", "b"], "scaling": "pillow", "table": False}
     write_checkpoint(place, {"algorithm": {"weights": torch.ones(2, 2)}, "threads": 1})
-    config = "algo:\n  name: fixed\n  training:\n    epochs: 3\ndata:\n  name: digits\n  val_size: 0.1\nseed: 0\n"
+    configs = sorted(RUNS.glob("*/finished/config.yaml"))
     events = [
         {"seconds": 0.1, "kind": "phase", "network": 0, "name": "growth", "epoch": 0, "detail": {}},
         {"seconds": 0.5, "kind": "epoch", "network": 0, "phase": "growth", "epoch": 0, "train_loss": 1.5, "lr": 0.1}
@@ -251,7 +253,7 @@ def run_readers(place: Path) -> dict[str, Reader]:
             [json.dumps({**description, "normalisation": "measured"}).encode()], preprocessing, strange_json
         ),
         "checkpoint": Reader([(place / "last.safetensors").read_bytes()], read_checkpoint),
-        "config": Reader([config.encode()], configuration),
+        "config": Reader([file.read_bytes() for file in configs], configuration),
         "report events": Reader(["\n".join(map(json.dumps, events)).encode()], report("events.jsonl"), strange_json),
         "report result": Reader([json.dumps(result).encode()], report("result.json"), strange_json),
         "report network": Reader(

@@ -1,11 +1,14 @@
 """Damaged files in CI: a few for each reader, drawn by hypothesis; ``fuzz.py`` throws as many as time allows."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from attacks.fuzz import main, readers, shoot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from growsearch.errors import UserError
 
 NAMES = [
     *("picture", "npz", "csv", "idx", "pickle", "archive"),
@@ -18,6 +21,18 @@ SLOW = ("report events", "report result", "report network")
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whole_files_are_read(name: str, place: Path) -> None:
+    """So that it is damage that is refused. Of the architectures the first is that of the weights beside it."""
+    reader = readers(place)[name]
+    assert reader.whole
+    for number, content in enumerate(reader.whole):
+        (place / reader.name).write_bytes(content)
+        stranger = name == "architecture" and number
+        with pytest.raises(UserError, match="does not fit the architecture") if stranger else nullcontext():
+            reader.read(place / reader.name)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,6 +15,7 @@ from growsearch.algorithms.conet.measure import conv_weights
 from growsearch.algorithms.conet.members import FoundVariable, find_variables
 from growsearch.algorithms.conet.update import ChannelSize
 from growsearch.algorithms.conet.variables import Term
+from growsearch.errors import UserError
 from growsearch.networks import build
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "conet.json").read_text())["mapping"]
@@ -151,3 +152,16 @@ def test_graph_rule_keeps_stem_and_shortcuts_of_a_resnet() -> None:
     assert Term("in", (7,)) not in graph[second] and Term("out", (9,)) in graph[second]
     middle = "stages.1.0.conv1"
     assert set(graph[middle]) == set(original[middle]) == {Term("out", (7,)), Term("in", (8,))}
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(4 * 36, 2)), "group norm"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.ReLU(), nn.Linear(8, 2)), "no convolution"),
+        (nn.Sequential(nn.Conv2d(3, 2, 8), nn.Flatten()), "network output"),
+    ],
+)
+def test_a_network_without_variables_is_refused_with_the_reason(module, why):
+    with pytest.raises(UserError, match=rf"no channel count found that is free to change \(.*{why}.*\)"):
+        find_variables(module, torch.zeros(2, 3, 8, 8))

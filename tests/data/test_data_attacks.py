@@ -104,6 +104,11 @@ def test_members_of_an_archive_stay_in_it(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["cifar10_jpeg.tar.xz"]
 
 
+def test_an_idx_file_without_values_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"sizes \[0, 5, 5\] found"):
+        parse_idx(idx(random_bytes(0, 0, 5, 5)), tmp_path / "file")
+
+
 def npz_bytes() -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, images=random_bytes(0, 10, 4, 4), labels=np.arange(10) % 2)

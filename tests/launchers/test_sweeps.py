@@ -56,11 +56,16 @@ def test_an_unforeseen_error_leaves_its_traceback(tmp_path, monkeypatch, capsys)
 
 def test_joblib(tmp_path):
     needs("joblib")
-    words = ["run", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *ONE_BAD]
+    large = tmp_path / "outputs/fixed/digits/large"
+    large.mkdir(parents=True)
+    (large / "result.json").write_text(json.dumps({"device": "CPU (some)", "peak_memory_bytes": 2**50}))
+    words = ["run", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hardware.threads=0", *ONE_BAD]
     process = command(words, tmp_path)
     _, err = process.communicate(timeout=300)
     assert process.returncode == 2, err
     assert_one_done_and_one_told(tmp_path, err)
+    assert "hydra.launcher.n_jobs: 2 jobs at a time found" in err
+    assert "as much as outputs/fixed/digits/large took, 1048576.0 GiB, hydra.launcher.n_jobs=1 would do" in err
 
 
 def job_of(folder: Path) -> int:

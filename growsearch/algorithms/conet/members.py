@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from growsearch.algorithms.conet.measure import conv_weights
 from growsearch.algorithms.conet.variables import Term, Variable
+from growsearch.errors import UserError
 from growsearch.surgery.channels import Axis, ChannelGroup, channel_groups
+from growsearch.surgery.prove import prove_groups
 from growsearch.surgery.variables import variables
 
 MemberRule = Literal["graph", "original"]
@@ -44,6 +46,11 @@ class _Place:
     readers: list[int] = field(default_factory=list)
     depthwise: bool = False
 
+    @property
+    def is_free(self) -> bool:
+        """Whether its size may change."""
+        return all(group.frozen is None for group in self.groups)
+
 
 def find_variables(
     module: nn.Module, example: Tensor | tuple[Any, ...], rule: MemberRule = "graph", *, prove: bool = True
@@ -61,16 +68,20 @@ def find_variables(
         prove: see :func:`growsearch.surgery.channel_groups`; leave it on for networks that are not growsearch's.
 
     Raises:
-        UserError: if the network cannot be traced.
+        UserError: if the network cannot be traced, or no channel count is free to change.
     """
     position = {name: index for index, (name, _) in enumerate(conv_weights(module))}
-    groups = channel_groups(module, example, prove=prove)
+    groups = channel_groups(module, example, prove=False)
     places = [_place(joined.groups, position) for joined in variables(groups)]
     places = sorted((p for p in places if p.writers), key=lambda p: p.writers[0])
+    if prove:  # the groups that matter here: a proof takes long
+        prove_groups(module, example, [group for place in places if place.is_free for group in place.groups])
+    if not any(place.is_free for place in places):
+        raise UserError(_without_variables(places))
     reading = {position[axis.name] for g in groups if g.frozen is None for axis in _axes(g, "consumer", position)}
     found = []
     for place in places:
-        if any(group.frozen is not None for group in place.groups):
+        if not place.is_free:
             continue
         terms = _graph_terms(place, places, reading)
         if rule == "original":
@@ -78,6 +89,12 @@ def find_variables(
         size = sum(group.size for group in place.groups)
         found.append(FoundVariable(Variable(place.groups[0].name, size, terms), place.groups))
     return found
+
+
+def _without_variables(places: Sequence[_Place]) -> str:
+    reasons = dict.fromkeys(group.frozen for place in places for group in place.groups if group.frozen is not None)
+    why = "; ".join(reasons) or "no convolution"
+    return f"network: no channel count found that is free to change ({why}), a CNN with one or more expected"
 
 
 def _place(groups: tuple[ChannelGroup, ...], position: dict[str, int]) -> _Place:

@@ -18,7 +18,6 @@ from growsearch.algorithms.conet.measure import Record, conv_weights, measured
 from growsearch.algorithms.conet.members import FoundVariable, find_variables
 from growsearch.algorithms.conet.resize import fitting_size, resize
 from growsearch.algorithms.conet.update import ChannelSize
-from growsearch.errors import UserError
 from growsearch.events import Edit, Event, Measure, Phase, from_json
 from growsearch.networks import build
 from growsearch.randomness import generator
@@ -243,10 +242,7 @@ class Conet(Algorithm[ConetConfig, ConetState]):
         example = torch.zeros(8, *self.engine.data.image_shape)
         prove = known is None and module.spec()["family"] == "external"  # type: ignore[operator]
         found = find_variables(module, example, self.config.resnet_member_rule, prove=prove)  # type: ignore[arg-type]
-        found = [one for one in found if known is None or one.variable.name in known]
-        if not found:
-            raise UserError("network: no channel count found that is free to change, a CNN with one or more expected")
-        return found
+        return [one for one in found if known is None or one.variable.name in known]
 
     def capped(self, module: nn.Module) -> bool:
         """Whether the next trial would go beyond a cap, so that the present sizes are the result."""

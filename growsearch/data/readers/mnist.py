@@ -103,6 +103,8 @@ def parse_idx(content: bytes, file: Path) -> Tensor:
     count = 1
     for size in shape:
         count *= size
+    if not count:
+        raise UserError(f"{file}: sizes {shape} found, an IDX file with values expected: delete it to fetch it again")
     if len(content) != start + count:
         raise UserError(f"{file}: {len(content)} bytes found, {start + count} expected: delete it to fetch it again")
     return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=start, count=count).view(shape)

@@ -1,0 +1,94 @@
+"""Jobs side by side: a line before a sweep begins, where the machine's memory or cores are too few for them."""
+
+import os
+import sys
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from growsearch.errors import UserError
+from growsearch.memory import GIB, available_bytes
+from growsearch.runs.files import read_json
+
+LEAST_BYTES = GIB // 2
+"""What the smallest run takes that no other process shares with it."""
+
+
+class Crowding(Callback):
+    """Hydra's callback at the begin of a sweep; it speaks where joblib is to run jobs side by side."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Warn on standard error; Hydra stops for no error of a callback, and memory may yet become free."""
+        launcher = config.hydra.launcher
+        if "joblib" not in launcher._target_:
+            return
+        overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
+        swept = {one.key_or_group: len(list(one.sweep_iterator())) for one in overrides if one.is_sweep_override()}
+        jobs = side_by_side(launcher.n_jobs, os.cpu_count() or 1, prod(swept.values()))
+        algo = "*" if "algo" in swept else config.algo.label or config.algo.name
+        data = "*" if "data" in swept else config.data.name
+        needed, like = largest_run(Path(config.output.root), algo, data)
+        threads = 0 if any(key.startswith("hardware") for key in swept) else config.hardware.threads
+        for warning in (
+            too_little_memory(jobs, needed, like, available_bytes()),
+            too_many_threads(jobs, threads, os.cpu_count() or 1),
+        ):
+            if warning:
+                print(f"growsearch: {warning}", file=sys.stderr)
+
+
+def side_by_side(n_jobs: int, cores: int, combinations: int) -> int:
+    """Jobs that joblib runs at a time; -1 means one for each core, -2 one less, and so on."""
+    return min(n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs), combinations)
+
+
+def largest_run(root: Path, algo: str, data: str) -> tuple[int, Path | None]:
+    """The most memory that a finished run of the kind took on a CPU, and which; what any run takes if there is none.
+
+    Args:
+        root: folder above all runs.
+        algo: label of the method, or ``*``.
+        data: name of the data set, or ``*``.
+    """
+    found: tuple[int, Path | None] = (LEAST_BYTES, None)
+    for file in sorted(root.glob(f"{algo}/{data}/*/result.json")):
+        try:
+            result = read_json(file)
+        except UserError:
+            continue
+        peak = result.get("peak_memory_bytes") if isinstance(result, dict) else None
+        if isinstance(peak, int) and peak > found[0] and str(result.get("device")).startswith("CPU"):
+            found = peak, file.parent
+    return found
+
+
+def too_little_memory(jobs: int, needed: int, like: Path | None, available: int | None) -> str | None:
+    """A warning if so many jobs need more memory than there is; what would do is in it.
+
+    Args:
+        jobs: at a time.
+        needed: bytes of one.
+        like: the run that took as much, if any did.
+        available: bytes, None if unknown.
+    """
+    if available is None or jobs == 1 or jobs * needed <= available:
+        return None
+    each = "what any run takes" if like is None else f"as much as {like} took"
+    return (
+        f"hydra.launcher.n_jobs: {jobs} jobs at a time found, and {available / GIB:.1f} GiB of memory free; if each"
+        f" takes {each}, {needed / GIB:.1f} GiB, hydra.launcher.n_jobs={max(1, available // needed)} would do"
+    )
+
+
+def too_many_threads(jobs: int, threads: int, cores: int) -> str | None:
+    """A warning if jobs were given more threads than there are cores; jobs that measure keep to their share."""
+    if jobs * threads <= cores or jobs == 1 or threads <= 1:
+        return None
+    return (
+        f"hardware.threads: {threads} found for each of {jobs} jobs at a time, but {cores} cores are here:"
+        f" hardware.threads={max(1, cores // jobs)} would do, or 0, which measures up to each job's share"
+    )

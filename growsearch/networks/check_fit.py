@@ -1,0 +1,65 @@
+"""Whether a network takes a data set's images, and at which size it would: told before anything is trained."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.networks.registry import materialise
+from growsearch.surgery.places import copied
+from growsearch.text import reason
+
+SIDES = (8, 16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)
+"""Sides in pixels that are tried, least first, where a network does not take the images as they are."""
+
+
+def check_fit(module: nn.Module, image_shape: Sequence[int], num_classes: int) -> None:
+    """Refuse a network that cannot take the data's images, or that has another number of classes.
+
+    Args:
+        module: on the CPU, or a :func:`growsearch.networks.registry.skeleton`; it stays as it is.
+        image_shape: (C, H, W).
+        num_classes: of the data.
+
+    Raises:
+        UserError: if so, naming the size of images that would do if there is one.
+    """
+    shadow = copied(module, lambda tensor: tensor.to("meta", copy=True))
+    found = misfit(shadow, image_shape, num_classes)
+    if found is not None and "meta" in found.lower():  # its way through the layers depends on values
+        has_values = not any(parameter.is_meta for parameter in module.parameters())
+        shadow = copied(module, Tensor.clone) if has_values else materialise(shadow)
+        found = misfit(shadow, image_shape, num_classes)
+    if found is not None:
+        sides = (side for side in SIDES if misfit(shadow, (image_shape[0], side, side), num_classes) is None)
+        side = next(sides, None)
+        raise UserError(f"network: {found}" + (f"; data.resize={side} would do" if side else ""))
+
+
+@torch.no_grad()
+def misfit(module: nn.Module, image_shape: Sequence[int], num_classes: int) -> str | None:
+    """What is wrong with a network for images of a shape, in train or in eval mode; None if nothing is.
+
+    Args:
+        module: a copy that nobody else uses; on the meta device only shapes are looked at.
+        image_shape: (C, H, W).
+        num_classes: of the data.
+    """
+    device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+    shape = "x".join(map(str, image_shape))
+    for training in (True, False):
+        try:
+            with torch.random.fork_rng(devices=[]), device:
+                output = module.train(training)(torch.zeros(2, *image_shape))
+        except Exception as error:
+            if is_lack_of_memory(error):
+                raise
+            return f"it cannot take images of {shape} ({reason(error)})"
+        logits = output[0] if isinstance(output, tuple) else output
+        if not isinstance(logits, Tensor) or logits.dim() != 2:
+            kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            return f"{kind} found as its output for two images of {shape}, logits of shape (2, {num_classes}) expected"
+        if logits.shape[1] != num_classes:
+            return f"{logits.shape[1]} classes found, but the data have {num_classes}"
+    return None
