@@ -48,23 +48,23 @@ class Row:
 
 ROWS = {
     "alexnet": Row(refusal="data.resize=64 would do", quick=True),
-    "alexnet 64": Row(64, 7),
+    "alexnet 64": Row(64, 5),
     "convnext_tiny": Row(quick=True),
     "densenet121": Row(variables=120),
     "efficientnet_b0": Row(variables=40),
-    "efficientnet_v2_s": Row(variables=1),
+    "efficientnet_v2_s": Row(variables=75),
     "googlenet": Row(variables=59),
     "inception_v3": Row(refusal="data.resize=299 would do"),
-    "inception_v3 80": Row(80, 1, arguments={"aux_logits": 0}),
-    "inception_v3 299": Row(299, 1),
+    "inception_v3 80": Row(80, 94, arguments={"aux_logits": 0}),
+    "inception_v3 299": Row(299, 96),
     "maxvit_t": Row(refusal="data.resize=224 would do"),
-    "maxvit_t 224": Row(224, 1),
+    "maxvit_t 224": Row(224, 24),
     "mnasnet0_5": Row(variables=25),
     "mobilenet_v2": Row(variables=25),
     "mobilenet_v3_small": Row(variables=26, quick=True),
     "regnet_y_400mf": Row(variables=53),
     "resnet18": Row(variables=12),
-    "resnext50_32x4d": Row(variables=1),
+    "resnext50_32x4d": Row(variables=37),
     "shufflenet_v2_x0_5": Row(variables=18),
     "squeezenet1_1": Row(variables=25, quick=True),
     "swin_t": Row(),
@@ -72,7 +72,7 @@ ROWS = {
     "vgg11_bn": Row(variables=8),
     "vit_b_16": Row(refusal="data.resize=224 would do"),
     "vit_b_16 sized": Row(arguments={"image_size": 32}),
-    "wide_resnet50_2": Row(variables=1),
+    "wide_resnet50_2": Row(variables=37),
 }
 
 
