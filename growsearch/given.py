@@ -9,6 +9,7 @@ from torch import nn
 
 from growsearch.data.dataset import Dataset
 from growsearch.deploy import load_network, load_preprocessing, network_folder
+from growsearch.deploy.load import candidates_of
 from growsearch.errors import UserError
 from growsearch.foreign import parsing
 from growsearch.networks import build
@@ -94,8 +95,7 @@ def make_ensemble(runs: Sequence[str], candidates: Sequence[int] | None, data: D
 def _numbers(run: Path, candidates: Sequence[int] | None) -> list[int | None]:
     if candidates is not None:
         return list(candidates)
-    listed = sorted(int(path.name) for path in (run / "candidates").glob("*") if path.name.isdecimal())
-    return list(listed) or [None]
+    return list(candidates_of(run)) or [None]
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -94,7 +94,7 @@ def test_members_trained_on_other_images_are_refused(search, tmp_path):
     data = load_data(config.data, config.seed)
     with pytest.raises(UserError, match="trained on other images"):
         make_ensemble([str(search)], None, tiny_dataset())
-    with pytest.raises(UserError, match="candidates/7: not found"):
+    with pytest.raises(UserError, match="candidate 7 found, "):
         make_ensemble([str(search)], [7], data)
     with pytest.raises(UserError, match="a list of run folders expected"):
         make_ensemble(str(search), None, data)

@@ -16,11 +16,20 @@ def network_folder(run_dir: str | PathLike[str], candidate: int | None = None) -
         UserError: if there is no such run, or no such candidate.
     """
     run = Path(run_dir)
-    folder = run / "network" if candidate is None else run / "candidates" / str(candidate)
-    if not folder.is_dir():
-        what = "a finished run" if candidate is None else "a candidate of a finished run"
-        raise UserError(f"{folder}: not found; the folder of {what} expected")
-    return folder
+    if not (run / "network").is_dir():
+        raise UserError(f"{run / 'network'}: not found; the folder of a finished run expected")
+    if candidate is None:
+        return run / "network"
+    there = candidates_of(run)
+    if candidate not in there:
+        known = f"one of {', '.join(map(str, there[:30]))}" if there else "none (the run has one network)"
+        raise UserError(f"{run}: candidate {candidate} found, {known} expected")
+    return run / "candidates" / str(candidate)
+
+
+def candidates_of(run: Path) -> list[int]:
+    """Numbers of a run's candidates; none where a method's output is one network."""
+    return sorted(int(path.name) for path in (run / "candidates").glob("*") if path.name.isdecimal())
 
 
 def load(run_dir: str | PathLike[str], candidate: int | None = None) -> nn.Module:

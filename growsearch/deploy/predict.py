@@ -84,6 +84,8 @@ def _files(images: Sequence[str | PathLike[str]]) -> list[Path]:
 
 
 def _read(preprocessing: Preprocessing, file: Path) -> Tensor | str:
+    if not file.is_file():
+        return f"{file}: not found, a picture or a folder of them expected"
     try:
         return preprocessing.read(file)
     except UserError as error:

@@ -136,4 +136,4 @@ def test_the_command_checks_on_the_runs_own_test_images(digits_run, tmp_path, ca
     assert main(["export", str(digits_run), "--format", "safetensors", "-o", str(tmp_path / "a.safetensors")]) == 0
     assert "agrees with the network on 32 test images" in capsys.readouterr().out
     assert main(["export", str(digits_run), "--candidate", "3"]) == 2
-    assert "candidates/3: not found" in capsys.readouterr().err
+    assert "candidate 3 found, " in capsys.readouterr().err
