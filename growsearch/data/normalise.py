@@ -76,9 +76,9 @@ class Normalisation:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise [B, C, H, W]: uint8 counts as 0..255, floats as 0..1. Returns a new float32 tensor."""
-        bytes_ = images.dtype == torch.uint8
-        mean, std = (self._byte_mean, self._byte_std) if bytes_ else (self.mean, self.std)
-        return torch.sub(images.to(torch.float32), mean).div_(std)
+        if images.dtype == torch.uint8:
+            return images.to(torch.float32).sub_(self._byte_mean).div_(self._byte_std)
+        return torch.sub(images.to(torch.float32), self.mean).div_(self.std)
 
     def describe(self) -> dict[str, object]:
         """Plain types; a mean image is given by its channel means."""

@@ -10,8 +10,8 @@ from growsearch.data.dataset import Split
 from growsearch.data.normalise import Normalisation
 from growsearch.training.cursor import Cursor
 
-BLOCK_BYTES = 4 << 20
-"""Normalised images that a feed without augmentation holds ready on a CPU."""
+BLOCK_BYTES = 1 << 20
+"""Normalised images that a feed without augmentation holds ready on a CPU: few calls, and still within a cache."""
 
 
 class Block(NamedTuple):
