@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ from growsearch.data.pictures import decode
 from growsearch.errors import UserError
 
 MOST_WORKERS = 16
-SECONDS_BETWEEN_LOOKS = 2.0
+SECONDS_BETWEEN_LOOKS = 1.0
+FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""Signals that a terminal or a cluster sends to all processes of a run; what they mean is the parent's to say."""
 
 
 def default_workers() -> int:
@@ -37,6 +40,7 @@ class Decoders:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
+        self._broken: Event | None = None
 
     def submit(self, files: Sequence[str], channels: int, side: int) -> Future[np.ndarray]:
         """Begin to decode ``files`` into [N, side, side, channels] uint8."""
@@ -48,7 +52,9 @@ class Decoders:
                 done.set_exception(error)
             return done
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, get_context("spawn"), _start_worker, (os.getpid(),))
+            spawn = get_context("spawn")
+            self._broken = spawn.Event()
+            self._pool = ProcessPoolExecutor(self.workers, spawn, _start_worker, (os.getpid(), self._broken))
         return self._pool.submit(decode_files, files, channels, side)
 
     def result(self, pending: Future[np.ndarray]) -> np.ndarray:
@@ -60,7 +66,9 @@ class Decoders:
         try:
             return pending.result()
         except BrokenProcessPool as error:
-            self._pool = None
+            if self._broken is not None:
+                self._broken.set()
+            self._pool = self._broken = None
             raise UserError("data.workers: a worker process died (out of memory?), fewer workers expected") from error
 
 
@@ -73,12 +81,13 @@ def decode_files(files: Sequence[str], channels: int, side: int) -> np.ndarray:
     return np.stack([decode(Path(file), channels, side) for file in files])
 
 
-def _start_worker(parent: int) -> None:
-    """Leave interrupts to the parent, and end when it is gone, even if it was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _start_worker(parent: int, broken: Event) -> None:
+    """Leave signals to the parent, and end when it is gone, even if it was killed, or when the pool is broken."""
+    for signum in FOR_THE_PARENT:
+        signal.signal(signum, signal.SIG_IGN)
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent and not broken.is_set():
             time.sleep(SECONDS_BETWEEN_LOOKS)
         os._exit(1)
 

@@ -109,6 +109,44 @@ if __name__ == "__main__":
 """
 
 
+SIGNALLED = """
+import os, signal, sys, time
+from growsearch.data.decoders import Decoders
+from growsearch.errors import UserError
+def ask(decoders, files):
+    return [decoders.submit([file], 3, 8) for file in files]
+def main():
+    decoders = Decoders(2)
+    files = sys.argv[1:] * 20
+    [decoders.result(pending) for pending in ask(decoders, files)]
+    workers = list(decoders._pool._processes)
+    for worker in workers:
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(worker, signum)
+    [decoders.result(pending) for pending in ask(decoders, files)]
+    assert list(decoders._pool._processes) == workers
+    print("all there", flush=True)
+    os.kill(workers[0], signal.SIGKILL)
+    try:
+        while True:
+            [decoders.result(pending) for pending in ask(decoders, files)]
+    except UserError as error:
+        print(error, flush=True)
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_signals_to_all_processes_of_a_run_are_for_the_parent(folder: Path, tmp_path: Path) -> None:
+    """Else a job that a cluster preempts would lose its workers before it is saved. A killed worker ends the pool."""
+    script = tmp_path / "child.py"
+    script.write_text(SIGNALLED)
+    files = [str(file) for file in (folder / "b").iterdir()][:3]
+    child = subprocess.run([sys.executable, str(script), *files], capture_output=True, text=True, timeout=200)
+    assert child.returncode == 0, child.stderr
+    assert child.stdout.startswith("all there\ndata.workers: a worker process died")
+
+
 def test_workers_end_with_a_killed_parent(folder: Path, tmp_path: Path) -> None:
     script = tmp_path / "child.py"
     script.write_text(CHILD)

@@ -1,5 +1,6 @@
 """Sweeps through Hydra's launchers: what fails is told, the rest is done; a preempted job goes on."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -102,3 +103,52 @@ def test_submitit_requeues_a_preempted_job_which_goes_on(tmp_path, monkeypatch):
     said = "".join(path.read_text() for path in logs.glob("*_log.*"))
     assert "Requeued job" in said
     assert "going on with" in said
+
+
+def worker_of(run: Path) -> int:
+    """The process that works on a run: it holds its events open."""
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(link) == str(run / "events.jsonl"):
+                return int(link.parts[2])
+    raise AssertionError(f"nobody works on {run}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for the job in /proc")
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_a_killed_job_is_told_and_the_same_command_goes_on(launcher, tmp_path, monkeypatch):
+    needs(launcher.partition("_")[0])
+    words = [*WORDS, "algo.training.epochs=120", "track.report=false", "seed=0,1"]
+    swept, reference = tmp_path / "swept", tmp_path / "reference"
+    swept.mkdir()
+    reference.mkdir()
+    options = ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []
+    process = command(["run", "-m", f"hydra/launcher={launcher}", *options, *words], swept)
+    deadline, begun = time.monotonic() + 300, []
+    while len(begun) < 2:
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.02)
+        begun = [
+            path.parent for path in swept.glob("outputs/fixed/*/*/events.jsonl") if len(events_of(path.parent)) > 4
+        ]
+    (first,) = (run for run in begun if run.name.endswith("seed0"))
+    os.kill(worker_of(first), signal.SIGKILL)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 2, err
+    assert "a job of the sweep was killed or could not be started; repeated, the command goes on" in err
+    assert not (first / "result.json").exists()
+    while launcher != "joblib" and len(list(swept.glob("outputs/fixed/*/*/result.json"))) < 1:  # it is left alone
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+    for folder in (swept, reference):
+        monkeypatch.chdir(folder)
+        assert main(["run", "-m", *words]) == 0
+    pairs = [
+        sorted(folder.glob("outputs/fixed/*/*/events.jsonl"), key=lambda file: file.parent.name[-1])
+        for folder in (swept, reference)
+    ]
+    assert [len(files) for files in pairs] == [2, 2]
+    for ours, theirs in zip(*pairs, strict=True):
+        assert events_of(ours.parent) == events_of(theirs.parent)
