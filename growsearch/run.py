@@ -1,5 +1,6 @@
 """One run from top to bottom: configuration, data, method, events, result."""
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -48,6 +49,9 @@ AFTER_RESUME = 2.0
 
 MEASURED_STEPS = 20
 """Steps behind the estimate of the whole run's time."""
+
+
+NO_TEST_LOSS = "the loss on the test images is not finite: outputs overflow, as where batch norm has seen few steps"
 
 
 class Stopped(SystemExit):
@@ -286,6 +290,8 @@ class Session:
         write_networks(self.folder, outcome, preprocessing_of(engine.data, self.config.data))
         identity = read_json(self.folder.identity)["fingerprint"]
         result = make_result(self.config, engine, outcome, self.ledger, identity)
+        if not math.isfinite(result["test_loss"]):
+            self.record(Note(0, NO_TEST_LOSS, self.ledger.epochs))
         write_json(self.folder.result, result)
         self.trackers.finish(result)
         spec = outcome.networks[outcome.best].spec()

@@ -1,6 +1,14 @@
 """One row a method: what the generic tests run. A new method adds a row and gets them all."""
 
+from pathlib import Path
+
 SMOKE = ["schedule=smoke", "data=digits", "hardware=cpu", "track=quiet"]
+
+COLOURED = [
+    *("schedule=smoke", "hardware=cpu", "track=quiet", "data=npz", f"data.path={Path(__file__).parent}/coloured.npz"),
+    *("data.layout=nhwc", "data.train_size=60", "data.val_size=20", "data.test_size=20"),
+]
+"""A hundred of the digits in colours of their own, for networks that take three channels."""
 
 METHODS: dict[str, list[str]] = {
     "fixed": ["algo=fixed", "network=sequential", *SMOKE],
@@ -13,7 +21,7 @@ METHODS: dict[str, list[str]] = {
 }
 
 VARIANTS: dict[str, list[str]] = {
-    "fixed_external": ["algo=fixed", "network=external", "network.name=torchvision/shufflenet_v2_x0_5", *SMOKE],
+    "fixed_external": ["algo=fixed", "network=external", "network.name=torchvision/shufflenet_v2_x0_5", *COLOURED],
     "densemann_original": ["algo=densemann_original", *SMOKE],
     "darts": ["algo=darts", *SMOKE],
     "prdarts_original": ["algo=prdarts_original", *SMOKE],

@@ -12,7 +12,7 @@ import torch
 import growsearch
 from growsearch.cli.compose import compose_run
 from growsearch.errors import UserError
-from growsearch.run import start
+from growsearch.run import NO_TEST_LOSS, start
 
 SETTINGS = {
     "fixed": ["algo=fixed", "algo.training.epochs=1", "algo.training.batch_size=3"],
@@ -99,9 +99,9 @@ def test_it_works_or_is_refused_with_the_reason(name: str, method: str, tmp_path
     (run,) = (file.parent for file in tmp_path.glob("outputs/*/*/*/result.json"))
     result = json.loads((run / "result.json").read_text())
     print(f"{name}, {method}: {result['params']} params, {len(result['method'].get('sizes', []))} variables")
-    assert math.isfinite(result["test_loss"])
+    notes = [json.loads(line).get("text", "") for line in (run / "events.jsonl").read_text().splitlines()]
+    assert 0 <= result["test_accuracy"] <= 1 and (NO_TEST_LOSS in notes) != math.isfinite(result["test_loss"])
     with torch.no_grad():
-        logits = growsearch.load(run)(torch.zeros(2, *images.shape[1:]))
-    assert logits.shape == (2, CLASSES) and bool(logits.isfinite().all())
+        assert growsearch.load(run)(torch.zeros(2, *images.shape[1:])).shape == (2, CLASSES)
     if method == "conet":
         assert len(result["method"]["sizes"]) == row.variables
