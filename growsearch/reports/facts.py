@@ -10,6 +10,13 @@ from growsearch.text import printable
 MOST_NOTES = 50
 MOST_ROWS = 60
 
+MEASURED = (
+    ("training", "train_seconds", time),
+    ("inference, ms", "cpu_inference_ms", plain),
+    ("CO2, kg (estimate)", "co2_kg", plain),
+)
+"""What some runs tell of each of their networks."""
+
 REPEAT = (
     "Put a copy of this run's config.yaml alone into a new folder: growsearch resume FOLDER runs it there from the "
     "beginning. On the same versions, device and number of threads it gives the same events and weights."
@@ -79,6 +86,7 @@ def networks(record: RunRecord) -> Html | None:
     rows = record.method.get("networks")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return None
+    measured = [(name, key, form) for name, key, form in MEASURED if any(row.get(key) is not None for row in rows)]
     header = ("network", "iteration", "depths", "epochs", "parameters", "MACs", "validation", "test")
     body = [
         (
@@ -90,9 +98,11 @@ def networks(record: RunRecord) -> Html | None:
             size(row.get("macs")),
             percent(row.get("val_accuracy")),
             percent(row.get("test_accuracy")),
+            *(form(row.get(key)) for _, key, form in measured),
         )
         for row in rows[:MOST_ROWS]
     ]
+    header += tuple(name for name, _, _ in measured)
     return tag("div", tag("h3", "Networks that were trained, in order"), table(header, body), class_="card")
 
 

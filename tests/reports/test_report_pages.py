@@ -88,6 +88,13 @@ def test_without_the_drawing_library_tables_remain(tmp_path: Path, monkeypatch: 
     assert "growsearch[report]" in read.text and "[2, 4]" in read.text and "87.50 %" in read.text
 
 
+def test_what_was_measured_of_each_network_is_shown_where_there_is_any(tmp_path: Path) -> None:
+    rows = [{"role": "initial", "depths": [2]}, {"role": "candidate", "depths": [3], "co2_kg": 0.0123}]
+    outcome = result("stagewise", method={"networks": rows})
+    text = Page(write_report([write_run(tmp_path / "run", outcome, [], {})])).text
+    assert "CO2, kg (estimate)" in text and "0.0123" in text and "inference, ms" not in text
+
+
 def test_unfinished_run_and_damaged_tail(tmp_path: Path) -> None:
     run = MAKERS["densemann"](tmp_path / "run")
     (run / "result.json").unlink()
