@@ -164,6 +164,14 @@ def cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
+def write(record: dict[str, Any], out: Path) -> None:
+    """Write what there is so far, under the name of date and device."""
+    out.mkdir(parents=True, exist_ok=True)
+    stem = f"{record['date']}-{record['device'].lower().replace(' ', '-')}-methods"
+    (out / f"{stem}.md").write_text(table(record))
+    (out / f"{stem}.json").write_text(json.dumps(record, indent=1))
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -197,11 +205,8 @@ def main() -> None:
         subject = SUBJECTS[name](options.tiny).at_batch(8 if options.tiny else options.batch)
         turn = 0.01 if options.tiny else SECONDS
         record["subjects"][name] = measure(subject, device, options.repeats, turn, record["ceilings"], options.profile)
+        write(record, options.out)
     print(table(record))
-    options.out.mkdir(parents=True, exist_ok=True)
-    stem = f"{record['date']}-{record['device'].lower().replace(' ', '-')}-methods"
-    (options.out / f"{stem}.md").write_text(table(record))
-    (options.out / f"{stem}.json").write_text(json.dumps(record, indent=1))
 
 
 if __name__ == "__main__":
