@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from typing import Any
 
 LEFT_OUT = ("output", "hardware", "track", "debug")
@@ -18,3 +19,8 @@ def fingerprint(config: dict[str, Any]) -> str:
         kept["data"] = {key: value for key, value in kept["data"].items() if key not in ("root", "download")}
     text = json.dumps(kept, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def is_fingerprint(value: object) -> bool:
+    """Whether a value read from a file looks like one."""
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value) is not None

@@ -14,7 +14,7 @@ from growsearch.errors import UserError
 from growsearch.foreign import read_bytes
 from growsearch.release import RELEASE
 from growsearch.runs.files import open_in_place, read_json, storage_errors, write_atomic, write_json
-from growsearch.runs.fingerprint import fingerprint
+from growsearch.runs.fingerprint import fingerprint, is_fingerprint
 from growsearch.text import reason
 
 LARGEST_CONFIG = 2**20
@@ -114,7 +114,7 @@ class RunFolder:
             found = read_json(self.identity)
         except UserError:
             found = None
-        if isinstance(found, dict) and isinstance(found.get("fingerprint"), str):
+        if isinstance(found, dict) and is_fingerprint(found.get("fingerprint")):
             return found["fingerprint"]
         write_json(self.identity, _identity(config))
         return fingerprint(config)

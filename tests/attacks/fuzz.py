@@ -10,6 +10,7 @@ import io
 import json
 import pickle
 import random
+import resource
 import sys
 import tempfile
 import time
@@ -39,12 +40,19 @@ from growsearch.networks.sequential import sequential_spec
 from growsearch.reports.record import read_record
 from growsearch.reports.run_page import run_page
 from growsearch.reports.settings import settings_of
-from growsearch.runs.checkpoint import read_checkpoint, write_checkpoint
+from growsearch.runs.checkpoint import NAMES, read_checkpoint, write_checkpoint
+from growsearch.runs.events import EventLog, read_events
+from growsearch.runs.fingerprint import fingerprint
+from growsearch.runs.folder import RunFolder, find_run
+from growsearch.runs.recovery import recover
 
 RUNS = Path(__file__).parent.parent / "compatibility" / "runs" / "0.1.0"
 
 TURN = 1.0
 """Seconds that a reader is fuzzed before the next one is."""
+
+SLOWEST = 20.0
+"""Seconds of computing that no file of a few kilobytes may cost."""
 
 Read = Callable[[Path], object]
 Mutate = Callable[[bytes, random.Random], bytes]
@@ -118,7 +126,7 @@ class Reader:
 
 def readers(place: Path) -> dict[str, Reader]:
     """All readers, by name; ``place`` is a folder to work in."""
-    return {**data_readers(), **run_readers(place)}
+    return {**data_readers(), **run_readers(place), **resume_readers(place / "resumed")}
 
 
 def data_readers() -> dict[str, Reader]:
@@ -262,6 +270,44 @@ def run_readers(place: Path) -> dict[str, Reader]:
     }
 
 
+def resume_readers(place: Path) -> dict[str, Reader]:
+    """Readers of what a run goes on from: they may refuse nothing, for a whole checkpoint is always left."""
+    run = RunFolder(place)
+    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    lines = b"".join(json.dumps({"seconds": n, "kind": "note", "text": str(n)}).encode() + b"\n" for n in range(6))
+    trees = [{"algorithm": {"step": step}, "events_length": length} for step, length in ((1, 40), (2, len(lines)))]
+    for tree in trees:
+        write_checkpoint(run.checkpoints, tree)
+    last, previous = (run.checkpoints / name for name in NAMES)
+    kept = [file.read_bytes() for file in (last, previous)]
+
+    def recovered(checkpoint: bytes, events: bytes) -> None:
+        for file, content in ((last, checkpoint), (previous, kept[1]), (run.events, events)):
+            file.write_bytes(content)
+        try:
+            found = recover(run)
+            EventLog(run.events, found.events_length).close()
+            list(read_events(run.events, lambda line: None))
+        except UserError as error:
+            raise AssertionError(f"refused: {error}") from error
+        assert found.tree in trees
+
+    def identified(file: Path) -> None:
+        run.identity.write_bytes(file.read_bytes())
+        find_run(place.parent.parent, place.parent.name, ".", {"seed": 0}, lambda text: {"seed": 1})
+        try:
+            assert run.identify({"seed": 0})
+        except UserError as error:
+            raise AssertionError(f"refused: {error}") from error
+
+    identity = json.dumps({"fingerprint": fingerprint({"seed": 0}), "version": "0.1.0"}).encode()
+    return {
+        "last checkpoint": Reader(kept[:1], lambda file: recovered(file.read_bytes(), lines)),
+        "resumed events": Reader([lines], lambda file: recovered(kept[0], file.read_bytes())),
+        "fingerprint": Reader([identity], identified, strange_json),
+    }
+
+
 def shoot(reader: Reader, place: Path, seed: int) -> bool:
     """One damaged file; whether it was refused. Any other error is raised with the file's name."""
     draws = random.Random(seed)
@@ -283,20 +329,24 @@ def main(seconds: float, names: list[str]) -> int:
     mistakes, end = 0, time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder:
         chosen = {name: one for name, one in readers(Path(folder)).items() if not names or name in names}
-        counts = {name: [0, 0] for name in chosen}
+        counts, slowest = {name: [0, 0] for name in chosen}, dict.fromkeys(chosen, 0.0)
         while time.monotonic() < end:
             for name, reader in chosen.items():
                 turn = time.monotonic() + TURN
                 while time.monotonic() < turn:
                     seed, counts[name][0] = counts[name][0], counts[name][0] + 1
+                    begun = time.process_time()
                     try:
                         counts[name][1] += shoot(reader, Path(folder), seed)
+                        slowest[name] = max(slowest[name], time.process_time() - begun)
+                        assert time.process_time() - begun < SLOWEST, "too slow"
                     except Exception as error:
                         mistakes += 1
                         print(f"{name}, seed {seed}: {type(error).__name__}: {str(error)[:200]}", flush=True)
     for name, (shots, refused) in counts.items():
-        print(f"{name:<16} {shots:>7} files, {refused:>7} refused")
-    print(f"{sum(shots for shots, _ in counts.values())} files, {mistakes} mistakes")
+        print(f"{name:<16} {shots:>7} files, {refused:>7} refused, {slowest[name]:.2f} s the slowest")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(f"{sum(shots for shots, _ in counts.values())} files, {mistakes} mistakes, {peak} MiB the most memory")
     return mistakes
 
 

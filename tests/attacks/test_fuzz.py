@@ -14,6 +14,7 @@ NAMES = [
     *("picture", "npz", "csv", "idx", "pickle", "archive"),
     *("architecture", "weights", "preprocessing", "checkpoint", "config"),
     *("report events", "report result", "report network"),
+    *("last checkpoint", "resumed events", "fingerprint"),
 ]
 SLOW = ("report events", "report result", "report network")
 
