@@ -170,7 +170,7 @@ class Session:
         if self.folder.started:
             found = recover(self.folder)
             length, remarks = found.events_length, found.remarks
-            with parsing(self.folder.checkpoints, "not the state of this run"):
+            with parsing(self.folder.checkpoints, "not the state of this run"), attempt("restoring the run"):
                 self.algorithm.load(found.tree["algorithm"])
                 self.ledger = Ledger.restored(found.tree["ledger"])
                 self.algorithm.engine.work.load(found.tree.get("work"))  # absent from checkpoints of earlier versions

@@ -79,6 +79,21 @@ def test_stopped_many_times_equals_uninterrupted(name, growsearch_run, finished,
     assert survived
 
 
+def test_memory_that_runs_out_while_a_run_is_restored_is_told_as_such(growsearch_run, monkeypatch, capsys):
+    with RunsOut(900):
+        assert growsearch_run(*METHODS["fixed"]) == 2
+
+    def load(algorithm, saved):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Fixed, "load", load)
+        capsys.readouterr()
+        assert growsearch_run(*METHODS["fixed"]) == 2
+    assert "memory ran out: restoring the run" in capsys.readouterr().err
+    assert growsearch_run(*METHODS["fixed"]) == 0
+
+
 ROOM = 20
 """Images that a step has room for."""
 
