@@ -87,7 +87,7 @@ def networks(record: RunRecord) -> Html | None:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return None
     measured = [(name, key, form) for name, key, form in MEASURED if any(row.get(key) is not None for row in rows)]
-    header = ("network", "iteration", "depths", "epochs", "parameters", "MACs", "validation", "test")
+    header: tuple[str, ...] = ("network", "iteration", "depths", "epochs", "parameters", "MACs", "validation", "test")
     body = [
         (
             shown(row.get("role"), 20),
