@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from growsearch.errors import UserError
+from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.text import reason
 
 DEEPEST_YAML = 50
@@ -84,4 +84,5 @@ def parsing(path: object, what: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{path}: {what} ({reason(error)})") from error
+        why = "memory ran out: reading it" if is_lack_of_memory(error) else what
+        raise UserError(f"{path}: {why} ({reason(error)})") from error
