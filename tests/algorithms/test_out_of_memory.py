@@ -55,7 +55,7 @@ def assert_survives(name, moments, growsearch_run, finished, tmp_path, capsys) -
         survived += 1
     assert growsearch_run(*ROWS[name]) == 0
     run, reference = only_run(tmp_path), finished(name)
-    remarks = [e for e in events_of(run) if e["kind"] == "note" and "went on from the checkpoint before it" in e["text"]]
+    remarks = [e for e in events_of(run) if e["kind"] == "note" and "from the checkpoint before it" in e["text"]]
     assert [e for e in events_of(run) if e not in remarks] == events_of(reference)
     assert_same_tree(state_of(run), state_of(reference))
     return survived
