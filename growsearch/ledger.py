@@ -21,6 +21,7 @@ class Ledger:
         steps: optimizer steps, over all networks.
         epochs: reports of trained epochs (whole or part).
         edits: structural changes.
+        joules: energy of the device, until the last checkpoint; None once a part of it is not known.
     """
 
     seconds: float = 0.0
@@ -29,6 +30,7 @@ class Ledger:
     steps: int = 0
     epochs: int = 0
     edits: int = 0
+    joules: float | None = None
 
     @classmethod
     def restored(cls, tree: dict[str, Any]) -> "Ledger":
@@ -41,6 +43,10 @@ class Ledger:
         if wrong := misfit(cls, tree):
             raise TypeError(f"ledger, {wrong}")
         return made
+
+    def use(self, joules: float | None) -> None:
+        """Add energy; what is not known makes the sum unknown."""
+        self.joules = None if self.joules is None or joules is None else self.joules + joules
 
     def count(self, event: Event | None) -> None:
         """Take one yield of a method's ``run`` into account."""

@@ -11,6 +11,7 @@ from growsearch import __version__
 from growsearch.algorithms.base import Outcome
 from growsearch.config import RunConfig
 from growsearch.deploy import Preprocessing, save_network
+from growsearch.energy import JOULES_PER_KWH
 from growsearch.ledger import Ledger
 from growsearch.probes.cost import cost
 from growsearch.runs.folder import RunFolder
@@ -64,6 +65,7 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "macs": figures.macs,
         "memory_bytes": figures.memory_bytes,
         "peak_memory_bytes": peak_bytes(),
+        "energy_kwh": None if ledger.joules is None else ledger.joules / JOULES_PER_KWH,
         "depth": depth(network.module),
         "inference_seconds": inference_seconds,
         "search_seconds": search_seconds,

@@ -16,6 +16,7 @@ from growsearch.algorithms.base import Algorithm, Diverged
 from growsearch.config import RunConfig, read_run, typed
 from growsearch.data.load import load as load_data
 from growsearch.deploy import preprocessing_of
+from growsearch.energy import meter
 from growsearch.errors import UserError
 from growsearch.events import Edit, Event, Note, from_json
 from growsearch.foreign import parsing
@@ -159,7 +160,7 @@ class Session:
 
     def __init__(self, folder: RunFolder, config: RunConfig, algorithm: Algorithm) -> None:
         self.folder, self.config, self.algorithm = folder, config, algorithm
-        self.ledger = Ledger()
+        self.ledger, self.meter = Ledger(joules=0.0), meter(algorithm.engine.device)
         self.damaged: set[object] = set()
         self.lack: OutOfMemory | None = None
         self.open()
@@ -334,6 +335,7 @@ class Session:
     def save(self) -> None:
         """Write a checkpoint and remember what it cost."""
         begun = time.monotonic()
+        self.ledger.use(self.meter.joules())
         with attempt("saving a checkpoint"):
             tree = {
                 "algorithm": self.algorithm.save(),

@@ -38,7 +38,7 @@ COSTS = (
     ("multiply-accumulates (MACs) of an image", "macs", count),
     ("memory of weights and maps of an image", "memory_bytes", lambda value: _bytes(value)),
     ("most memory in use, of the GPU or of the process", "peak_memory_bytes", lambda value: _bytes(value)),
-    ("energy, kWh", "energy_kwh", plain),
+    ("energy of the device, kWh", "energy_kwh", plain),
     ("CO2, kg", "co2_kg", plain),
 )
 

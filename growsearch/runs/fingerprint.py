@@ -21,6 +21,15 @@ def fingerprint(config: dict[str, Any]) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+def fingerprint_of_options(config: dict[str, Any]) -> str:
+    """Hash the options that a plain configuration has, whatever their values: it changes when one is added or goes."""
+
+    def options(node: Any) -> Any:
+        return {key: options(value) for key, value in node.items()} if isinstance(node, dict) else None
+
+    return fingerprint(options(config))
+
+
 def is_fingerprint(value: object) -> bool:
     """Whether a value read from a file looks like one."""
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value) is not None

@@ -14,7 +14,7 @@ from growsearch.errors import UserError
 from growsearch.foreign import read_bytes
 from growsearch.release import RELEASE
 from growsearch.runs.files import open_in_place, read_json, storage_errors, write_atomic, write_json
-from growsearch.runs.fingerprint import fingerprint, is_fingerprint
+from growsearch.runs.fingerprint import fingerprint, fingerprint_of_options, is_fingerprint
 from growsearch.text import reason
 
 LARGEST_CONFIG = 2**20
@@ -121,7 +121,7 @@ class RunFolder:
 
 
 def _identity(config: dict[str, Any]) -> dict[str, str]:
-    return {"fingerprint": fingerprint(config), "version": RELEASE}
+    return {"fingerprint": fingerprint(config), "options": fingerprint_of_options(config), "version": RELEASE}
 
 
 def new_run(root: Path, algo: str, data: str, seed: int, yaml: str, config: dict[str, Any]) -> RunFolder:
@@ -156,14 +156,14 @@ def find_run(
     A run of another version keeps its fingerprint, which knows nothing of options added since; it counts as
     this one if its configuration does once ``reread`` has given them their defaults.
     """
-    wanted = fingerprint(config)
+    wanted, options = fingerprint(config), fingerprint_of_options(config)
     found = []
     for path in sorted((root / algo / data).glob("*/fingerprint.json"), reverse=True):
         folder = RunFolder(path.parent)
         try:
             identity = read_json(path)
             same = identity["fingerprint"] == wanted
-            if not same and reread is not None and identity.get("version") != RELEASE:
+            if not same and reread is not None and identity.get("options") != options:
                 same = fingerprint(reread(folder.read_config())) == wanted
         except (UserError, KeyError, TypeError, AttributeError):
             continue

@@ -19,6 +19,7 @@ from growsearch.events import from_json
 from growsearch.registry import methods
 from growsearch.run import to_plain
 from growsearch.runs import fingerprint
+from growsearch.runs.fingerprint import fingerprint_of_options
 
 KEPT = sorted(path for path in FOLDERS.glob("*/*") if path.is_dir())
 
@@ -93,7 +94,11 @@ def test_options_added_since_do_not_part_a_run_from_its_command(state, place, ca
     (run / "config.yaml").write_text(text)
     plain = to_plain(read_run(text))
     del plain["algo"]["max_params"]
-    old = {"fingerprint": fingerprint(plain), "version": "0.0.1"}
+    old = {
+        "fingerprint": fingerprint(plain),
+        "options": fingerprint_of_options(plain),
+        "version": growsearch.__version__,
+    }
     (run / "fingerprint.json").write_text(json.dumps(old))
     command = json.loads((kept / "command.json").read_text())
     assert main(command) == 0

@@ -6,7 +6,7 @@ import pytest
 from growsearch.errors import UserError
 from growsearch.runs import EventLog, RunFolder, find_run, fingerprint, new_run
 from growsearch.runs.events import read_events
-from growsearch.runs.files import write_json
+from growsearch.runs.files import read_json, write_json
 
 CONFIG = {"algo": {"name": "fixed"}, "data": {"name": "digits", "root": "/a"}, "seed": 0, "hardware": {"threads": 1}}
 
@@ -78,3 +78,10 @@ def test_fewer_events_than_the_checkpoint_expects(tmp_path):
     path.write_bytes(b"{}\n")
     with pytest.raises(UserError, match="3 bytes found, 99 expected"):
         EventLog(path, 99)
+
+
+def test_numbers_that_json_does_not_have_are_written_as_null(tmp_path):
+    file = tmp_path / "result.json"
+    write_json(file, {"loss": float("nan"), "rows": [float("inf"), (1.5, None)], "name": "NaN"})
+    assert "Infinity" not in file.read_text()
+    assert read_json(file) == {"loss": None, "rows": [None, [1.5, None]], "name": "NaN"}
