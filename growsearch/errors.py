@@ -24,6 +24,10 @@ class UserError(Exception):
         return one_line(super().__str__(), LONGEST)
 
 
+class LackOfMemory(UserError):
+    """A file needs more memory than there is; nothing is said of what it holds."""
+
+
 def is_lack_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on a CPU or on a GPU; torch need not be there."""
     if isinstance(error, MemoryError):

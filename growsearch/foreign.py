@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.errors import LackOfMemory, UserError, is_lack_of_memory
 from growsearch.text import reason
 
 DEEPEST_YAML = 50
@@ -77,12 +77,14 @@ def parsing(path: object, what: str) -> Iterator[None]:
         what: what the file is not, or what is wrong with it.
 
     Raises:
-        UserError: in place of any exception.
+        LackOfMemory: if memory ran out.
+        UserError: in place of any other exception.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        why = "memory ran out: reading it" if is_lack_of_memory(error) else what
-        raise UserError(f"{path}: {why} ({reason(error)})") from error
+        if is_lack_of_memory(error):
+            raise LackOfMemory(f"{path}: memory ran out: reading it ({reason(error)})") from error
+        raise UserError(f"{path}: {what} ({reason(error)})") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from growsearch.errors import UserError
+from growsearch.errors import LackOfMemory
 
 GIB = 1024**3
 
@@ -25,8 +25,8 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
     """Check that ``needed`` bytes can be had.
 
     Raises:
-        UserError: naming ``what`` needs them and the ``remedy``.
+        LackOfMemory: naming ``what`` needs them and the ``remedy``.
     """
     available = available_bytes()
     if available is not None and needed > available:
-        raise UserError(f"{what}: {needed / GIB:.1f} GiB needed, {available / GIB:.1f} GiB of memory free: {remedy}")
+        raise LackOfMemory(f"{what}: {needed / GIB:.1f} GiB needed, {available / GIB:.1f} GiB of memory free: {remedy}")

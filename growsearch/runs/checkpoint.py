@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from growsearch.errors import UserError
+from growsearch.errors import LackOfMemory, UserError
 from growsearch.foreign import parsing, require_plain
 from growsearch.memory import require_memory
 from growsearch.runs.files import keep_as, write_atomic
@@ -56,11 +56,17 @@ def read_checkpoint(path: Path) -> Any:
 
 
 def read_all(folder: Path) -> Iterator[tuple[Path, Any, UserError | None]]:
-    """The checkpoints of a folder, newest first: path, tree, and what is wrong if there is no tree."""
+    """The checkpoints of a folder, newest first: path, tree, and what is wrong if there is no tree.
+
+    Raises:
+        LackOfMemory: if there is too little for one, which may be as good as any.
+    """
     for path in (folder / name for name in NAMES):
         if os.path.lexists(path):
             try:
                 yield path, read_checkpoint(path), None
+            except LackOfMemory:
+                raise
             except UserError as error:
                 yield path, None, error
 

@@ -8,9 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from growsearch.errors import UserError
+from growsearch.errors import LackOfMemory, UserError
+from growsearch.runs import RunFolder
+from growsearch.runs import checkpoint as checkpoint_module
 from growsearch.runs import files as files_module
 from growsearch.runs.checkpoint import read_checkpoint, read_newest, write_checkpoint
+from growsearch.runs.recovery import recover
 
 TREE = {
     "counts": [1, 2.5, "three", None, True],
@@ -48,6 +51,22 @@ def test_a_torn_last_one_falls_back_and_says_so(tmp_path):
     tree, remark = read_newest(tmp_path)
     assert tree == {"number": 0}
     assert "last.safetensors: not a whole checkpoint" in remark
+
+
+@pytest.mark.parametrize("lack", ["while it is read", "before"])
+def test_a_good_one_is_not_given_up_where_memory_is_short(lack, tmp_path, monkeypatch):
+    folder = RunFolder(tmp_path)
+    for number in range(2):
+        write_checkpoint(folder.checkpoints, {"events_length": 0, "number": number})
+    with monkeypatch.context() as short:
+        if lack == "before":
+            short.setattr("growsearch.memory.available_bytes", lambda: 10)
+        else:
+            short.setattr(checkpoint_module, "_join", lambda *_: bytes(1 << 62))
+        with pytest.raises(LackOfMemory, match="last[.]safetensors: "):
+            recover(folder)
+    found = recover(folder)
+    assert (found.tree["number"], found.remarks) == (1, [])
 
 
 def test_none_at_all_is_an_error(tmp_path):
