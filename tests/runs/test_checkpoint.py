@@ -63,7 +63,7 @@ def test_a_good_one_is_not_given_up_where_memory_is_short(lack, tmp_path, monkey
             short.setattr("growsearch.memory.available_bytes", lambda: 10)
         else:
             short.setattr(checkpoint_module, "_join", lambda *_: bytes(1 << 62))
-        with pytest.raises(LackOfMemory, match="last[.]safetensors: "):
+        with pytest.raises(LackOfMemory, match=r"last\.safetensors: "):
             recover(folder)
     found = recover(folder)
     assert (found.tree["number"], found.remarks) == (1, [])
