@@ -95,7 +95,7 @@ class Step:
             failed = self.failed != 0
             if self.undoes_at_once:
                 self.statistics.keep_if(~failed)
-            correct = (logits.argmax(1) == labels).sum().to(loss.dtype)
+            correct = (logits.argmax(1) == labels).sum(dtype=loss.dtype)
             batch = torch.stack((loss.detach() * len(labels), correct, self.count(len(labels))))
             return batch.masked_fill_(failed, 0.0)
 

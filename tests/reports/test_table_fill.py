@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 from omegaconf import OmegaConf
@@ -83,6 +84,17 @@ def test_data_that_the_paper_has_not_gets_rows_of_its_own(tmp_path, capsys):
     (own,) = of(lines, "digits: greedy ECToNAS")
     assert (own["test acc % ours"], own["test acc % paper"], own["note"]) == ("50.0", "-", "not in the paper")
     assert {line["setting"] for line in lines} == {"missing", "schedule smoke"}
+
+
+def test_a_run_from_before_an_option_counts_as_at_its_default(tmp_path, capsys):
+    for name, words in (("a", ["seed=0"]), ("b", ["seed=1", "algo.patience=3"])):
+        run = write_run(tmp_path, name, ["experiment=densemann/cifar10", *words], test_accuracy=0.9)
+        text = (run / "config.yaml").read_text()
+        assert "  late_start: false\n" in text and "  patience: " in text
+        lacking = re.sub(r"  (late_start: false|patience: 3)\n", "", text)
+        (run / "config.yaml").write_text(lacking)
+    lines = of(table(capsys, "densemann-1", tmp_path), "cifar10: average")
+    assert [(line["setting"], line["n"]) for line in lines] == [("as published", "2")]
 
 
 def test_lists_of_networks_crossings_and_found_networks(tmp_path, capsys):

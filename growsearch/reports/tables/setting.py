@@ -42,19 +42,27 @@ def setting(run: TabledRun, row: Row, compose: Compose) -> str:
     if wanted is None:
         said.append("options not compared")
     else:
-        said += _differences(run, row, flat(wanted))
+        said += _differences(run, row, flat(wanted), compose)
     return ", ".join(said) or "as published"
 
 
-def _differences(run: TabledRun, row: Row, wanted: dict[str, Any]) -> list[str]:
+def _differences(run: TabledRun, row: Row, wanted: dict[str, Any], compose: Compose) -> list[str]:
     if not run.options:
         return ["options not readable"]
+    options = {**_since(run, wanted, compose), **run.options}
     known = (*ELSEWHERE, *OF_DATA, *row.free, *(name for name in row.match if "." in name))
-    names = [name for name in sorted({*run.options, *wanted}) if name not in SOURCES and not name.startswith(known)]
-    differing = [n for n in names if not _same(run.options.get(n), wanted.get(n))]
-    told = [f"{name}={shown(run.options.get(name), 30)}" for name in differing[:NAMED]]
+    names = [name for name in sorted({*options, *wanted}) if name not in SOURCES and not name.startswith(known)]
+    differing = [n for n in names if not _same(options.get(n), wanted.get(n))]
+    told = [f"{name}={shown(options.get(name), 30)}" for name in differing[:NAMED]]
     more = len(differing) - NAMED
     return told + ([f"{more} option{'s' if more > 1 else ''} more"] if more > 0 else [])
+
+
+def _since(run: TabledRun, wanted: dict[str, Any], compose: Compose) -> dict[str, Any]:
+    """The method's options that came after the run was written, at their defaults."""
+    lacking = {name for name in wanted.keys() - run.options.keys() if name.startswith("algo.")}
+    usual = flat(compose((f"algo={wanted.get('algo.name')}", "schedule=paper")) or {}) if lacking else {}
+    return {name: usual[name] for name in lacking & usual.keys()}
 
 
 def _same(one: Any, other: Any) -> bool:
