@@ -169,7 +169,7 @@ def compare(labels: list[str], device: str, repeats: int) -> dict[str, Any]:
     streams = {"alphas": Cursor("alphas", "val"), "weights": Cursor("weights", "train")}
 
     def batches(role: str) -> tuple[Tensor, Tensor]:
-        return engine.feed(network, streams[role], Augmentation()).take(streams[role], BATCH)
+        return engine.loader(network, streams[role], Augmentation()).take(streams[role], BATCH)
 
     pairs = {"plain": plain_pair(plain, engine.device, batches), "ours": our_pair(engine, network)}
     losses = {name: pair() for name, pair in pairs.items()}

@@ -11,9 +11,9 @@ from growsearch import plugins
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.data.config import DataConfig
 from growsearch.errors import UserError
-from growsearch.foreign import check_yaml, parsing
 from growsearch.registry import OWN, methods
 from growsearch.training.config import HardwareConfig
+from growsearch.untrusted import check_yaml, parsing
 
 
 @dataclass

@@ -8,7 +8,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from growsearch.fits import misfit
+from growsearch.typecheck import misfit
 
 
 @dataclass(frozen=True)

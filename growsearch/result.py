@@ -14,7 +14,7 @@ from growsearch.deploy import Preprocessing, save_network
 from growsearch.energy import JOULES_PER_KWH
 from growsearch.ledger import Ledger
 from growsearch.probes.cost import cost
-from growsearch.runs.folder import RunFolder
+from growsearch.run_folder.folder import RunFolder
 from growsearch.training import Engine
 from growsearch.training.layout import name_of
 from growsearch.training.out_of_memory import peak_bytes

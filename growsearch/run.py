@@ -19,21 +19,21 @@ from growsearch.deploy import preprocessing_of
 from growsearch.energy import meter
 from growsearch.errors import UserError
 from growsearch.events import Edit, Event, Note, from_json
-from growsearch.foreign import parsing
-from growsearch.given import make_donor, make_network
+from growsearch.initial_networks import make_donor, make_network
 from growsearch.ledger import Ledger
 from growsearch.registry import method
 from growsearch.result import make_result, picture, write_networks
-from growsearch.runs import EventLog, RunFolder, find_run, new_run
-from growsearch.runs.checkpoint import write_checkpoint
-from growsearch.runs.events import read_events
-from growsearch.runs.files import read_json, write_atomic, write_json
-from growsearch.runs.recovery import recover
+from growsearch.run_folder import EventLog, RunFolder, find_run, new_run
+from growsearch.run_folder.checkpoint import write_checkpoint
+from growsearch.run_folder.events import read_events
+from growsearch.run_folder.files import read_json, write_atomic, write_json
+from growsearch.run_folder.recovery import recover
 from growsearch.signals import StopRequest, stop_requests
 from growsearch.training import Cursor, Engine, Recipe
+from growsearch.training.cost import TrainingCost
 from growsearch.training.device import choose_threads, set_threads
 from growsearch.training.out_of_memory import OutOfMemory, attempt, next_divisor
-from growsearch.training.work import Work
+from growsearch.untrusted import parsing
 from growsearch.views.console import line, say, summary
 from growsearch.views.estimate import estimate
 from growsearch.views.memory import after_edit, made_smaller, ways_on
@@ -182,7 +182,7 @@ class Session:
             torch.set_num_threads(self.config.hardware.threads)
         elif self.algorithm.engine.device.type == "cpu":
             choose_threads(self._throwaway_step())
-            self.algorithm.engine.work.load(Work().save())
+            self.algorithm.engine.work.load(TrainingCost().save())
         done = f" after {self.ledger.epochs} epochs" if self.folder.started else ""
         say(f"{'going on with' if self.folder.started else 'run folder:'} {self.folder.path}{done}")
         self.log = EventLog(self.folder.events, length)

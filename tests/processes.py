@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from growsearch.runs.checkpoint import read_newest
+from growsearch.run_folder.checkpoint import read_newest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the server of forks, which starts with the first of them
 FORKS = multiprocessing.get_context("forkserver")

@@ -13,12 +13,12 @@ from typing import Any
 from torch import Tensor
 
 from growsearch.errors import UserError
-from growsearch.fits import fits, misfit
 from growsearch.networks.rebuild import rebuild
 from growsearch.networks.tensors import module_tensors, portable
 from growsearch.training.network import Network
 from growsearch.training.optimizer import OptimizerConfig
 from growsearch.training.stateful import STATES, state
+from growsearch.typecheck import fits, misfit
 
 __all__ = ["dump", "restore", "state"]
 

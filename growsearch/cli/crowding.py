@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from growsearch.errors import UserError
 from growsearch.memory import GIB, available_bytes
-from growsearch.runs.files import read_json
+from growsearch.run_folder.files import read_json
 
 LEAST_BYTES = GIB // 2
 """What the smallest run takes that no other process shares with it."""

@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     from growsearch.deploy import load, load_preprocessing
     from growsearch.deploy.export import export
-    from growsearch.runs import RunFolder
+    from growsearch.run_folder import RunFolder
 
     module = load(options.run, options.candidate)
     preprocessing = load_preprocessing(options.run, options.candidate)
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
 def _test_images(run: Path, data_root: str | None) -> "Tensor":
     from growsearch.config import read_run, typed
     from growsearch.data.load import load as load_data
-    from growsearch.runs import RunFolder
+    from growsearch.run_folder import RunFolder
 
     config = typed(read_run(RunFolder(run).read_config()))
     data = config.data if data_root is None else dataclasses.replace(config.data, root=data_root)

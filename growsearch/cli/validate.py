@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
 from growsearch.registry import method
-from growsearch.runs.fingerprint import fingerprint
+from growsearch.run_folder.fingerprint import fingerprint
 
 
 def main(argv: list[str]) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from growsearch.foreign import parsing, require_plain
 from growsearch.memory import require_memory
+from growsearch.untrusted import parsing, require_plain
 
 COPIES = 2
 """What is read is there once more while it is brought into its layout."""

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from growsearch.data.lock import locked
 from growsearch.errors import UserError
-from growsearch.foreign import parsing, require_plain
 from growsearch.text import reason
+from growsearch.untrusted import parsing, require_plain
 
 
 def digest(*parts: object) -> str:

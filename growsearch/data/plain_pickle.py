@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from growsearch.foreign import parsing, read_bytes
 from growsearch.memory import require_memory
+from growsearch.untrusted import parsing, read_bytes
 
 LARGEST = 8 * 2**30
 """Bytes of a file; those of ImageNet 32x32 have 400 million."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from growsearch.errors import UserError
-from growsearch.foreign import parsing, require_plain
 from growsearch.memory import require_memory
+from growsearch.untrusted import parsing, require_plain
 
 BYTES_A_BYTE = 25
 """Memory that cells take, for each byte of their file: two letters and a comma are an object of fifty bytes."""

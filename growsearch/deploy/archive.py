@@ -6,11 +6,11 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor, nn
 
-from growsearch.foreign import parsing, require_plain
 from growsearch.memory import require_memory
 from growsearch.networks.rebuild import rebuild
 from growsearch.networks.tensors import module_tensors, portable
-from growsearch.runs.files import read_json, write_atomic, write_json
+from growsearch.run_folder.files import read_json, write_atomic, write_json
+from growsearch.untrusted import parsing, require_plain
 
 ARCHITECTURE, WEIGHTS = "architecture.json", "weights.safetensors"
 

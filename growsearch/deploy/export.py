@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from growsearch.deploy.formats import WRITERS, Runner
 from growsearch.deploy.preprocessing import Preprocessing
 from growsearch.errors import UserError
-from growsearch.runs.files import storage_errors
+from growsearch.run_folder.files import storage_errors
 
 ABSOLUTE, RELATIVE = 1e-5, 1e-4
 """A logit may differ by ``ABSOLUTE + RELATIVE * |logit|``."""

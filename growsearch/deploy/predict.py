@@ -13,7 +13,7 @@ from growsearch.data.pictures import SUFFIXES
 from growsearch.deploy.load import load
 from growsearch.deploy.preprocessing import MOST_VALUES, Preprocessing, load_preprocessing
 from growsearch.errors import UserError
-from growsearch.foreign import parsing
+from growsearch.untrusted import parsing
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from growsearch.data.resize import resize_square
 from growsearch.deploy.archive import read_tensors
 from growsearch.deploy.load import network_folder
 from growsearch.errors import UserError
-from growsearch.foreign import parsing
 from growsearch.networks.tensors import portable
-from growsearch.runs.files import read_json, write_atomic, write_json
+from growsearch.run_folder.files import read_json, write_atomic, write_json
+from growsearch.untrusted import parsing
 
 DESCRIPTION, STATISTICS = "preprocessing.json", "preprocessing.safetensors"
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.networks.registry import materialise
-from growsearch.surgery.places import copied
+from growsearch.surgery.tensors import copied
 from growsearch.text import reason
 
 SIDES = (8, 16, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)

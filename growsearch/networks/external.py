@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.networks.layers import arguments_of, construct, describe, kind_of, resize
 from growsearch.networks.registry import register
-from growsearch.surgery.places import lookup, owner, places
+from growsearch.surgery.tensors import lookup, owner, places
 
 _TRUSTED: set[str] = set()
 

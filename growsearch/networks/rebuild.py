@@ -6,9 +6,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
-from growsearch.foreign import parsing
 from growsearch.networks.registry import materialise, skeleton
 from growsearch.networks.tensors import load_module_tensors, require_fitting
+from growsearch.untrusted import parsing
 
 
 def rebuild(spec: Any, tensors: dict[str, Tensor], file: Path | str) -> nn.Module:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from growsearch.wording import compact, duration
+from growsearch.format import compact, duration
 
 MISSING = "-"
 

@@ -7,10 +7,10 @@ from typing import Any
 from growsearch.errors import UserError
 from growsearch.events import KINDS
 from growsearch.reports.numbers import number
-from growsearch.runs import RunFolder
-from growsearch.runs.events import read_events
-from growsearch.runs.files import LARGEST_JSON, read_json
-from growsearch.runs.folder import LARGEST_CONFIG
+from growsearch.run_folder import RunFolder
+from growsearch.run_folder.events import read_events
+from growsearch.run_folder.files import LARGEST_JSON, read_json
+from growsearch.run_folder.folder import LARGEST_CONFIG
 
 LARGEST_EVENTS = 64 * 2**20
 """Bytes of events that are read; more are named and left out, as are other files larger than runs have."""

@@ -15,7 +15,7 @@ from growsearch.reports.figures import (
     speed,
     stagewise,
 )
-from growsearch.reports.figures.story import story
+from growsearch.reports.figures.timeline import story
 from growsearch.reports.markup import shown, tag
 from growsearch.reports.page import Report, tiles
 from growsearch.reports.plot import Drawing

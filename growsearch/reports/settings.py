@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from growsearch.foreign import check_yaml
 from growsearch.reports.markup import shown
-from growsearch.runs.fingerprint import LEFT_OUT
+from growsearch.run_folder.fingerprint import LEFT_OUT
+from growsearch.untrusted import check_yaml
 
 Settings = dict[str, str]
 

@@ -9,8 +9,8 @@ from growsearch.reports.page import Report
 from growsearch.reports.plot import Drawing
 from growsearch.reports.record import read_record
 from growsearch.reports.run_page import run_page
-from growsearch.runs import RunFolder
-from growsearch.runs.files import write_atomic
+from growsearch.run_folder import RunFolder
+from growsearch.run_folder.files import write_atomic
 
 
 def write_report(places: Sequence[Path], output: Path | None = None, figures: Path | None = None) -> Path:

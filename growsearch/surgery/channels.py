@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.groups import Segment, group
-from growsearch.surgery.places import lookup, owner, places
+from growsearch.surgery.tensors import lookup, owner, places
 from growsearch.surgery.trace import trace
 
 
@@ -216,7 +216,7 @@ def channel_groups(model: nn.Module, example: Tensor | tuple[Any, ...], *, prove
         taken.add(name)
         handles.append(ChannelGroup(name, channel_map, number))
     if prove:
-        from growsearch.surgery.prove import prove_groups
+        from growsearch.surgery.verify import prove_groups
 
         prove_groups(model, example, [handle for handle in handles if handle.frozen is None])
     return handles

@@ -16,8 +16,8 @@ from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.momentum import Optimizers, as_list
-from growsearch.surgery.places import lookup, owner
 from growsearch.surgery.replace import replace
+from growsearch.surgery.tensors import lookup, owner
 from growsearch.surgery.transaction import transaction
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from torch import Tensor, nn
 
 from growsearch.surgery.momentum import Optimizers, hand_over
-from growsearch.surgery.places import lookup, owner, places
 from growsearch.surgery.structure import structure_changed, tensor_changed
+from growsearch.surgery.tensors import lookup, owner, places
 
 
 def replace(

@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery.labels import LabelTrace
-from growsearch.surgery.places import copied, owner, places
+from growsearch.surgery.tensors import copied, owner, places
 
 
 class WithoutDropout(TorchFunctionMode):

@@ -9,9 +9,9 @@ from torch import nn
 from growsearch.errors import UserError
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers, as_list
-from growsearch.surgery.places import lookup
 from growsearch.surgery.remap import remap
 from growsearch.surgery.replace import replace
+from growsearch.surgery.tensors import lookup
 from growsearch.surgery.transaction import transaction
 
 

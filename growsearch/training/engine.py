@@ -12,25 +12,25 @@ import torch
 from growsearch.data.augment import Augmentation
 from growsearch.data.dataset import Dataset, Split
 from growsearch.errors import UserError
-from growsearch.training.captured import CapturedStep
 from growsearch.training.compiled import compile_forward
 from growsearch.training.config import HardwareConfig
+from growsearch.training.cost import TrainingCost
+from growsearch.training.cuda_graphs import CapturedStep
+from growsearch.training.cuda_stream import CudaStream
 from growsearch.training.cursor import Cursor
 from growsearch.training.device import Gauge, memory_gauge, resolve_device, resolve_step
 from growsearch.training.evaluate import Evaluation, evaluate
-from growsearch.training.feed import Feed
-from growsearch.training.lane import Lane
+from growsearch.training.loader import Loader
 from growsearch.training.network import Network
 from growsearch.training.optimizer import Rate
 from growsearch.training.out_of_memory import attempt, divided
 from growsearch.training.recipe import Recipe
 from growsearch.training.step import Step
-from growsearch.training.work import Work
 
 K = TypeVar("K")
 
 KEPT = 16
-"""So many feeds stay ready."""
+"""So many loaders stay ready."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Engine:
             autoscaling asks it. Tests put a function of their own here.
         work: what training has spent; engines of one run share it.
         step_kind: how steps are taken: ``eager``, ``captured`` or ``compiled``.
-        lanes: where steps are captured; empty where none are.
+        cuda_streams: where steps are captured; empty where none are.
         notes: what a reader of the result must know of how steps were taken, not told yet.
         divisors: what batches of ``training`` and ``evaluation`` are divided by, since memory ran out.
     """
@@ -80,7 +80,7 @@ class Engine:
         hardware: HardwareConfig,
         seed: int,
         gauge: Gauge | None = None,
-        work: Work | None = None,
+        work: TrainingCost | None = None,
     ) -> None:
         self.divisors = {"training": 1, "evaluation": 1}
         self.device = resolve_device(hardware.device)
@@ -90,11 +90,11 @@ class Engine:
             torch.backends.cudnn.deterministic = True  # a run repeated on the same device ends the same
         self.data = data.to(self.device)
         self.gauge = gauge or memory_gauge(self.device)
-        self.work = work or Work()
+        self.work = work or TrainingCost()
         self.step_kind = resolve_step(hardware.step, self.device)
-        self.lanes = [Lane(self.device)] if self.step_kind == "captured" else []
+        self.cuda_streams = [CudaStream(self.device)] if self.step_kind == "captured" else []
         self.notes: list[str] = []
-        self._feeds: OrderedDict[tuple[object, ...], Feed] = OrderedDict()
+        self._loaders: OrderedDict[tuple[object, ...], Loader] = OrderedDict()
         self._steps: WeakKeyDictionary[Network, dict[Recipe, Step]] = WeakKeyDictionary()
         self._eager_steps = 0
 
@@ -104,17 +104,17 @@ class Engine:
         other.notes, other.divisors = self.notes, self.divisors
         return other
 
-    def open_lanes(self, count: int) -> None:
+    def open_cuda_streams(self, count: int) -> None:
         """Let so many networks train side by side, each on a stream of its own, where steps are captured.
 
         For networks whose steps draw no random numbers on the device: they would share its one generator.
         """
-        if self.lanes:
-            self.lanes = [Lane(self.device) for _ in range(count)]
+        if self.cuda_streams:
+            self.cuda_streams = [CudaStream(self.device) for _ in range(count)]
 
     def wait(self) -> None:
         """Let all networks' steps end; to be called before their tensors are read amid an epoch."""
-        if len(self.lanes) > 1:
+        if len(self.cuda_streams) > 1:
             torch.cuda.synchronize(self.device)
 
     def place(self, network: Network) -> None:
@@ -125,13 +125,13 @@ class Engine:
         """One of ``train``, ``val`` and ``test``."""
         return {"train": self.data.train, "val": self.data.val, "test": self.data.test}[name]
 
-    def feed(
+    def loader(
         self, network: Network, cursor: Cursor, augmentation: Augmentation, copies: int = 1, shuffle: bool = True
-    ) -> Feed:
+    ) -> Loader:
         """The stream that ``cursor`` stands in, with no more augmentation than the data bear."""
         key = (cursor.purpose, cursor.split, network.id, network.layout, augmentation, copies)
-        if key not in self._feeds:
-            self._feeds[key] = Feed(
+        if key not in self._loaders:
+            self._loaders[key] = Loader(
                 self.split(cursor.split),
                 self.data.normalisation,
                 augmentation.within(self.data.augmentation),
@@ -141,7 +141,7 @@ class Engine:
                 copies=copies,
                 shuffle=shuffle,
             )
-        return _newest(self._feeds, key)
+        return _newest(self._loaders, key)
 
     def step(self, network: Network, recipe: Recipe) -> Step:
         """The step of a network under a recipe; made anew after each structural change, gone with the network."""
@@ -154,17 +154,17 @@ class Engine:
 
     def _make_step(self, network: Network, recipe: Recipe) -> Step:
         if self.step_kind == "captured":
-            lane = self._lane(network)
-            return CapturedStep(network, recipe, self.hardware.precision, self.seed, lane, self.notes.append)
+            cuda_stream = self._cuda_stream(network)
+            return CapturedStep(network, recipe, self.hardware.precision, self.seed, cuda_stream, self.notes.append)
         compiled = compile_forward(network.module) if self.step_kind == "compiled" else None
         return Step(network, recipe, self.hardware.precision, self.seed, compiled)
 
-    def _lane(self, network: Network) -> Lane:
-        return self.lanes[network.id % len(self.lanes)]
+    def _cuda_stream(self, network: Network) -> CudaStream:
+        return self.cuda_streams[network.id % len(self.cuda_streams)]
 
     def _stream(self, network: Network) -> AbstractContextManager[None]:
-        """Where a network is trained: the current stream, or its lane's if there are several."""
-        return self._lane(network).inside() if len(self.lanes) > 1 else nullcontext()
+        """Where a network is trained: the current stream, or a CUDA stream of its own if there are several."""
+        return self._cuda_stream(network).inside() if len(self.cuda_streams) > 1 else nullcontext()
 
     def divide(self, saved: Mapping[str, int]) -> None:
         """Take over what batches were divided by when a run was saved; 1 where nothing is known."""
@@ -182,10 +182,10 @@ class Engine:
         """
         with self._stream(network):
             step = self.step(network, recipe)
-            feed = self.feed(network, cursor, recipe.augmentation, recipe.copies)
+            loader = self.loader(network, cursor, recipe.augmentation, recipe.copies)
             cursor.sums = cursor.sums.to(self.device, non_blocking=True)
             with attempt("training", network, size), single_values():
-                step.take(feed, cursor, size, network.steps)
+                step.take(loader, cursor, size, network.steps)
             self._eager_steps += not step.replayed
             network.steps += 1
             self.work.count(network, size, self.data.image_shape)
@@ -217,8 +217,8 @@ class Engine:
         if rate is not None:
             network.set_rate(rate, recipe.optimizer)
         network.module.train()
-        if len(self.lanes) > 1:
-            self._lane(network).follow()
+        if len(self.cuda_streams) > 1:
+            self._cuda_stream(network).follow()
         length = len(self.split(cursor.split)) * recipe.copies
         end = length if batches is None else min(length, batches * recipe.batch_size)
         while cursor.used < end and cursor.outcome == "ok":
@@ -258,19 +258,19 @@ class Engine:
             ValueError: if the split is empty.
         """
         cursor = Cursor(purpose="evaluate", split=split, passes=counter if augmentation is not None else 0)
-        feed = self.feed(network, cursor, augmentation or Augmentation(), shuffle=False)
-        if not len(feed):
+        loader = self.loader(network, cursor, augmentation or Augmentation(), shuffle=False)
+        if not len(loader):
             raise ValueError(f"the {split} split is empty")
         start, precision = cursor.position, precision or self.hardware.precision
         batch = divided(self.hardware.eval_batch, self.divisors["evaluation"])
-        with attempt("evaluation", network, min(batch, len(feed))):
+        with attempt("evaluation", network, min(batch, len(loader))):
             try:
-                return evaluate(network.module, feed, cursor, batch, precision)
+                return evaluate(network.module, loader, cursor, batch, precision)
             except torch.OutOfMemoryError:  # a captured step may hold most of the memory between its replays
                 if not self.release_memory():
                     raise
             cursor.position = start
-            return evaluate(network.module, feed, cursor, batch, precision)
+            return evaluate(network.module, loader, cursor, batch, precision)
 
 
 def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...]) -> K:

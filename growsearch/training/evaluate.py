@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from growsearch.training.cursor import Cursor
-from growsearch.training.feed import Feed
+from growsearch.training.loader import Loader
 
 
 @dataclass(frozen=True)
@@ -21,25 +21,25 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(module: nn.Module, feed: Feed, cursor: Cursor, batch_size: int, precision: str) -> Evaluation:
-    """Evaluate one pass of ``feed`` in evaluation mode; the host waits once, at the end.
+def evaluate(module: nn.Module, loader: Loader, cursor: Cursor, batch_size: int, precision: str) -> Evaluation:
+    """Evaluate one pass of ``loader`` in evaluation mode; the host waits once, at the end.
 
     Where there are fewer than six classes the top-5 accuracy is 1.
     """
     was_training = module.training
     module.eval()
-    device = feed.split.images.device
+    device = loader.split.images.device
     sums = torch.zeros(3, dtype=torch.float64, device=device)
     try:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            while cursor.position < len(feed):
-                images, labels = feed.take(cursor, min(batch_size, len(feed) - cursor.position))
+            while cursor.position < len(loader):
+                images, labels = loader.take(cursor, min(batch_size, len(loader) - cursor.position))
                 logits = module(images).float()
                 sums += _batch_sums(logits, labels)
     finally:
         module.train(was_training)
-    loss, correct, in_top5 = (sums / max(len(feed), 1)).tolist()
-    return Evaluation(loss, correct, in_top5, len(feed))
+    loss, correct, in_top5 = (sums / max(len(loader), 1)).tolist()
+    return Evaluation(loss, correct, in_top5, len(loader))
 
 
 def _batch_sums(logits: Tensor, labels: Tensor) -> Tensor:

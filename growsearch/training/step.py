@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from growsearch.randomness import derive_seed, seed_default_generators
 from growsearch.training.cursor import Cursor
-from growsearch.training.feed import Feed
+from growsearch.training.loader import Loader
 from growsearch.training.network import Network
 from growsearch.training.recipe import Recipe
 from growsearch.training.statistics import Statistics
@@ -62,9 +62,9 @@ class Step:
         # Naming the parameters cuts the backward pass short where others are trained too, and costs time.
         self.inputs = self.parameters if every - set(map(id, self.parameters)) else None
 
-    def take(self, feed: Feed, cursor: Cursor, size: int, number: int) -> None:
+    def take(self, loader: Loader, cursor: Cursor, size: int, number: int) -> None:
         """Train on the next ``size`` images as the network's step ``number``; the cursor counts what they showed."""
-        images, labels = feed.take(cursor, size)
+        images, labels = loader.take(cursor, size)
         self.seed(number)
         cursor.sums.add_(self.body(images, labels))
 

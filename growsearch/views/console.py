@@ -6,8 +6,8 @@ from typing import Any
 from tqdm import tqdm
 
 from growsearch.events import Edit, Event, Note, Phase
+from growsearch.format import compact, duration
 from growsearch.text import printable
-from growsearch.wording import compact, duration
 
 
 def line(event: Event) -> str | None:

@@ -1,6 +1,6 @@
 """How long the whole is expected to take, said once the first steps are measured."""
 
-from growsearch.wording import duration
+from growsearch.format import duration
 
 DAY = 86400.0
 

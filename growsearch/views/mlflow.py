@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from growsearch.events import Epoch, Event
-from growsearch.runs.files import read_json, write_json
+from growsearch.run_folder.files import read_json, write_json
 from growsearch.views.scalars import remark, scalars
 
 EXPERIMENT = "growsearch"

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from growsearch.algorithms.base import Algorithm
-from growsearch.runs.checkpoint import read_checkpoint, write_checkpoint
+from growsearch.run_folder.checkpoint import read_checkpoint, write_checkpoint
 
 
 def flatten(tree: Any, path: str = "") -> dict[str, Any]:

@@ -40,11 +40,11 @@ from growsearch.networks.sequential import sequential_spec
 from growsearch.reports.record import read_record
 from growsearch.reports.run_page import run_page
 from growsearch.reports.settings import settings_of
-from growsearch.runs.checkpoint import NAMES, read_checkpoint, write_checkpoint
-from growsearch.runs.events import EventLog, read_events
-from growsearch.runs.fingerprint import fingerprint
-from growsearch.runs.folder import RunFolder, find_run
-from growsearch.runs.recovery import recover
+from growsearch.run_folder.checkpoint import NAMES, read_checkpoint, write_checkpoint
+from growsearch.run_folder.events import EventLog, read_events
+from growsearch.run_folder.fingerprint import fingerprint
+from growsearch.run_folder.folder import RunFolder, find_run
+from growsearch.run_folder.recovery import recover
 
 RUNS = Path(__file__).parent.parent / "compatibility" / "runs" / "0.1.0"
 

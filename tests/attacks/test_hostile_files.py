@@ -16,9 +16,9 @@ from growsearch.data.pictures import decode
 from growsearch.data.readers import imagenet32
 from growsearch.deploy import Preprocessing, load_network
 from growsearch.reports.settings import settings_of
-from growsearch.runs.checkpoint import read_checkpoint
-from growsearch.runs.files import read_json
-from growsearch.runs.folder import RunFolder
+from growsearch.run_folder.checkpoint import read_checkpoint
+from growsearch.run_folder.files import read_json
+from growsearch.run_folder.folder import RunFolder
 
 
 def resume_config(file: Path, run: Path) -> None:

@@ -18,8 +18,8 @@ from growsearch.config import read_run
 from growsearch.events import from_json
 from growsearch.registry import methods
 from growsearch.run import to_plain
-from growsearch.runs import fingerprint
-from growsearch.runs.fingerprint import fingerprint_of_options
+from growsearch.run_folder import fingerprint
+from growsearch.run_folder.fingerprint import fingerprint_of_options
 
 KEPT = sorted(path for path in FOLDERS.glob("*/*") if path.is_dir())
 

@@ -11,7 +11,7 @@ from algorithms.methods import METHODS
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
 from growsearch.run import prepare, start
-from growsearch.training import captured
+from growsearch.training import cuda_graphs
 
 pytestmark = pytest.mark.gpu
 
@@ -22,7 +22,7 @@ NAMES = ("kind", "network", "phase", "epoch", "op", "where", "name", "images", "
 @pytest.fixture(autouse=True)
 def early_captures(monkeypatch):
     """Smoke runs are short: capture after one step of warm-up."""
-    monkeypatch.setattr(captured, "WARM_UPS", 1)
+    monkeypatch.setattr(cuda_graphs, "WARM_UPS", 1)
 
 
 def overrides(name, *more):

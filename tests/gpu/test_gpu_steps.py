@@ -11,7 +11,7 @@ from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.surgery import channel_groups, widen
 from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
-from growsearch.training.captured import WARM_UPS
+from growsearch.training.cuda_graphs import WARM_UPS
 
 pytestmark = pytest.mark.gpu
 
@@ -69,14 +69,14 @@ def test_a_capture_leaves_no_trace():
     network, cursor = placed(on, SPECS["sequential"]), Cursor()
     train(on, network, cursor, WARM_UPS)
     step = on.step(network, RECIPE)
-    feed = on.feed(network, cursor, RECIPE.augmentation)
+    loader = on.loader(network, cursor, RECIPE.augmentation)
 
     def everything():
         state = [t for s in step.optimizer.state.values() for t in s.values()]
         return [*network.module.state_dict().values(), *state, cursor.sums, step.failed]
 
     before = [tensor.clone() for tensor in everything()]
-    assert step._capture(feed, (cursor.split, 16, True)) is not None
+    assert step._capture(loader, (cursor.split, 16, True)) is not None
     assert all(torch.equal(a, b) for a, b in zip(before, everything(), strict=True))
     assert all(p.grad is None for p in network.module.parameters())
 
@@ -186,15 +186,15 @@ def test_a_network_that_cannot_be_captured_is_trained_eagerly_and_noted(seen):
 
 def test_networks_side_by_side_equal_one_after_another():
     ends = []
-    for lanes in (1, 3):
+    for cuda_streams in (1, 3):
         on = engine("captured")
-        on.open_lanes(lanes)
+        on.open_cuda_streams(cuda_streams)
         networks = [placed(on, SPECS["sequential"], id=id) for id in range(3)]
         cursors = [Cursor() for _ in networks]
         for _ in range(2):
             pairs = list(zip(networks, cursors, strict=True))
             epochs = [on.epoch(network, cursor, RECIPE, 0.05) for network, cursor in pairs]
-            if lanes == 1:
+            if cuda_streams == 1:
                 stats = [finish(epoch) for epoch in epochs]
             else:
                 for _ in range(9):

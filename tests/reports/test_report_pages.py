@@ -12,7 +12,7 @@ from reports.report_runs import MAKERS, NAMES, edit, epoch, phase, result, write
 
 from growsearch.errors import UserError
 from growsearch.reports import plot, write_report
-from growsearch.reports.figures.story import _wide
+from growsearch.reports.figures.timeline import _wide
 
 OF_EVERY_RUN = {"story", "architecture", "speed"}
 

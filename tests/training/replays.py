@@ -5,9 +5,9 @@ from contextlib import contextmanager, nullcontext
 import pytest
 from training.host_reads import NoHostReads
 
-from growsearch.training import captured
+from growsearch.training import cuda_graphs
 from growsearch.training import engine as engine_module
-from growsearch.training.captured import CapturedStep
+from growsearch.training.cuda_graphs import CapturedStep
 
 
 class PretendedLane:
@@ -16,7 +16,7 @@ class PretendedLane:
     The first replay of each capture is watched: a host read in it is an error.
 
     Attributes:
-        all: every lane made so far.
+        all: every cuda_stream made so far.
         captures: bodies recorded so far.
         replays: launches so far.
     """
@@ -57,12 +57,12 @@ class UndoingStep(CapturedStep):
 
 
 @contextmanager
-def pretended_captures(warm_ups=captured.WARM_UPS):
-    """Within, engines made for the CPU take steps as on a GPU; gives the list of their lanes."""
+def pretended_captures(warm_ups=cuda_graphs.WARM_UPS):
+    """Within, engines made for the CPU take steps as on a GPU; gives the list of their cuda_streams."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(captured, "WARM_UPS", warm_ups)
+        patch.setattr(cuda_graphs, "WARM_UPS", warm_ups)
         patch.setattr(PretendedLane, "all", [], raising=False)
-        patch.setattr(engine_module, "Lane", PretendedLane)
+        patch.setattr(engine_module, "CudaStream", PretendedLane)
         patch.setattr(engine_module, "CapturedStep", UndoingStep)
         patch.setattr(engine_module, "resolve_step", lambda name, device: "captured")
         patch.setattr(engine_module.torch.cuda, "synchronize", lambda device: None)

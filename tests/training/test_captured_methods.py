@@ -24,22 +24,22 @@ def algorithm(name, *more):
 @pytest.mark.parametrize("name", METHODS)
 def test_replayed_steps_change_nothing(name):
     events, end = run_through(algorithm(name))
-    with pretended_captures(warm_ups=1) as lanes:
+    with pretended_captures(warm_ups=1) as cuda_streams:
         method = algorithm(name)
         replayed_events, replayed_end = run_through(method)
         assert method.engine.notes == []
-    assert sum(lane.replays for lane in lanes) > 0
+    assert sum(cuda_stream.replays for cuda_stream in cuda_streams) > 0
     assert replayed_events == events
     assert_same_tree(end, replayed_end)
 
 
 def test_candidates_side_by_side_equal_one_after_another():
     events, end = run_through(algorithm("ectonas"))
-    with pretended_captures(warm_ups=1) as lanes:
+    with pretended_captures(warm_ups=1) as cuda_streams:
         method = algorithm("ectonas", "algo.interleave=4")
         together, together_end = run_through(method)
-    assert len(method.engine.lanes) == 4
-    assert sum(lane.replays > 0 for lane in lanes) > 1
+    assert len(method.engine.cuda_streams) == 4
+    assert sum(cuda_stream.replays > 0 for cuda_stream in cuda_streams) > 1
 
     def key(event):
         return json.dumps(event, sort_keys=True)

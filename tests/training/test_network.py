@@ -132,5 +132,5 @@ def test_an_automatic_layout_follows_the_structure_and_images_follow_it():
         net.module[0] = nn.Sequential(nn.Conv2d(1, channels, 3), nn.Conv2d(channels, 64, 1, 2))
         net.settle()
         engine.train_batch(net, cursor, recipe, 16)
-        assert net.layout == engine.feed(net, cursor, recipe.augmentation).layout == LAYOUTS[layout]
+        assert net.layout == engine.loader(net, cursor, recipe.augmentation).layout == LAYOUTS[layout]
         assert net.copy().layout == LAYOUTS[layout]

@@ -27,15 +27,15 @@ def test_a_step_reads_nothing_back_and_keeps_its_addresses(config, clip):
     recipe = Recipe(batch_size=32, clip=clip, augmentation=Augmentation(crop_padding=1))
     engine.train_batch(net, cursor, recipe, 32)
     step = engine.step(net, recipe)
-    feed = engine.feed(net, cursor, recipe.augmentation)
+    loader = engine.loader(net, cursor, recipe.augmentation)
 
     def addresses():
         state = [t.data_ptr() for s in step.optimizer.state.values() for t in s.values()]
-        return [p.data_ptr() for p in step.parameters], state, step.failed.data_ptr(), feed._plan.table.data_ptr()
+        return [p.data_ptr() for p in step.parameters], state, step.failed.data_ptr(), loader._plan.table.data_ptr()
 
     before = addresses()
     with NoHostReads():
-        step.take(feed, cursor, 32, net.steps)
+        step.take(loader, cursor, 32, net.steps)
     engine.train_batch(net, cursor, recipe, 32)
     assert addresses() == before
 
@@ -58,10 +58,10 @@ def test_a_step_equals_the_plain_loop(kind):
         if kind == "sgd"
         else torch.optim.Adam(twin.module.parameters(), 1e-3, betas=(0.5, 0.999), foreach=False)
     )
-    feed = engine.feed(twin, cursor_again, recipe.augmentation)
+    loader = engine.loader(twin, cursor_again, recipe.augmentation)
     for _ in range(3):
         engine.train_batch(net, cursor, recipe, 40)
-        images, labels = feed.take(cursor_again, 40)
+        images, labels = loader.take(cursor_again, 40)
         plain.zero_grad()
         nn.functional.cross_entropy(twin.module(images), labels).backward()
         nn.utils.clip_grad_norm_(twin.module.parameters(), 1.0)
@@ -78,7 +78,7 @@ def test_a_loss_that_is_not_finite_changes_nothing():
     momentum = {n: s["momentum_buffer"].clone() for n, s in net.optimizer_tensors()["weights"].items()}
     sums = cursor.sums.clone()
     engine.data.train.images = engine.data.train.images.float() / 0
-    engine._feeds.clear()
+    engine._loaders.clear()
     engine.train_batch(net, cursor, recipe, 32)
     assert cursor.outcome == "diverged"
     for name, tensor in net.module.state_dict().items():
@@ -109,9 +109,9 @@ def test_a_pass_serves_every_image_once_whatever_the_batch_size():
     seen = {}
     for size in (7, 32):
         cursor, labels, images = Cursor(), [], []
-        feed = engine.feed(net, cursor, Augmentation(crop_padding=1))
-        while cursor.position < len(feed):
-            batch = feed.take(cursor, min(size, len(feed) - cursor.position))
+        loader = engine.loader(net, cursor, Augmentation(crop_padding=1))
+        while cursor.position < len(loader):
+            batch = loader.take(cursor, min(size, len(loader) - cursor.position))
             images.append(batch[0])
             labels.append(batch[1])
         seen[size] = torch.cat(images), torch.cat(labels)
@@ -122,9 +122,9 @@ def test_a_pass_serves_every_image_once_whatever_the_batch_size():
 def test_an_endless_stream_runs_on_across_passes():
     engine, net = tiny_engine(), network()
     whole, parts = Cursor(), Cursor()
-    feed = engine.feed(net, whole, Augmentation())
-    first = feed.take(whole, 100)[0], feed.take(whole, 100)[0]
-    again = [feed.take(parts, 50)[0] for _ in range(4)]
+    loader = engine.loader(net, whole, Augmentation())
+    first = loader.take(whole, 100)[0], loader.take(whole, 100)[0]
+    again = [loader.take(parts, 50)[0] for _ in range(4)]
     assert torch.equal(torch.cat(first), torch.cat(again))
     assert (whole.passes, whole.position, whole.used) == (1, 50, 200)
 

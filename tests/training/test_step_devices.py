@@ -20,7 +20,7 @@ from growsearch.networks.darts.pools import initial_pool
 from growsearch.networks.darts.search_cell import num_edges
 from growsearch.networks.sequential import sequential_spec
 from growsearch.training import Network, OptimizerConfig, Recipe
-from growsearch.training.feed import Feed
+from growsearch.training.loader import Loader
 from growsearch.training.step import Step
 
 GPU = "cuda:0"
@@ -86,11 +86,11 @@ def test_nothing_that_meets_in_a_step_lies_apart(name, monkeypatch):
         split = Split(images, torch.empty(40, dtype=torch.int64, device=GPU))
         constants = torch.empty(3, 1, 1, device=GPU)
         augmentation = Augmentation(crop_padding=1, flip=True, cutout=2)
-        feed = Feed(split, Normalisation(constants, constants, "none"), augmentation, 0, 0)
+        loader = Loader(split, Normalisation(constants, constants, "none"), augmentation, 0, 0)
         rows = PassPlan(torch.empty(16, 6, dtype=torch.int64, device=GPU))
         for role in optimizers:
             step = Step(network, Recipe(clip=1.0, augmentation=augmentation, optimizer=role), "float32", 0)
             monkeypatch.setattr(torch.Tensor, "backward", lambda loss, inputs, step=step: give_gradients(step, loss))
-            assert step.body(*feed.batch(rows)).device == torch.device(GPU)
+            assert step.body(*loader.batch(rows)).device == torch.device(GPU)
     assert updates
     assert all(devices == {torch.device(GPU)} for devices in updates)

@@ -16,8 +16,8 @@ from growsearch.algorithms.conet.measure import conv_weights
 from growsearch.algorithms.conet.variables import Term, Variable
 from growsearch.errors import UserError
 from growsearch.surgery.channels import Axis, ChannelGroup, channel_groups
-from growsearch.surgery.prove import prove_groups
 from growsearch.surgery.variables import variables
+from growsearch.surgery.verify import prove_groups
 
 MemberRule = Literal["graph", "original"]
 

@@ -49,7 +49,7 @@ class Ectonas(Algorithm[EctonasConfig, EctonasState]):
     def __init__(self, config: EctonasConfig, engine: Engine, given: Mapping[str, nn.Module] | None = None) -> None:
         super().__init__(config, engine, given)
         self._together = config.interleave or (1 if engine.device.type == "cpu" else SIDE_BY_SIDE)
-        engine.open_lanes(self._together)
+        engine.open_cuda_streams(self._together)
         self._looked_at = self.clock()
 
     def start(self) -> EctonasState:

@@ -20,8 +20,8 @@ from growsearch.data.raw import Raw
 from growsearch.data.root import data_root
 from growsearch.data.table import one_hot, squares
 from growsearch.errors import UserError
-from growsearch.foreign import read_bytes
 from growsearch.randomness import generator
+from growsearch.untrusted import read_bytes
 
 URL = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
 MD5 = {"adult.data": "5d7c39d7b8804f071cdd1f2a7c460872", "adult.test": "35238206dfdf7f1fe215bbb874adecdc"}

@@ -22,7 +22,7 @@ from growsearch.data.pictures import decode
 from growsearch.data.raw import Raw
 from growsearch.data.root import data_root, place_beside
 from growsearch.errors import UserError
-from growsearch.foreign import parsing, require_plain
+from growsearch.untrusted import parsing, require_plain
 
 ARCHIVE = "cifar10_jpeg.tar.xz"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

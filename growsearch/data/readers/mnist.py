@@ -23,8 +23,8 @@ from growsearch.data.fetch import found_or_fetched
 from growsearch.data.raw import Constants, Raw
 from growsearch.data.root import data_root
 from growsearch.errors import UserError
-from growsearch.foreign import read_bytes
 from growsearch.text import reason
+from growsearch.untrusted import read_bytes
 
 LARGEST = 1 << 28
 """Bytes of a file; the largest official one has 47 million."""

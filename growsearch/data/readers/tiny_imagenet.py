@@ -17,8 +17,8 @@ from growsearch.data.pictures import Look
 from growsearch.data.raw import Raw
 from growsearch.data.root import data_root, place_beside
 from growsearch.errors import UserError
-from growsearch.foreign import read_bytes
 from growsearch.text import reason
+from growsearch.untrusted import read_bytes
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 MD5 = "90528d7ca1a48142e341f4ef8d21d0de"

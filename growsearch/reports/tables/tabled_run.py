@@ -8,11 +8,11 @@ from typing import Any
 import yaml
 
 from growsearch.errors import UserError
-from growsearch.foreign import check_yaml
 from growsearch.reports.numbers import number
 from growsearch.reports.record import read_record
-from growsearch.runs import RunFolder
-from growsearch.runs.files import read_json
+from growsearch.run_folder import RunFolder
+from growsearch.run_folder.files import read_json
+from growsearch.untrusted import check_yaml
 
 
 class TabledRun:

@@ -1,4 +1,4 @@
-"""The calls that a lane makes, on a CUDA library that only notes them."""
+"""The calls that a cuda_stream makes, on a CUDA library that only notes them."""
 
 import gc
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 
-from growsearch.training.lane import Lane, NotCapturable
+from growsearch.training.cuda_stream import CudaStream, NotCapturable
 
 
 class Stream:
@@ -31,7 +31,7 @@ class Graph:
 
 
 class Cuda:
-    """What of ``torch.cuda`` a lane uses; ``current`` is the stream that work goes to."""
+    """What of ``torch.cuda`` a cuda_stream uses; ``current`` is the stream that work goes to."""
 
     def __init__(self):
         self.default = self.current = Stream()
@@ -77,25 +77,25 @@ def cuda(monkeypatch):
 
 
 def test_both_streams_wait_for_each_other(cuda):
-    lane = Lane(torch.device("cuda:0"))
-    with lane.aside():
-        assert cuda.current is lane.stream
+    cuda_stream = CudaStream(torch.device("cuda:0"))
+    with cuda_stream.aside():
+        assert cuda.current is cuda_stream.stream
     assert cuda.current is cuda.default
-    assert lane.stream.waited == [cuda.default]
-    assert cuda.default.waited == [lane.stream]
+    assert cuda_stream.stream.waited == [cuda.default]
+    assert cuda.default.waited == [cuda_stream.stream]
 
 
 def test_graphs_share_memory_as_long_as_one_lives(cuda):
-    lane = Lane(torch.device("cuda:0"))
+    cuda_stream = CudaStream(torch.device("cuda:0"))
     ran = []
-    first = lane.capture(lambda: ran.append(1))
-    second = lane.capture(lambda: ran.append(2))
+    first = cuda_stream.capture(lambda: ran.append(1))
+    second = cuda_stream.capture(lambda: ran.append(2))
     assert cuda.captures == [(0, 1), (0, 1)]
     first()
     assert first.__self__.replays == 1
     assert ran == [1, 2]
     del first, second
-    lane.capture(lambda: None)
+    cuda_stream.capture(lambda: None)
     assert cuda.captures[-1] == (0, 2)
     assert gc.isenabled()
 
@@ -115,14 +115,14 @@ def test_a_capture_that_fails_says_why_and_leaves_things_as_they_were(cuda, erro
     def body():
         raise error
 
-    lane = Lane(torch.device("cuda:0"))
+    cuda_stream = CudaStream(torch.device("cuda:0"))
     torch.cuda.graph = graph  # put back by the fixture
     with pytest.raises(raised, match=r"operation not permitted$|CUDA out of memory"):
-        lane.capture(body)
+        cuda_stream.capture(body)
     assert cuda.current is cuda.default
     assert cuda.ended == [(0, 1)]
     assert gc.isenabled()
-    assert not lane._graphs
+    assert not cuda_stream._graphs
 
 
 class Failing:

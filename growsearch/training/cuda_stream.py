@@ -14,8 +14,8 @@ class NotCapturable(Exception):
     """What a step does cannot be captured; says why in a line."""
 
 
-class Lane:
-    """Graphs of one lane are never replayed at the same time, so that one may reuse the memory of another.
+class CudaStream:
+    """Graphs of one stream are never replayed at the same time, so that one may reuse the memory of another.
 
     What is relied on (PyTorch's notes on CUDA graphs, and ``torch.cuda.graph``):
 
@@ -33,16 +33,16 @@ class Lane:
         self._graphs: WeakSet[torch.cuda.CUDAGraph] = WeakSet()
 
     def inside(self) -> AbstractContextManager[None]:
-        """Make the lane's stream the current one for a block."""
+        """Make its CUDA stream the current one for a block."""
         return torch.cuda.stream(self.stream)
 
     def follow(self) -> None:
-        """Let the lane's stream wait for all that was asked of the current one."""
+        """Let its CUDA stream wait for all that was asked of the current one."""
         self.stream.wait_stream(torch.cuda.current_stream(self.stream.device))
 
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Run a block on the lane's stream: after all that was asked of the current one, before all that will be."""
+        """Run a block on its CUDA stream: after all that was asked of the current one, before all that will be."""
         current = torch.cuda.current_stream(self.stream.device)
         self.follow()
         try:

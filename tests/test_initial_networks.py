@@ -15,7 +15,7 @@ from growsearch.cli.compose import compose_run
 from growsearch.config import read_run, typed
 from growsearch.data.load import load as load_data
 from growsearch.errors import UserError
-from growsearch.given import make_ensemble, make_network, wanted_params
+from growsearch.initial_networks import make_ensemble, make_network, wanted_params
 from growsearch.networks.check_fit import check_fit
 from growsearch.networks.registry import spec_from_options
 from growsearch.networks.transfer import transferred_spec

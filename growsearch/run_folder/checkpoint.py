@@ -13,9 +13,9 @@ from safetensors import safe_open
 from torch import Tensor
 
 from growsearch.errors import LackOfMemory, UserError
-from growsearch.foreign import parsing, require_plain
 from growsearch.memory import require_memory
-from growsearch.runs.files import keep_as, write_atomic
+from growsearch.run_folder.files import keep_as, write_atomic
+from growsearch.untrusted import parsing, require_plain
 
 NAMES = ("last.safetensors", "previous.safetensors")
 """Checkpoints of a run, the newest first."""

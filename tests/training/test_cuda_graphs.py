@@ -12,8 +12,8 @@ from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
 from growsearch.training import engine as engine_module
-from growsearch.training.captured import WARM_UPS
-from growsearch.training.lane import NotCapturable
+from growsearch.training.cuda_graphs import WARM_UPS
+from growsearch.training.cuda_stream import NotCapturable
 
 SGD = OptimizerConfig(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
 ADAM = OptimizerConfig(kind="adam", lr=1e-3, betas=(0.5, 0.999))
@@ -21,10 +21,10 @@ RECIPE = Recipe(batch_size=16, clip=1.0, augmentation=Augmentation(crop_padding=
 
 
 @pytest.fixture
-def lanes():
+def cuda_streams():
     """Engines made in the test capture, where a GPU would, unless they are told ``eager``."""
-    with pretended_captures() as lanes:
-        yield lanes
+    with pretended_captures() as cuda_streams:
+        yield cuda_streams
 
 
 @pytest.fixture
@@ -64,17 +64,17 @@ def assert_equal(one, other):
 
 
 @pytest.mark.parametrize("config", [SGD, ADAM])
-def test_replays_equal_eager_steps_to_the_bit(config, eager, lanes):
+def test_replays_equal_eager_steps_to_the_bit(config, eager, cuda_streams):
     engine = tiny_engine()
     one, other = network(config), network(config)
     assert epochs(eager, one, Cursor()) == epochs(engine, other, Cursor())
     assert_equal(one, other)
-    (lane,) = lanes
-    assert lane.captures == 1  # 150 images: nine whole batches, and one of six that is taken eagerly
-    assert lane.replays == 2 * 9 - WARM_UPS
+    (cuda_stream,) = cuda_streams
+    assert cuda_stream.captures == 1  # 150 images: nine whole batches, and one of six that is taken eagerly
+    assert cuda_stream.replays == 2 * 9 - WARM_UPS
 
 
-def test_a_resumed_stream_ends_the_same(lanes):
+def test_a_resumed_stream_ends_the_same(cuda_streams):
     engine, again = tiny_engine(), tiny_engine()
     one, other, cursor, resumed = network(), network(), Cursor(), Cursor()
     for _ in range(12):
@@ -86,7 +86,7 @@ def test_a_resumed_stream_ends_the_same(lanes):
     assert_equal(one, other)
 
 
-def test_a_replay_keeps_all_addresses(lanes):
+def test_a_replay_keeps_all_addresses(cuda_streams):
     engine, net, cursor = tiny_engine(), network(), Cursor()
 
     def take():
@@ -116,7 +116,7 @@ def test_a_replay_keeps_all_addresses(lanes):
     assert addresses() == before
 
 
-def test_rates_are_read_anew_by_each_replay(lanes):
+def test_rates_are_read_anew_by_each_replay(cuda_streams):
     engine, net, cursor = tiny_engine(), network(OptimizerConfig(momentum=0.0)), Cursor()
     for _ in range(WARM_UPS + 1):
         engine.train_batch(net, cursor, RECIPE, 16)
@@ -127,7 +127,7 @@ def test_rates_are_read_anew_by_each_replay(lanes):
     assert all(torch.equal(a, b) for a, b in zip(before, net.module.parameters(), strict=True))
 
 
-def test_a_structural_change_ends_a_capture(lanes):
+def test_a_structural_change_ends_a_capture(cuda_streams):
     engine, net, cursor = tiny_engine(), network(), Cursor()
     for _ in range(WARM_UPS + 1):
         engine.train_batch(net, cursor, RECIPE, 16)
@@ -140,10 +140,10 @@ def test_a_structural_change_ends_a_capture(lanes):
     for _ in range(WARM_UPS):
         engine.train_batch(net, cursor, RECIPE, 16)
     assert engine.step(net, RECIPE).replayed
-    assert lanes[0].captures == 2
+    assert cuda_streams[0].captures == 2
 
 
-def test_a_batch_that_grew_is_captured_at_its_new_size_and_the_gauge_reads_eager_steps(lanes):
+def test_a_batch_that_grew_is_captured_at_its_new_size_and_the_gauge_reads_eager_steps(cuda_streams):
     readings = iter([0.2, 0.3, 0.4, 0.5])
     engine, net, cursor = tiny_engine(), network(), Cursor()
     engine.gauge = lambda: next(readings)
@@ -160,7 +160,7 @@ def test_a_batch_that_grew_is_captured_at_its_new_size_and_the_gauge_reads_eager
         assert not engine.step(net, RECIPE).replays
     assert not engine.release_memory()
     assert uses == [0.2, 0.0, 0.4, 0.0]
-    assert lanes[0].captures == 2
+    assert cuda_streams[0].captures == 2
 
 
 class ReadsBack(nn.Module):
@@ -174,24 +174,24 @@ class ReadsBack(nn.Module):
         return self.layer(x.flatten(1)) * (1.0 if x.sum().item() > 0 else 2.0)
 
 
-def test_a_step_that_makes_the_host_wait_stays_eager_and_says_so_once(lanes):
+def test_a_step_that_makes_the_host_wait_stays_eager_and_says_so_once(cuda_streams):
     engine, cursor = tiny_engine(), Cursor()
     net = Network(3, ReadsBack(), weights=SGD)
     for _ in range(WARM_UPS + 4):
         engine.train_batch(net, cursor, RECIPE, 16)
-    assert lanes[0].captures == 0
+    assert cuda_streams[0].captures == 0
     (note,) = engine.notes
     assert "network 3" in note
     assert "_local_scalar_dense" in note
 
 
-def test_a_capture_that_is_refused_leaves_no_trace_but_a_note(eager, lanes):
+def test_a_capture_that_is_refused_leaves_no_trace_but_a_note(eager, cuda_streams):
     engine = tiny_engine()
 
     def refuse(body):
         raise NotCapturable("operation not permitted")
 
-    lanes[0].capture = refuse
+    cuda_streams[0].capture = refuse
     one, other = network(), network()
     assert epochs(eager, one, Cursor()) == epochs(engine, other, Cursor())
     assert_equal(one, other)
@@ -200,14 +200,14 @@ def test_a_capture_that_is_refused_leaves_no_trace_but_a_note(eager, lanes):
     ]
 
 
-def test_statistics_are_put_back_within_the_step_that_failed(lanes):
+def test_statistics_are_put_back_within_the_step_that_failed(cuda_streams):
     engine, net, cursor = tiny_engine(), network(), Cursor()
     for _ in range(WARM_UPS + 2):
         engine.train_batch(net, cursor, RECIPE, 16)
     before = {name: t.clone() for name, t in everything(net).items() if t.is_floating_point()}
     images = engine.data.train.images
     engine.data.train.images = images.float() / 0
-    engine._feeds.clear()
+    engine._loaders.clear()
     engine._steps.clear()
     for _ in range(WARM_UPS + 2):
         engine.train_batch(net, cursor, RECIPE, 16)
@@ -216,7 +216,7 @@ def test_statistics_are_put_back_within_the_step_that_failed(lanes):
     assert not [name for name, tensor in before.items() if not torch.equal(tensor, now[name])]
 
 
-def test_a_step_goes_with_its_network(lanes):
+def test_a_step_goes_with_its_network(cuda_streams):
     engine, net, cursor = tiny_engine(), network(), Cursor()
     engine.train_batch(net, cursor, RECIPE, 16)
     assert len(engine._steps) == 1
@@ -231,7 +231,7 @@ def test_capturing_on_a_cpu_is_refused():
         tiny_engine(step="fast")
 
 
-def test_an_evaluation_without_room_gets_what_captures_hold(lanes, monkeypatch):
+def test_an_evaluation_without_room_gets_what_captures_hold(cuda_streams, monkeypatch):
     engine, net, cursor = tiny_engine(), network(), Cursor()
     evaluate, tries = engine_module.evaluate, []
 

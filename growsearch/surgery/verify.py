@@ -14,8 +14,8 @@ from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery.channels import ChannelGroup
-from growsearch.surgery.places import copied
 from growsearch.surgery.remap import remap
+from growsearch.surgery.tensors import copied
 from growsearch.surgery.trace import as_arguments, describe, without_dropout
 from growsearch.surgery.transaction import Snapshot
 

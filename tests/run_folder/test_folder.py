@@ -4,9 +4,9 @@ import sys
 import pytest
 
 from growsearch.errors import UserError
-from growsearch.runs import EventLog, RunFolder, find_run, fingerprint, new_run
-from growsearch.runs.events import read_events
-from growsearch.runs.files import read_json, write_json
+from growsearch.run_folder import EventLog, RunFolder, find_run, fingerprint, new_run
+from growsearch.run_folder.events import read_events
+from growsearch.run_folder.files import read_json, write_json
 
 CONFIG = {"algo": {"name": "fixed"}, "data": {"name": "digits", "root": "/a"}, "seed": 0, "hardware": {"threads": 1}}
 
@@ -36,7 +36,7 @@ def test_a_damaged_neighbour_is_passed_over(tmp_path):
 def test_only_one_process_works_on_a_run(tmp_path):
     folder = RunFolder(tmp_path)
     code = (
-        "from growsearch.runs import RunFolder; from pathlib import Path\n"
+        "from growsearch.run_folder import RunFolder; from pathlib import Path\n"
         f"with RunFolder(Path({str(tmp_path)!r})).lock(): pass"
     )
     with folder.lock():

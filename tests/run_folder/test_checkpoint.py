@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from growsearch.errors import LackOfMemory, UserError
-from growsearch.runs import RunFolder
-from growsearch.runs import checkpoint as checkpoint_module
-from growsearch.runs import files as files_module
-from growsearch.runs.checkpoint import read_checkpoint, read_newest, write_checkpoint
-from growsearch.runs.recovery import recover
+from growsearch.run_folder import RunFolder
+from growsearch.run_folder import checkpoint as checkpoint_module
+from growsearch.run_folder import files as files_module
+from growsearch.run_folder.checkpoint import read_checkpoint, read_newest, write_checkpoint
+from growsearch.run_folder.recovery import recover
 
 TREE = {
     "counts": [1, 2.5, "three", None, True],

@@ -11,7 +11,7 @@ from growsearch.data.normalise import Normalisation
 from growsearch.training.cursor import Cursor
 
 BLOCK_BYTES = 1 << 20
-"""Normalised images that a feed without augmentation holds ready on a CPU: few calls, and still within a cache."""
+"""Normalised images that a loader without augmentation holds ready on a CPU: few calls, and still within a cache."""
 
 
 class Block(NamedTuple):
@@ -23,7 +23,7 @@ class Block(NamedTuple):
     labels: Tensor
 
 
-class Feed:
+class Loader:
     """Serves a split in passes; what a pass holds is a function of (seed, purpose, network id, pass).
 
     A batch is made in two parts: :meth:`rows` is the host's, which knows where the stream stands, and

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from growsearch.errors import UserError
-from growsearch.foreign import require_plain
-from growsearch.runs.checkpoint import read_all
-from growsearch.runs.events import whole_length
-from growsearch.runs.files import storage_errors
-from growsearch.runs.folder import RunFolder
+from growsearch.run_folder.checkpoint import read_all
+from growsearch.run_folder.events import whole_length
+from growsearch.run_folder.files import storage_errors
+from growsearch.run_folder.folder import RunFolder
+from growsearch.untrusted import require_plain
 
 
 @dataclass(frozen=True)

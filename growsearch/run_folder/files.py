@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from growsearch.errors import UserError
-from growsearch.foreign import parsing, read_bytes
+from growsearch.untrusted import parsing, read_bytes
 
 LARGEST_JSON = 16 * 2**20
 """Bytes of a JSON file that is read: a few hundred times what the largest run leaves."""

@@ -8,7 +8,7 @@ from growsearch.training.network import Network
 
 
 @dataclass
-class Work:
+class TrainingCost:
     """Training work of a run, over all of its networks.
 
     None stands for what was not counted from the run's beginning on.

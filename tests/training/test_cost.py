@@ -11,12 +11,12 @@ from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.probes import cost
 from growsearch.run import resume, start
-from growsearch.runs.checkpoint import read_newest, write_checkpoint
+from growsearch.run_folder.checkpoint import read_newest, write_checkpoint
 from growsearch.surgery import channel_groups, prune
 from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
+from growsearch.training.cost import TrainingCost
 from growsearch.training.out_of_memory import OutOfMemory
 from growsearch.training.step import Step
-from growsearch.training.work import Work
 
 SHAPE = (1, 8, 8)
 
@@ -53,13 +53,13 @@ def test_a_step_that_failed_is_not_counted(monkeypatch):
     monkeypatch.setattr(Step, "take", fail)
     with pytest.raises(OutOfMemory):
         engine.train_batch(network, cursor, Recipe(), 20)
-    assert engine.work == Work()
+    assert engine.work == TrainingCost()
 
 
 def test_work_survives_and_what_is_unknown_stays_unknown():
-    work, network = Work(), made(2)
+    work, network = TrainingCost(), made(2)
     work.count(network, 3, SHAPE)
-    again = Work()
+    again = TrainingCost()
     again.load(work.save())
     assert again == work
     again.load(None)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from growsearch.errors import UserError
-from growsearch.foreign import read_bytes
 from growsearch.release import RELEASE
-from growsearch.runs.files import open_in_place, read_json, storage_errors, write_atomic, write_json
-from growsearch.runs.fingerprint import fingerprint, fingerprint_of_options, is_fingerprint
+from growsearch.run_folder.files import open_in_place, read_json, storage_errors, write_atomic, write_json
+from growsearch.run_folder.fingerprint import fingerprint, fingerprint_of_options, is_fingerprint
 from growsearch.text import reason
+from growsearch.untrusted import read_bytes
 
 LARGEST_CONFIG = 2**20
 """Bytes of a config.yaml that is read."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from growsearch.errors import UserError
-from growsearch.foreign import parsing, require_plain
-from growsearch.runs.files import open_in_place, storage_errors, write_all
+from growsearch.run_folder.files import open_in_place, storage_errors, write_all
+from growsearch.untrusted import parsing, require_plain
 
 LONGEST_LINE = 16 * 2**20
 """Bytes of a line that is read."""

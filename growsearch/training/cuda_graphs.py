@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from growsearch.data.augment import COLUMNS, PassPlan
+from growsearch.training.cuda_stream import CudaStream, Launch, NotCapturable
 from growsearch.training.cursor import Cursor
-from growsearch.training.feed import Feed
 from growsearch.training.host_reads import HostReads
-from growsearch.training.lane import Lane, Launch, NotCapturable
+from growsearch.training.loader import Loader
 from growsearch.training.network import Network
 from growsearch.training.recipe import Recipe
 from growsearch.training.step import Step
@@ -45,26 +45,32 @@ class CapturedStep(Step):
     another size, such as a pass's last, are taken eagerly until they have come often enough themselves.
 
     Args:
-        lane: where it is captured.
+        cuda_stream: where it is captured.
         tell: hears in a sentence why a step stays eager, should it.
     """
 
     def __init__(
-        self, network: Network, recipe: Recipe, precision: str, seed: int, lane: Lane, tell: Callable[[str], None]
+        self,
+        network: Network,
+        recipe: Recipe,
+        precision: str,
+        seed: int,
+        cuda_stream: CudaStream,
+        tell: Callable[[str], None],
     ) -> None:
         super().__init__(network, recipe, precision, seed)
-        self.lane, self.tell = lane, tell
+        self.cuda_stream, self.tell = cuda_stream, tell
         self.capturable = True
         self.replays: dict[Key, Replay] = {}
         self._seen: Counter[Key] = Counter()
 
-    def take(self, feed: Feed, cursor: Cursor, size: int, number: int) -> None:
+    def take(self, loader: Loader, cursor: Cursor, size: int, number: int) -> None:
         """As :meth:`Step.take`."""
-        rows, key = feed.rows(cursor, size), (cursor.split, size, self.module.training)
-        replay = self.replays.get(key) or self._approach(feed, key)
+        rows, key = loader.rows(cursor, size), (cursor.split, size, self.module.training)
+        replay = self.replays.get(key) or self._approach(loader, key)
         self.replayed = replay is not None
         if replay is None:
-            return self._take_eagerly(feed, rows, key, cursor, number)
+            return self._take_eagerly(loader, rows, key, cursor, number)
         replay.rows.copy_(rows)
         self.seed(number)
         replay.launch()
@@ -77,34 +83,34 @@ class CapturedStep(Step):
         self._seen.clear()
         return held
 
-    def _approach(self, feed: Feed, key: Key) -> Replay | None:
+    def _approach(self, loader: Loader, key: Key) -> Replay | None:
         """Count batches of one size, and capture when there have been enough."""
         self._seen[key] += 1
-        if self.capturable and not feed.resident:
+        if self.capturable and not loader.resident:
             self._stay_eager("its images are decoded batch by batch")
-        return self._capture(feed, key) if self.capturable and self._seen[key] > WARM_UPS else None
+        return self._capture(loader, key) if self.capturable and self._seen[key] > WARM_UPS else None
 
-    def _capture(self, feed: Feed, key: Key) -> Replay | None:
+    def _capture(self, loader: Loader, key: Key) -> Replay | None:
         rows = PassPlan(torch.zeros(key[1], len(COLUMNS), dtype=torch.int64, device=self.device))
         sums = torch.zeros(3, device=self.device)
         self.count(key[1])  # made here, outside of the graph's memory
 
         def body() -> None:
-            sums.copy_(self.body(*feed.batch(rows)))
+            sums.copy_(self.body(*loader.batch(rows)))
 
         try:
-            self.replays[key] = Replay(rows, sums, self.lane.capture(body))
+            self.replays[key] = Replay(rows, sums, self.cuda_stream.capture(body))
         except NotCapturable as error:
             self._stay_eager(str(error))
         finally:
             self.drop_gradients()  # they lie in the graph's memory, for its own use
         return self.replays.get(key)
 
-    def _take_eagerly(self, feed: Feed, rows: PassPlan, key: Key, cursor: Cursor, number: int) -> None:
+    def _take_eagerly(self, loader: Loader, rows: PassPlan, key: Key, cursor: Cursor, number: int) -> None:
         watch = HostReads() if self.capturable and self._seen[key] == WARM_UPS else None
         self.seed(number)
-        with self.lane.aside(), watch or nullcontext():
-            cursor.sums.add_(self.body(*feed.batch(rows)))
+        with self.cuda_stream.aside(), watch or nullcontext():
+            cursor.sums.add_(self.body(*loader.batch(rows)))
         if watch is not None and watch.found is not None:
             self._stay_eager(f"it makes the host wait for the device ({watch.found})")
 

@@ -12,18 +12,18 @@ import pytest
 import torch
 from algorithms.chain import assert_same_tree
 from processes import events_of, state_of
-from runs.faulty_disk import FAULTS, FaultyDisk, Killed
+from run_folder.faulty_disk import FAULTS, FaultyDisk, Killed
 
 from growsearch import run as run_module
 from growsearch.cli.compose import compose_run
 from growsearch.errors import UserError
 from growsearch.run import resume, start
-from growsearch.runs import folder as folder_module
-from growsearch.runs.checkpoint import write_checkpoint
-from growsearch.runs.events import EventLog, read_events
-from growsearch.runs.files import write_json
-from growsearch.runs.folder import RunFolder
-from growsearch.runs.recovery import recover
+from growsearch.run_folder import folder as folder_module
+from growsearch.run_folder.checkpoint import write_checkpoint
+from growsearch.run_folder.events import EventLog, read_events
+from growsearch.run_folder.files import write_json
+from growsearch.run_folder.folder import RunFolder
+from growsearch.run_folder.recovery import recover
 
 STEPS, SUM = 5, 30
 WORDS = [

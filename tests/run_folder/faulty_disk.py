@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from growsearch.runs import events, files, folder, recovery
+from growsearch.run_folder import events, files, folder, recovery
 
 OPERATIONS = ("open", "write", "fsync", "replace", "link", "makedirs", "ftruncate")
 FAULTS = {"full": errno.ENOSPC, "read-only": errno.EROFS, "failing": errno.EIO}

@@ -11,7 +11,6 @@ from growsearch.data.dataset import Dataset
 from growsearch.deploy import load_network, load_preprocessing, network_folder
 from growsearch.deploy.load import candidates_of
 from growsearch.errors import UserError
-from growsearch.foreign import parsing
 from growsearch.networks import build
 from growsearch.networks.check_fit import check_fit
 from growsearch.networks.ensemble import Ensemble
@@ -19,7 +18,8 @@ from growsearch.networks.like_size import spec_of_size
 from growsearch.networks.registry import FAMILIES, materialise, skeleton, spec_from_options
 from growsearch.networks.transfer import transferred_spec
 from growsearch.randomness import generator
-from growsearch.runs.files import read_json
+from growsearch.run_folder.files import read_json
+from growsearch.untrusted import parsing
 
 
 def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module:

@@ -1,0 +1,16 @@
+"""The run folder: events, checkpoints, result and lock, made of plain types and tensors.
+
+Checkpoints, which need torch, are in :mod:`growsearch.run_folder.checkpoint`.
+"""
+
+from growsearch.run_folder.events import EventLog
+from growsearch.run_folder.fingerprint import fingerprint
+from growsearch.run_folder.folder import RunFolder, find_run, new_run
+
+__all__ = [
+    "EventLog",
+    "RunFolder",
+    "find_run",
+    "fingerprint",
+    "new_run",
+]
