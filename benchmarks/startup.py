@@ -21,7 +21,7 @@ import sys
 from growsearch.cli.compose import compose_run
 composed = compose_run(sys.argv[1:])
 from growsearch.config import typed
-from growsearch.run import prepare
+from growsearch.runner.start import prepare
 algorithm = prepare(typed(composed))
 for event in algorithm.run():
     break

@@ -24,6 +24,15 @@ class UserError(Exception):
         return one_line(super().__str__(), LONGEST)
 
 
+class Diverged(UserError):
+    """A loss that is not finite; the weights are those before the step that failed."""
+
+    def __init__(self, phase: str, network: int, epoch: int) -> None:
+        self.reason = "diverged"
+        where = f"{phase}, network {network}, epoch {epoch}"
+        super().__init__(f"{where}: the loss is not finite; the weights before it are saved")
+
+
 class LackOfMemory(UserError):
     """A file needs more memory than there is; nothing is said of what it holds."""
 

@@ -49,10 +49,8 @@ class Ledger:
         self.joules = None if self.joules is None or joules is None else self.joules + joules
 
     def count(self, event: Event | None) -> None:
-        """Take one yield of a method's ``run`` into account."""
-        if event is None:
-            self.steps += 1
-        elif isinstance(event, Epoch):
+        """Take an event into account."""
+        if isinstance(event, Epoch):
             self.epochs += 1
             self.images += event.images
         elif isinstance(event, Edit):

@@ -15,7 +15,7 @@ from growsearch.run_folder.checkpoint import read_newest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the server of forks, which starts with the first of them
 FORKS = multiprocessing.get_context("forkserver")
 SLOW_TO_IMPORT = [
-    *("growsearch.cli.run", "growsearch.run", "sklearn.datasets", "scipy.sparse.csgraph", "scipy.optimize"),
+    *("growsearch.cli.run", "growsearch.runner.start", "sklearn.datasets", "scipy.sparse.csgraph", "scipy.optimize"),
     *("torch.utils.flop_counter", "torchvision.models", "hydra._internal.hydra", "hydra.grammar.gen.OverrideLexer"),
     *("hydra_plugins.hydra_joblib_launcher", "hydra_plugins.hydra_submitit_launcher"),
     *(f"growsearch.algorithms.{name}.search" for name in ("fixed", "densemann", "prdarts", "ectonas", "conet")),

@@ -19,7 +19,7 @@ from growsearch.initial_networks import make_ensemble, make_network, wanted_para
 from growsearch.networks.check_fit import check_fit
 from growsearch.networks.registry import spec_from_options
 from growsearch.networks.transfer import transferred_spec
-from growsearch.run import start
+from growsearch.runner import start
 
 SMOKE = ["data=digits", "schedule=smoke", "hardware=cpu", "hardware.threads=1", "track=quiet", "track.report=false"]
 

@@ -12,7 +12,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
     options = parser.parse_args(argv)
-    from growsearch.run import resume
+    from growsearch.runner import resume
 
     resume(options.run)
     return 0

@@ -63,7 +63,7 @@ def task(composed: DictConfig) -> float:
     Raises:
         JobFailed: in a sweep, whatever the cause; Hydra goes on with the other jobs.
     """
-    from growsearch.run import start
+    from growsearch.runner import start
 
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:

@@ -64,12 +64,15 @@ class EventLog:
             self._handle = -1
 
 
-def read_events(path: Path, damaged: Callable[[int], object] | None = None) -> Iterator[dict[str, Any]]:
+def read_events(
+    path: Path, damaged: Callable[[int], object] | None = None, upto: int | None = None
+) -> Iterator[dict[str, Any]]:
     """Read events.jsonl; a last line that was cut off is left out.
 
     Args:
         path: the file.
         damaged: called with the number of each line inside the file that is no event, which is left out then.
+        upto: bytes of the file that are read; None for all.
 
     Raises:
         UserError: if the file is missing or no regular one; without ``damaged``, if a line is no event.
@@ -78,7 +81,7 @@ def read_events(path: Path, damaged: Callable[[int], object] | None = None) -> I
         require_plain(path)
         with path.open("rb") as file:
             number = 0
-            while line := file.readline(LONGEST_LINE):
+            while (upto is None or file.tell() < upto) and (line := file.readline(LONGEST_LINE)):
                 number += 1
                 event = _event(line)
                 if event is not None:

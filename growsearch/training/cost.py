@@ -17,13 +17,19 @@ class TrainingCost:
         macs: multiply-accumulates of forward passes on training images. Backward passes (about twice as many again)
             are left out, and so are evaluation and a method's own measurements.
         networks: ids of the networks that were trained.
+        steps: optimizer steps, of weights and of architecture weights alike.
+        images: training images used by them.
     """
 
     macs: int | None = 0
     networks: set[int] | None = field(default_factory=set)
+    steps: int = 0
+    images: int = 0
 
     def count(self, network: Network, images: int, image_shape: Sequence[int]) -> None:
         """Add a step of ``network`` on so many images (C, H, W)."""
+        self.steps += 1
+        self.images += images
         if self.macs is not None:
             self.macs += images * network.macs(image_shape)
         if self.networks is not None:
@@ -31,10 +37,12 @@ class TrainingCost:
 
     def save(self) -> dict[str, Any]:
         """Plain types."""
-        return {"macs": self.macs, "networks": None if self.networks is None else sorted(self.networks)}
+        networks = None if self.networks is None else sorted(self.networks)
+        return {"macs": self.macs, "networks": networks, "steps": self.steps, "images": self.images}
 
     def load(self, saved: dict[str, Any] | None) -> None:
         """Go on from what :meth:`save` gave; with None, nothing is known any more."""
         macs, networks = (saved["macs"], saved["networks"]) if saved is not None else (None, None)
         self.macs = None if macs is None else int(macs)
         self.networks = None if networks is None else set(map(int, networks))
+        self.steps, self.images = (int(saved[key]) if saved is not None else 0 for key in ("steps", "images"))

@@ -22,7 +22,7 @@ from growsearch.training.device import Gauge, memory_gauge, resolve_device, reso
 from growsearch.training.evaluate import Evaluation, evaluate
 from growsearch.training.loader import Loader
 from growsearch.training.network import Network
-from growsearch.training.optimizer import Rate
+from growsearch.training.optimizer import Rate, used_rate
 from growsearch.training.out_of_memory import attempt, divided
 from growsearch.training.recipe import Recipe
 from growsearch.training.step import Step
@@ -207,12 +207,19 @@ class Engine:
         return any(released)
 
     def epoch(
-        self, network: Network, cursor: Cursor, recipe: Recipe, rate: Rate | None = None, batches: int | None = None
+        self,
+        network: Network,
+        cursor: Cursor,
+        recipe: Recipe,
+        rate: Rate | None = None,
+        batches: int | None = None,
+        time_decay: float = 0.0,
     ) -> Generator[None, None, EpochStats]:
         """Train from where ``cursor`` stands to the end of its pass (or for ``batches`` batches in all).
 
         Yields after every optimizer step, with the state whole; returns what the pass showed. The
-        caller moves the cursor on (``next_pass``) before its next yield.
+        caller moves the cursor on (``next_pass``) before its next yield. With ``time_decay`` each step's
+        rate is ``rate`` over 1 + ``time_decay`` * steps that the network has taken.
         """
         if rate is not None:
             network.set_rate(rate, recipe.optimizer)
@@ -225,6 +232,8 @@ class Engine:
             size = min(self.batch_size(recipe.batch_size), end - cursor.used)
             if end - cursor.used - size == 1:
                 size += 1  # batch norm cannot train on a single image
+            if time_decay and isinstance(rate, float | int):
+                network.set_rate(used_rate(rate, time_decay, network.steps), recipe.optimizer)
             self.train_batch(network, cursor, recipe, size)
             yield None
         return self.stats(network, cursor, recipe)

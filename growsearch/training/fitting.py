@@ -13,7 +13,7 @@ from growsearch.training.cursor import Cursor
 from growsearch.training.engine import Engine, EpochStats
 from growsearch.training.evaluate import Evaluation
 from growsearch.training.network import Network
-from growsearch.training.optimizer import Rate
+from growsearch.training.optimizer import Rate, used_rate
 from growsearch.training.recipe import Recipe
 from growsearch.training.schedules import Schedule
 from growsearch.training.stateful import state
@@ -34,6 +34,7 @@ class FitPlan:
         val_augmentation: validate on images augmented like this; None for plain ones.
         test_last: measure the test split too after each of that many last epochs (for methods that
             report such a mean); no decision reads it.
+        time_decay: each step's rate is the schedule's over 1 + ``time_decay`` * steps taken (Keras).
     """
 
     epochs: int
@@ -43,6 +44,7 @@ class FitPlan:
     phase: str = "training"
     val_augmentation: Augmentation | None = None
     test_last: int = 0
+    time_decay: float = 0.0
 
 
 @state
@@ -55,7 +57,7 @@ class FitState:
         test: test accuracies of the last epochs, as the plan asks.
         best: index of the best epoch so far under the plan's rule.
         best_tensors: that epoch's parameters and buffers by name.
-        outcome: ``ok``, or why training ended early: ``diverged``.
+        outcome: ``ok``, or why training ended early: ``diverged`` or ``capped``.
     """
 
     epoch: int = 0
@@ -82,11 +84,11 @@ def fit(
     network: Network,
     fit_state: FitState,
     plan: FitPlan,
-    rate: Callable[[int], Rate] | None = None,
-    after_training: Callable[[EpochStats], None] | None = None,
-    after_epoch: Callable[[Epoch], None] | None = None,
+    until: int | None = None,
+    rates: Rate | None = None,
+    out_of_time: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event | None]:
-    """Train ``network`` from where ``fit_state`` stands to the end of ``plan``.
+    """Train ``network`` from where ``fit_state`` stands to the end of ``plan``, or up to ``until`` epochs of it.
 
     Yields ``None`` after every step and an :class:`~growsearch.events.Epoch` after every epoch; a
     state saved at any of them continues there. If a loss is not finite, ``fit_state.outcome`` says
@@ -94,32 +96,30 @@ def fit(
 
     Args:
         engine: where and on what to train.
-        network: trained in place; keeps the weights that ``plan.keep`` asks for.
-        fit_state: belongs to the caller's state.
+        network: trained in place; ends with the weights that ``plan.keep`` asks for.
+        fit_state: progress, changed.
         plan: how to train.
-        rate: learning rate by epoch in place of the schedule's, as one number or by parameter name.
-        after_training: called between the training pass and the validation of an epoch.
-        after_epoch: called with each epoch's event before it is yielded; may change the caller's state.
+        until: epochs in all after which to stop for now.
+        rates: learning rate in place of the schedule's, as one number or by parameter name.
+        out_of_time: asked after each epoch whether the phase has to end there.
     """
-    while fit_state.epoch < plan.epochs and fit_state.outcome == "ok":
+    end = plan.epochs if until is None else min(until, plan.epochs)
+    while fit_state.epoch < end and fit_state.outcome == "ok":
         epoch = fit_state.epoch
-        scheduled = plan.schedule.rate(epoch, plan.epochs)
+        rate = plan.schedule.rate(epoch, plan.epochs) if rates is None else rates
         set_drop_path(network, plan.recipe.drop_path * epoch / plan.epochs)
-        stats = yield from engine.epoch(
-            network, fit_state.cursor, plan.recipe, rate(epoch) if rate is not None else scheduled
-        )
-        if after_training is not None:
-            after_training(stats)
+        used = used_rate(rate, plan.time_decay, network.steps)
+        stats = yield from engine.epoch(network, fit_state.cursor, plan.recipe, rate, time_decay=plan.time_decay)
         val = _measure(engine, network, fit_state, plan)
         fit_state.outcome = stats.outcome
         fit_state.epoch += 1
         fit_state.cursor.next_pass()
-        if fit_state.epoch == plan.epochs and plan.keep != "last" and fit_state.best_tensors:
+        if stats.outcome == "ok" and fit_state.epoch < plan.epochs and out_of_time():
+            fit_state.outcome = "capped"
+        over = fit_state.epoch == plan.epochs or fit_state.outcome == "capped"
+        if over and plan.keep != "last" and fit_state.best_tensors:
             restore_weights(network, fit_state.best_tensors)
-        event = _event(network, plan, epoch, stats, val, scheduled, engine.batch_size(plan.recipe.batch_size))
-        if after_epoch is not None:
-            after_epoch(event)
-        yield event
+        yield _event(network, plan, epoch, stats, val, used, engine.batch_size(plan.recipe.batch_size))
 
 
 def set_drop_path(network: Network, probability: float) -> None:

@@ -21,7 +21,8 @@ class OptimizerConfig:
     Attributes:
         kind: ``sgd`` or ``adam``.
         parameters: regular expression that the trained parameters' names match; empty for all.
-        decay: what weight decay applies to: ``all`` parameters or ``conv_kernels`` only.
+        decay: what weight decay applies to: ``all`` parameters, ``conv_kernels`` only, or those ``named``.
+        decaying: names of the parameters that decay, where ``decay`` is ``named``.
         per_parameter: one group, hence one rate, per tensor (AdaS).
     """
 
@@ -31,7 +32,8 @@ class OptimizerConfig:
     nesterov: bool = False
     weight_decay: float = 0.0
     betas: tuple[float, float] = (0.9, 0.999)
-    decay: Literal["all", "conv_kernels"] = "all"
+    decay: Literal["all", "conv_kernels", "named"] = "all"
+    decaying: tuple[str, ...] = ()
     parameters: str = ""
     per_parameter: bool = False
 
@@ -73,7 +75,7 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig, carry: Optimizer
     groups: list[dict[str, Any]] = []
     index: dict[Any, dict[str, Any]] = {}
     for name, parameter in selected_parameters(module, config):
-        decays = config.decay == "all" or parameter.dim() == 4
+        decays = name in config.decaying if config.decay == "named" else config.decay == "all" or parameter.dim() == 4
         key = name if config.per_parameter else decays
         if key not in index:
             rate = torch.tensor(config.lr, dtype=torch.float32, device=parameter.device)
@@ -97,6 +99,12 @@ def _zero_state(parameter: Tensor, config: OptimizerConfig) -> dict[str, Tensor]
         return {"momentum_buffer": torch.zeros_like(parameter)} if config.momentum else {}
     step = torch.zeros((), dtype=torch.float32, device=parameter.device)
     return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+
+
+def used_rate(rate: Rate, time_decay: float, steps: int) -> float:
+    """The learning rate of a step, for the record: the mean of a table, after Keras' time decay."""
+    mean = sum(rate.values()) / len(rate) if isinstance(rate, dict) else rate
+    return mean / (1 + time_decay * steps)
 
 
 def set_rate(optimizer: Optimizer, module: nn.Module, config: OptimizerConfig, rate: Rate) -> None:

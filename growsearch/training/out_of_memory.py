@@ -23,14 +23,14 @@ class OutOfMemory(UserError):
         params: its parameters.
         batch: images of the batch; None where there was none, and a smaller one cannot help.
         peak: most memory that was in use, in words; it differs from run to run, so no event holds it.
-        facts: the rest of it, in words.
+        facts: the rest of it, in words; ``reason`` likewise.
     """
 
     def __init__(self, doing: str, network: int | None, params: int, batch: int | None, peak: str) -> None:
         self.doing, self.network, self.params, self.batch, self.peak = doing, network, params, batch, peak
         who = "" if network is None else f" of network {network} ({params:,} parameters)"
         images = "" if batch is None else f" in batches of {batch}"
-        self.facts = f"memory ran out: {doing}{who}{images}"
+        self.facts = self.reason = f"memory ran out: {doing}{who}{images}"
         super().__init__(f"{self.facts}; peak {peak}")
 
 

@@ -5,19 +5,15 @@ from growsearch.format import duration
 DAY = 86400.0
 
 
-def estimate(
-    seconds_per_step: float, steps_per_epoch: int, expected_epochs: int | None, device: str, schedule: str
-) -> str:
+def estimate(epoch: float, expected_epochs: int | None, device: str, schedule: str) -> str:
     """A sentence on the time to come, with what would be shorter if that is a day or more.
 
     Args:
-        seconds_per_step: measured on the first network.
-        steps_per_epoch: optimizer steps in a pass over the training images.
+        epoch: seconds of a pass over the training images, as the first steps took.
         expected_epochs: of the whole run; None if the method cannot foresee them.
         device: what it was measured on.
         schedule: the schedule's name.
     """
-    epoch = seconds_per_step * steps_per_epoch
     if expected_epochs is None:
         return f"{duration(epoch)} an epoch of the first network; how many epochs, the search decides"
     total = epoch * expected_epochs

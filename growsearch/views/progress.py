@@ -8,16 +8,22 @@ from growsearch.events import Epoch, Event
 
 
 class ProgressBars:
-    """Draws from what ``run()`` yields; knows nothing of methods."""
+    """Draws steps and events; knows nothing of methods."""
 
     def __init__(self, enabled: bool, expected_epochs: int | None, done: int) -> None:
         off = not (enabled and sys.stderr.isatty())
         self._epochs = tqdm(total=expected_epochs, initial=done, unit="epoch", disable=off, dynamic_ncols=True)
         self._steps = tqdm(unit="step", disable=off, leave=False, position=1, dynamic_ncols=True)
 
-    def show(self, event: Event | None) -> None:
-        """Advance the bar that the yield belongs to."""
-        if event is None:
+    def expect(self, epochs: int | None) -> None:
+        """Take over what the method expects by now."""
+        if epochs != self._epochs.total:
+            self._epochs.total = epochs
+            self._epochs.refresh()
+
+    def show(self, event: Event | None, step: bool) -> None:
+        """Advance the bar that a yield of the run belongs to: a step, or a line with its event."""
+        if step:
             self._steps.update()
         elif isinstance(event, Epoch):
             steps = self._steps.n

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from algorithms.chain import assert_chain_holds, run_through
+from algorithms.chain import assert_chain_holds, run_through, runner_of
 from algorithms.tiny import tiny_engine
 
 from growsearch.algorithms.ectonas.pooling_config import PoolingTrialConfig
@@ -12,12 +12,12 @@ from growsearch.networks.sequential import sequential_spec
 from growsearch.training.settings import TrainingSettings
 
 
-def fixed(seed=0, **settings):
+def fixed(seed=0, engine=None, **settings):
     training = TrainingSettings(
         **{"epochs": 3, "batch_size": 32, "crop_padding": 1, "keep": "best_val_loss", **settings}
     )
     module = build(sequential_spec([4, 6], [10], (1, 8, 8), 10))
-    return Fixed(FixedConfig(training=training), tiny_engine(seed), {"network": module})
+    return runner_of(Fixed, FixedConfig(training=training), engine or tiny_engine(seed), {"network": module})
 
 
 def test_left_and_resumed_at_every_point_equals_uninterrupted():
@@ -36,32 +36,28 @@ def test_training_learns_and_keeps_the_best():
     events, _ = run_through(algorithm)
     events = events[1:]
     best = min(range(12), key=lambda e: events[e]["val_loss"])
-    outcome = algorithm.outcome()
-    assert outcome.val_loss == events[best]["val_loss"]
-    assert algorithm.engine.evaluate(outcome.networks[0], "val").loss == outcome.val_loss
+    found = algorithm.outcome().found
+    assert found.val_loss == events[best]["val_loss"]
+    assert algorithm.bench.engine.evaluate(algorithm.outcome().best, "val").loss == found.val_loss
     assert events[-1]["train_loss"] < 0.7 * events[0]["train_loss"]
 
 
 def test_interleaved_training_equals_one_after_another():
-    def steps(order):
+    def networks(order):
         engine = tiny_engine()
-        pair = []
-        for id in (0, 1):
-            algorithm = fixed()
-            algorithm.engine = engine
-            network = algorithm.state.networks["0"]
-            network.id = id
-            pair.append(algorithm.run())
-            pair_networks.append(network)
+        runners = [fixed(engine=engine) for _ in range(2)]
+        for number, runner in enumerate(runners):
+            runner.begin()
+            runner.bench.networks["0"].id = number
+        runs = [runner.run() for runner in runners]
         for which in order:
-            next(pair[which])
+            while next(runs[which]) is not None:
+                pass
+        return [runner.bench.networks["0"].module for runner in runners]
 
-    pair_networks = []
-    steps([0, 0, 0, 1, 1, 1])
-    steps([0, 1, 0, 1, 0, 1])
-    for a, b in zip(pair_networks[:2], pair_networks[2:], strict=True):
-        for p, q in zip(a.module.parameters(), b.module.parameters(), strict=True):
-            assert torch.equal(p, q)
+    apart, mixed = networks([0] * 6 + [1] * 6), networks([0, 1] * 6)
+    for a, b in zip(apart, mixed, strict=True):
+        assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
 
 
 def test_caps_are_kept_or_refused():
@@ -73,4 +69,4 @@ def test_caps_are_kept_or_refused():
         PoolingTrialConfig(max_epochs=3)
     module = build(sequential_spec([4], [10], (1, 8, 8), 10))
     with pytest.raises(UserError, match=r"algo\.max_params: 10 found"):
-        Fixed(FixedConfig(max_params=10), tiny_engine(), {"network": module})
+        runner_of(Fixed, FixedConfig(max_params=10), tiny_engine(), {"network": module}).begin()

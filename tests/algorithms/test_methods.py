@@ -15,10 +15,10 @@ from processes import LOG, events_of, finish, forked, only_run, state_of, wait_u
 
 import growsearch
 from growsearch.cli import main
+from growsearch.config import read_run, typed
 from growsearch.data.load import load as load_data
 from growsearch.events import from_json
 from growsearch.registry import methods
-from growsearch.run import read_run, typed
 
 RESULT_KEYS = {
     *("algo", "data", "seed", "fingerprint", "val_accuracy", "val_loss", "test_accuracy", "test_top5", "test_loss"),

@@ -10,7 +10,7 @@ import pytest
 
 from growsearch.cli.compose import compose_run
 from growsearch.errors import UserError
-from growsearch.run import start
+from growsearch.runner import start
 
 WORDS = [
     *("algo=fixed", "network=sequential", "network.topology=small_ffnn", "data=digits", "schedule=smoke"),

@@ -18,10 +18,10 @@ from growsearch.data.lock import locked
 from growsearch.data.readers.cifar10_jpeg import _decode_archive
 from growsearch.data.root import cache_folder, place_beside
 from growsearch.errors import UserError
-from growsearch.run import resume
 from growsearch.run_folder.checkpoint import read_checkpoint, write_checkpoint
 from growsearch.run_folder.files import read_json, write_atomic
 from growsearch.run_folder.folder import RunFolder
+from growsearch.runner import resume
 
 ESCAPE = "\x1b]0;owned\x07\x1b[2J\nroot# "
 FILES = ("config.yaml", "fingerprint.json", "events.jsonl", "result.json", "report.html", ".lock")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from growsearch.cli.compose import compose_run
-from growsearch.run import start
+from growsearch.runner import start
 
 SMOKE = [
     *("schedule=smoke", "data=npz", "hardware=cpu", "hardware.threads=1", "track=quiet", "track.report=false"),

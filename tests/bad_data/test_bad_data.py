@@ -14,7 +14,7 @@ from growsearch.cli.compose import compose_run
 from growsearch.data.config import DataConfig
 from growsearch.data.load import load as load_data
 from growsearch.errors import UserError
-from growsearch.run import start
+from growsearch.runner import start
 
 QUICK = [("fixed", case) for case in CASES] + [("ectonas", "oblong"), ("densemann", "few")]
 TABLE = [

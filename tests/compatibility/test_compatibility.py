@@ -17,9 +17,9 @@ from growsearch.cli import main
 from growsearch.config import read_run
 from growsearch.events import from_json
 from growsearch.registry import methods
-from growsearch.run import to_plain
 from growsearch.run_folder import fingerprint
 from growsearch.run_folder.fingerprint import fingerprint_of_options
+from growsearch.runner.start import to_plain
 
 KEPT = sorted(path for path in FOLDERS.glob("*/*") if path.is_dir())
 

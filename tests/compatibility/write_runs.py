@@ -16,7 +16,7 @@ from unittest import mock
 
 import growsearch
 from growsearch.cli import main
-from growsearch.run import Session, Stopped
+from growsearch.runner.session import Session, Stopped
 
 FOLDERS = Path(__file__).parent / "runs"
 

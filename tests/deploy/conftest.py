@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from growsearch.cli.compose import compose_run
-from growsearch.run import start
+from growsearch.runner import start
 
 WORDS = [
     "algo=fixed",

@@ -10,7 +10,8 @@ from algorithms.methods import METHODS
 
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
-from growsearch.run import prepare, start
+from growsearch.runner import start
+from growsearch.runner.start import prepare
 from growsearch.training import cuda_graphs
 
 pytestmark = pytest.mark.gpu

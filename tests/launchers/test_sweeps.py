@@ -46,7 +46,7 @@ def test_an_unforeseen_error_leaves_its_traceback(tmp_path, monkeypatch, capsys)
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["growsearch"])
-    monkeypatch.setattr("growsearch.run.start", broken)
+    monkeypatch.setattr("growsearch.runner.start", broken)
     assert main(["run", "-m", *WORDS, "seed=0,1"]) == 2
     said = capsys.readouterr().err
     assert "2 jobs of the sweep failed" in said

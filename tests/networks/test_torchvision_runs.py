@@ -12,7 +12,8 @@ import torch
 import growsearch
 from growsearch.cli.compose import compose_run
 from growsearch.errors import UserError
-from growsearch.run import NO_TEST_LOSS, start
+from growsearch.runner import start
+from growsearch.runner.session import NO_TEST_LOSS
 
 SETTINGS = {
     "fixed": ["algo=fixed", "algo.training.epochs=1", "algo.training.batch_size=3"],

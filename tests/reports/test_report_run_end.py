@@ -11,7 +11,8 @@ from reports.pages import Page
 from growsearch import reports
 from growsearch.cli import main
 from growsearch.cli.compose import compose_run
-from growsearch.run import Session, start
+from growsearch.runner import start
+from growsearch.runner.session import Session
 
 
 def test_run_ends_with_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

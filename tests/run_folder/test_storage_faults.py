@@ -17,13 +17,13 @@ from run_folder.faulty_disk import FAULTS, FaultyDisk, Killed
 from growsearch import run as run_module
 from growsearch.cli.compose import compose_run
 from growsearch.errors import UserError
-from growsearch.run import resume, start
 from growsearch.run_folder import folder as folder_module
 from growsearch.run_folder.checkpoint import write_checkpoint
 from growsearch.run_folder.events import EventLog, read_events
 from growsearch.run_folder.files import write_json
 from growsearch.run_folder.folder import RunFolder
 from growsearch.run_folder.recovery import recover
+from growsearch.runner import resume, start
 
 STEPS, SUM = 5, 30
 WORDS = [

@@ -10,7 +10,8 @@ from training.replays import pretended_captures
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
 from growsearch.networks.sequential import Sequential
-from growsearch.run import prepare, start
+from growsearch.runner import start
+from growsearch.runner.start import prepare
 
 SEVERAL_STEPS = {"prdarts": ["algo.epochs=[1,1]", "algo.grace_epochs=[0,0]", "algo.morphs=[1,0]", "algo.keep=[2,1]"]}
 """In place of a smoke run's epochs of one step: nothing would be replayed."""

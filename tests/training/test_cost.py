@@ -10,8 +10,8 @@ from growsearch.cli.compose import compose_run
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.probes import cost
-from growsearch.run import resume, start
 from growsearch.run_folder.checkpoint import read_newest, write_checkpoint
+from growsearch.runner import resume, start
 from growsearch.surgery import channel_groups, prune
 from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
 from growsearch.training.cost import TrainingCost

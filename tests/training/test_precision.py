@@ -6,7 +6,7 @@ import pytest
 from algorithms.methods import METHODS
 
 from growsearch.cli.compose import compose_run
-from growsearch.run import start
+from growsearch.runner import start
 
 
 def result(folder, *options):

@@ -1,6 +1,6 @@
-"""Algorithm state as a tree of plain types and tensors, and back.
+"""Live networks and positions as a tree of plain types and tensors, and back.
 
-A state is a dataclass marked with :func:`~growsearch.training.stateful.state`; its fields hold numbers,
+A position is a dataclass marked with :func:`~growsearch.training.stateful.state`; its fields hold numbers,
 strings, lists, string keyed dicts, tensors, further states and
 :class:`~growsearch.training.network.Network` objects. Nothing else can be saved, and nothing but
 registered classes is made when a tree is read.
@@ -95,12 +95,15 @@ def _dump_network(network: Network) -> dict[str, Any]:
 
 def _restore_network(tree: dict[str, Any]) -> Network:
     module = rebuild(tree["spec"], tree["tensors"], "checkpoint")
-    configs = {
-        role: OptimizerConfig(**{**fields, "betas": tuple(fields["betas"])}) for role, fields in tree["configs"].items()
-    }
+    configs = {role: _optimizer_config(fields) for role, fields in tree["configs"].items()}
     if not (fits(tree["id"], int) and fits(tree["steps"], int)):
         raise UserError(f"checkpoint: network {tree['id']!r} after {tree['steps']!r} steps found, numbers expected")
     network = Network(tree["id"], module, **configs)
     network.steps = tree["steps"]
     network.load_optimizer_tensors(tree["optimizers"])
     return network
+
+
+def _optimizer_config(fields: dict[str, Any]) -> OptimizerConfig:
+    """The inverse of ``dataclasses.asdict``; JSON knows no tuples."""
+    return OptimizerConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})

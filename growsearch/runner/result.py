@@ -22,7 +22,7 @@ from growsearch.training.out_of_memory import peak_bytes
 
 def write_networks(folder: RunFolder, outcome: Outcome, preprocessing: Preprocessing) -> None:
     """Save the result's network, every candidate beside it where there are several, and what their images need."""
-    best = outcome.networks[outcome.best]
+    best = outcome.best
     save_network(folder.network, best.module, best.spec())
     preprocessing.save(folder.network)
     if len(outcome.networks) > 1:
@@ -38,7 +38,7 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
     Accuracies are fractions, times seconds, sizes bytes. The test split is looked at here, once,
     after every decision has been taken; under reduced precision also in float32, so that the difference shows.
     """
-    network = outcome.networks[outcome.best]
+    network, found = outcome.best, outcome.found
     start = time.perf_counter()
     test = engine.evaluate(network, "test")
     inference_seconds = time.perf_counter() - start
@@ -54,14 +54,14 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "seed": config.seed,
         "schedule": config.schedule.name,
         "fingerprint": identity,
-        "val_accuracy": outcome.val_accuracy,
-        "val_loss": outcome.val_loss,
+        "val_accuracy": found.val_accuracy,
+        "val_loss": found.val_loss,
         "test_accuracy": test.accuracy,
         "test_top5": test.top5,
         "test_loss": test.loss,
         **exact,
         "params": figures.params,
-        "params_paper": outcome.params_paper if outcome.params_paper is not None else figures.params,
+        "params_paper": found.params_paper if found.params_paper is not None else figures.params,
         "macs": figures.macs,
         "memory_bytes": figures.memory_bytes,
         "peak_memory_bytes": peak_bytes(),
@@ -71,7 +71,7 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "search_seconds": search_seconds,
         "train_seconds": ledger.seconds - search_seconds,
         "epochs": ledger.images / max(len(engine.data.train), 1),
-        "winner_epochs": outcome.winner_epochs,
+        "winner_epochs": found.winner_epochs,
         "steps": ledger.steps,
         "images": ledger.images,
         "edits": ledger.edits,
@@ -88,7 +88,7 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "lossy": engine.data.lossy,
         "data_notes": list(engine.data.notes),
         "splits": {name: len(engine.split(name)) for name in ("train", "val", "test")},
-        "method": outcome.method,
+        "method": found.method,
     }
 
 
