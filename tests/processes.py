@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from growsearch.run_folder.checkpoint import read_newest
+from growsearch.run_folder.checkpoint import read_checkpoint
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the server of forks, which starts with the first of them
 FORKS = multiprocessing.get_context("forkserver")
@@ -53,15 +53,15 @@ def forked(words: list[str], folder: Path, save_share: int | None = None) -> Bas
 
 
 def _growsearch(words: list[str], folder: Path, save_share: int | None) -> None:
-    from growsearch import run
     from growsearch.cli import main
+    from growsearch.runner import session
 
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(folder)
     if save_share is not None:
-        run.SAVE_SHARE, run.AFTER_RESUME = save_share, 0.0
+        session.SAVE_SHARE, session.AFTER_RESUME = save_share, 0.0
     sys.exit(main(words))
 
 
@@ -99,5 +99,5 @@ def events_of(run: Path) -> list[dict[str, Any]]:
 
 
 def state_of(run: Path) -> Any:
-    """The algorithm's state in the newest checkpoint."""
-    return read_newest(run / "checkpoints")[0]["algorithm"]
+    """Networks and positions in the newest checkpoint."""
+    return read_checkpoint(run / "checkpoints" / "last.safetensors")["run"]

@@ -14,11 +14,11 @@ from processes import events_of, only_run, state_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from growsearch.algorithms.fixed.config import FixedConfig
-from growsearch.algorithms.fixed.search import Fixed
 from growsearch.cli import main
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
+from growsearch.runner.script import ScriptRunner
 from growsearch.training import Engine
 from growsearch.training.out_of_memory import OutOfMemory, attempt, divided, next_divisor
 
@@ -84,11 +84,11 @@ def test_memory_that_runs_out_while_a_run_is_restored_is_told_as_such(growsearch
     with RunsOut(900):
         assert growsearch_run(*METHODS["fixed"]) == 2
 
-    def load(algorithm, saved):
+    def load(runner, saved, journal):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Fixed, "load", load)
+        patched.setattr(ScriptRunner, "load", load)
         capsys.readouterr()
         assert growsearch_run(*METHODS["fixed"]) == 2
     assert "memory ran out: restoring the run" in capsys.readouterr().err
