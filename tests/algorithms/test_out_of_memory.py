@@ -7,13 +7,14 @@ import sys
 
 import pytest
 import torch
-from algorithms.chain import assert_same_tree
+from algorithms.chain import assert_same_tree, runner_of
 from algorithms.methods import METHODS, ROWS
 from algorithms.tiny import tiny_engine
 from processes import events_of, only_run, state_of
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from growsearch.algorithms.fixed.config import FixedConfig
+from growsearch.algorithms.fixed.search import Fixed
 from growsearch.cli import main
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.networks import build
@@ -163,7 +164,7 @@ def test_what_stops_says_what_would_do(growsearch_run, little_room, capsys):
 def test_skip_is_refused_where_there_is_nothing_to_skip():
     module = build(sequential_spec([4], [10], (1, 8, 8), 10))
     with pytest.raises(UserError, match=r"hardware\.out_of_memory: skip found, but this method has no candidates"):
-        Fixed(FixedConfig(), tiny_engine(out_of_memory="skip"), {"network": module})
+        runner_of(Fixed, FixedConfig(), tiny_engine(out_of_memory="skip"), {"network": module})
     with pytest.raises(UserError, match=r"hardware\.out_of_memory: 'halve' found"):
         tiny_engine(out_of_memory="halve")
 
