@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -112,10 +112,10 @@ class Change:
     """How an edit is carried out: a frozen dataclass of plain fields, one class for each kind of edit.
 
     Attributes:
-        op: its name in the record.
+        op: its name in the record; changes that are no events of their own need none.
     """
 
-    op: ClassVar[str] = ""
+    op: str
 
     def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
         """Change the live network.
@@ -156,7 +156,7 @@ class Edit(Action):
     @property
     def doing(self) -> str:
         """The edit by name."""
-        return f"the edit {self.change.op or type(self.change).__name__}"
+        return f"the edit {getattr(self.change, 'op', type(self.change).__name__)}"
 
     def perform(self, bench: Workbench) -> Net:
         """Apply the change inside a transaction."""

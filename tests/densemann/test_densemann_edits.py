@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from growsearch.algorithms.densemann.editor import Editor
+from growsearch.algorithms.densemann.state import DensemannState
 
 from growsearch.algorithms.densemann.config import DensemannConfig
-from growsearch.algorithms.densemann.editor import Editor
 from growsearch.algorithms.densemann.machine import GrowthMachine
-from growsearch.algorithms.densemann.replication import parameter_count, replicated, with_more
 from growsearch.algorithms.densemann.set_up import optimizer_of
-from growsearch.algorithms.densemann.state import DensemannState
+from growsearch.algorithms.densemann.sizes import parameter_count, replicated, with_more
 from growsearch.networks import build
 from growsearch.training import Network
 from growsearch.training.out_of_memory import OutOfMemory

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from growsearch.algorithms.densemann.categories import Thresholds, thresholds
 from growsearch.algorithms.densemann.config import DensemannConfig
-from growsearch.algorithms.densemann.history import FilterHistory
+from growsearch.algorithms.densemann.filters import FilterHistory, Thresholds, thresholds
 from growsearch.algorithms.densemann.machine import IMPROVE, RECOVER, GrowthMachine
 from growsearch.algorithms.densemann.rate import GrowingRate
 

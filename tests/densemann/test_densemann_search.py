@@ -9,7 +9,7 @@ from algorithms.tiny import tiny_dataset, tiny_engine
 
 from growsearch.algorithms.base import Diverged
 from growsearch.algorithms.densemann.config import DensemannConfig
-from growsearch.algorithms.densemann.ft_log import ft_log_rows
+from growsearch.algorithms.densemann.measures import ft_log_rows
 from growsearch.algorithms.densemann.search import Densemann
 from growsearch.algorithms.densemann.set_up import augmentation_of, seed_spec
 from growsearch.errors import UserError

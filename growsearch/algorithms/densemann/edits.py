@@ -4,22 +4,173 @@ Every function replaces tensors and never writes into one. The head is the final
 readers of the last layer's channels; like the layer's own kernel, its tensors lose their momentum in an edit.
 """
 
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
+from growsearch.actions import Change, Draws
+from growsearch.networks import build
 from growsearch.networks.densenet import DenseBlock, DenseLayer, DenseNet, Transition
+from growsearch.probes.kcs import kcs
 from growsearch.surgery.channels import ChannelGroup, channel_groups
-from growsearch.surgery.initialise import library_
+from growsearch.surgery.complement import complementary_filters
+from growsearch.surgery.initialise import Distribution, library_, variance_scaling
 from growsearch.surgery.remap import remap
 from growsearch.surgery.replace import replace
+from growsearch.training import Network, restore_weights
 
 EXAMPLE_SIDE = 16
 """Side of the image that channels are traced with: stems leave something of it, and transitions stop at one pixel."""
 
 Start = Literal["library", "variance_scaling", "zeros"]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What an edit does to the head: start it anew, or only its running statistics, or nothing."""
+
+    renew: bool
+    reset: bool
+
+
+@dataclass(frozen=True)
+class HeadChange(Change):
+    """An edit of the growing network, after which the head is treated as configured."""
+
+    head: Head
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Change the layers, then the head."""
+        self.change(network, draws)
+        module = cast(DenseNet, network.module)
+        if self.head.renew:
+            renew_head(module, draws())
+        if self.head.reset:
+            reset_head_statistics(module)
+
+    def change(self, network: Network, draws: Draws) -> None:
+        """Change the layers."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class AddFilters(HeadChange):
+    """``count`` filters behind the last layer's: complementary ones, or drawn at random (section 3.1.2)."""
+
+    op = "add_filters"
+    count: int
+    complementary: bool
+    distribution: str
+
+    def change(self, network: Network, draws: Draws) -> None:
+        """Draw them and let the head read them."""
+        module, draw, distribution = cast(DenseNet, network.module), draws(), cast(Distribution, self.distribution)
+        weight = module.last_layer.conv.weight
+        if self.complementary:
+            new = complementary_filters(weight, kcs(weight), self.count, draw, distribution=distribution)
+        else:
+            shape = (self.count, *weight.shape[1:])
+            new = variance_scaling(shape, "fan_none", distribution, draw).to(weight.device)
+        append_filters(module, new, network.optimizer(), draw)
+
+
+@dataclass(frozen=True)
+class Prune(HeadChange):
+    """Delete filters of the last layer."""
+
+    op = "prune"
+    filters: tuple[int, ...]
+
+    def change(self, network: Network, draws: Draws) -> None:
+        """Keep all others."""
+        module = cast(DenseNet, network.module)
+        kept = [i for i in range(module.last_layer.conv.out_channels) if i not in self.filters]
+        keep_filters(module, kept, network.optimizer())
+
+
+@dataclass(frozen=True)
+class AddLayer(HeadChange):
+    """A newborn layer behind the last one; ``bottleneck`` is the width of its 1x1 convolution."""
+
+    op = "add_layer"
+    filters: int
+    bottleneck: int | None
+
+    def change(self, network: Network, draws: Draws) -> None:
+        """Append it to the last block."""
+        append_layer(cast(DenseNet, network.module), self.filters, self.bottleneck, draws())
+
+
+@dataclass(frozen=True)
+class AddBlock(HeadChange):
+    """A transition and a block behind the last one; see :func:`append_block`."""
+
+    op = "add_block"
+    transition: int
+    filters: tuple[int, ...]
+    bottlenecks: tuple[int, ...] | None
+    start: str
+
+    def change(self, network: Network, draws: Draws) -> None:
+        """Append both."""
+        widths, start = self.bottlenecks and list(self.bottlenecks), cast(Start, self.start)
+        append_block(cast(DenseNet, network.module), self.transition, list(self.filters), widths, start, draws())
+
+
+@dataclass(frozen=True)
+class Redraw(HeadChange):
+    """Draw the whole network anew, by the standard initialisation."""
+
+    op = "redraw"
+
+    def change(self, network: Network, draws: Draws) -> None:
+        """Build another of the same sizes."""
+        network.module = build({**network.spec(), "init": "standard"}, draws()).to(network.device)
+        network.settle(keep_state=False)
+
+
+@dataclass(frozen=True)
+class GoBack(Change):
+    """Become an earlier network, the source. Momentum of tensors that no edit touched since stays (section 5).
+
+    Attributes:
+        op: what is undone.
+        momentum: ``clear`` to drop all momentum.
+    """
+
+    op: str
+    momentum: str
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Take over the source's module."""
+        earlier = cast(DenseNet, sources[0].module)
+        kept = {} if self.momentum == "clear" else surviving_momentum(network, earlier)
+        network.module = earlier
+        network.settle(keep_state=False)
+        network.load_optimizer_tensors({"weights": kept})
+
+
+@dataclass(frozen=True)
+class RestoreWeights(Change):
+    """Copy the source's parameters and buffers back; optimizer state stays."""
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Copy them in place."""
+        restore_weights(network, sources[0].module.state_dict())
+
+
+def surviving_momentum(network: Network, earlier: DenseNet) -> dict[str, dict[str, Tensor]]:
+    """Momentum by name of the tensors that no edit has touched since ``earlier``."""
+    shapes = {name: p.shape for name, p in earlier.named_parameters()}
+    edited = tuple(f"{name}." for name, m in earlier.named_modules() if m in (earlier.norm, earlier.classifier))
+    return {
+        name: tensors
+        for name, tensors in network.optimizer_tensors()["weights"].items()
+        if not name.startswith(edited) and all(t.shape == shapes.get(name) for t in tensors.values())
+    }
 
 
 def append_layer(network: DenseNet, filters: int, bottleneck: int | None, generator: Generator) -> None:

@@ -12,11 +12,16 @@ Before pruning and before adding a layer the network is to be saved; the two und
 from dataclasses import dataclass, field
 from typing import Any
 
-from growsearch.algorithms.densemann.categories import Categories, Thresholds, categorise, has_quorum, thresholds
 from growsearch.algorithms.densemann.config import DensemannConfig
-from growsearch.algorithms.densemann.history import FilterHistory
+from growsearch.algorithms.densemann.filters import (
+    Categories,
+    FilterHistory,
+    Thresholds,
+    categorise,
+    has_quorum,
+    thresholds,
+)
 from growsearch.algorithms.densemann.rate import GrowingRate
-from growsearch.training.stateful import state
 
 Edit = list[Any]
 
@@ -31,7 +36,7 @@ class Room:
     layer: bool = True
 
 
-@state
+@dataclass
 class GrowthMemory:
     """All that the machine remembers between epochs.
 
@@ -88,6 +93,13 @@ class GrowthMachine:
         if memory is None:
             self._begin_layer(config.growth_rate)
             self._reset_countdowns()
+
+    def next_block(self) -> "GrowthMachine":
+        """The machine of the next block; with ``late_start`` it begins at the rate that this one ended with."""
+        machine = GrowthMachine(self.config)
+        if self.config.late_start:
+            machine.memory.rate = self.memory.rate
+        return machine
 
     @property
     def rate(self) -> float:

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from growsearch.training.stateful import state
 
-
-@state
+@dataclass
 class GrowingRate:
     """Rate of the next epoch, as a count of drops so that no rates are compared (DensEMANN section 3.1.2).
 

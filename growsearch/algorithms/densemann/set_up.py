@@ -2,16 +2,16 @@
 
 from typing import Any
 
+from growsearch.actions import Facts
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.data.augment import Augmentation
-from growsearch.data.dataset import Dataset
 from growsearch.training import OptimizerConfig
 
 LARGE = 48
 """Images with a longer side than this many pixels get the large stem."""
 
 
-def seed_spec(config: DensemannConfig, data: Dataset) -> dict[str, Any]:
+def seed_spec(config: DensemannConfig, data: Facts) -> dict[str, Any]:
     """One block of one layer of ``growth_rate`` filters."""
     channels, height, width = data.image_shape
     stem = config.stem if config.stem != "auto" else "large" if max(height, width) > LARGE else "small"

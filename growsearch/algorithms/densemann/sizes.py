@@ -1,4 +1,4 @@
-"""From one grown block to a network of several: what the copies look like (DensEMANN section 3.1.3)."""
+"""Sizes: from one grown block to a network of several (DensEMANN section 3.1.3), and what the caps allow."""
 
 import copy
 from typing import Any, NamedTuple
@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from growsearch.algorithms.densemann.config import DensemannConfig
+from growsearch.algorithms.densemann.machine import GrowthMemory, Room
 from growsearch.networks.densenet import DenseNet
 
 Spec = dict[str, Any]
@@ -17,6 +18,10 @@ class BlockPlan(NamedTuple):
     transition: int
     filters: list[int]
     bottlenecks: list[int] | None
+
+    def fields(self) -> tuple[int, tuple[int, ...], tuple[int, ...] | None]:
+        """The same, hashable."""
+        return self.transition, tuple(self.filters), None if self.bottlenecks is None else tuple(self.bottlenecks)
 
 
 def output_channels(spec: Spec) -> int:
@@ -78,3 +83,52 @@ def parameter_count(spec: Spec) -> int:
     """Trainable parameters of the network that a spec describes; nothing is allocated."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in DenseNet.from_spec(spec).parameters())
+
+
+def room(spec: Spec, memory: GrowthMemory, config: DensemannConfig) -> Room:
+    """Whether the last layer may get more filters and its block another layer.
+
+    ``max_params`` holds for the final network, so each choice is judged by what it would come to with all blocks.
+    """
+    more, newborn = config.expansion_rate, memory.filters if config.update_growth_rate else config.growth_rate
+    filters = not config.max_filters or memory.filters + more <= config.max_filters
+    layer = not config.max_layers or memory.layers < config.max_layers
+    if config.max_params:
+        filters = filters and _fits(with_more(spec, config, filters=more), config)
+        layer = layer and _fits(with_more(spec, config, layer=newborn), config)
+    return Room(filters=filters, layer=layer)
+
+
+def _fits(spec: Spec, config: DensemannConfig) -> bool:
+    return parameter_count(replicated(spec, config)) <= config.max_params
+
+
+def growth_epochs(config: DensemannConfig) -> int | None:
+    """Epochs that growth may take under ``max_epochs``, the final training's set aside (at least one is left)."""
+    if not config.max_epochs:
+        return None
+    return max(1, config.max_epochs - reserved_epochs(config))
+
+
+def reserved_epochs(config: DensemannConfig) -> int:
+    """Epochs of all final training after growth."""
+    phases = {"from_scratch": 0, "incremental_copy": config.block_count - 1}.get(config.new_block_mode, 1)
+    if config.block_count == 1:
+        phases = 0
+    return phases * (config.final_epochs + config.late_start)
+
+
+def training_epochs(config: DensemannConfig, epochs_so_far: int) -> int:
+    """Length of the next final training: ``final_epochs``, or what ``max_epochs`` leaves of it."""
+    wanted = config.final_epochs + config.late_start
+    if not config.max_epochs:
+        return wanted
+    return max(0, min(wanted, config.max_epochs - epochs_so_far))
+
+
+def expected_epochs(config: DensemannConfig) -> int:
+    """A typical search: the caps' layers (seven without), 2.75 patiences each, as in the authors' traces."""
+    layers = config.max_layers or 7
+    blocks = config.block_count if config.new_block_mode == "from_scratch" else 1
+    expected = int(2.75 * config.patience * layers * blocks) + reserved_epochs(config)
+    return min(expected, config.max_epochs or expected)

@@ -1,13 +1,54 @@
-"""The feature log that the original writes, as rows made from a run's events.
-
-Columns: epoch, training loss, validation loss, accuracy, seconds; then, behind two separators for each layer and one
-more between blocks, the connection strength of every filter of every layer.
-"""
+"""Connection strengths as events report them, and the feature log that the original writes."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import Any, cast
 
+import torch
+
+from growsearch.algorithms.densemann.machine import GrowthMachine
 from growsearch.events import Edit, Epoch, Event, Measure
+from growsearch.networks.densenet import DenseBlock, DenseLayer, DenseNet
+from growsearch.probes.kcs import kcs
+from growsearch.training import Network
+
+DIGITS = 6
+"""Decimals that are reported; decisions see all."""
+
+
+def last_strengths(network: Network) -> list[float]:
+    """Strengths of the last layer's filters."""
+    return kcs(cast(DenseNet, network.module).last_layer.conv.weight).tolist()
+
+
+def every_strength(network: Network) -> list[list[list[float]]]:
+    """Strengths of every filter of every layer of every block."""
+    return all_strengths(cast(DenseNet, network.module))
+
+
+def judged(machine: GrowthMachine, strengths: list[float]) -> dict[str, Any]:
+    """Strengths of the last layer's filters, their categories and the thresholds in force."""
+    categories, limits = machine.categories, machine.thresholds
+    return {
+        "kcs": [round(value, DIGITS) for value in strengths],
+        "settled": categories.settled,
+        "useful": categories.useful,
+        "useless": categories.useless,
+        "useful_from": round(limits.useful, DIGITS) if limits else None,
+        "useless_to": round(limits.useless, DIGITS) if limits else None,
+        "stage": machine.memory.stage,
+    }
+
+
+def all_strengths(network: DenseNet) -> list[list[list[float]]]:
+    """Strengths of every filter of every layer of every block; the host waits for the device once."""
+    layers = [[cast(DenseLayer, layer).conv.weight for layer in cast(DenseBlock, block)] for block in network.blocks]
+    weights = [weight for block in layers for weight in block]
+    if not weights:
+        return [[] for _ in layers]
+    every = iter(torch.cat([kcs(weight) for weight in weights]).tolist())
+    return [[[round(next(every), DIGITS) for _ in range(len(weight))] for weight in block] for block in layers]
+
 
 Row = list[str]
 
@@ -18,6 +59,9 @@ def ft_log_rows(
     events: Iterable[Event], seconds: Sequence[float] | None = None, *, every: int = 1, decimal: str = ","
 ) -> list[Row]:
     """Rows of the log, cells as text; join them with ``;`` for the original's file.
+
+    Columns: epoch, training loss, validation loss, accuracy, seconds; then, behind two separators for each layer and
+    one more between blocks, the connection strength of every filter of every layer.
 
     Epoch events become rows; a ``Measure`` named "kcs" behind one adds its strengths (``layers``: blocks of layers of
     filters). A pruning becomes a row of one cell, ``"Pruned: [indices]"``.
