@@ -122,14 +122,14 @@ class ScriptRunner:
                 if not branch:
                     self.found = end.value
                 return end.value
+            if isinstance(action, Expect):
+                self.expected, self.running = action.epochs, True
             if isinstance(action, All):
                 answer = yield from self._side_by_side(action, branch)
             elif self.journal[branch]:
                 answer = self._replayed(action, self.journal[branch].popleft())
             else:
                 answer = yield from self._carried_out(action, branch)
-            if isinstance(action, Expect):
-                self.expected, self.running = action.epochs, True
 
     def _carried_out(self, action: Action, branch: str) -> Generator[Line | None, None, Any]:
         """Carry an action out, and put it into the journal."""
