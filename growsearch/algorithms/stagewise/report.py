@@ -1,4 +1,4 @@
-"""What a finished search reports of each of its networks."""
+"""What a search tells of its networks: its edits, and a row of the tables for each."""
 
 import copy
 import statistics
@@ -12,6 +12,7 @@ import torch
 from growsearch.actions import Fitted, Net
 from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.algorithms.stagewise.networks import outline
+from growsearch.events import Edit
 from growsearch.networks.paper_costs import paper_costs
 from growsearch.training import Network
 
@@ -45,6 +46,34 @@ class Trial:
     def kept(self) -> bool:
         """Whether it is among the networks that the search hands over."""
         return self.role in ("initial", "candidate")
+
+
+def deepening(present: Trial, temporary: Trial, delta: int, epoch: int) -> Edit:
+    """T is deeper than A in every stage, but where the donor is not."""
+    net, pairs = temporary.net, zip(present.depths, temporary.depths, strict=True)
+    detail = {
+        "iteration": temporary.iteration,
+        "from": present.depths,
+        "depths": temporary.depths,
+        "limited_by_donor": [stage for stage, (now, after) in enumerate(pairs) if after < now + delta],
+    }
+    return Edit(net.id, "deepen", "every stage", epoch, net.params, detail=detail)
+
+
+def decision(present: Trial, temporary: Trial, chosen: Trial, grow: list[bool], epoch: int) -> Edit:
+    """The chosen network is deeper where T scores higher than A; it is A where nothing grows and the search ends."""
+    net, pairs = chosen.net, zip(present.depths, chosen.depths, strict=True)
+    deeper = [f"stage {stage}" for stage, (now, after) in enumerate(pairs, 1) if now < after]
+    detail = {
+        "iteration": temporary.iteration,
+        "grow": grow,
+        "from": present.depths,
+        "depths": chosen.depths,
+        "present_scores": present.scores,
+        "temporary_scores": temporary.scores,
+    }
+    op, where = ("grow", ", ".join(deeper)) if deeper else ("no growth", "no stage")
+    return Edit(net.id, op, where, epoch, net.params, detail=detail)
 
 
 def describe(trial: Trial, config: StagewiseConfig, image_shape: Sequence[int]) -> dict[str, Any]:

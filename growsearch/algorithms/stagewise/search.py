@@ -19,7 +19,7 @@ from growsearch.algorithms.stagewise.edits import AppendBlock, TransferWeights, 
 from growsearch.algorithms.stagewise.families import family, starting_depths
 from growsearch.algorithms.stagewise.importance import Criterion, stage_importance
 from growsearch.algorithms.stagewise.networks import fit_plan, network_spec, optimizer, size_cap, started_from
-from growsearch.algorithms.stagewise.report import Trial, cpu_inference_ms, describe
+from growsearch.algorithms.stagewise.report import Trial, cpu_inference_ms, decision, deepening, describe
 from growsearch.errors import UserError
 
 
@@ -105,7 +105,7 @@ class Stagewise(Algorithm[StagewiseConfig]):
             if reason := reason or size_cap(config, network_spec(config, self.facts, deeper)):
                 return reason
             temporary = yield from self.begin(len(trials), "temporary", iteration, deeper, present)
-            yield self.tell_deepening(present, temporary, trials)
+            yield Tell(deepening(present, temporary, delta, epochs_of(trials)))
             trials.append(temporary)
             yield from self.train(temporary, common)
             if not (yield from self.in_time()):
@@ -117,10 +117,10 @@ class Stagewise(Algorithm[StagewiseConfig]):
             depths = grown(present.depths, grow, delta, limits)
             yield Drop(temporary.net)
             if config.stop_if_no_growth and depths == present.depths:
-                yield self.tell_decision(present, temporary, present, grow, trials)
+                yield Tell(decision(present, temporary, present, grow, epochs_of(trials)))
                 return "no stage grew"
             candidate = yield from self.begin(len(trials), "candidate", iteration, depths, present)
-            yield self.tell_decision(present, temporary, candidate, grow, trials)
+            yield Tell(decision(present, temporary, candidate, grow, epochs_of(trials)))
             trials.append(candidate)
             planned = common + (config.extra_epochs if config.score_after_extra else 0)
             yield from self.train(candidate, planned)
@@ -173,35 +173,6 @@ class Stagewise(Algorithm[StagewiseConfig]):
         trial.scores = yield Measure(trial.net, stage_importance, (self.criterion,), on_data=True)
         values = {"role": trial.role, "iteration": trial.iteration, "depths": trial.depths, "scores": trial.scores}
         yield Tell(events.Measure(trial.net.id, "stage importance", epochs_of(trials), values))
-
-    def tell_deepening(self, present: Trial, temporary: Trial, trials: list[Trial]) -> Tell:
-        """T is deeper in every stage, but where the donor is not."""
-        net, pairs = temporary.net, zip(present.depths, temporary.depths, strict=True)
-        limited = [stage for stage, (now, after) in enumerate(pairs) if after < now + self.delta]
-        detail = {
-            "iteration": temporary.iteration,
-            "from": present.depths,
-            "depths": temporary.depths,
-            "limited_by_donor": limited,
-        }
-        return Tell(events.Edit(net.id, "deepen", "every stage", epochs_of(trials), net.params, detail=detail))
-
-    def tell_decision(
-        self, present: Trial, temporary: Trial, chosen: Trial, grow: list[bool], trials: list[Trial]
-    ) -> Tell:
-        """The chosen network is deeper where T scores higher than A."""
-        net, pairs = chosen.net, zip(present.depths, chosen.depths, strict=True)
-        deeper = [f"stage {stage}" for stage, (now, after) in enumerate(pairs, 1) if now < after]
-        detail = {
-            "iteration": temporary.iteration,
-            "grow": grow,
-            "from": present.depths,
-            "depths": chosen.depths,
-            "present_scores": present.scores,
-            "temporary_scores": temporary.scores,
-        }
-        op, where = ("grow", ", ".join(deeper)) if deeper else ("no growth", "no stage")
-        return Tell(events.Edit(net.id, op, where, epochs_of(trials), net.params, detail=detail))
 
     def row(self, trial: Trial) -> Script:
         """A network's row in the tables; the test split is looked at behind all decisions."""
