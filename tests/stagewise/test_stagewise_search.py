@@ -4,6 +4,7 @@ import pytest
 import torch
 from algorithms.chain import assert_chain_holds, events_in, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
+from torchvision.models.resnet import Bottleneck, ResNet
 
 from growsearch.algorithms.stagewise.config import StagewiseConfig, TrainingProtocol
 from growsearch.algorithms.stagewise.search import Stagewise
@@ -128,6 +129,15 @@ def test_a_donor_lends_weights_and_limits_depths() -> None:
             assert event["op"] == ("grow" if deeper else "no growth")
     rows = algorithm.outcome().found.method["networks"]
     assert all(m <= most for row in rows for m, most in zip(row["depths"], [2, 1, 3], strict=True))
+
+
+def test_a_donor_of_torchvision_needs_no_spec() -> None:
+    given = ResNet(Bottleneck, [2, 1, 1, 1], num_classes=10)
+    given.conv1 = torch.nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+    algorithm = search(given={"donor": given}, donor="given", modules="bottleneck", width=64)
+    algorithm.begin()
+    module: Any = algorithm.bench.networks["0"].module
+    assert torch.equal(module.stages[3][0].conv1.weight, given.layer4[0].conv1.weight)
 
 
 def test_a_given_network_lends_its_depths() -> None:
