@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from growsearch.run_folder.checkpoint import read_newest
+from growsearch.run_folder.checkpoint import read_checkpoint
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the server of forks, which starts with the first of them
 FORKS = multiprocessing.get_context("forkserver")
@@ -106,4 +106,4 @@ def timeless(record: dict[str, Any]) -> dict[str, Any]:
 
 def state_of(run: Path) -> Any:
     """Networks and positions in the newest checkpoint."""
-    return read_newest(run / "checkpoints")[0]["run"]
+    return read_checkpoint(run / "checkpoints" / "last.safetensors")["run"]
