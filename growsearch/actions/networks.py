@@ -70,9 +70,7 @@ class Take(Action):
 
     def perform(self, bench: Workbench) -> Net:
         """Copy and place it."""
-        handed_in = isinstance(self.source, str)
-        module = bench.given[self.source] if handed_in else bench.networks[self.source.name].module  # type: ignore[index, union-attr]
-        network = Network(self.id, copy.deepcopy(module), **self.optimizers)
+        network = Network(self.id, copy.deepcopy(bench.source(self.source).module), **self.optimizers)
         return net_of(self.name, bench.keep(self.name, network))
 
 
@@ -138,7 +136,7 @@ class Edit(Action):
         net: what is changed.
         change: how.
         draw: names the draws that the change makes.
-        sources: networks that it reads.
+        sources: networks that it reads, or roles of modules that were handed in.
         where: the place, in the method's own terms; empty for a change that is no event of its own.
         epoch: of the run, for the record.
         accuracy: of the network before, for the record.
@@ -149,7 +147,7 @@ class Edit(Action):
     net: Net
     change: Change
     draw: Purpose = ()
-    sources: tuple[Net, ...] = ()
+    sources: tuple[Net | str, ...] = ()
     where: str = ""
     epoch: int = 0
     accuracy: float | None = None
@@ -163,7 +161,7 @@ class Edit(Action):
     def perform(self, bench: Workbench) -> Net:
         """Apply the change inside a transaction."""
         network = bench.networks[self.net.name]
-        sources = [bench.networks[source.name] for source in self.sources]
+        sources = [bench.source(source) for source in self.sources]
         with transaction(network.module, [network.optimizer(role) for role in network.configs]):
             self.change.apply(network, lambda: generator(bench.engine.seed, *self.draw), *sources)
             network.settle()

@@ -13,10 +13,11 @@ from growsearch.events import Event
 class Measure(Action):
     """A pure function of a network, in plain types: ``function(network, *args)``; ``args`` may hold networks.
 
-    With ``on_data`` the function is given the engine behind the network.
+    The network may be a module that was handed in, by its role. With ``on_data`` the function is given the engine
+    behind the network.
     """
 
-    net: Net
+    net: Net | str
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
     on_data: bool = False
@@ -30,7 +31,7 @@ class Measure(Action):
         """Call it."""
         data = (bench.engine,) if self.on_data else ()
         args = [bench.networks[each.name] if isinstance(each, Net) else each for each in self.args]
-        return self.function(bench.networks[self.net.name], *data, *args)
+        return self.function(bench.source(self.net), *data, *args)
 
 
 @dataclass(frozen=True)

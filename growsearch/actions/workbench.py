@@ -3,13 +3,16 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from growsearch.data.dataset import Dataset, Split
 from growsearch.training import Engine, FitState, Network
 from growsearch.training.config import HardwareConfig
+
+if TYPE_CHECKING:
+    from growsearch.actions.base import Net
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,10 @@ class Workbench:
         self.networks[name] = network
         self.fits.pop(name, None)
         return network
+
+    def source(self, source: "Net | str") -> Network:
+        """A network that is only read: a live one, or a module that was handed in, by its role."""
+        return Network(-1, self.given[source]) if isinstance(source, str) else self.networks[source.name]
 
     def drop(self, name: str) -> None:
         """Let a network go, with what its training remembered."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import nn
 
-from growsearch.actions import Action, All, Expect, Failure, Script, Workbench
+from growsearch.actions import Action, All, Expect, Failure, Net, Script, Workbench
 from growsearch.actions.base import asked, difference
 from growsearch.algorithms.base import Algorithm, Found, Outcome
 from growsearch.errors import Diverged, UserError
@@ -122,18 +122,19 @@ class ScriptRunner:
                 if not branch:
                     self.found = end.value
                 return end.value
+            if isinstance(action, Expect):
+                self.expected, self.running = action.epochs, True
             if isinstance(action, All):
                 answer = yield from self._side_by_side(action, branch)
             elif self.journal[branch]:
                 answer = self._replayed(action, self.journal[branch].popleft())
             else:
                 answer = yield from self._carried_out(action, branch)
-            if isinstance(action, Expect):
-                self.expected, self.running = action.epochs, True
 
     def _carried_out(self, action: Action, branch: str) -> Generator[Line | None, None, Any]:
         """Carry an action out, and put it into the journal."""
-        network = self.bench.networks.get(action.net.name) if hasattr(action, "net") else None
+        net = getattr(action, "net", None)
+        network = self.bench.networks.get(net.name) if isinstance(net, Net) else None
         try:
             with attempt(action.doing, network):
                 if branch not in self.positions and (start := action.position(self.bench)) is not None:

@@ -34,7 +34,8 @@ class FitPlan:
         val_augmentation: validate on images augmented like this; None for plain ones.
         test_last: measure the test split too after each of that many last epochs (for methods that
             report such a mean); no decision reads it.
-        time_decay: each step's rate is the schedule's over 1 + ``time_decay`` * steps taken (Keras).
+        time_decay: each step's rate is the schedule's over 1 + ``time_decay`` * steps taken (Keras); an
+            epoch's event tells that of its last step.
     """
 
     epochs: int
@@ -108,8 +109,8 @@ def fit(
         epoch = fit_state.epoch
         rate = plan.schedule.rate(epoch, plan.epochs) if rates is None else rates
         set_drop_path(network, plan.recipe.drop_path * epoch / plan.epochs)
-        used = used_rate(rate, plan.time_decay, network.steps)
         stats = yield from engine.epoch(network, fit_state.cursor, plan.recipe, rate, time_decay=plan.time_decay)
+        used = used_rate(rate, plan.time_decay, network.steps - 1)
         val = _measure(engine, network, fit_state, plan)
         fit_state.outcome = stats.outcome
         fit_state.epoch += 1

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from processes import timeless
 from torch import nn
 
 from growsearch.algorithms.base import Algorithm
@@ -91,7 +92,6 @@ def by_branch(lines: list[Line]) -> dict[str, list[dict[str, Any]]]:
     """Records of a journal by branch: between branches their order may differ."""
     found: dict[str, list[dict[str, Any]]] = {}
     for line in lines:
-        record = {k: v for k, v in line.record.items() if k != "branch"}
-        if record.get("ask", {}).get("action") != "Clock":
-            found.setdefault(line.record["branch"], []).append(record)
+        record = {k: v for k, v in timeless(line.record).items() if k != "branch"}
+        found.setdefault(line.record["branch"], []).append(record)
     return found

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from algorithms.chain import assert_chain_holds
+from algorithms.chain import assert_chain_holds, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
 
 from growsearch.algorithms.ectonas.pooling_config import PoolingTrialConfig
@@ -10,11 +10,12 @@ from growsearch.algorithms.ectonas.pooling_trial import VARIANTS, PoolingTrial, 
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
+from growsearch.runner.script import ScriptRunner
 
 
-def trial() -> PoolingTrial:
+def trial(val: int = 40) -> ScriptRunner:
     config = PoolingTrialConfig(cells=[3, 4], hidden=[8], epochs=2)
-    return PoolingTrial(config, tiny_engine(0, tiny_dataset(96, 40, 40)))
+    return runner_of(PoolingTrial, config, tiny_engine(0, tiny_dataset(96, val, 40)))
 
 
 def test_left_and_resumed_at_every_point_equals_uninterrupted() -> None:
@@ -26,14 +27,13 @@ def test_left_and_resumed_at_every_point_equals_uninterrupted() -> None:
 
 def test_rows_of_the_table() -> None:
     algorithm = trial()
-    for _ in algorithm.run():
-        pass
+    list(algorithm.run())
     outcome = algorithm.outcome()
-    rows = outcome.method["rows"]
+    rows = outcome.found.method["rows"]
     assert [(row["pool"], row["rewrite"]) for row in rows] == list(VARIANTS)
     assert all(0 <= row[key] <= 1 for row in rows for key in ("retrain_none", "retrained"))
     assert outcome.networks[0].spec()["cells"][0]["pool"] == "none"
-    assert list(algorithm.state.networks) == ["0"]
+    assert list(algorithm.bench.networks) == ["0"]
 
 
 @pytest.mark.parametrize(("pool", "rewrite"), VARIANTS)
@@ -55,3 +55,5 @@ def test_settings_that_no_trial_can_mean() -> None:
         PoolingTrialConfig(epochs=0)
     with pytest.raises(UserError, match=r"algo\.cells"):
         PoolingTrialConfig(cells=[])
+    with pytest.raises(UserError, match=r"data\.val_size: 0 validation images"):
+        trial(val=0)

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from growsearch.algorithms.stagewise.donor import check_start, donor_depths, picked_modules, transfer_weights
+from growsearch.algorithms.stagewise.decisions import check_start
+from growsearch.algorithms.stagewise.edits import donor_depths, picked_modules, transfer_weights
 from growsearch.errors import UserError
 from growsearch.networks import build
+from growsearch.training import Network
 
 SPECS = {
     "resnet": {"family": "resnet", "depths": [3, 4, 3], "width": 4},
@@ -51,13 +53,13 @@ def test_a_donor_must_be_as_deep() -> None:
     with pytest.raises(UserError, match="donor_pick"):
         picked_modules(1, 2, "best")
     with pytest.raises(UserError, match="Linear found"):
-        donor_depths(torch.nn.Linear(2, 2))
+        donor_depths(Network(0, torch.nn.Linear(2, 2)))
 
 
 @pytest.mark.parametrize("family", SPECS)
 def test_equal_depths_give_an_equal_network(family: str) -> None:
     donor, network = made(family, 0).eval(), made(family, 1).eval()
-    assert transfer_weights(network, donor)
+    assert transfer_weights(network, Network(0, donor))
     images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     assert torch.equal(network(images), donor(images))
 
@@ -65,7 +67,7 @@ def test_equal_depths_give_an_equal_network(family: str) -> None:
 @pytest.mark.parametrize("pick", ["first", "last", "even"])
 def test_modules_come_with_biases_and_statistics(pick: str) -> None:
     donor, network = made("resnet", 0), made("resnet", 1, depths=[2, 2, 1])
-    transfer_weights(network, donor, pick)
+    transfer_weights(network, Network(0, donor), pick)
     for stage, depth in enumerate(network.depths):
         for index, source in enumerate(picked_modules(depth, donor.depths[stage], pick)):
             theirs = donor.stages[stage][source].state_dict()
@@ -78,21 +80,21 @@ def test_modules_come_with_biases_and_statistics(pick: str) -> None:
 def test_other_classes_keep_their_own_head() -> None:
     donor, network = made("resnet", 0), made("resnet", 1, classes=7)
     before = network.classifier.weight.clone()
-    assert not transfer_weights(network, donor)
+    assert not transfer_weights(network, Network(0, donor))
     assert torch.equal(network.classifier.weight, before)
     assert torch.equal(network.stem[0].weight, donor.stem[0].weight)
 
 
 def test_a_donor_of_other_width_is_refused() -> None:
     with pytest.raises(UserError, match=r"donor: shape .* found for tensor stages.0.0"):
-        transfer_weights(made("resnet", 0), made("resnet", 1, width=8))
+        transfer_weights(made("resnet", 0), Network(0, made("resnet", 1, width=8)))
 
 
 def test_torchvision_serves_as_donor() -> None:
     donor = ResNet(Bottleneck, [3, 4, 2, 2], num_classes=10)
     network: Any = build({"family": "bottleneck", "depths": [3, 4, 2, 2], "classes": 10})
-    assert donor_depths(donor) == [3, 4, 2, 2]
-    transfer_weights(network, donor)
+    assert donor_depths(Network(0, donor)) == [3, 4, 2, 2]
+    transfer_weights(network, Network(0, donor))
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(network.eval()(images), donor.eval()(images))

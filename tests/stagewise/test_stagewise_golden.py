@@ -5,8 +5,17 @@ from typing import Any
 import pytest
 
 from growsearch.algorithms.stagewise.config import StagewiseConfig, TrainingProtocol
-from growsearch.algorithms.stagewise.decisions import growing_stages, grown, models_trained, temporary_depths
-from growsearch.algorithms.stagewise.protocol import decayed, fit_plan
+from growsearch.algorithms.stagewise.decisions import (
+    appended_modules,
+    extra_epochs,
+    growing_stages,
+    grown,
+    models_trained,
+    temporary_depths,
+    winner,
+)
+from growsearch.algorithms.stagewise.networks import fit_plan
+from growsearch.training.optimizer import used_rate
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "stagewise.json").read_text())
 
@@ -45,6 +54,31 @@ def test_donor_depths_are_a_limit() -> None:
     assert grown([4, 6, 6], [False, True, True], 2, [6, 6, 6]) == [4, 6, 6]
 
 
+def test_modules_are_appended_at_the_ends_of_stages() -> None:
+    assert appended_modules([1, 2, 1], [3, 2, 2]) == [(0, 1), (0, 2), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("options", "done", "expected"),
+    [
+        ({"extra_epochs": 4}, 100, [4, 4, 4]),
+        ({"extra_epochs": 4, "max_epochs": 106}, 100, [4, 2, 0]),
+        ({"extra_epochs": 4, "max_epochs": 90}, 100, [0, 0, 0]),
+        ({"extra_epochs": 4, "score_after_extra": True}, 100, [0, 0, 0]),
+    ],
+)
+def test_extra_epochs_end_at_the_cap(options: dict[str, Any], done: int, expected: list[int]) -> None:
+    assert extra_epochs(StagewiseConfig(**options), 3, done) == expected
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "expected"),
+    [([0.9, 0.3, 0.5, 0.5], 2), ([0.9], 0), ([None], 0), ([None, None, None], 2), ([0.9, 0.1, None], 1)],
+)
+def test_the_best_candidate_wins(accuracies: list[float | None], expected: int) -> None:
+    assert winner(accuracies) == expected
+
+
 def rates(protocol: TrainingProtocol, epochs: int) -> list[float]:
     plan = fit_plan(StagewiseConfig(training=protocol), epochs, "candidate")
     return [plan.schedule.rate(epoch, plan.epochs) for epoch in range(epochs)]
@@ -67,5 +101,6 @@ def test_extra_epochs_keep_the_final_rate(schedule: str) -> None:
 
 def test_time_decay() -> None:
     for case in GOLDEN["keras_decay"]:
-        assert decayed(case["lr"], TrainingProtocol(time_decay=1e-6), case["updates"]) == pytest.approx(case["lr_eff"])
-        assert decayed(case["lr"], TrainingProtocol(), case["updates"]) == case["lr"]
+        plan = fit_plan(StagewiseConfig(training=TrainingProtocol(time_decay=1e-6)), 1, "candidate")
+        assert used_rate(case["lr"], plan.time_decay, case["updates"]) == pytest.approx(case["lr_eff"])
+    assert fit_plan(StagewiseConfig(), 1, "candidate").time_decay == 0

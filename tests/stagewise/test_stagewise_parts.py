@@ -6,17 +6,23 @@ import torch
 from algorithms.tiny import tiny_engine
 from torch import nn
 
-from growsearch.algorithms.stagewise.carbon import carbon_kg
 from growsearch.algorithms.stagewise.config import IlFsSettings, PlsSettings, StagewiseConfig, TrainingProtocol
-from growsearch.algorithms.stagewise.importance import pooled_features, stage_scores
-from growsearch.algorithms.stagewise.inference_time import cpu_inference_ms
-from growsearch.algorithms.stagewise.morph import deepen
-from growsearch.algorithms.stagewise.protocol import fit_plan
-from growsearch.algorithms.stagewise.samples import scoring_batches
+from growsearch.algorithms.stagewise.decisions import appended_modules
+from growsearch.algorithms.stagewise.edits import AppendBlock
+from growsearch.algorithms.stagewise.importance import (
+    Criterion,
+    pooled_features,
+    scoring_batches,
+    stage_importance,
+    stage_scores,
+)
+from growsearch.algorithms.stagewise.networks import fit_plan
+from growsearch.algorithms.stagewise.report import carbon_kg, cpu_inference_ms
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.ensemble import Ensemble, mean_of_softmax
 from growsearch.probes import il_fs, inf_fs, vip
+from growsearch.training import Network
 from growsearch.training.optimizer import build_optimizer
 from growsearch.training.plan import optimizer_of
 
@@ -35,9 +41,9 @@ def small(family: str = "resnet", **changes: Any) -> Any:
 def test_stage_scores_are_means_over_pooled_features(criterion: str, point: str) -> None:
     network = small().train()
     images, labels = torch.randn(60, 1, 32, 32, generator=generator(0)), torch.arange(60) % 3
-    config = StagewiseConfig(criterion=criterion, feature_point=point)
+    how = Criterion.of(StagewiseConfig(criterion=criterion, feature_point=point))
     batches = zip(images.split(25), labels.split(25), strict=True)
-    found = stage_scores(network, batches, 3, config)
+    found = stage_scores(network, batches, 3, how)
     assert network.training
     for score, maps in zip(found, network.eval().stage_outputs(images, point), strict=True):
         x = pooled_features(maps.detach())
@@ -55,7 +61,7 @@ def test_options_of_the_criteria_reach_them() -> None:
     images = torch.randn(40, 1, 32, 32, generator=generator(0))
 
     def score(**options: Any) -> list[float | None]:
-        return stage_scores(network, [(images, labels)], 3, StagewiseConfig(**options))
+        return stage_scores(network, [(images, labels)], 3, Criterion.of(StagewiseConfig(**options)))
 
     base = score()
     assert score(pls=PlsSettings(n_components=1)) != base
@@ -79,6 +85,14 @@ def test_scoring_images_are_plain_and_the_same_for_all_networks() -> None:
     assert some[0].shape[0] == 40
     assert torch.equal(some[0], again[0])
     assert len(torch.cat([image for image, _ in scoring_batches(engine, 10_000)])) == len(engine.data.train)
+    network, how = small(), Criterion.of(StagewiseConfig(score_samples=40))
+    expected = stage_scores(network, [(some[0], some[1])], 10, how)
+    assert stage_importance(Network(0, network), engine, how) == pytest.approx(expected)
+
+
+def deepen(network: Any, depths: list[int]) -> None:
+    for number, (stage, _) in enumerate(appended_modules(network.depths, depths)):
+        AppendBlock(stage).apply(Network(0, network), lambda number=number: generator(number))
 
 
 @pytest.mark.parametrize("family", ["resnet", "bottleneck"])
@@ -89,7 +103,7 @@ def test_deepening_keeps_the_function(family: str) -> None:
     depths = [m + 1 + index % 2 for index, m in enumerate(network.depths)]
     before = [network.eval()(images), network.train()(images)]
     parameters = {name: p.clone() for name, p in network.named_parameters()}
-    deepen(network, depths, seed=0, network_id=3)
+    deepen(network, depths)
     assert network.depths == depths
     torch.testing.assert_close(network.train()(images), before[1], rtol=1e-12, atol=1e-12)
     for name, parameter in parameters.items():
@@ -103,10 +117,9 @@ def test_deepened_network_evaluates_alike() -> None:
     network = small().eval()
     images = torch.randn(4, 1, 32, 32, generator=generator(1))
     before = network(images)
-    deepen(network, [3, 2, 3], seed=0, network_id=3)
+    deepen(network, [3, 2, 3])
+    assert network.depths == [3, 2, 3]
     assert torch.equal(network.eval()(images), before)
-    with pytest.raises(UserError, match=r"at least \[3, 2, 3\]"):
-        deepen(network, [2, 2, 3], seed=0, network_id=3)
 
 
 def test_ensemble_averages_probabilities() -> None:
@@ -143,7 +156,7 @@ def test_carbon_of_the_paper() -> None:
 def test_inference_time_leaves_the_network() -> None:
     network = small().train()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    assert cpu_inference_ms(network, (1, 8, 8), repeats=3) > 0
+    assert cpu_inference_ms(Network(0, network), (1, 8, 8), repeats=3) > 0
     assert network.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 

@@ -2,31 +2,37 @@ from typing import Any
 
 import pytest
 import torch
-from algorithms.chain import assert_chain_holds, run_through
+from algorithms.chain import assert_chain_holds, events_in, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
+from torchvision.models.resnet import Bottleneck, ResNet
 
-from growsearch.algorithms.base import Diverged
 from growsearch.algorithms.stagewise.config import StagewiseConfig, TrainingProtocol
 from growsearch.algorithms.stagewise.search import Stagewise
-from growsearch.errors import UserError
+from growsearch.errors import Diverged, UserError
 from growsearch.networks import build
+from growsearch.runner.script import ScriptRunner
 
 PROTOCOL = {"epochs": 2, "batch_size": 32, "lr": 0.05, "lr_at": [1]}
 DECAYING = {"time_decay": 0.01, "augment_copies": 2}
 SHORT = {"iterations": 1, "protocol": {"epochs": 1, "batch_size": 48}}
 
 
-def search(seed: int = 0, given: dict[str, Any] | None = None, train: int = 96, **options: Any) -> Stagewise:
+def search(seed: int = 0, given: dict[str, Any] | None = None, val: int = 40, **options: Any) -> ScriptRunner:
     protocol = TrainingProtocol(**{**PROTOCOL, **options.pop("protocol", {})})
     usual = {"m0": 1, "delta": 1, "width": 4, "iterations": 2, "extra_epochs": 1, "norm_momentum": 0.1}
     config = StagewiseConfig(
         **{**usual, "inference_repeats": 0, "training": protocol, "fine_tuning": protocol, **options}
     )
-    return Stagewise(config, tiny_engine(seed, tiny_dataset(train, 40, 40)), given)
+    return runner_of(Stagewise, config, tiny_engine(seed, tiny_dataset(96, val, 40)), given)
 
 
 def donor(depths: list[int]) -> dict[str, torch.nn.Module]:
     return {"donor": build({"family": "resnet", "depths": depths, "width": 4, "in_channels": 1})}
+
+
+def run_until_edit(run: Any, op: str) -> None:
+    while not ((line := next(run)) is not None and getattr(line.event, "op", "") == op):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -73,28 +79,29 @@ def test_algorithm_one() -> None:
         ("final training", 2),
         ("final training", 4),
     ]
-    assert algorithm.expected_epochs() == len(trained)
+    assert algorithm.expected == len(trained)
 
 
 def test_all_candidates_are_handed_over() -> None:
     algorithm = search()
     list(algorithm.run())
-    outcome = algorithm.outcome()
-    rows = outcome.method["networks"]
+    outcome, found = algorithm.outcome(), algorithm.outcome().found
+    rows = found.method["networks"]
     assert [row["role"] for row in rows] == ["initial", "temporary", "candidate", "temporary", "candidate"]
-    assert outcome.method["evaluated_models"] == 5
+    assert found.method["evaluated_models"] == 5
+    assert list(algorithm.bench.networks) == ["0", "2", "4"]
     handed = [row for row in rows if row["role"] != "temporary"]
     for row, network in zip(handed, outcome.networks, strict=True):
         module: Any = network.module
         assert row["depths"] == module.depths
         assert row["params"] == network.parameter_count()
         assert row["depth_conv"] == row["depth_he"] + 1 == 2 * sum(row["depths"]) + 3
-        assert row["test_accuracy"] == algorithm.engine.evaluate(network, "test").accuracy
-    best = handed[outcome.best]
-    assert outcome.best > 0
-    assert best["val_accuracy"] == max(row["val_accuracy"] for row in handed[1:]) == outcome.val_accuracy
-    assert outcome.params_paper == best["params_paper"] > best["params"]
-    assert algorithm.engine.evaluate(outcome.networks[outcome.best], "val").accuracy == outcome.val_accuracy
+        assert row["test_accuracy"] == algorithm.bench.engine.evaluate(network, "test").accuracy
+    best = handed[found.best]
+    assert found.best > 0
+    assert best["val_accuracy"] == max(row["val_accuracy"] for row in handed[1:]) == found.val_accuracy
+    assert found.params_paper == best["params_paper"] > best["params"]
+    assert algorithm.bench.engine.evaluate(outcome.best, "val").accuracy == found.val_accuracy
 
 
 def test_seeds_decide_everything() -> None:
@@ -106,7 +113,8 @@ def test_seeds_decide_everything() -> None:
 def test_a_donor_lends_weights_and_limits_depths() -> None:
     given = donor([2, 1, 3])
     algorithm = search(given=given, donor="given", protocol={"lr_factor": 0.1}, iterations=2)
-    first = algorithm.state.networks["0"].module
+    algorithm.begin()
+    first = algorithm.bench.networks["0"].module
     expected = given["donor"].state_dict()["stages.2.0.conv1.weight"]
     assert torch.equal(first.state_dict()["stages.2.0.conv1.weight"], expected)
     events, _ = run_through(algorithm)
@@ -119,17 +127,28 @@ def test_a_donor_lends_weights_and_limits_depths() -> None:
             deeper = [stage for stage, (before, after) in enumerate(pairs) if before < after]
             assert event["where"] == (", ".join(f"stage {i + 1}" for i in deeper) or "no stage")
             assert event["op"] == ("grow" if deeper else "no growth")
-    assert all(m <= most for row in algorithm.state.trials for m, most in zip(row.depths, [2, 1, 3], strict=True))
+    rows = algorithm.outcome().found.method["networks"]
+    assert all(m <= most for row in rows for m, most in zip(row["depths"], [2, 1, 3], strict=True))
+
+
+def test_a_donor_of_torchvision_needs_no_spec() -> None:
+    given = ResNet(Bottleneck, [2, 1, 1, 1], num_classes=10)
+    given.conv1 = torch.nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+    algorithm = search(given={"donor": given}, donor="given", modules="bottleneck", width=64)
+    algorithm.begin()
+    module: Any = algorithm.bench.networks["0"].module
+    assert torch.equal(module.stages[3][0].conv1.weight, given.layer4[0].conv1.weight)
 
 
 def test_a_given_network_lends_its_depths() -> None:
     found = build({"family": "resnet", "depths": [1, 2, 3], "width": 8, "classes": 4})
     algorithm = search(given={"network": found}, iterations=0)
-    module: Any = algorithm.state.networks["0"].module
+    algorithm.begin()
+    module: Any = algorithm.bench.networks["0"].module
     assert module.depths == [1, 2, 3]
     assert (module.settings["width"], module.settings["classes"], module.settings["in_channels"]) == (8, 10, 1)
     list(algorithm.run())
-    assert (algorithm.outcome().best, len(algorithm.outcome().networks)) == (0, 1)
+    assert (algorithm.outcome().found.best, len(algorithm.outcome().networks)) == (0, 1)
     with pytest.raises(UserError, match="network: family resnet found, nasnet expected"):
         search(given={"network": found}, modules="cell")
 
@@ -137,17 +156,17 @@ def test_a_given_network_lends_its_depths() -> None:
 def test_a_search_ends_where_the_donor_does() -> None:
     algorithm = search(given=donor([1, 1, 1]), donor="given")
     list(algorithm.run())
-    assert len(algorithm.state.trials) == 1
-    assert "no stage of the donor" in algorithm.outcome().method["stopped"]
+    method = algorithm.outcome().found.method
+    assert method["evaluated_models"] == 1
+    assert "no stage of the donor" in method["stopped"]
 
 
 def test_candidates_start_from_their_predecessor_when_morphing() -> None:
     algorithm = search(grow="morph", iterations=1, extra_epochs=0)
     run = algorithm.run()
-    while algorithm.state.trials[-1].role != "temporary":
-        next(run)
-    before, after = (algorithm.state.networks[key] for key in ("0", "1"))
-    accuracies = [algorithm.engine.evaluate(network, "val") for network in (before, after)]
+    run_until_edit(run, "deepen")
+    before, after = (algorithm.bench.networks[key] for key in ("0", "1"))
+    accuracies = [algorithm.bench.engine.evaluate(network, "val") for network in (before, after)]
     assert accuracies[0] == accuracies[1]
     assert sum(after.module.depths) == 6
 
@@ -166,70 +185,102 @@ def test_caps_end_the_search_at_the_best_so_far(options: dict[str, Any], epochs:
     algorithm = search(**options)
     events, _ = run_through(algorithm)
     assert sum(e["kind"] == "epoch" for e in events) == epochs
-    outcome = algorithm.outcome()
-    assert reason in outcome.method["stopped"]
-    assert outcome.val_accuracy is not None
+    found = algorithm.outcome().found
+    assert reason in found.method["stopped"]
+    assert found.val_accuracy is not None
 
 
 def test_time_up_drops_the_network_in_training() -> None:
     algorithm = search(max_seconds=1e9)
     run = algorithm.run()
-    while algorithm.state.trials[-1].role != "temporary":
-        next(run)
-    algorithm.config.max_seconds = 1e-9
+    run_until_edit(run, "deepen")
+    algorithm.bench.start_clock(2e9)
     list(run)
-    assert list(algorithm.state.networks) == ["0"]
-    assert algorithm.state.trials[-1].role == "broken off"
-    assert algorithm.outcome().best == 0
+    assert list(algorithm.bench.networks) == ["0"]
+    rows = algorithm.outcome().found.method["networks"]
+    assert [(row["role"], row["epochs"]) for row in rows] == [("initial", 2), ("broken off", 1)]
+    assert algorithm.outcome().found.best == 0
+
+
+@pytest.mark.parametrize(("late", "role"), [(0, "broken off"), (1, "candidate")])
+def test_a_candidate_counts_once_it_is_trained(late: int, role: str) -> None:
+    """Time is up in its first epoch, or in its last."""
+    algorithm = search(max_seconds=1e9, min_gain=-1.0)
+    run = algorithm.run()
+    run_until_edit(run, "grow")
+    while late:
+        line = next(run)
+        late -= line is not None and line.event is not None
+    algorithm.bench.start_clock(2e9)
+    list(run)
+    rows = algorithm.outcome().found.method["networks"]
+    assert [row["role"] for row in rows] == ["initial", "temporary", role]
+    assert rows[-1]["scores"] == []
+    assert algorithm.outcome().found.best == int(role == "candidate")
+
+
+def test_time_up_in_the_extra_epochs_keeps_every_candidate() -> None:
+    algorithm = search(max_seconds=1e9, extra_epochs=3)
+    run = algorithm.run()
+    while not ((line := next(run)) is not None and line.event is not None and line.event.kind == "phase"):
+        pass
+    next(run)
+    algorithm.bench.start_clock(2e9)
+    epochs = [e for e in events_in([line for line in run if line is not None]) if e["kind"] == "epoch"]
+    assert [(e["network"], e["phase"]) for e in epochs] == [(2, "final training")]
+    assert len(algorithm.outcome().networks) == 3
 
 
 def test_a_start_beyond_a_cap_is_refused() -> None:
     with pytest.raises(UserError, match=r"algo\.m0: .*max_params=100; a smaller start"):
-        search(max_params=100)
+        search(max_params=100).begin()
 
 
 def test_without_growth_the_search_goes_on_or_stops() -> None:
     algorithm = search(min_gain=1.0)
     list(algorithm.run())
-    assert [trial.depths for trial in algorithm.state.trials if trial.role == "candidate"] == [[1, 1, 1]] * 2
+    rows = algorithm.outcome().found.method["networks"]
+    assert [row["depths"] for row in rows if row["role"] == "candidate"] == [[1, 1, 1]] * 2
     algorithm = search(min_gain=1.0, stop_if_no_growth=True)
     list(algorithm.run())
-    assert [trial.role for trial in algorithm.state.trials] == ["initial", "temporary"]
-    assert algorithm.outcome().method["stopped"] == "no stage grew"
+    method = algorithm.outcome().found.method
+    assert [row["role"] for row in method["networks"]] == ["initial", "temporary"]
+    assert method["stopped"] == "no stage grew"
 
 
 def test_without_a_validation_split_the_last_candidate_counts() -> None:
-    engine = tiny_engine(0, tiny_dataset(96, 0, 40))
-    config = search().config
-    algorithm = Stagewise(config, engine)
+    algorithm = search(val=0)
     list(algorithm.run())
-    assert (algorithm.outcome().best, algorithm.outcome().val_accuracy) == (2, None)
+    assert (algorithm.outcome().found.best, algorithm.outcome().found.val_accuracy) == (2, None)
 
 
 def test_carbon_is_counted_where_asked_for() -> None:
     algorithm = search(power_w=250.0, iterations=1, extra_epochs=0, inference_repeats=2)
     list(algorithm.run())
-    for row in algorithm.outcome().method["networks"]:
+    for row in algorithm.outcome().found.method["networks"]:
         assert row["co2_kg"] > 0
         assert ("cpu_inference_ms" in row) == (row["role"] != "temporary")
 
 
 def test_time_decay_falls_with_every_update() -> None:
     algorithm = search(protocol=DECAYING, iterations=0)
-    network = algorithm.state.networks["0"]
-    used = []
-    for event in algorithm.run():
-        if event is None:
+    algorithm.begin()
+    network, used, told = algorithm.bench.networks["0"], [], []
+    for line in algorithm.run():
+        if line is None:
             used.append(float(network.optimizer().param_groups[0]["lr"]))
+        elif line.record["kind"] == "epoch":
+            told.append(line.record["lr"])
     steps = 2 * 96 // 32
     rates = [(0.05 if step < steps else 0.005) / (1 + 0.01 * step) for step in range(2 * steps)]
     assert used == pytest.approx(rates, rel=1e-6)
+    assert told == pytest.approx([rates[steps - 1], rates[-1]])
 
 
 def test_decay_of_cells_spares_separable_convolutions() -> None:
     algorithm = search(modules="cell", m0=[2, 1], iterations=0)
-    network = algorithm.state.networks["0"]
-    next(algorithm.run())
+    algorithm.begin()
+    network = algorithm.bench.networks["0"]
     rates = {id(p): group["weight_decay"] for group in network.optimizer().param_groups for p in group["params"]}
     decays = {name for name, parameter in network.module.named_parameters() if rates[id(parameter)] == 1e-3}
     spared = {name for name, parameter in network.module.named_parameters() if rates[id(parameter)] == 0}

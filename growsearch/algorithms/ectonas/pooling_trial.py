@@ -4,21 +4,20 @@ The first dense layer follows the pooling by ECToNAS's rewrite, or by a random c
 variant is measured at once and after retraining, on validation images.
 """
 
-from collections.abc import Iterator
-from dataclasses import field
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 
-from growsearch.algorithms.base import NOT_FINITE, Algorithm, Diverged, Outcome
+from growsearch import events
+from growsearch.actions import Build, Change, Copy, Draws, Drop, Edit, Evaluate, Expect, Facts, Fit, Script, Tell
+from growsearch.algorithms.base import Algorithm, Found
 from growsearch.algorithms.ectonas.pooling_config import PoolingTrialConfig
-from growsearch.events import Edit, Event, Measure
-from growsearch.networks import build
+from growsearch.errors import UserError
 from growsearch.networks.sequential import Sequential, pooled, pooling, sequential_spec
-from growsearch.randomness import generator
 from growsearch.surgery.morphisms import follow_pooling, replace_tensor
 from growsearch.surgery.morphisms.pooling import PoolRewrite
-from growsearch.training import FitPlan, FitState, Network, OptimizerConfig, Recipe, fit, state
+from growsearch.training import FitPlan, Network, OptimizerConfig, Recipe
 from growsearch.training.schedules import Constant
 
 VARIANTS = (
@@ -31,75 +30,55 @@ VARIANTS = (
 """Pooling, and how the first dense layer follows it; ``max_signed`` is the authors' code."""
 
 
-@state
-class PoolingTrialState:
-    """The trained network (id 0), the variant at hand (its number plus 1), and accuracies so far."""
+@dataclass(frozen=True)
+class InsertPooling(Change):
+    """A pooling behind the first convolution; see :func:`insert_pooling`."""
 
-    networks: dict[str, Network]
-    training: FitState = field(default_factory=FitState)
-    retraining: FitState = field(default_factory=FitState)
-    variant: int = 0
-    rows: list[dict[str, float | str]] = field(default_factory=list)
+    op = "insert_pooling"
+    pool: str
+    rewrite: str
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Insert it."""
+        insert_pooling(cast(Sequential, network.module), self.pool, self.rewrite, draws())
 
 
-class PoolingTrial(Algorithm[PoolingTrialConfig, PoolingTrialState]):
+class PoolingTrial(Algorithm[PoolingTrialConfig]):
     """Train one network, then try every pooling on a copy of it."""
 
-    def start(self) -> PoolingTrialState:
-        """Two convolutions without pooling, two dense layers."""
-        config, data = self.config, self.engine.data
-        spec = sequential_spec(config.cells, config.hidden, data.image_shape, data.num_classes, pool="none")
-        module = build(spec, generator(self.engine.seed, "initialise", 0))
-        network = Network(0, module, weights=OptimizerConfig(lr=config.lr, momentum=0.0))
-        self.engine.place(network)
-        return PoolingTrialState({"0": network})
+    def __init__(self, config: PoolingTrialConfig, facts: Facts) -> None:
+        """Refuse a run without validation images, which every row is measured on."""
+        super().__init__(config, facts)
+        if not facts.val:
+            raise UserError("data.val_size: 0 validation images, but every row is measured on them; set 1 or more")
 
-    def run(self) -> Iterator[Event | None]:
-        """Train; then insert, measure, retrain and measure each variant."""
-        s, config = self.state, self.config
-        yield from self._fit(0, s.training, config.epochs, "training")
-        while s.variant < len(VARIANTS):
-            if len(s.rows) == s.variant:
-                yield self._insert(*VARIANTS[s.variant])
-            yield from self._fit(s.variant + 1, s.retraining, config.retrain_epochs, "retraining")
-            yield self._finish()
+    def search(self) -> Script:
+        """Train two convolutions without pooling and two dense layers; then try each variant."""
+        config, shape = self.config, self.facts.image_shape
+        spec = sequential_spec(config.cells, config.hidden, shape, self.facts.num_classes, pool="none")
+        optimizers = {"weights": OptimizerConfig(lr=config.lr, momentum=0.0)}
+        parent = yield Build("0", 0, spec, ("initialise", 0), optimizers)
+        yield Expect(config.epochs + len(VARIANTS) * config.retrain_epochs)
+        training = yield Fit(parent, self.plan(config.epochs, "training"))
 
-    def outcome(self) -> Outcome:
-        """The network without pooling; the table's rows are in ``method``."""
-        s = self.state
-        method = {"baseline": s.training.val_accuracy, "rows": s.rows}
-        return Outcome([s.networks["0"]], 0, s.training.val_accuracy, s.training.val_loss, method)
+        rows = []
+        for number, (pool, rewrite) in enumerate(VARIANTS, 1):
+            net = yield Copy(parent, str(number), number, optimizers=True)
+            net = yield Edit(net, InsertPooling(pool, rewrite), ("cut", number))
+            untrained = (yield Evaluate(net)).accuracy
+            where = f"{pool} pooling, {rewrite} rewrite"
+            yield Tell(events.Edit(number, InsertPooling.op, where, config.epochs, net.params, untrained))
+            retraining = yield Fit(net, self.plan(config.retrain_epochs, "retraining"))
+            yield Drop(net)
+            row = {"pool": pool, "rewrite": rewrite, "retrain_none": untrained, "retrained": retraining.val_accuracy}
+            yield Tell(events.Measure(number, "pooling_trial", config.epochs + config.retrain_epochs, row))
+            rows.append(row)
+        method = {"baseline": training.val_accuracy, "rows": rows}
+        return Found([parent], 0, training.val_accuracy, training.val_loss, method)
 
-    def expected_epochs(self) -> int:
-        """Training once, and retraining each variant."""
-        return self.config.epochs + len(VARIANTS) * self.config.retrain_epochs
-
-    def _fit(self, id: int, progress: FitState, epochs: int, phase: str) -> Iterator[Event | None]:
-        recipe = Recipe(batch_size=self.config.batch_size)
-        plan = FitPlan(epochs, recipe, Constant(self.config.lr), phase=phase)
-        yield from fit(self.engine, self.state.networks[str(id)], progress, plan)
-        if progress.outcome != "ok":
-            raise Diverged(f"{phase} of network {id}: {NOT_FINITE}")
-
-    def _insert(self, pool: str, rewrite: str) -> Event:
-        """Put a pooling behind the first convolution of a copy, and measure it untrained."""
-        s, id = self.state, self.state.variant + 1
-        network = s.networks["0"].copy(id, optimizers=True)
-        insert_pooling(cast(Sequential, network.module), pool, rewrite, generator(self.engine.seed, "cut", id))
-        network.settle()
-        s.networks[str(id)], s.retraining = network, FitState()
-        accuracy = self.engine.evaluate(network).accuracy
-        s.rows.append({"pool": pool, "rewrite": rewrite, "retrain_none": accuracy})
-        where = f"{pool} pooling, {rewrite} rewrite"
-        return Edit(id, "insert_pooling", where, self.config.epochs, network.parameter_count(), accuracy)
-
-    def _finish(self) -> Event:
-        s, id = self.state, self.state.variant + 1
-        row = s.rows[-1]
-        row["retrained"] = cast(float, s.retraining.val_accuracy)
-        del s.networks[str(id)]
-        s.variant += 1
-        return Measure(id, "pooling_trial", self.config.epochs + self.config.retrain_epochs, dict(row))
+    def plan(self, epochs: int, phase: str) -> FitPlan:
+        """A constant rate."""
+        return FitPlan(epochs, Recipe(batch_size=self.config.batch_size), Constant(self.config.lr), phase=phase)
 
 
 def insert_pooling(module: Sequential, pool: str, rewrite: str, draw: torch.Generator) -> None:

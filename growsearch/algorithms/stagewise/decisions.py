@@ -2,10 +2,31 @@
 
 from collections.abc import Sequence
 
+from growsearch.algorithms.stagewise.config import StagewiseConfig
+from growsearch.errors import UserError
+
 
 def models_trained(iterations: int) -> int:
     """Networks that a search trains: the first, then two per iteration ("evaluated models", Table V)."""
     return 1 + 2 * iterations
+
+
+def expected_epochs(config: StagewiseConfig) -> int:
+    """Epochs over all networks, up to ``max_epochs``."""
+    expected = models_trained(config.iterations) * config.protocol.epochs + config.iterations * config.extra_epochs
+    return min(expected, config.max_epochs or expected)
+
+
+def check_start(depths: Sequence[int], limits: Sequence[int] | None) -> None:
+    """Refuse to start deeper than the donor, whose depths are ``limits`` (None without one).
+
+    Raises:
+        UserError: if a stage is deeper, or the number of stages differs.
+    """
+    if limits is None:
+        return
+    if len(depths) != len(limits) or any(depth > limit for depth, limit in zip(depths, limits, strict=True)):
+        raise UserError(f"algo.m0: {list(depths)} found, at most the donor's {list(limits)} expected")
 
 
 def temporary_depths(depths: Sequence[int], delta: int, limits: Sequence[int] | None = None) -> list[int]:
@@ -31,3 +52,50 @@ def grown(depths: Sequence[int], grow: Sequence[bool], delta: int, limits: Seque
         max(depth, min(depth + delta, limit)) if more else depth
         for depth, more, limit in zip(depths, grow, most, strict=True)
     ]
+
+
+def appended_modules(depths: Sequence[int], deeper: Sequence[int]) -> list[tuple[int, int]]:
+    """Stage and position of each module that ``deeper`` has more than ``depths``, in the order of the network."""
+    pairs = enumerate(zip(depths, deeper, strict=True))
+    return [(stage, position) for stage, (now, after) in pairs for position in range(now, after)]
+
+
+def reason_to_stop(config: StagewiseConfig, epochs: int, present: Sequence[int], temporary: Sequence[int]) -> str:
+    """Why no iteration from depths ``present`` with T of depths ``temporary`` may follow; empty if one may.
+
+    Args:
+        config: the caps.
+        epochs: trained so far, over all networks.
+        present: depths of A.
+        temporary: depths of the T that would be next.
+    """
+    if config.max_epochs and config.max_epochs - epochs < 2 * config.protocol.epochs:
+        return f"another iteration would exceed algo.max_epochs={config.max_epochs}"
+    if list(temporary) == list(present):
+        return f"no stage of the donor is deeper than {list(present)}"
+    return ""
+
+
+def extra_epochs(config: StagewiseConfig, candidates: int, epochs: int) -> list[int]:
+    """Further epochs of each candidate behind the search, as far as ``max_epochs`` leaves room.
+
+    Args:
+        config: how many, and the cap.
+        candidates: how many there are; the earlier ones come first.
+        epochs: trained so far, over all networks.
+    """
+    extra = 0 if config.score_after_extra else config.extra_epochs
+    left = config.max_epochs - epochs if config.max_epochs else candidates * extra
+    return [max(0, min(extra, left - number * extra)) for number in range(candidates)]
+
+
+def winner(val_accuracies: Sequence[float | None]) -> int:
+    """The network that counts as the result, among the first network and the candidates; the method hands over all.
+
+    The candidate of highest validation accuracy, the shallowest of equals; the last one without a validation
+    split; the first network where there is no candidate.
+    """
+    candidates = range(1, len(val_accuracies)) if len(val_accuracies) > 1 else range(1)
+    accuracies = {number: val_accuracies[number] for number in candidates}
+    known = {number: accuracy for number, accuracy in accuracies.items() if accuracy is not None}
+    return max(known, key=lambda number: known[number]) if known else candidates[-1]

@@ -16,7 +16,7 @@ class Family:
         delta: modules a stage grows by.
         width: channels of the stem.
         weight_decay: Keras' l2 penalty adds its square to the loss, so decay is twice its factor. It applies
-            to kernels of convolutions; for cells see :mod:`~growsearch.algorithms.stagewise.decay`.
+            to kernels of convolutions; for cells see :func:`~growsearch.algorithms.stagewise.networks.penalised`.
     """
 
     network: str

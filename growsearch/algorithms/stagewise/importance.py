@@ -3,7 +3,9 @@
 Shapes: N images, P features of a stage.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,13 +15,66 @@ from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.networks.staged import FeaturePoint, StagedNetwork
 from growsearch.probes import il_fs, inf_fs, vip
 from growsearch.probes.vip import PlsMoments, one_hot
+from growsearch.randomness import generator
+from growsearch.training import Engine, Network
 
 WIDEST_GRAM = 4096
 """Features up to which X'X is summed; wider stages keep their features instead."""
 
 
+@dataclass(frozen=True)
+class Criterion:
+    """How stages are scored, out of :class:`StagewiseConfig`.
+
+    Attributes:
+        name: ``pls``, ``inf_fs`` or ``il_fs``.
+        options: of that criterion.
+        point: where features are read.
+        pool: side and stride of the average pooling that makes features of a map.
+        samples: training images to score with; 0 for all.
+    """
+
+    name: str
+    options: dict[str, Any]
+    point: FeaturePoint
+    pool: int
+    samples: int
+
+    @classmethod
+    def of(cls, config: StagewiseConfig) -> "Criterion":
+        """The one that a configuration names."""
+        name, point = config.criterion, cast(FeaturePoint, config.feature_point)
+        return cls(name, vars(getattr(config, name)), point, config.feature_pool, config.score_samples)
+
+
+def stage_importance(network: Network, engine: Engine, criterion: Criterion) -> list[float | None]:
+    """Score every stage of a network on training images; None where the criterion gives no number."""
+    batches = scoring_batches(engine, criterion.samples, network.layout)
+    return stage_scores(cast(StagedNetwork, network.module), batches, engine.data.num_classes, criterion)
+
+
+def scoring_batches(
+    engine: Engine, count: int = 0, layout: torch.memory_format = torch.contiguous_format
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Training images (N, C, H, W), normalised and not augmented, and their classes (N,), on the device.
+
+    Args:
+        engine: its data and seed.
+        count: images, the same ones for every network of a run; 0 or too many for all.
+        layout: of the images.
+    """
+    split = engine.data.train
+    rows = torch.arange(len(split))
+    if 0 < count < len(split):
+        rows = torch.randperm(len(split), generator=generator(engine.seed, "score samples"))[:count].sort().values
+    for chunk in rows.to(split.images.device).split(engine.hardware.eval_batch):
+        batch = split.take(chunk)
+        images = engine.data.normalisation(batch.images)
+        yield images.contiguous(memory_format=layout), batch.labels
+
+
 def stage_scores(
-    network: StagedNetwork, batches: Iterable[tuple[Tensor, Tensor]], num_classes: int, config: StagewiseConfig
+    network: StagedNetwork, batches: Iterable[tuple[Tensor, Tensor]], num_classes: int, criterion: Criterion
 ) -> list[float | None]:
     """Score every stage on labelled images; None where the criterion gives no number.
 
@@ -27,17 +82,17 @@ def stage_scores(
         network: read in evaluation mode and left as it was.
         batches: images (N, C, H, W) and class numbers (N,), on the network's device.
         num_classes: columns of the one-hot labels.
-        config: the criterion, its options, and where features are read.
+        criterion: how to score.
     """
     was_training = network.training
     network.eval()
     scorers: list[_Scorer] = []
     with torch.no_grad():
         for images, labels in batches:
-            outputs = network.stage_outputs(images, _point(config))
-            scorers = scorers or [_Scorer(config, num_classes) for _ in outputs]
+            outputs = network.stage_outputs(images, criterion.point)
+            scorers = scorers or [_Scorer(criterion, num_classes) for _ in outputs]
             for scorer, maps in zip(scorers, outputs, strict=True):
-                scorer.add(pooled_features(maps, config.feature_pool), labels)
+                scorer.add(pooled_features(maps, criterion.pool), labels)
     network.train(was_training)
     return [scorer.score() for scorer in scorers]
 
@@ -48,24 +103,21 @@ def pooled_features(maps: Tensor, window: int = 8) -> Tensor:
     return F.avg_pool2d(maps.float(), (min(window, height), min(window, width))).flatten(1)
 
 
-def _point(config: StagewiseConfig) -> FeaturePoint:
-    return "add" if config.feature_point == "add" else "relu"
-
-
 class _Scorer:
     """Takes in one stage's features batch by batch: as sums where the criterion allows, else whole."""
 
-    def __init__(self, config: StagewiseConfig, num_classes: int) -> None:
-        self.config, self.num_classes = config, num_classes
+    def __init__(self, criterion: Criterion, num_classes: int) -> None:
+        self.criterion, self.num_classes = criterion, num_classes
         self.moments: PlsMoments | None = None
         self.features: list[Tensor] = []
         self.labels: list[Tensor] = []
 
     def add(self, features: Tensor, labels: Tensor) -> None:
         """One batch: (N, P) and (N,)."""
-        exact = self.config.criterion == "pls" and self.config.pls.backend == "svd"
+        name, options = self.criterion.name, self.criterion.options
+        exact = name == "pls" and options["backend"] == "svd"
         if exact and features.shape[1] <= WIDEST_GRAM:
-            self.moments = self.moments or PlsMoments(gram=self.config.pls.n_components > 1)
+            self.moments = self.moments or PlsMoments(gram=options["n_components"] > 1)
             self.moments.add(features, one_hot(labels, self.num_classes))
         else:
             self.features.append(features)
@@ -77,12 +129,10 @@ class _Scorer:
         return None if score != score else score
 
     def _scores(self) -> Tensor:
-        config = self.config
+        name, options = self.criterion.name, self.criterion.options
         if self.moments is not None:
-            return self.moments.vip(config.pls.n_components)
+            return self.moments.vip(options["n_components"])
         x, y = torch.cat(self.features), torch.cat(self.labels)
-        if config.criterion == "pls":
-            return vip(x, one_hot(y, self.num_classes), config.pls.n_components, backend=config.pls.backend)
-        if config.criterion == "inf_fs":
-            return inf_fs(x, **vars(config.inf_fs))
-        return il_fs(x, y, **vars(config.il_fs))
+        if name == "pls":
+            return vip(x, one_hot(y, self.num_classes), **options)
+        return inf_fs(x, **options) if name == "inf_fs" else il_fs(x, y, **options)

@@ -1,73 +1,104 @@
-"""The networks of a search, from depth vectors."""
+"""The networks of a search: what they are, and how they are trained (section IV)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import nn
 
+from growsearch.actions import Facts
 from growsearch.algorithms.stagewise.config import StagewiseConfig
-from growsearch.algorithms.stagewise.donor import transfer_weights
 from growsearch.algorithms.stagewise.families import family
-from growsearch.algorithms.stagewise.morph import deepen
-from growsearch.algorithms.stagewise.state import Trial
+from growsearch.data.augment import Augmentation
 from growsearch.errors import UserError
-from growsearch.networks import build
+from growsearch.networks.nasnet_cells import Separable
 from growsearch.networks.registry import family_class
-from growsearch.networks.residual import ResidualNetwork
 from growsearch.networks.staged import StagedNetwork
-from growsearch.randomness import generator
-from growsearch.training import Engine, Network
-from growsearch.training.plan import optimizer_of
+from growsearch.training import FitPlan, OptimizerConfig
+from growsearch.training.plan import optimizer_of, recipe_of, schedule_of
+from growsearch.training.schedules import Schedule
 
 
-def started_from(config: StagewiseConfig, network: nn.Module) -> StagewiseConfig:
+def started_from(config: StagewiseConfig, spec: dict[str, Any]) -> StagewiseConfig:
     """The options with ``m0`` and ``width`` of a network that was found before (its weights are not used).
 
     Raises:
         UserError: if the network is of another family.
     """
     expected = family(config.modules).network
-    if not isinstance(network, StagedNetwork) or network.family != expected:
-        found = getattr(network, "family", type(network).__name__)
-        raise UserError(f"network: family {found} found, {expected} expected with algo.modules={config.modules}")
-    return replace(config, m0=network.depths, width=network.settings["width"])
+    if spec.get("family") != expected:
+        raise UserError(
+            f"network: family {spec.get('family')} found, {expected} expected with algo.modules={config.modules}"
+        )
+    return replace(config, m0=list(spec["depths"]), width=spec["width"])
 
 
-def network_spec(config: StagewiseConfig, engine: Engine, depths: Sequence[int]) -> dict[str, Any]:
-    """Spec of the search's network with ``depths``, for the engine's data."""
+def network_spec(config: StagewiseConfig, facts: Facts, depths: Sequence[int]) -> dict[str, Any]:
+    """Spec of the search's network with ``depths``, for the run's data."""
     usual = family(config.modules)
     momentum = {} if config.norm_momentum is None else {"norm_momentum": config.norm_momentum}
     return {
         "family": usual.network,
         "depths": list(depths),
         "width": config.width or usual.width,
-        "classes": engine.data.num_classes,
-        "in_channels": engine.data.image_shape[0],
+        "classes": facts.num_classes,
+        "in_channels": facts.image_shape[0],
         **momentum,
     }
 
 
-def outline(config: StagewiseConfig, engine: Engine, depths: Sequence[int]) -> StagedNetwork:
-    """That network without values, to be counted."""
-    spec = network_spec(config, engine, depths)
+def outline(spec: dict[str, Any]) -> StagedNetwork:
+    """The network of a spec without values, to be counted."""
     with torch.device("meta"):
         return family_class(spec["family"]).from_spec(spec)  # type: ignore[attr-defined]
 
 
-def make_network(
-    config: StagewiseConfig, engine: Engine, trial: Trial, donor: nn.Module | None, parent: Network | None
-) -> Network:
-    """The network of ``trial`` before its training: anew, from a donor's modules, or deepened from ``parent``."""
-    if parent is not None:
-        module = cast(ResidualNetwork, parent.copy(trial.id).module)
-        deepen(module, trial.depths, engine.seed, trial.id)
-    else:
-        spec = network_spec(config, engine, trial.depths)
-        module = cast(ResidualNetwork, build(spec, generator(engine.seed, "initialise", trial.id)))
-    if donor is not None:
-        transfer_weights(module, donor, config.donor_pick)
-    network = Network(trial.id, module, weights=optimizer_of(config.protocol.settings(config.modules)))
-    engine.place(network)
-    return network
+def size_cap(config: StagewiseConfig, spec: dict[str, Any]) -> str:
+    """The cap that the network of a spec exceeds, in words; empty if none."""
+    network = outline(spec)
+    params = sum(parameter.numel() for parameter in network.parameters())
+    for cap, found in {"max_params": params, "max_layers": network.depth_conv}.items():
+        if 0 < getattr(config, cap) < found:
+            return f"depths {network.depths} come to {found}, more than algo.{cap}={getattr(config, cap)}"
+    return ""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A schedule of ``length`` epochs whose last rate holds for all further ones."""
+
+    inner: Schedule
+    length: int
+
+    def rate(self, epoch: int, epochs: int) -> float:
+        """The rate of an epoch, however many there are."""
+        return self.inner.rate(min(epoch, self.length - 1), self.length)
+
+
+def fit_plan(config: StagewiseConfig, epochs: int, phase: str) -> FitPlan:
+    """Training for ``epochs`` in all; those beyond the protocol's go on at its final rate."""
+    protocol = config.protocol
+    settings = protocol.settings(config.modules)
+    augmentation = Augmentation(protocol.crop_padding, protocol.flip, pad_value="mean")
+    recipe = replace(recipe_of(settings), augmentation=augmentation, copies=protocol.augment_copies)
+    schedule = Held(schedule_of(settings), protocol.epochs)
+    return FitPlan(epochs, recipe, schedule, phase=phase, time_decay=protocol.time_decay)
+
+
+def optimizer(config: StagewiseConfig, spec: dict[str, Any]) -> OptimizerConfig:
+    """SGD, with weight decay on what the published models penalise in the network of a spec."""
+    usual = optimizer_of(config.protocol.settings(config.modules))
+    if config.modules != "cell":
+        return usual
+    return replace(usual, decay="named", decaying=penalised(outline(spec)))
+
+
+def penalised(module: nn.Module) -> tuple[str, ...]:
+    """Names of the parameters that decay in a network of cells: plain convolutions and the classifier's matrix.
+
+    Separable convolutions do not, as Keras ignored their penalty without a word.
+    """
+    separable = {conv for part in module.modules() if isinstance(part, Separable) for conv in part.children()}
+    kernels = {name: part for name, part in module.named_modules() if isinstance(part, nn.Conv2d | nn.Linear)}
+    return tuple(f"{name}.weight" for name, part in kernels.items() if part not in separable)

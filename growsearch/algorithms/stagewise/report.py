@@ -1,64 +1,132 @@
-"""What a finished search reports of each of its networks."""
+"""What a search tells of its networks: its edits, and a row of the tables for each."""
 
+import copy
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from growsearch.algorithms.stagewise.carbon import carbon_kg
+import torch
+
+from growsearch.actions import Fitted, Net
 from growsearch.algorithms.stagewise.config import StagewiseConfig
-from growsearch.algorithms.stagewise.inference_time import cpu_inference_ms
 from growsearch.algorithms.stagewise.networks import outline
-from growsearch.algorithms.stagewise.state import StagewiseState, Trial
+from growsearch.events import Edit
 from growsearch.networks.paper_costs import paper_costs
-from growsearch.training import Engine
+from growsearch.training import Network
+
+WARM_UP = 5
+JOULES_PER_KWH = 3.6e6
 
 
-def kept(state: StagewiseState) -> list[Trial]:
-    """The first network and the candidates, in order."""
-    return [trial for trial in state.trials if trial.role in ("initial", "candidate")]
+@dataclass
+class Trial:
+    """One trained network: the first (A), a temporary one (T) or a candidate.
 
-
-def winner(state: StagewiseState) -> int:
-    """Which of :func:`kept` counts as the result.
-
-    The candidate of highest validation accuracy, the shallowest of equals; the last one without a validation
-    split; the first network where there is no candidate. The method itself hands over all.
+    Attributes:
+        net: the network.
+        role: ``initial``, ``temporary``, ``candidate``, or ``broken off`` where time ran out.
+        iteration: 0 for the first, then from 1.
+        depths: modules per stage (m).
+        fit: its training so far.
+        scores: importance of each stage's features (alpha); empty until measured, None where not a number.
+        seconds: of training; only counted where an option asks for it.
     """
-    trials = kept(state)
-    candidates = range(1, len(trials)) if len(trials) > 1 else range(1)
-    accuracies = {number: trials[number].fit.val_accuracy for number in candidates}
-    known = {number: accuracy for number, accuracy in accuracies.items() if accuracy is not None}
-    return max(known, key=lambda number: known[number]) if known else candidates[-1]
+
+    net: Net
+    role: str
+    iteration: int
+    depths: list[int]
+    fit: Fitted = field(default_factory=Fitted)
+    scores: list[float | None] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is among the networks that the search hands over."""
+        return self.role in ("initial", "candidate")
 
 
-def describe(trial: Trial, state: StagewiseState, config: StagewiseConfig, engine: Engine) -> dict[str, Any]:
-    """One row of the paper's tables; accuracies are fractions, times milliseconds."""
-    shape = engine.data.image_shape
-    network = outline(config, engine, trial.depths)
-    costs = paper_costs(network, shape)
+def deepening(present: Trial, temporary: Trial, delta: int, epoch: int) -> Edit:
+    """T is deeper than A in every stage, but where the donor is not."""
+    net, pairs = temporary.net, zip(present.depths, temporary.depths, strict=True)
+    detail = {
+        "iteration": temporary.iteration,
+        "from": present.depths,
+        "depths": temporary.depths,
+        "limited_by_donor": [stage for stage, (now, after) in enumerate(pairs) if after < now + delta],
+    }
+    return Edit(net.id, "deepen", "every stage", epoch, net.params, detail=detail)
+
+
+def decision(present: Trial, temporary: Trial, chosen: Trial, grow: list[bool], epoch: int) -> Edit:
+    """The chosen network is deeper where T scores higher than A; it is A where nothing grows and the search ends."""
+    net, pairs = chosen.net, zip(present.depths, chosen.depths, strict=True)
+    deeper = [f"stage {stage}" for stage, (now, after) in enumerate(pairs, 1) if now < after]
+    detail = {
+        "iteration": temporary.iteration,
+        "grow": grow,
+        "from": present.depths,
+        "depths": chosen.depths,
+        "present_scores": present.scores,
+        "temporary_scores": temporary.scores,
+    }
+    op, where = ("grow", ", ".join(deeper)) if deeper else ("no growth", "no stage")
+    return Edit(net.id, op, where, epoch, net.params, detail=detail)
+
+
+def describe(trial: Trial, config: StagewiseConfig, image_shape: Sequence[int]) -> dict[str, Any]:
+    """One row of the paper's tables, but for what is measured on the network; accuracies are fractions."""
+    network = outline(trial.net.spec)
+    costs = paper_costs(network, image_shape)
     row: dict[str, Any] = {
         "role": trial.role,
         "iteration": trial.iteration,
         "depths": trial.depths,
         "depth_conv": costs.depth_conv,
         "depth_he": costs.depth_he,
-        "params": sum(parameter.numel() for parameter in network.parameters()),
+        "params": trial.net.params,
         "params_paper": costs.params,
         "macs": costs.macs,
         "flops": costs.flops if config.flops_convention == "paper" else costs.macs,
         "memory_mib": costs.memory_mib,
         "scores": trial.scores,
-        "epochs": trial.fit.epoch,
+        "epochs": trial.fit.epochs,
         "val_accuracy": trial.fit.val_accuracy,
         "val_loss": trial.fit.val_loss,
     }
     if config.power_w:
         row["train_seconds"] = trial.seconds
         row["co2_kg"] = carbon_kg(trial.seconds, config.power_w, config.intensity)
-    live = state.networks.get(str(trial.id))
-    if live is None:
-        return row
-    if len(engine.data.test):
-        test = engine.evaluate(live, "test")
-        row |= {"test_accuracy": test.accuracy, "test_top5": test.top5}
-    if config.inference_repeats:
-        row["cpu_inference_ms"] = cpu_inference_ms(live.module, shape, config.inference_repeats)
     return row
+
+
+def carbon_kg(seconds: float, power_w: float, intensity: float) -> float:
+    """Kilograms of CO2 of a device that draws ``power_w`` watts for ``seconds``.
+
+    ML CO2 Impact calculator: power * time * intensity, the intensity of the grid in kg per kWh. The paper
+    prints neither; 250 W and 0.432 kg/kWh make its 0.94 kg the 8.7 hours that half an iteration took.
+    """
+    return power_w * seconds / JOULES_PER_KWH * intensity
+
+
+def cpu_inference_ms(network: Network, input_shape: Sequence[int], repeats: int = 50) -> float:
+    """Median milliseconds that a forward pass of one image takes on the CPU, in evaluation mode.
+
+    The paper prints no protocol (batch, warm-up, repeats); only ratios between networks compare with its own.
+
+    Args:
+        network: left as it is; a copy of its module is timed.
+        input_shape: of one image (C, H, W).
+        repeats: timed passes, behind five that are not.
+    """
+    twin = copy.deepcopy(network.module).cpu().float().eval()
+    image = torch.zeros(1, *input_shape)
+    milliseconds = []
+    with torch.no_grad():
+        for _ in range(WARM_UP + repeats):
+            start = time.perf_counter()
+            twin(image)
+            milliseconds.append(1000 * (time.perf_counter() - start))
+    return statistics.median(milliseconds[WARM_UP:])

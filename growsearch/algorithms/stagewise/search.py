@@ -1,232 +1,191 @@
 """Stage-Wise NAS, Algorithm 1."""
 
-import time
-from collections.abc import Iterator
-from typing import cast
-
-from growsearch.algorithms.base import NOT_FINITE, Algorithm, Diverged, Outcome
-from growsearch.algorithms.stagewise.caps import epochs_done, out_of_time, reason_to_stop, size_cap
+from growsearch import events
+from growsearch.actions import Build, Clock, Drop, Edit, Evaluate, Expect, Facts, Fit, Measure, Script, Take, Tell
+from growsearch.algorithms.base import Algorithm, Found
 from growsearch.algorithms.stagewise.config import StagewiseConfig
-from growsearch.algorithms.stagewise.decay import penalised, regroup
-from growsearch.algorithms.stagewise.decisions import growing_stages, grown, models_trained, temporary_depths
-from growsearch.algorithms.stagewise.donor import check_start, donor_depths
+from growsearch.algorithms.stagewise.decisions import (
+    appended_modules,
+    check_start,
+    expected_epochs,
+    extra_epochs,
+    growing_stages,
+    grown,
+    reason_to_stop,
+    temporary_depths,
+    winner,
+)
+from growsearch.algorithms.stagewise.edits import AppendBlock, TransferWeights, donor_depths
 from growsearch.algorithms.stagewise.families import family, starting_depths
-from growsearch.algorithms.stagewise.importance import stage_scores
-from growsearch.algorithms.stagewise.networks import make_network, outline, started_from
-from growsearch.algorithms.stagewise.protocol import decayed, fit_plan
-from growsearch.algorithms.stagewise.report import describe, kept, winner
-from growsearch.algorithms.stagewise.samples import scoring_batches
-from growsearch.algorithms.stagewise.state import StagewiseState, Trial
+from growsearch.algorithms.stagewise.importance import Criterion, stage_importance
+from growsearch.algorithms.stagewise.networks import fit_plan, network_spec, optimizer, size_cap, started_from
+from growsearch.algorithms.stagewise.report import Trial, cpu_inference_ms, decision, deepening, describe
 from growsearch.errors import UserError
-from growsearch.events import Edit, Epoch, Event, Measure, Phase
-from growsearch.networks.staged import StagedNetwork
-from growsearch.training import Network, fit
-from growsearch.training.out_of_memory import attempt
 
 
-class Stagewise(Algorithm[StagewiseConfig, StagewiseState]):
+class Stagewise(Algorithm[StagewiseConfig]):
     """Grows a depth vector: a stage deepens if its features score higher in a network that is deeper everywhere."""
 
-    Config = StagewiseConfig
-
-    def run(self) -> Iterator[Event | None]:
-        """Train A; then, ``iterations`` times: train T, decide for each stage, train the candidate, the next A."""
-        s = self.state
-        while s.phase != "final training":
-            if s.phase == "train" and s.trials[-1].in_training:
-                yield from self.train(s.trials[-1])
-            elif s.phase == "train":
-                yield self.score(s.trials[-1])  # alpha
-            elif s.phase == "deepen":
-                yield self.make_temporary()  # T: delta more modules in every stage
-            elif s.phase == "decide":
-                yield self.make_candidate()  # delta more where alpha of T exceeds alpha of A; T goes
-            else:
-                yield self.end_search()
-        while (trial := self.unfinished()) is not None:
-            yield from self.train(trial)  # a candidate's extra epochs
-
-    def start(self) -> StagewiseState:
-        """A, with ``m0`` modules in each stage, or as many as a given network has."""
-        if "network" in self.given:
-            self.config = started_from(self.config, self.given["network"])
-        config = self.config
-        if bool(config.donor) != ("donor" in self.given):
-            handed = "a network" if "donor" in self.given else "none"
+    def __init__(self, config: StagewiseConfig, facts: Facts) -> None:
+        """Take depths and width from a network that was handed in."""
+        if "network" in facts.given:
+            config = started_from(config, facts.given["network"])
+        if bool(config.donor) != ("donor" in facts.given):
+            handed = "a network" if "donor" in facts.given else "none"
             raise UserError(f"algo.donor: {config.donor!r} found and {handed} handed in, both or neither expected")
+        super().__init__(config, facts)
         self.delta = config.delta or family(config.modules).delta
-        self.limits = donor_depths(self.given["donor"]) if config.donor else None
+        self.criterion = Criterion.of(config)
+
+    def search(self) -> Script:
+        """Grow; then train the candidates on, and hand over the first network and every candidate."""
+        config = self.config
+        limits = (yield Measure("donor", donor_depths)) if config.donor else None
         depths = starting_depths(config.m0, config.modules)
-        check_start(depths, self.limits)
-        if cap := size_cap(config, outline(config, self.engine, depths)):
+        check_start(depths, limits)
+        if cap := size_cap(config, network_spec(config, self.facts, depths)):
             raise UserError(f"algo.m0: {cap}; a smaller start expected")
-        planned = min(config.protocol.epochs, config.max_epochs or config.protocol.epochs)
-        first = Trial(0, "initial", 0, depths, planned)
-        return StagewiseState({"0": make_network(config, self.engine, first, self.given.get("donor"), None)}, [first])
+        trials = [(yield from self.begin(0, "initial", 0, depths))]
+        yield Expect(expected_epochs(config))
 
-    def train(self, trial: Trial) -> Iterator[Event | None]:
-        """Train to the trial's planned epochs, or until time is up."""
-        s, config = self.state, self.config
-        network = s.networks[str(trial.id)]
-        phase = s.phase if s.phase == "final training" else trial.role
-        plan = fit_plan(config, trial.planned, phase)
-        if config.modules == "cell":
-            regroup(network, penalised(network.module))
+        stopped = yield from self.grow(trials, limits)
+        kept = [trial for trial in trials if trial.kept]
+        present, epochs = kept[-1], epochs_of(trials)
+        detail = {"depths": present.depths, "iterations": present.iteration, "stopped": stopped}
+        yield Tell(events.Phase(present.net.id, "final training", epochs, detail))
+        for trial, extra in zip(kept[1:], extra_epochs(config, len(kept) - 1, epochs), strict=True):
+            if extra and (yield from self.in_time()):
+                yield from self.train(trial, trial.fit.epochs + extra, "final training")
 
-        def rate(epoch: int) -> float:
-            return decayed(plan.schedule.rate(epoch, plan.epochs), config.protocol, network.steps)
-
-        clock = time.monotonic()
-        for event in fit(self.engine, network, trial.fit, plan, rate):
-            if config.power_w or config.max_seconds:
-                trial.seconds += time.monotonic() - clock
-                clock = time.monotonic()
-            if isinstance(event, Epoch) and out_of_time(config, s):
-                self.break_off(trial)
-            yield event
-            if config.protocol.time_decay:
-                network.set_rate(rate(trial.fit.epoch))
-            if trial.planned <= trial.fit.epoch:
-                break
-        if trial.fit.outcome != "ok":
-            raise Diverged(f"{trial.role} network of depths {trial.depths}: {NOT_FINITE}")
-
-    def break_off(self, trial: Trial) -> None:
-        """End the search or the extra epochs here; the temporary network goes, and a candidate cut short."""
-        s = self.state
-        if s.phase == "train":
-            s.phase, s.stopped = "over", f"training took algo.max_seconds={self.config.max_seconds}"
-            cut = trial.role == "candidate" and trial.fit.epoch < trial.planned
-            if cut or trial.role == "temporary":
-                trial.role = "broken off"
-                del s.networks[str(trial.id)]
-        for each in s.trials:
-            each.planned = each.fit.epoch
-
-    @attempt("stage importance")
-    def score(self, trial: Trial) -> Event:
-        """Measure the importance of each stage's features on training images."""
-        s = self.state
-        network = s.networks[str(trial.id)]
-        batches = scoring_batches(self.engine, self.config.score_samples, network.layout)
-        trial.scores = stage_scores(
-            cast(StagedNetwork, network.module), batches, self.engine.data.num_classes, self.config
-        )
-        if trial.role == "temporary":
-            s.phase = "decide"
-        else:
-            s.present = len(s.trials) - 1
-            self.look_ahead(trial)
-        values = {"role": trial.role, "iteration": trial.iteration, "depths": trial.depths, "scores": trial.scores}
-        return Measure(trial.id, "stage importance", epochs_done(s), values)
-
-    def look_ahead(self, present: Trial) -> None:
-        """Go on to the next iteration, if there is one to come."""
-        s = self.state
-        s.phase = "over"
-        if s.iteration < self.config.iterations:
-            temporary = outline(self.config, self.engine, temporary_depths(present.depths, self.delta, self.limits))
-            s.stopped = reason_to_stop(self.config, s, present.depths, temporary)
-            s.phase = "over" if s.stopped else "deepen"
-
-    @attempt("deepening every stage")
-    def make_temporary(self) -> Event:
-        """Add T, deeper in every stage at once."""
-        s = self.state
-        s.iteration += 1
-        before = s.trials[s.present]
-        depths = temporary_depths(before.depths, self.delta, self.limits)
-        network = self.add("temporary", depths)
-        limited = [stage for stage, (m, t) in enumerate(zip(before.depths, depths, strict=True)) if t < m + self.delta]
-        detail = {"iteration": s.iteration, "from": before.depths, "depths": depths, "limited_by_donor": limited}
-        return Edit(network.id, "deepen", "every stage", epochs_done(s), network.parameter_count(), detail=detail)
-
-    @attempt("deepening the stages that matter")
-    def make_candidate(self) -> Event:
-        """Deepen the stages that score higher in T than in A, and let T go."""
-        s, config = self.state, self.config
-        before, temporary = s.trials[s.present], s.trials[-1]
-        grow = growing_stages(before.scores, temporary.scores, config.min_gain)
-        depths = grown(before.depths, grow, self.delta, self.limits)
-        del s.networks[str(temporary.id)]
-        deeper = [stage for stage, pair in enumerate(zip(before.depths, depths, strict=True)) if pair[0] < pair[1]]
-        if config.stop_if_no_growth and not deeper:
-            s.phase, s.stopped = "over", "no stage grew"
-            network = s.networks[str(before.id)]
-        else:
-            network = self.add("candidate", depths)
-        detail = {
-            "iteration": s.iteration,
-            "grow": grow,
-            "from": before.depths,
-            "depths": depths,
-            "present_scores": before.scores,
-            "temporary_scores": temporary.scores,
-        }
-        where = ", ".join(f"stage {stage + 1}" for stage in deeper) or "no stage"
-        op = "grow" if deeper else "no growth"
-        return Edit(network.id, op, where, epochs_done(s), network.parameter_count(), detail=detail)
-
-    def add(self, role: str, depths: list[int]) -> Network:
-        """A network to train next, from A's weights where ``grow`` is ``morph``."""
-        s, config = self.state, self.config
-        at_once = config.extra_epochs if role == "candidate" and config.score_after_extra else 0
-        trial = Trial(s.trials[-1].id + 1, role, s.iteration, depths, config.protocol.epochs + at_once)
-        parent = s.networks[str(s.trials[s.present].id)] if config.grow == "morph" else None
-        network = make_network(config, self.engine, trial, self.given.get("donor"), parent)
-        s.trials.append(trial)
-        s.networks[str(trial.id)] = network
-        s.phase = "train"
-        return network
-
-    def end_search(self) -> Event:
-        """Plan the candidates' extra epochs, as far as ``max_epochs`` leaves room."""
-        s, config = self.state, self.config
-        s.phase = "final training"
-        left = config.max_epochs - epochs_done(s) if config.max_epochs else None
-        extra = 0 if config.score_after_extra or out_of_time(config, s) else config.extra_epochs
-        for trial in s.trials:
-            if trial.role == "candidate":
-                more = extra if left is None else max(0, min(extra, left))
-                trial.planned += more
-                left = None if left is None else left - more
-        present = s.trials[s.present]
-        detail = {"depths": present.depths, "iterations": present.iteration, "stopped": s.stopped}
-        return Phase(present.id, s.phase, epochs_done(s), detail)
-
-    def unfinished(self) -> Trial | None:
-        """The first candidate with epochs to come."""
-        rest = (trial for trial in self.state.trials if trial.role == "candidate" and trial.in_training)
-        return next(rest, None)
-
-    def outcome(self) -> Outcome:
-        """The first network and every candidate; best is that of highest validation accuracy."""
-        s, config = self.state, self.config
-        trials, best = kept(s), winner(s)
-        rows = [describe(trial, s, config, self.engine) for trial in s.trials]
-        won = trials[best]
-        module = cast(StagedNetwork, s.networks[str(won.id)].module)
+        rows = []
+        for trial in trials:
+            rows.append((yield from self.row(trial)))
+        best = winner([trial.fit.val_accuracy for trial in kept])
+        won = kept[best]
         method = {
             "modules": config.modules,
             "criterion": config.criterion,
             "depths": won.depths,
-            "evaluated_models": len(s.trials),
-            "stopped": s.stopped,
+            "evaluated_models": len(trials),
+            "stopped": stopped,
             "networks": rows,
         }
-        networks = [s.networks[str(trial.id)] for trial in trials]
-        return Outcome(
-            networks,
+        return Found(
+            [trial.net for trial in kept],
             best,
             won.fit.val_accuracy,
             won.fit.val_loss,
             method,
-            params_paper=module.params_paper,
-            winner_epochs=float(won.fit.epoch),
+            params_paper=rows[trials.index(won)]["params_paper"],
+            winner_epochs=float(won.fit.epochs),
         )
 
-    def expected_epochs(self) -> int:
-        """All trainings, up to ``max_epochs``."""
+    def grow(self, trials: list[Trial], limits: list[int] | None) -> Script:
+        """Train A; then, ``iterations`` times: train T, decide for each stage, train the candidate, the next A.
+
+        Args:
+            trials: A alone; gets every further network.
+            limits: depths of the donor.
+
+        Returns:
+            Why it ended before the last iteration; empty if it did not.
+        """
+        config, delta = self.config, self.delta
+        common = config.protocol.epochs
+        time_is_up = f"the search took algo.max_seconds={config.max_seconds}"
+        present = trials[0]
+        yield from self.train(present, min(common, config.max_epochs or common))
+        if not (yield from self.in_time()):
+            return time_is_up
+        yield from self.score(present, trials)
+
+        for iteration in range(1, config.iterations + 1):
+            deeper = temporary_depths(present.depths, delta, limits)
+            reason = reason_to_stop(config, epochs_of(trials), present.depths, deeper)
+            if reason := reason or size_cap(config, network_spec(config, self.facts, deeper)):
+                return reason
+            temporary = yield from self.begin(len(trials), "temporary", iteration, deeper, present)
+            yield Tell(deepening(present, temporary, delta, epochs_of(trials)))
+            trials.append(temporary)
+            yield from self.train(temporary, common)
+            if not (yield from self.in_time()):
+                yield from self.break_off(temporary)
+                return time_is_up
+            yield from self.score(temporary, trials)
+
+            grow = growing_stages(present.scores, temporary.scores, config.min_gain)
+            depths = grown(present.depths, grow, delta, limits)
+            yield Drop(temporary.net)
+            if config.stop_if_no_growth and depths == present.depths:
+                yield Tell(decision(present, temporary, present, grow, epochs_of(trials)))
+                return "no stage grew"
+            candidate = yield from self.begin(len(trials), "candidate", iteration, depths, present)
+            yield Tell(decision(present, temporary, candidate, grow, epochs_of(trials)))
+            trials.append(candidate)
+            planned = common + (config.extra_epochs if config.score_after_extra else 0)
+            yield from self.train(candidate, planned)
+            if not (yield from self.in_time()):
+                if candidate.fit.epochs < planned:
+                    yield from self.break_off(candidate)
+                return time_is_up
+            yield from self.score(candidate, trials)
+            present = candidate
+        return ""
+
+    def begin(self, number: int, role: str, iteration: int, depths: list[int], parent: Trial | None = None) -> Script:
+        """A network before its training: anew, with the donor's modules, or deepened from its parent."""
+        config, name = self.config, str(number)
+        spec = network_spec(config, self.facts, depths)
+        optimizers = {"weights": optimizer(config, spec)}
+        if parent is not None and config.grow == "morph":
+            net = yield Take(parent.net, name, number, optimizers)
+            for stage, position in appended_modules(parent.depths, depths):
+                net = yield Edit(net, AppendBlock(stage), ("deepen", number, stage, position))
+        else:
+            net = yield Build(name, number, spec, ("initialise", number), optimizers)
+        if config.donor:
+            net = yield Edit(net, TransferWeights(config.donor_pick), sources=("donor",))
+        return Trial(net, role, iteration, depths)
+
+    def train(self, trial: Trial, epochs: int, phase: str = "") -> Script:
+        """Train to so many epochs in all, or until time is up."""
         config = self.config
-        expected = models_trained(config.iterations) * config.protocol.epochs + config.iterations * config.extra_epochs
-        return min(expected, config.max_epochs or expected)
+        begun = (yield Clock()) if config.power_w else 0.0
+        plan = fit_plan(config, epochs, phase or trial.role)
+        trial.fit = yield Fit(
+            trial.net, plan, so_far=trial.fit if trial.fit.epochs else None, max_seconds=config.max_seconds
+        )
+        if config.power_w:
+            trial.seconds += (yield Clock()) - begun
+
+    def in_time(self) -> Script:
+        """Whether ``max_seconds`` are not over yet."""
+        most = self.config.max_seconds
+        return not most or (yield Clock()) < most
+
+    def break_off(self, trial: Trial) -> Script:
+        """Let a network go for lack of time."""
+        trial.role = "broken off"
+        yield Drop(trial.net)
+
+    def score(self, trial: Trial, trials: list[Trial]) -> Script:
+        """Measure the importance of each stage's features (alpha) on training images."""
+        trial.scores = yield Measure(trial.net, stage_importance, (self.criterion,), on_data=True)
+        values = {"role": trial.role, "iteration": trial.iteration, "depths": trial.depths, "scores": trial.scores}
+        yield Tell(events.Measure(trial.net.id, "stage importance", epochs_of(trials), values))
+
+    def row(self, trial: Trial) -> Script:
+        """A network's row in the tables; the test split is looked at behind all decisions."""
+        row = describe(trial, self.config, self.facts.image_shape)
+        if trial.kept and self.facts.test:
+            test = yield Evaluate(trial.net, "test")
+            row |= {"test_accuracy": test.accuracy, "test_top5": test.top5}
+        if trial.kept and self.config.inference_repeats:
+            args = (self.facts.image_shape, self.config.inference_repeats)
+            row["cpu_inference_ms"] = yield Measure(trial.net, cpu_inference_ms, args)
+        return row
+
+
+def epochs_of(trials: list[Trial]) -> int:
+    """Epochs over all networks."""
+    return sum(trial.fit.epochs for trial in trials)

@@ -1,18 +1,66 @@
-"""Weight transfer: networks that start from the modules of a trained, deeper one (section III)."""
+"""Changes of a network before its training: modules of a donor, or modules that change nothing yet."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from growsearch.actions import Change, Draws
 from growsearch.errors import UserError
+from growsearch.networks.residual import ResidualNetwork
 from growsearch.networks.staged import StagedNetwork
+from growsearch.surgery import structure_changed
+from growsearch.surgery.morphisms import insert_module, silence_branch
+from growsearch.training import Network
 
 _TORCHVISION = {"conv1": "stem.0", "bn1": "stem.1", "fc": "classifier"} | {
     f"layer{stage + 1}": f"stages.{stage}" for stage in range(4)
 }
 """Names of torchvision's residual networks, and ours."""
+
+
+@dataclass(frozen=True)
+class AppendBlock(Change):
+    """A residual block more at the end of a stage, that passes on what it is given (our option ``grow: morph``)."""
+
+    op = "append_block"
+    stage: int
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Append it."""
+        append_block(cast(ResidualNetwork, network.module), self.stage, draws())
+
+
+@dataclass(frozen=True)
+class TransferWeights(Change):
+    """Weight transfer: the network starts from the modules of a trained, deeper one (section III)."""
+
+    op = "transfer_weights"
+    pick: str
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Copy the weights of the donor, the one source."""
+        transfer_weights(cast(StagedNetwork, network.module), sources[0], self.pick)
+
+
+def append_block(network: ResidualNetwork, stage: int, draw: torch.Generator) -> None:
+    """Append an identity block to a stage of ``network``, in place; the network computes the same afterwards.
+
+    The branch of the block starts like that of any other, but for its last norm, whose scale and shift are
+    zero; the input has been through a ReLU, so the block passes it on.
+
+    Args:
+        network: gets the block.
+        stage: counted from 0.
+        draw: where the branch's weights come from.
+    """
+    blocks = cast(nn.Sequential, network.stages[stage])
+    block = network.fresh_block(stage, draw)
+    silence_branch(block.tail)
+    insert_module(blocks, len(blocks), block.to(next(network.parameters())))
+    structure_changed(network)
 
 
 def picked_modules(depth: int, available: int, pick: str) -> list[int]:
@@ -39,34 +87,23 @@ def picked_modules(depth: int, available: int, pick: str) -> list[int]:
     raise UserError(f"donor_pick: {pick!r} found, first, last or even expected")
 
 
-def donor_depths(donor: nn.Module) -> list[int]:
+def donor_depths(donor: Network) -> list[int]:
     """Modules per stage of a donor: one of our staged networks, or a residual network of torchvision's.
 
     Raises:
         UserError: if it is neither.
     """
-    if isinstance(donor, StagedNetwork):
-        return donor.depths
-    layers = [getattr(donor, f"layer{stage}", None) for stage in range(1, 5)]
+    module = donor.module
+    if isinstance(module, StagedNetwork):
+        return module.depths
+    layers = [getattr(module, f"layer{stage}", None) for stage in range(1, 5)]
     if not all(isinstance(layer, nn.Sequential) for layer in layers):
-        raise UserError(f"donor: {type(donor).__name__} found, a network made of stages expected")
+        raise UserError(f"donor: {type(module).__name__} found, a network made of stages expected")
     return [len(cast(nn.Sequential, layer)) for layer in layers]
 
 
-def check_start(depths: Sequence[int], limits: Sequence[int] | None) -> None:
-    """Refuse to start deeper than the donor, whose depths are ``limits`` (None without one).
-
-    Raises:
-        UserError: if a stage is deeper, or the number of stages differs.
-    """
-    if limits is None:
-        return
-    if len(depths) != len(limits) or any(depth > limit for depth, limit in zip(depths, limits, strict=True)):
-        raise UserError(f"algo.m0: {list(depths)} found, at most the donor's {list(limits)} expected")
-
-
 @torch.no_grad()
-def transfer_weights(network: StagedNetwork, donor: nn.Module, pick: str = "first") -> bool:
+def transfer_weights(network: StagedNetwork, donor: Network, pick: str = "first") -> bool:
     """Copy stem, picked modules of every stage, and head; statistics of norms too.
 
     A classifier for another number of classes keeps its own start.
@@ -87,7 +124,7 @@ def transfer_weights(network: StagedNetwork, donor: nn.Module, pick: str = "firs
     if len(available) != len(depths):
         raise UserError(f"donor: {len(available)} stages found, {len(depths)} expected")
     picked = [picked_modules(*pair, pick) for pair in zip(depths, available, strict=True)]
-    source = {_our_name(name): tensor for name, tensor in donor.state_dict().items()}
+    source = {_our_name(name): tensor for name, tensor in donor.module.state_dict().items()}
     head_fits = all(
         name in source and source[name].shape == tensor.shape
         for name, tensor in network.classifier.state_dict(prefix="classifier.").items()
