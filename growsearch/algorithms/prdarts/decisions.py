@@ -238,6 +238,14 @@ def _accepted(draw: Callable[[], Morph], pool: Collection[Candidate], known: Col
     return None
 
 
+def described(changes: Sequence[EdgeChange], values: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
+    """What happened to each edge, as plain types, with the probabilities of its candidates before."""
+    return [
+        {"dropped": change.dropped, "added": [list(made) for made in change.added], "probabilities": row}
+        for change, row in zip(changes, values, strict=True)
+    ]
+
+
 def parents_of(pools: CellPools, changes: Sequence[EdgeChange], everyone: bool) -> list[dict[int, int]]:
     """Parent by child for each edge: of the newborn, or of everyone whose parent is alive."""
     if not everyone:

@@ -8,6 +8,7 @@ import torch
 
 from growsearch.actions import Build, Clock, Drop, Edit, Expect, Facts, Measure, Net, Script, Tell
 from growsearch.algorithms.base import Algorithm, Found
+from growsearch.algorithms.prdarts import plans
 from growsearch.algorithms.prdarts.alternate import Alternate, Alternated, FitGrowing
 from growsearch.algorithms.prdarts.config import PrdartsConfig
 from growsearch.algorithms.prdarts.decisions import (
@@ -15,6 +16,7 @@ from growsearch.algorithms.prdarts.decisions import (
     CycleEnd,
     EdgeChange,
     cell_statistics,
+    described,
     genotype,
     initial_pools,
     kept_edges,
@@ -23,24 +25,6 @@ from growsearch.algorithms.prdarts.decisions import (
     survivor_scores,
 )
 from growsearch.algorithms.prdarts.edits import GoOnFor, SpreadAlphas, search_module
-from growsearch.algorithms.prdarts.plans import (
-    Cycle,
-    augmentation_of,
-    cycle_end_of,
-    cycles_of,
-    discoverable,
-    evaluation_growth,
-    evaluation_spec,
-    expected_epochs,
-    growth_of,
-    largest_batch,
-    optimizers_of,
-    parameter_count,
-    parted_at,
-    rate_of,
-    recipe_of,
-    search_spec,
-)
 from growsearch.events import Edit as Edited
 from growsearch.events import Measure as Measured
 from growsearch.events import Phase
@@ -57,14 +41,17 @@ SEARCH, FOUND = 0, 1
 Values = Mapping[str, Sequence[Sequence[float]]]
 """By cell kind and edge: the softmax values of its candidates."""
 
+Changes = Mapping[str, Sequence[EdgeChange]]
+"""By cell kind and edge."""
+
 
 class Prdarts(Algorithm[PrdartsConfig]):
     """Prune and replace; with one cycle, no grace and no morphs it is first-order DARTS."""
 
     def __init__(self, config: PrdartsConfig, facts: Facts) -> None:
         super().__init__(config, facts)
-        self.cycles, self.parted_at = cycles_of(config), parted_at(config, facts.train)
-        self.first_batch_size = min(config.batch_size, largest_batch(config, facts))
+        self.cycles, self.parted_at = plans.cycles_of(config), plans.parted_at(config, facts.train)
+        self.first_batch_size = min(config.batch_size, plans.largest_batch(config, facts))
         candidates = initial_pool(config.pool)
         self.pools = {kind: initial_pools(candidates, num_edges(config.nodes)) for kind in CELL_KINDS}
         self.epochs, self.capped, self.val = 0, False, list[list[float]]()
@@ -73,7 +60,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
         """Cycles of training, pruning and replacing; then the found cells are trained from fresh weights."""
         config, trained, batch_size = self.config, None, self.first_batch_size
         net = yield from self.build(0)
-        yield Expect(expected_epochs(config))
+        yield Expect(plans.expected_epochs(config))
         for number, cycle in enumerate(self.cycles):
             yield self.tell_pools(SEARCH, number)
             trained = yield from self.train(net, cycle, batch_size, trained)
@@ -89,12 +76,12 @@ class Prdarts(Algorithm[PrdartsConfig]):
 
     def build(self, cycle: int) -> Script:
         """The network of a cycle, with fresh weights."""
-        spec = search_spec(self.config, self.facts, self.pools)
+        spec = plans.search_spec(self.config, self.facts, self.pools)
         draw = ("initialise", "cycle", cycle)
-        net = yield Build(f"cycle {cycle}", SEARCH, spec, draw, optimizers_of(self.config))
+        net = yield Build(f"cycle {cycle}", SEARCH, spec, draw, plans.optimizers_of(self.config))
         return (yield Edit(net, SpreadAlphas(self.config.alpha_noise)))
 
-    def train(self, net: Net, cycle: Cycle, batch_size: int, so_far: Alternated | None) -> Script:
+    def train(self, net: Net, cycle: plans.Cycle, batch_size: int, so_far: Alternated | None) -> Script:
         """Alternate steps over the weights' images, epoch by epoch; in grace epochs architecture weights rest."""
         config, facts = self.config, self.facts
         for epoch in range(cycle.epochs):
@@ -104,13 +91,13 @@ class Prdarts(Algorithm[PrdartsConfig]):
                 self.parted_at,
                 batch_size,
                 so_far,
-                weights=recipe_of(config, "weights"),
-                alphas=recipe_of(config, "alphas") if epoch >= cycle.grace else None,
-                rate=rate_of(config, cycle, epoch),
+                weights=plans.recipe_of(config, "weights"),
+                alphas=plans.recipe_of(config, "alphas") if epoch >= cycle.grace else None,
+                rate=plans.rate_of(config, cycle, epoch),
                 skip_dropout=cycle.dropout(epoch),
-                growth=growth_of(config, facts),
+                growth=plans.growth_of(config, facts),
                 validate=epoch >= cycle.epochs - config.validate_last,
-                val_augmentation=augmentation_of(config) if config.augment_validation else None,
+                val_augmentation=plans.augmentation_of(config) if config.augment_validation else None,
             )
             assert so_far is not None
             batch_size, self.epochs = so_far.next_batch_size, self.epochs + 1
@@ -134,14 +121,15 @@ class Prdarts(Algorithm[PrdartsConfig]):
         Its architecture weights and optimizers are new.
         """
         config, old = self.config, self.pools
-        end = cycle_end_of(config, self.cycles[number], last=False)
+        end = plans.cycle_end_of(config, self.cycles[number], last=False)
         self.pools, changes = self.renewed(old, values, end, number)
         if config.max_params and end.morphs:
-            params = parameter_count(search_spec(config, self.facts, self.pools))
+            params = plans.parameter_count(plans.search_spec(config, self.facts, self.pools))
             if params > config.max_params:
                 self.pools, changes = self.renewed(old, values, replace(end, morphs=0), number)
-        everyone, parents = config.reinit_children_every_cycle, None
+        parents = None
         if config.inherit_weights:
+            everyone = config.reinit_children_every_cycle
             parents = {kind: parents_of(self.pools[kind], changes[kind], everyone) for kind in CELL_KINDS}
         net = yield from self.build(number + 1)
         draw, about = ("transfer", number + 1), self.about(number, changes, values)
@@ -151,7 +139,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
 
     def prune_to_one(self, net: Net, number: int, values: Values) -> Script:
         """Keep the best candidate of every edge; its probability, by cell kind and edge."""
-        before, end = self.pools, cycle_end_of(self.config, self.cycles[number], last=True)
+        before, end = self.pools, plans.cycle_end_of(self.config, self.cycles[number], last=True)
         self.pools, changes = self.renewed(before, values, end, number)
         where, epoch, accuracy, detail = self.about(number, changes, values)
         yield Tell(Edited(net.id, "prune", where, epoch, net.params, accuracy, detail))
@@ -164,20 +152,20 @@ class Prdarts(Algorithm[PrdartsConfig]):
             yield Expect(self.epochs + training.epochs)
         best = {kind: [pool[0] for pool in self.pools[kind].pools()] for kind in CELL_KINDS}
         cells = genotype(best, scores, config.nodes)
-        spec, draw = evaluation_spec(config, self.facts, cells), ("initialise", "evaluation")
+        spec, draw = plans.evaluation_spec(config, self.facts, cells), ("initialise", "evaluation")
         net = yield Build("found", FOUND, spec, draw, {"weights": optimizer_of(training)})
         yield Tell(Edited(FOUND, "genotype", "both cells", self.epochs, net.params, detail=cells.to_json()))
         yield self.tell_pools(FOUND, len(self.cycles), scores)
         yield Tell(Phase(FOUND, "evaluation", self.epochs, {"epochs": training.epochs}))
         plan = fit_plan_of(training, "evaluation")
-        fit = yield FitGrowing(net, plan, evaluation_growth(config, self.facts))
+        fit = yield FitGrowing(net, plan, plans.evaluation_growth(config, self.facts))
         method = {
             "genotype": cells.to_json(),
             "scores": scores,
             "search_val": self.val,
             "search_epochs": self.epochs,
             "operations_discovered": {kind: len(self.pools[kind].catalogue) for kind in CELL_KINDS},
-            "operations_discoverable": discoverable(config),
+            "operations_discoverable": plans.discoverable(config),
             "last_test_accuracies": fit.test,
             "last_test_mean": sum(fit.test) / len(fit.test) if fit.test else None,
         }
@@ -186,7 +174,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
 
     def renewed(
         self, pools: Mapping[str, CellPools], values: Values, end: CycleEnd, number: int
-    ) -> tuple[dict[str, CellPools], dict[str, list[EdgeChange]]]:
+    ) -> tuple[dict[str, CellPools], Changes]:
         """Pools of both cell kinds after a cycle, and what changed."""
         made = {kind: renew(pools[kind], values[kind], end, self.draws(number, kind)) for kind in CELL_KINDS}
         return {kind: each for kind, (each, _) in made.items()}, {kind: each for kind, (_, each) in made.items()}
@@ -195,18 +183,11 @@ class Prdarts(Algorithm[PrdartsConfig]):
         """Where an edge's morphs are drawn from."""
         return lambda edge: generator(self.facts.seed, "morphs", number, kind, edge)
 
-    def about(
-        self, number: int, changes: Mapping[str, Sequence[EdgeChange]], values: Values
-    ) -> tuple[str, int, float | None, dict[str, Any]]:
+    def about(self, number: int, changes: Changes, values: Values) -> tuple[str, int, float | None, dict[str, Any]]:
         """What the record holds of a cycle's end: place, epoch, accuracy before it, and what happened to each edge."""
-        detail = {
-            kind: [
-                {"dropped": change.dropped, "added": [list(made) for made in change.added], "probabilities": row}
-                for change, row in zip(changes[kind], values[kind], strict=True)
-            ]
-            for kind in CELL_KINDS
-        }
-        return f"cycle {number + 1}", self.epochs, self.val[-1][1] if self.val else None, detail
+        accuracy = self.val[-1][1] if self.val else None
+        detail = {kind: described(changes[kind], values[kind]) for kind in CELL_KINDS}
+        return f"cycle {number + 1}", self.epochs, accuracy, detail
 
     def tell_pools(self, network: int, cycle: int, scores: Mapping[str, list[float]] | None = None) -> Tell:
         """Statistics of Figure 2; in the end, by ``scores``, of the kept edges only."""
