@@ -106,4 +106,5 @@ def _restore_network(tree: dict[str, Any]) -> Network:
 
 def _optimizer_config(fields: dict[str, Any]) -> OptimizerConfig:
     """The inverse of ``dataclasses.asdict``; JSON knows no tuples."""
-    return OptimizerConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+    tuples = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+    return OptimizerConfig(**tuples)  # type: ignore[arg-type]

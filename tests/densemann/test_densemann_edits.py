@@ -1,20 +1,22 @@
 """What edits do to networks, against sizes of the original's and against the text."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from growsearch.algorithms.densemann.editor import Editor
-from growsearch.algorithms.densemann.state import DensemannState
+from algorithms.tiny import tiny_engine
 
+from growsearch.actions import Copy, Edit, Workbench
+from growsearch.actions.networks import net_of
+from growsearch.algorithms.densemann import edits
 from growsearch.algorithms.densemann.config import DensemannConfig
-from growsearch.algorithms.densemann.machine import GrowthMachine
+from growsearch.algorithms.densemann.edits import AddBlock, AddFilters, AddLayer, GoBack, Head, Prune, Redraw
 from growsearch.algorithms.densemann.set_up import optimizer_of
-from growsearch.algorithms.densemann.sizes import parameter_count, replicated, with_more
+from growsearch.algorithms.densemann.sizes import copied_block, parameter_count, replicated, with_more
 from growsearch.networks import build
 from growsearch.training import Network
-from growsearch.training.out_of_memory import OutOfMemory
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "densemann.json").read_text())
 
@@ -33,18 +35,54 @@ def seed_spec(filters, k=12, bc=True, in_channels=3, **changes):
     }
 
 
+class Editor:
+    """Carries edits out as a search would, without training between them."""
+
+    def __init__(self, network: Network, config: DensemannConfig) -> None:
+        self.config, self.bench, self.made, self.snapshot = config, Workbench(tiny_engine()), 0, None
+        self.bench.keep("0", network)
+
+    @property
+    def network(self) -> Network:
+        return self.bench.networks["0"]
+
+    @property
+    def module(self):
+        return self.network.module
+
+    def change(self, op, *args):
+        config = self.config
+        head = Head(renew=not config.preserve_head, reset=config.head_stats == "reset")
+        match op:
+            case "add_filters":
+                return AddFilters(head, args[0], config.complementary, config.init_distribution)
+            case "prune":
+                return Prune(head, tuple(args[0]))
+            case "add_layer":
+                return AddLayer(head, args[0], config.bottleneck_factor * args[0] if config.bottleneck else None)
+            case "copy_block":
+                plan = copied_block(self.module.spec(), config).fields()
+                return AddBlock(replace(head, renew=False), *plan, config.new_block_init)
+            case "redraw":
+                return Redraw(head)
+        return GoBack(op, config.momentum_on_undo)
+
+
 def editor_of(filters, **options) -> Editor:
     config = DensemannConfig(**options)
     bc, k = config.bottleneck, config.growth_rate
-    network = Network(
-        0, build(seed_spec(filters, k, bc, classifier_init=config.classifier_init)), weights=optimizer_of(config)
-    )
-    return Editor(config, 0, DensemannState({"0": network}, GrowthMachine(config).memory))
+    spec = seed_spec(filters, k, bc, classifier_init=config.classifier_init)
+    return Editor(Network(0, build(spec), weights=optimizer_of(config)), config)
 
 
-def carry_out(editor: Editor, *edit):
-    editor.state.todo = [list(edit)]
-    return editor.carry_out()
+def carry_out(editor: Editor, op, *args):
+    """Make an edit; before those that may be undone the network is kept."""
+    if op in ("prune", "add_layer"):
+        editor.snapshot = Copy(net_of("0", editor.network), "snapshot").perform(editor.bench)
+    sources = (editor.snapshot,) if op.startswith(("undo", "remove")) else ()
+    net = net_of("0", editor.network)
+    Edit(net, editor.change(op, *args), ("edit", 0, editor.made), sources).perform(editor.bench)
+    editor.made += 1
 
 
 def train(editor: Editor, steps: int = 3) -> None:
@@ -78,7 +116,7 @@ def test_sizes_after_every_edit_of_the_original(case):
     )
     spec = seed_spec([[case["growth_rate"]] * start], case["growth_rate"], bc, case["in_channels"])
     network = Network(0, build(spec), weights=optimizer_of(config))
-    editor = Editor(config, 0, DensemannState({"0": network}, GrowthMachine(config).memory))
+    editor = Editor(network, config)
     for step in case["trace"]:
         op = step["op"] if isinstance(step["op"], list) else [step["op"]]
         if op[0] == "add_filter":
@@ -130,7 +168,7 @@ def test_a_new_filter_opposes_the_weakest_and_the_rest_stays():
     conv = editor.module.last_layer.conv
     before = {name: tensor.clone() for name, tensor in editor.module.state_dict().items()}
     weakest = conv.weight.abs().mean((1, 2, 3)).argmin()
-    event = carry_out(editor, "add_filters", 1)
+    carry_out(editor, "add_filters", 1)
     after = editor.module.state_dict()
     new = after["blocks.0.1.conv.weight"][-1]
     assert torch.equal(new > 0, ~(before["blocks.0.1.conv.weight"][weakest] >= 0))
@@ -139,7 +177,6 @@ def test_a_new_filter_opposes_the_weakest_and_the_rest_stays():
         assert torch.equal(grown[tuple(slice(0, n) for n in old.shape)], old), name
     assert (after["classifier.weight"][:, -1] == 1).all()
     assert [after[f"norm.{k}"][-1].item() for k in ("weight", "bias", "running_mean", "running_var")] == [1, 0, 0, 1]
-    assert (event.op, event.where, event.detail) == ("add_filters", "block 1 layer 2", {"filters": [5]})
 
 
 def test_an_addition_leaves_the_probabilities_as_they_are():
@@ -191,15 +228,12 @@ def test_undo_brings_back_weights_statistics_and_sizes(edit, undo, choice):
     train(editor)
     before = {name: tensor.clone() for name, tensor in editor.module.state_dict().items()}
     spec = editor.module.spec()
-    editor.state.val_loss, editor.state.val_accuracy = 0.5, 0.75
     carry_out(editor, *edit)
     train(editor)
-    editor.state.val_loss, editor.state.val_accuracy = 0.9, 0.5
     trained = {name: tensor.clone() for name, tensor in momentum(editor).items()}
     carry_out(editor, undo)
     assert editor.module.spec() == spec
     assert all(torch.equal(tensor, before[name]) for name, tensor in editor.module.state_dict().items())
-    assert (editor.state.val_loss, editor.state.val_accuracy) == (0.5, 0.75)
     for name, tensor in momentum(editor).items():
         edited = name.startswith(("norm.", "classifier.")) or (
             undo == "undo_pruning" and name.endswith("0.conv.weight")
@@ -212,12 +246,11 @@ def test_a_failing_edit_changes_nothing(monkeypatch):
     editor = editor_of([[4]])
     train(editor)
     before = {name: tensor.clone() for name, tensor in editor.module.state_dict().items()}
-    monkeypatch.setattr(Editor, "_edited", lambda *_: (_ for _ in ()).throw(MemoryError("injected")))
-    with pytest.raises(OutOfMemory):
+    monkeypatch.setattr(edits, "widen_head", lambda *_: (_ for _ in ()).throw(MemoryError("injected")))
+    with pytest.raises(MemoryError):
         carry_out(editor, "add_layer", 3)
     assert editor.module.spec()["filters"] == [[4]]
     assert all(torch.equal(tensor, before[name]) for name, tensor in editor.module.state_dict().items())
-    assert editor.state.todo == [["add_layer", 3]]
 
 
 def test_copies_repeat_block_one_and_renew_the_head():
@@ -297,7 +330,7 @@ def test_specs_with_more_are_those_of_edited_networks():
 def test_networks_for_large_images_are_edited_alike():
     config = DensemannConfig(growth_rate=4)
     network = Network(0, build(seed_spec([[4]], 4, stem="large")), weights=optimizer_of(config))
-    editor = Editor(config, 0, DensemannState({"0": network}, GrowthMachine(config).memory))
+    editor = Editor(network, config)
     carry_out(editor, "add_filters", 1)
     carry_out(editor, "prune", [0, 1])
     assert editor.module.spec()["filters"] == [[3]]

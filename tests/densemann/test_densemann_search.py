@@ -4,15 +4,14 @@ import dataclasses
 
 import pytest
 import torch
-from algorithms.chain import assert_chain_holds, run_through
+from algorithms.chain import assert_chain_holds, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
 
-from growsearch.algorithms.base import Diverged
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.measures import ft_log_rows
 from growsearch.algorithms.densemann.search import Densemann
 from growsearch.algorithms.densemann.set_up import augmentation_of, seed_spec
-from growsearch.errors import UserError
+from growsearch.errors import Diverged, UserError
 from growsearch.events import from_json
 
 FAST = {
@@ -32,7 +31,7 @@ FAST = {
 
 
 def search(seed=0, data=None, **options):
-    return Densemann(DensemannConfig(**{**FAST, **options}), tiny_engine(seed, data))
+    return runner_of(Densemann, DensemannConfig(**{**FAST, **options}), tiny_engine(seed, data))
 
 
 def of_kind(events, kind):
@@ -51,6 +50,15 @@ def test_left_and_resumed_at_every_point_equals_uninterrupted():
     events = assert_chain_holds(search)
     assert {"add_filters", "prune", "add_layer", "add_block"} <= set(ops(events))
     assert phases(events) == ["growth", "final training", "done"]
+
+
+def test_the_record_says_what_was_edited_where():
+    edits = of_kind(run_through(search())[0], "edit")
+    added = next(e for e in edits if e["op"] == "add_filters")
+    assert (added["where"], added["detail"]) == ("block 1 layer 1", {"filters": [4]})
+    layer = next(e for e in edits if e["op"] == "add_layer")
+    assert layer["where"] == "block 1 layer 2"
+    assert next(e for e in edits if e["op"] == "add_block")["where"] == "block 2"
 
 
 def test_an_undone_pruning_and_layer_resume_too():
@@ -83,9 +91,10 @@ def test_outcome_is_the_network_of_least_validation_loss():
     events, _ = run_through(algorithm)
     final = [e for e in of_kind(events, "epoch") if e["phase"] == "final training"]
     best = min(range(4), key=lambda e: final[e]["val_loss"])
-    outcome = algorithm.outcome()
+    outcome = algorithm.outcome().found
     assert (outcome.val_loss, outcome.val_accuracy) == (final[best]["val_loss"], final[best]["val_accuracy"])
-    found = algorithm.engine.evaluate(outcome.networks[0], "val", algorithm.val_augmentation, counter=best)
+    network, method = algorithm.outcome().best, algorithm.method
+    found = algorithm.bench.engine.evaluate(network, "val", method.val_augmentation, counter=best)
     assert found.loss == pytest.approx(outcome.val_loss)
     assert outcome.method["growth_epochs"] + outcome.method["training_epochs"] == outcome.winner_epochs
     assert outcome.method["filters"][0] == outcome.method["filters"][1]
@@ -113,7 +122,7 @@ def test_modes_of_replication(mode, expected):
     algorithm = search(new_block_mode=mode, block_count=3, max_layers=1)
     events, _ = run_through(algorithm)
     assert phases(events) == expected
-    filters = algorithm.outcome().method["filters"]
+    filters = algorithm.outcome().found.method["filters"]
     assert len(filters) == 3
     assert ("redraw" in ops(events)) == (mode == "reset_copy")
     assert algorithm.outcome().networks[0].spec()["init"] == ("standard" if mode == "reset_copy" else "growing")
@@ -134,7 +143,7 @@ def test_one_block_is_neither_copied_nor_trained_further():
     assert len(network.spec()["filters"]) == 1
     assert ops(events)[-1] == "remove_layer"
     added = next(e for e in of_kind(events, "edit") if e["op"] == "add_layer")
-    assert algorithm.outcome().val_accuracy == added["accuracy"]
+    assert algorithm.outcome().found.val_accuracy == added["accuracy"]
     assert algorithm.outcome().networks[0].spec()["filters"][0] == of_kind(events, "phase")[-1]["detail"]["filters"][0]
 
 
@@ -174,15 +183,16 @@ def test_caps_on_layers_and_filters():
     algorithm = search(max_layers=1, max_filters=4)
     events, _ = run_through(algorithm)
     assert not {"add_layer", "add_filters"} & set(ops(events))
-    assert algorithm.outcome().method["layers_per_block"] == [1, 1]
+    assert algorithm.outcome().found.method["layers_per_block"] == [1, 1]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run():
     algorithm = search(lr=1e18, classifier_init="library")
-    with pytest.raises(Diverged, match="step"):
-        run_through(algorithm)
+    lines = []
+    with pytest.raises(Diverged, match="growth, network 0, epoch 0"):
+        lines.extend(line.record for line in algorithm.run() if line is not None)
     resumed = search(lr=1e18, classifier_init="library")
-    resumed.load(algorithm.save())
+    resumed.load(algorithm.save(), lines)
     with pytest.raises(Diverged):
         run_through(resumed)
 
@@ -203,6 +213,9 @@ def test_code_keeps_the_untrained_copy_if_growth_had_the_smaller_loss():
     network = algorithm.outcome().networks[0]
     assert any("least validation loss" in e["text"] for e in of_kind(events, "note"))
     assert (network.module.classifier.weight == 1).all()
+    method, found = algorithm.method, algorithm.outcome().found
+    val = algorithm.bench.engine.evaluate(network, "val", method.val_augmentation, counter=method.epochs)
+    assert (found.val_loss, found.val_accuracy) == (val.loss, val.accuracy)
 
 
 def test_treatment_of_images_follows_the_publication():

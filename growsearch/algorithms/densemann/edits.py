@@ -116,7 +116,7 @@ class AddBlock(HeadChange):
 
     def change(self, network: Network, draws: Draws) -> None:
         """Append both."""
-        widths, start = self.bottlenecks and list(self.bottlenecks), cast(Start, self.start)
+        widths, start = None if self.bottlenecks is None else list(self.bottlenecks), cast(Start, self.start)
         append_block(cast(DenseNet, network.module), self.transition, list(self.filters), widths, start, draws())
 
 
