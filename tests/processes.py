@@ -53,15 +53,15 @@ def forked(words: list[str], folder: Path, save_share: int | None = None) -> Bas
 
 
 def _growsearch(words: list[str], folder: Path, save_share: int | None) -> None:
-    from growsearch import run
     from growsearch.cli import main
+    from growsearch.runner import session
 
     log = os.open(folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(folder)
     if save_share is not None:
-        run.SAVE_SHARE, run.AFTER_RESUME = save_share, 0.0
+        session.SAVE_SHARE, session.AFTER_RESUME = save_share, 0.0
     sys.exit(main(words))
 
 
@@ -93,11 +93,11 @@ def wait_until_logging(process: BaseProcess, folder: Path) -> None:
 
 
 def events_of(run: Path) -> list[dict[str, Any]]:
-    """All events but for the clock."""
+    """All lines of the journal but for the clock."""
     lines = (run / "events.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
 def state_of(run: Path) -> Any:
-    """The algorithm's state in the newest checkpoint."""
-    return read_newest(run / "checkpoints")[0]["algorithm"]
+    """Networks and positions in the newest checkpoint."""
+    return read_newest(run / "checkpoints")[0]["run"]

@@ -28,7 +28,7 @@ def test_replayed_steps_change_nothing(name):
     with pretended_captures(warm_ups=1) as cuda_streams:
         method = algorithm(name)
         replayed_events, replayed_end = run_through(method)
-        assert method.engine.notes == []
+        assert method.bench.engine.notes == []
     assert sum(cuda_stream.replays for cuda_stream in cuda_streams) > 0
     assert replayed_events == events
     assert_same_tree(end, replayed_end)
@@ -39,7 +39,7 @@ def test_candidates_side_by_side_equal_one_after_another():
     with pretended_captures(warm_ups=1) as cuda_streams:
         method = algorithm("ectonas", "algo.interleave=4")
         together, together_end = run_through(method)
-    assert len(method.engine.cuda_streams) == 4
+    assert len(method.bench.engine.cuda_streams) == 4
     assert sum(cuda_stream.replays > 0 for cuda_stream in cuda_streams) > 1
 
     def key(event):
