@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from algorithms.chain import flatten, run_through
+from algorithms.chain import events_in, flatten, run_through
 from algorithms.methods import METHODS
 
 from growsearch.cli.compose import compose_run
@@ -55,19 +55,18 @@ def test_a_captured_run_goes_as_an_eager_one(name):
     eager = run_through(algorithm(name, "hardware.step=eager"))
     method = algorithm(name, "hardware.step=captured")
     assert_alike(eager, run_through(method))
-    assert method.engine.notes == []
+    assert method.bench.engine.notes == []
 
 
 def run_resumed(make, after=(3, 14, 45)):
-    """Save at those steps and events, and go on in a fresh instance."""
-    method, events = make(), []
+    """Save at those steps and lines, and go on in a fresh instance."""
+    runner, lines = make(), []
     for count in after:
-        for _, event in zip(range(count), method.run(), strict=False):
-            events.append(event)
-        saved, method = method.save(), make()
-        method.load(saved)
-    events += method.run()
-    return [event.to_json() for event in events if event is not None], method.save()
+        lines += [line for _, line in zip(range(count), runner.run(), strict=False) if line is not None]
+        saved, runner = runner.save(), make()
+        runner.load(saved, [json.loads(json.dumps(line.record)) for line in lines])
+    lines += [line for line in runner.run() if line is not None]
+    return events_in(lines), runner.save()
 
 
 @pytest.mark.parametrize("name", ["densemann", "prdarts", "ectonas"])

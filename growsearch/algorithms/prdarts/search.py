@@ -1,10 +1,9 @@
 """PR-DARTS: alternate weights and architecture weights, then prune and replace candidates, cycle by cycle."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
-
-import torch
 
 from growsearch.actions import Build, Clock, Drop, Edit, Expect, Facts, Measure, Net, Script, Tell
 from growsearch.algorithms.base import Algorithm, Found
@@ -176,12 +175,11 @@ class Prdarts(Algorithm[PrdartsConfig]):
         self, pools: Mapping[str, CellPools], values: Values, end: CycleEnd, number: int
     ) -> tuple[dict[str, CellPools], Changes]:
         """Pools of both cell kinds after a cycle, and what changed."""
-        made = {kind: renew(pools[kind], values[kind], end, self.draws(number, kind)) for kind in CELL_KINDS}
-        return {kind: each for kind, (each, _) in made.items()}, {kind: each for kind, (_, each) in made.items()}
-
-    def draws(self, number: int, kind: str) -> Callable[[int], torch.Generator]:
-        """Where an edge's morphs are drawn from."""
-        return lambda edge: generator(self.facts.seed, "morphs", number, kind, edge)
+        after, changes = dict[str, CellPools](), dict[str, list[EdgeChange]]()
+        for kind in CELL_KINDS:
+            draws = partial(generator, self.facts.seed, "morphs", number, kind)
+            after[kind], changes[kind] = renew(pools[kind], values[kind], end, draws)
+        return after, changes
 
     def about(self, number: int, changes: Changes, values: Values) -> tuple[str, int, float | None, dict[str, Any]]:
         """What the record holds of a cycle's end: place, epoch, accuracy before it, and what happened to each edge."""
