@@ -31,6 +31,7 @@ from growsearch.data.load import load
 from growsearch.events import Epoch
 from growsearch.networks import build
 from growsearch.randomness import generator
+from growsearch.runner.script import ScriptRunner
 from growsearch.training import Engine
 from growsearch.training.config import HardwareConfig
 
@@ -41,16 +42,16 @@ def search(data: Dataset, config: EctonasConfig, seed: int) -> tuple[float, Work
     """Seconds of a search, and the batches it trained of each architecture."""
     engine = Engine(data, HardwareConfig(device="cpu", threads=1), seed)
     begun = time.process_time()
-    algorithm = Ectonas(config, engine)
-    specs, batches = {0: algorithm.state.networks["0"].spec()}, dict[int, int]()
-    for event in algorithm.run():
-        if event is None:
+    runner = ScriptRunner(Ectonas, config, engine, {})
+    specs, batches = dict[int, dict[str, Any]](), dict[int, int]()
+    for line in runner.run():
+        if line is None:
             continue
-        if isinstance(event, Epoch):
-            count = -(-event.images // config.batch_size)
-            batches[event.network] = batches.get(event.network, 0) + count
-        elif str(event.network) in algorithm.state.networks:
-            specs[event.network] = algorithm.state.networks[str(event.network)].spec()
+        if isinstance(line.event, Epoch):
+            count = -(-line.event.images // config.batch_size)
+            batches[line.event.network] = batches.get(line.event.network, 0) + count
+        elif line.record["ask"]["action"] in ("Build", "Edit"):
+            specs[line.record["answer"]["id"]] = line.record["answer"]["spec"]
     seconds = time.process_time() - begun
     return seconds, [(specs[id], count) for id, count in batches.items()]
 

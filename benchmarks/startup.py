@@ -22,9 +22,9 @@ from growsearch.cli.compose import compose_run
 composed = compose_run(sys.argv[1:])
 from growsearch.config import typed
 from growsearch.runner.start import prepare
-algorithm = prepare(typed(composed))
-for event in algorithm.run():
-    break
+for line in prepare(typed(composed)).run():
+    if line is None:
+        break
 heavy = ("torchvision", "sklearn", "scipy.sparse", "matplotlib", "torch._dynamo", "torch._inductor", "pandas")
 print(" ".join(name for name in heavy if name in sys.modules) or "none")
 """

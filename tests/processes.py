@@ -10,7 +10,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from growsearch.run_folder.checkpoint import read_newest
+from growsearch.run_folder.checkpoint import read_checkpoint
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the server of forks, which starts with the first of them
 FORKS = multiprocessing.get_context("forkserver")
@@ -93,11 +93,11 @@ def wait_until_logging(process: BaseProcess, folder: Path) -> None:
 
 
 def events_of(run: Path) -> list[dict[str, Any]]:
-    """All lines of the journal but for the clock."""
+    """All events but for the clock."""
     lines = (run / "events.jsonl").read_text().splitlines()
     return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
 
 
 def state_of(run: Path) -> Any:
     """Networks and positions in the newest checkpoint."""
-    return read_newest(run / "checkpoints")[0]["run"]
+    return read_checkpoint(run / "checkpoints" / "last.safetensors")["run"]

@@ -94,7 +94,8 @@ class Action:
 class All:
     """Scripts that go on side by side; answered with their results, in their order.
 
-    They share nothing. Only the order of lines in the journal depends on ``at_once``.
+    They share nothing, and the steps of their networks draw no random numbers on the device. Only the order of lines
+    in the journal depends on ``at_once``.
 
     Attributes:
         scripts: each yields actions of its own.

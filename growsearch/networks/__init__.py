@@ -1,5 +1,5 @@
 """Networks by spec: ``build(spec)`` and ``module.spec()`` are inverse."""
 
-from growsearch.networks.registry import build, register
+from growsearch.networks.registry import build, parameter_count, register
 
-__all__ = ["build", "register"]
+__all__ = ["build", "parameter_count", "register"]

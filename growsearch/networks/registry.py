@@ -114,6 +114,11 @@ def skeleton(spec: dict[str, Any], num_tensors: int | None = None) -> nn.Module:
         return cls.from_spec(spec)  # type: ignore[attr-defined]
 
 
+def parameter_count(spec: dict[str, Any]) -> int:
+    """Parameters of the network that a spec describes; nothing is allocated."""
+    return sum(parameter.numel() for parameter in skeleton(spec).parameters())
+
+
 def materialise(module: nn.Module, generator: torch.Generator | None = None) -> nn.Module:
     """Give a :func:`skeleton` its memory on the CPU and its start from ``generator`` (seed 0 if None)."""
     module = module.to_empty(device="cpu")

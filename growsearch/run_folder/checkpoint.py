@@ -71,20 +71,6 @@ def read_all(folder: Path) -> Iterator[tuple[Path, Any, UserError | None]]:
                 yield path, None, error
 
 
-def read_newest(folder: Path) -> tuple[Any, str | None]:
-    """The newest whole checkpoint of a folder, and a remark if the last one could not be used.
-
-    Raises:
-        UserError: if there is none that is whole.
-    """
-    problems: list[str] = []
-    for _, tree, error in read_all(folder):
-        if error is None:
-            return tree, "; ".join(problems) or None
-        problems.append(str(error))
-    raise UserError("; ".join(problems) or f"{folder}: no checkpoint found; the run has to start anew")
-
-
 def _split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
     """Replace tensors by references, collecting them under their path in the tree."""
     if isinstance(value, Tensor):

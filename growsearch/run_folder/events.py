@@ -1,5 +1,6 @@
-"""events.jsonl: one line for each event, in order, with the clock that the writer adds."""
+"""events.jsonl: one line for each finished action and each event, in order, with the clock that the writer adds."""
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ class EventLog:
                 raise UserError(f"{path}: {found} bytes found, {length} expected by the checkpoint")
             os.ftruncate(self._handle, length)
             self._length = os.lseek(self._handle, length, os.SEEK_SET)
+        self._digest = hash_of(path, length)
 
     def append(self, record: dict[str, Any]) -> None:
         """Write one event and hand it to the operating system.
@@ -49,12 +51,17 @@ class EventLog:
                     os.ftruncate(self._handle, self._length)
                 raise
         self._length += len(data)
+        self._digest.update(data)
 
     def sync(self) -> int:
         """Bring the file to the disk and return its length, for the checkpoint."""
         with storage_errors(self.path):
             os.fsync(self._handle)
         return self._length
+
+    def mark(self) -> dict[str, Any]:
+        """Bring the file to the disk; its length and checksum, for the checkpoint."""
+        return {"events_length": self.sync(), "events_digest": self._digest.hexdigest()}
 
     def close(self) -> None:
         """Close the file."""
@@ -94,13 +101,15 @@ def read_events(
                     damaged(number)
 
 
-def whole_length(path: Path, most: int) -> int:
-    """Bytes up to the end of the last whole line within the first ``most``."""
-    end = 0
-    with parsing(path, "not readable as events"), path.open("rb") as file:
-        while (line := file.readline(LONGEST_LINE)) and file.tell() <= most:
-            end = file.tell() if line.endswith(b"\n") else end
-    return end
+def hash_of(path: Path, length: int) -> "hashlib.blake2b":
+    """The running checksum of the first ``length`` bytes of a file."""
+    found = hashlib.blake2b(digest_size=16)
+    if length:
+        with parsing(path, "not readable as events"), path.open("rb") as file:
+            while length > 0 and (block := file.read(min(length, 1 << 20))):
+                found.update(block)
+                length -= len(block)
+    return found
 
 
 def _event(line: bytes) -> dict[str, Any] | None:

@@ -104,6 +104,17 @@ class RunFolder:
             raise UserError(f"{self.result}: {type(found).__name__} found, an object expected")
         return found
 
+    def read_identity(self) -> dict[str, Any]:
+        """Fingerprints and version that the run was made with.
+
+        Raises:
+            UserError: if they are missing or damaged.
+        """
+        found = read_json(self.identity)
+        if not isinstance(found, dict):
+            raise UserError(f"{self.identity}: {type(found).__name__} found, an object expected")
+        return found
+
     def identify(self, config: dict[str, Any]) -> str:
         """The run's fingerprint; written anew, from its configuration, where it is missing or damaged.
 

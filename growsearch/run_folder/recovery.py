@@ -7,7 +7,7 @@ from typing import Any
 
 from growsearch.errors import UserError
 from growsearch.run_folder.checkpoint import read_all
-from growsearch.run_folder.events import whole_length
+from growsearch.run_folder.events import hash_of
 from growsearch.run_folder.files import storage_errors
 from growsearch.run_folder.folder import RunFolder
 from growsearch.untrusted import require_plain
@@ -31,32 +31,37 @@ class Recovered:
 def recover(folder: RunFolder) -> Recovered:
     """Choose a checkpoint; those that are passed over are set aside as ``*.damaged``, where nothing overwrites them.
 
-    A checkpoint counts events that events.jsonl may have lost since. Then the one before it is taken,
-    as far as its events are there, and what came after is computed again; else the run goes on with
-    what is left of the record.
+    A checkpoint goes with the lines of events.jsonl up to it, which a run replays. Where these are not whole, the
+    checkpoint before it is taken, and what came after is computed again.
 
     Raises:
-        UserError: if there is no whole checkpoint; nothing has been touched then.
+        UserError: if there is no whole checkpoint with its events; nothing has been touched then.
     """
     size = _size(folder.events)
     passed: list[tuple[Path, str]] = []
-    short: tuple[dict[str, Any], str] | None = None
     for path, tree, error in read_all(folder.checkpoints):
         length = tree.get("events_length") if isinstance(tree, dict) else None
-        if not isinstance(length, int) or length < 0:
-            error, length = error or UserError(f"{path}: a checkpoint, but not of a run"), 0
-        if error is None and length <= size:
-            return Recovered(tree, length, _set_aside(passed))
+        if error is None and (not isinstance(length, int) or length < 0):
+            error = UserError(f"{path}: a checkpoint, but not of a run")
         if error is None:
-            error = UserError(f"{folder.events}: {size} bytes found, {length} expected by {path.name}")
-            short = short or (tree, str(error))
+            error = _lost(folder.events, size, length, tree, path.name)
+        if error is None:
+            return Recovered(tree, length, _set_aside(passed))
         passed.append((path, str(error)))
-    if short is not None:
-        return Recovered(short[0], whole_length(folder.events, size) if size else 0, [f"{short[1]}; events were lost"])
     if not passed:
         raise UserError(f"{folder.checkpoints}: no checkpoint found; the run has to start anew")
     told = "; ".join(problem for _, problem in passed)
-    raise UserError(f"{told}; a copy of one, or the folder {folder.checkpoints} removed to start anew, expected")
+    raise UserError(f"{told}; restore them from a copy, or remove {folder.checkpoints} to start the run anew")
+
+
+def _lost(events: Path, size: int, length: int, tree: dict[str, Any], name: str) -> UserError | None:
+    """What is wrong with the events that a checkpoint counts; None if they are as they were written."""
+    if length > size:
+        return UserError(f"{events}: {size} bytes found, {length} expected by {name}")
+    wanted = tree.get("events_digest")
+    if wanted is not None and hash_of(events, length).hexdigest() != wanted:
+        return UserError(f"{events}: not what the run wrote before {name}")
+    return None
 
 
 def _size(events: Path) -> int:

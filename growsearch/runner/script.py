@@ -173,6 +173,7 @@ class ScriptRunner:
 
     def _side_by_side(self, action: All, branch: str) -> Generator[Line | None, None, list[Any]]:
         """Let scripts go on in turn, the one least far in its pass first; their results in order."""
+        self.bench.engine.open_cuda_streams(action.at_once)
         waiting = deque((f"{branch}/{number}", script) for number, script in enumerate(action.scripts))
         running: dict[str, Iterator[Line | None]] = {}
         results: dict[str, Any] = {}

@@ -15,10 +15,11 @@ from growsearch.energy import meter
 from growsearch.errors import Diverged, UserError
 from growsearch.events import Edit, Event, Note, from_json
 from growsearch.ledger import Ledger
+from growsearch.release import RELEASE
 from growsearch.run_folder import EventLog, RunFolder
 from growsearch.run_folder.checkpoint import write_checkpoint
 from growsearch.run_folder.events import read_events
-from growsearch.run_folder.files import read_json, write_atomic, write_json
+from growsearch.run_folder.files import write_atomic, write_json
 from growsearch.run_folder.recovery import recover
 from growsearch.runner.result import make_result, picture, write_networks
 from growsearch.runner.script import Line, ScriptRunner
@@ -108,6 +109,12 @@ class Session:
         found = recover(self.folder)
         remarks += found.remarks
         tree = found.tree
+        if "run" not in tree:
+            version = self.folder.read_identity().get("version", "another version")
+            raise UserError(
+                f"{self.folder.path}: an unfinished run of growsearch {version}, which {RELEASE} cannot continue; "
+                "finish it with that version, or run it anew with output.again=true"
+            )
         journal = read_events(self.folder.events, upto=found.events_length)
         with parsing(self.folder.checkpoints, "not the state of this run"), attempt("restoring the run"):
             self.runner.load(tree["run"], journal)
@@ -229,7 +236,7 @@ class Session:
         for name, text in self.runner.method.files(self.recorded()).items():
             write_atomic(self.folder.path / name, text.encode())
         write_networks(self.folder, outcome, preprocessing_of(self.engine.data, self.config.data))
-        identity = read_json(self.folder.identity)["fingerprint"]
+        identity = self.folder.read_identity()["fingerprint"]
         result = make_result(self.config, self.engine, outcome, self.ledger, identity)
         if not math.isfinite(result["test_loss"]):
             self.note(NO_TEST_LOSS, epoch=self.ledger.epochs)
@@ -284,7 +291,7 @@ class Session:
                 "run": self.runner.save(),
                 "ledger": asdict(self.ledger),
                 "work": self.engine.work.save(),
-                "events_length": self.log.sync(),
+                **self.log.mark(),
                 "threads": torch.get_num_threads(),
                 "divisors": dict(self.engine.divisors),
             }

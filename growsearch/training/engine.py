@@ -109,7 +109,7 @@ class Engine:
 
         For networks whose steps draw no random numbers on the device: they would share its one generator.
         """
-        if self.cuda_streams:
+        if self.cuda_streams and len(self.cuda_streams) != count:
             self.cuda_streams = [CudaStream(self.device) for _ in range(count)]
 
     def wait(self) -> None:

@@ -1,8 +1,8 @@
 """A module and the training it has had."""
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from growsearch.training.optimizer import (
     set_rate,
     state_by_name,
 )
+
+T = TypeVar("T")
 
 
 class Network:
@@ -41,7 +43,7 @@ class Network:
         self.steps = 0
         self.version = 0
         self.layout_option, self.layout = "contiguous", torch.contiguous_format
-        self._macs: tuple[int, int] | None = None
+        self._cache: dict[str, tuple[int, Any]] = {}
         self._optimizers = {role: build_optimizer(module, config) for role, config in configs.items()}
 
     @property
@@ -59,9 +61,13 @@ class Network:
 
     def macs(self, image_shape: Sequence[int]) -> int:
         """Multiply-accumulates of a forward pass of one image (C, H, W), counted once for each structure version."""
-        if self._macs is None or self._macs[0] != self.version:
-            self._macs = self.version, cost(self.module, image_shape).macs
-        return self._macs[1]
+        return self.cached("macs", lambda: cost(self.module, image_shape).macs)
+
+    def cached(self, name: str, compute: Callable[[], T]) -> T:
+        """What ``compute`` gives for the present structure, computed once for each structure version."""
+        if self._cache.get(name, (None, None))[0] != self.version:
+            self._cache[name] = self.version, compute()
+        return self._cache[name][1]
 
     def optimizer(self, role: str = "weights") -> Optimizer:
         """The live optimizer of a role; pass it to surgery so that its state follows."""

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -103,7 +104,7 @@ def _zero_state(parameter: Tensor, config: OptimizerConfig) -> dict[str, Tensor]
 
 def used_rate(rate: Rate, time_decay: float, steps: int) -> float:
     """The learning rate of a step, for the record: the mean of a table, after Keras' time decay."""
-    mean = sum(rate.values()) / len(rate) if isinstance(rate, dict) else rate
+    mean = fmean(rate.values()) if isinstance(rate, dict) else rate
     return mean / (1 + time_decay * steps)
 
 

@@ -17,8 +17,11 @@ import growsearch
 from growsearch.cli import main
 from growsearch.config import read_run, typed
 from growsearch.data.load import load as load_data
+from growsearch.errors import UserError
 from growsearch.events import from_json
 from growsearch.registry import methods
+from growsearch.run_folder.checkpoint import read_checkpoint
+from growsearch.runner.start import prepare
 
 RESULT_KEYS = {
     *("algo", "data", "seed", "fingerprint", "val_accuracy", "val_loss", "test_accuracy", "test_top5", "test_loss"),
@@ -75,10 +78,36 @@ def test_events_are_whole_and_in_order(name, finished):
     lines = [json.loads(line) for line in (finished(name) / "events.jsonl").read_text().splitlines()]
     seconds = [line["seconds"] for line in lines]
     assert seconds == sorted(seconds)
-    for line in lines:
-        if line["kind"] != "action":
-            event = {k: v for k, v in line.items() if k not in ("seconds", "branch", "ask", "answer")}
-            assert from_json(line).to_json() == event
+    told = [line for line in lines if line["kind"] != "action"]
+    for line in told:
+        journal = ("seconds", "branch", "ask", "answer")
+        assert from_json(line).to_json() == {k: v for k, v in line.items() if k not in journal}
+    assert {line["kind"] for line in told} & {"epoch"}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_journal_of_a_finished_run_replays(name, finished):
+    """Nothing is carried out: the script asks for the same actions, and finds the same."""
+    run = finished(name)
+    config = typed(read_run((run / "config.yaml").read_text()))
+    runner = prepare(config)
+    journal = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    runner.load(read_checkpoint(run / "checkpoints" / "last.safetensors")["run"], journal)
+    assert list(runner.run()) == []
+    result = json.loads((run / "result.json").read_text())
+    assert (runner.found.val_accuracy, runner.found.val_loss) == (result["val_accuracy"], result["val_loss"])
+    assert json.loads(json.dumps(runner.found.method)) == result["method"]
+
+
+def test_a_journal_of_another_configuration_is_refused(finished):
+    run = finished("fixed")
+    config = typed(read_run((run / "config.yaml").read_text()))
+    config.algo.training.lr *= 2
+    runner = prepare(config)
+    journal = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
+    runner.load(read_checkpoint(run / "checkpoints" / "last.safetensors")["run"], journal)
+    with pytest.raises(UserError, match=r"optimizers\.weights\.lr: \S+ asked, \S+ recorded"):
+        list(runner.run())
 
 
 def assert_survives_kills(name, times, finished, tmp_path, save_share=None) -> int:

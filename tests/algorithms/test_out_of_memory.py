@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from algorithms.chain import assert_same_tree
+from algorithms.chain import assert_same_tree, runner_of
 from algorithms.methods import METHODS, ROWS
 from algorithms.tiny import tiny_engine
 from processes import events_of, only_run, state_of
@@ -19,6 +19,7 @@ from growsearch.cli import main
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
+from growsearch.runner.script import ScriptRunner
 from growsearch.training import Engine
 from growsearch.training.out_of_memory import OutOfMemory, attempt, divided, next_divisor
 
@@ -84,11 +85,11 @@ def test_memory_that_runs_out_while_a_run_is_restored_is_told_as_such(growsearch
     with RunsOut(900):
         assert growsearch_run(*METHODS["fixed"]) == 2
 
-    def load(algorithm, saved):
+    def load(runner, saved, journal):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Fixed, "load", load)
+        patched.setattr(ScriptRunner, "load", load)
         capsys.readouterr()
         assert growsearch_run(*METHODS["fixed"]) == 2
     assert "memory ran out: restoring the run" in capsys.readouterr().err
@@ -163,7 +164,7 @@ def test_what_stops_says_what_would_do(growsearch_run, little_room, capsys):
 def test_skip_is_refused_where_there_is_nothing_to_skip():
     module = build(sequential_spec([4], [10], (1, 8, 8), 10))
     with pytest.raises(UserError, match=r"hardware\.out_of_memory: skip found, but this method has no candidates"):
-        Fixed(FixedConfig(), tiny_engine(out_of_memory="skip"), {"network": module})
+        runner_of(Fixed, FixedConfig(), tiny_engine(out_of_memory="skip"), {"network": module})
     with pytest.raises(UserError, match=r"hardware\.out_of_memory: 'halve' found"):
         tiny_engine(out_of_memory="halve")
 

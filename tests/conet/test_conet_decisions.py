@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from growsearch.algorithms.conet.adas import AdasRule, adas_start, adas_step, rates_by_name
-from growsearch.algorithms.conet.slope import plateau_epoch, rank_slope
-from growsearch.algorithms.conet.update import ChannelSize, UpdateRule, updated
-from growsearch.algorithms.conet.variables import Term, Variable, average
+from growsearch.algorithms.conet.decisions import (
+    ChannelSize,
+    Term,
+    UpdateRule,
+    Variable,
+    average,
+    plateau_epoch,
+    rank_slope,
+    updated,
+)
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "conet.json").read_text())
 

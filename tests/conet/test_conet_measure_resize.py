@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch import nn
 
+from growsearch.algorithms.conet.decisions import fitting_size
+from growsearch.algorithms.conet.edits import resize
 from growsearch.algorithms.conet.measure import conv_weights, measured
 from growsearch.algorithms.conet.members import find_variables
-from growsearch.algorithms.conet.resize import fitting_size, resize
 from growsearch.networks import build
 
 EXAMPLE = torch.zeros(2, 3, 16, 16)
@@ -67,8 +68,8 @@ def test_halves_of_a_factorised_reduction_grow_alike() -> None:
     network = build({"family": "channel_darts", "cells": 3, "channels": 8})
     found = find_variables(network, EXAMPLE, prove=False)
     pair = next(one for one in found if len(one.groups) == 2)
-    assert (fitting_size(pair, 13), fitting_size(pair, 1)) == (12, 2)
-    resize(network, found, {one.variable.name: fitting_size(one, 13) for one in found}, None)
+    assert (fitting_size(13, len(pair.groups)), fitting_size(1, len(pair.groups))) == (12, 2)
+    resize(network, found, {one.variable.name: fitting_size(13, len(one.groups)) for one in found}, None)
     reduction = network.cells[2].preprocess0
     assert reduction.even.weight.shape[0] == reduction.odd.weight.shape[0] == 6
     assert network(EXAMPLE).shape == (2, 10)

@@ -10,11 +10,9 @@ import torch
 from torch import nn
 
 from growsearch.algorithms.conet.config import ConetConfig
-from growsearch.algorithms.conet.evolution import next_sizes, summarised
+from growsearch.algorithms.conet.decisions import ChannelSize, Term, next_sizes, summarised
 from growsearch.algorithms.conet.measure import conv_weights
 from growsearch.algorithms.conet.members import FoundVariable, find_variables
-from growsearch.algorithms.conet.update import ChannelSize
-from growsearch.algorithms.conet.variables import Term
 from growsearch.errors import UserError
 from growsearch.networks import build
 

@@ -6,7 +6,7 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
-from algorithms.chain import assert_chain_holds, run_through
+from algorithms.chain import assert_chain_holds, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
 
 from growsearch.algorithms.conet.config import ConetConfig
@@ -39,7 +39,7 @@ def conet(seed=0, spec=RESNET, train=60, epochs=2, final=1, data=None, **options
         }
     )
     engine = tiny_engine(seed, data or tiny_dataset(train=train, val=30, test=30))
-    return Conet(config, engine, {"network": build(spec)} if spec else {})
+    return runner_of(Conet, config, engine, {"network": build(spec)} if spec else {})
 
 
 def of_kind(events, kind, name=None):
@@ -75,16 +75,18 @@ def test_trials_are_told_whole_and_follow_the_sizes():
     last = decisions[-1]
     assert all(one["next"] == one["size"] for one in last.values())  # the last trial's measurements go unused
     outcome = algorithm.outcome()
-    assert outcome.method["sizes"] == {name: one["size"] for name, one in last.items()}
-    assert outcome.networks[0].spec()["sizes"][0][0] == outcome.method["sizes"]["stem"]
+    assert outcome.found.method["sizes"] == {name: one["size"] for name, one in last.items()}
+    assert outcome.best.spec()["sizes"][0][0] == outcome.found.method["sizes"]["stem"]
     assert [e["name"] for e in of_kind(events, "phase")] == ["final training"]
 
 
 def test_a_larger_delta_gives_a_smaller_network():
     small, large = conet(delta=10.0), conet(delta=-1.0)
     run_through(small), run_through(large)
-    start = conet().state.networks["0"].parameter_count()
-    assert small.outcome().params_paper < start < large.outcome().params_paper
+    begun = conet()
+    begun.begin()
+    start = begun.bench.networks["0"].parameter_count()
+    assert small.outcome().found.params_paper < start < large.outcome().found.params_paper
 
 
 def test_trials_start_from_fresh_or_from_inherited_weights():
@@ -95,10 +97,11 @@ def test_trials_start_from_fresh_or_from_inherited_weights():
         algorithm = conet(
             delta=-1.0, inherit=inherit, search=still, lr_schedule="step", trials=2, adapt_after_last=False
         )
-        first = algorithm.state.networks["0"].module.stem.weight.detach().clone()
-        for event in algorithm.run():
-            if event is not None and event.kind == "edit":
-                second = algorithm.state.networks["1"].module.stem.weight.detach()
+        algorithm.begin()
+        first = algorithm.bench.networks["0"].module.stem.weight.detach().clone()
+        for line in algorithm.run():
+            if line is not None and line.record["kind"] == "edit":
+                second = algorithm.bench.networks["1"].module.stem.weight.detach()
                 assert second.shape[0] == 10 > first.shape[0]
                 starts.append(torch.equal(second[: len(first)], first))
     assert starts == [False, True]
@@ -108,14 +111,14 @@ def test_trials_start_from_fresh_or_from_inherited_weights():
 def test_the_final_training_may_start_from_the_last_trials_weights(options, seen):
     algorithm = conet(trials=2, final=0, spec=None, **options)
     trained = {}
-    for event in algorithm.run():
-        if event is not None and event.kind == "epoch":
-            (network,) = algorithm.state.networks.values()
+    for line in algorithm.run():
+        if line is not None and line.record["kind"] == "epoch":
+            network = algorithm.bench.networks[str(line.event.network)]
             trained = {name: value.clone() for name, value in network.module.state_dict().items()}
-    found = algorithm.state.networks["2"].module.state_dict()
+    found = algorithm.bench.networks["final"].module.state_dict()
     kernels = [name for name, value in trained.items() if value.dim() == 4]
     assert {torch.equal(found[name], trained[name]) for name in kernels} == {bool(options)}
-    assert algorithm.outcome().winner_epochs == seen
+    assert algorithm.outcome().found.winner_epochs == seen
 
 
 def test_adas_gives_every_convolution_a_rate_of_its_own():
@@ -140,8 +143,8 @@ def test_search_ends_early_once_everything_is_frozen_and_the_result_is_the_same(
     options = {"gamma": 1.0, "trials": 5, "delta": 10.0, "epochs": 1, "train": 32}
     early, late = conet(early_end=True, **options), conet(early_end=False, **options)
     (events_early, _), (events_late, _) = run_through(early), run_through(late)
-    assert (len(early.state.trials), len(late.state.trials)) == (3, 5)
-    assert early.outcome().method["sizes"] == late.outcome().method["sizes"]
+    assert [len(one.outcome().found.method["trials"]) for one in (early, late)] == [3, 5]
+    assert early.outcome().found.method["sizes"] == late.outcome().found.method["sizes"]
     assert events_early[-1] == events_late[-1]
 
 
@@ -149,7 +152,7 @@ def test_a_converged_factor_may_end_the_search():
     options = {"gamma": 1.0, "trials": 5, "delta": 10.0, "epochs": 1, "train": 32, "early_end": False}
     algorithm = conet(stop="search", **options)
     run_through(algorithm)
-    assert len(algorithm.state.trials) == 3
+    assert len(algorithm.outcome().found.method["trials"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -161,34 +164,35 @@ def test_caps_end_the_search_with_the_sizes_it_has(options, trials):
     events, _ = run_through(algorithm)
     assert len(of_kind(events, "measure", "variables")) == trials
     sizes = of_kind(events, "measure", "variables")[-1]["values"]
-    assert algorithm.outcome().method["sizes"] == {name: one["size"] for name, one in sizes.items()}
+    assert algorithm.outcome().found.method["sizes"] == {name: one["size"] for name, one in sizes.items()}
 
 
 def test_sizes_may_move_once_more_after_the_last_trial():
     algorithm = conet(trials=1, adapt_after_last=True, delta=-1.0)
     run_through(algorithm)
-    assert set(algorithm.outcome().method["sizes"].values()) == {10}
+    assert set(algorithm.outcome().found.method["sizes"].values()) == {10}
 
 
 def test_final_training_may_be_left_out():
     algorithm = conet(trials=1, final=0)
     events, _ = run_through(algorithm)
     assert len(of_kind(events, "epoch")) == 2
-    outcome = algorithm.outcome()
-    assert outcome.val_accuracy is None and len(outcome.method["first_slope_quartiles"]) == 3
+    found = algorithm.outcome().found
+    assert found.val_accuracy is None and len(found.method["first_slope_quartiles"]) == 3
 
 
 def test_without_a_network_it_sizes_darts7():
     algorithm = conet(spec=None)
-    assert algorithm.state.networks["0"].spec()["family"] == "channel_darts"
-    assert len(algorithm.state.sizes) == 48
+    algorithm.begin()
+    assert algorithm.bench.networks["0"].spec()["family"] == "channel_darts"
+    assert len(algorithm.method.variables) == 48
 
 
 def test_halves_stay_equal_whatever_the_rounding():
     spec = {"family": "channel_darts", "cells": 3, "channels": 8, "in_channels": 1, "genotype": "darts_plus"}
     algorithm = conet(spec=spec, train=20, trials=2, epochs=1, rounding="floor", delta=-1.0, phi=0.15, start_channels=0)
     run_through(algorithm)
-    sizes = algorithm.outcome().method["sizes"]
+    sizes = algorithm.outcome().found.method["sizes"]
     assert 9 in sizes.values()
     network = build(algorithm.outcome().networks[0].spec())
     assert network.cells[2].preprocess0.even.weight.shape == network.cells[2].preprocess0.odd.weight.shape

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from growsearch.algorithms.ectonas.config import Amounts, MorphChoices
-from growsearch.algorithms.ectonas.morph import morph, trace_channels
+from growsearch.algorithms.ectonas.edits import morph, trace_channels
 from growsearch.algorithms.ectonas.offspring import Offspring, child_spec, offspring
 from growsearch.networks import build
 from growsearch.networks.sequential import CODE_ORDER, PAPER_ORDER, Sequential, sequential_spec

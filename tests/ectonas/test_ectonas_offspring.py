@@ -4,8 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from growsearch.algorithms.ectonas.charges import generation_charges, partial_batches, recuperation_epochs, tidy
 from growsearch.algorithms.ectonas.config import Amounts, EctonasConfig, Limits, MorphChoices, Recuperation
+from growsearch.algorithms.ectonas.decisions import (
+    generation_charges,
+    partial_batches,
+    recuperation_epochs,
+    rejection,
+    tidy,
+)
 from growsearch.algorithms.ectonas.offspring import (
     OPERATIONS,
     channel_target,
@@ -14,7 +20,6 @@ from growsearch.algorithms.ectonas.offspring import (
     parameter_count,
     unit_target,
 )
-from growsearch.algorithms.ectonas.rejection import rejection
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import TOPOLOGIES, sequential_spec, start_topology

@@ -2,18 +2,20 @@ import json
 
 import pytest
 import torch
-from algorithms.chain import assert_chain_holds, assert_same_tree, run_through
+from algorithms.chain import assert_chain_holds, assert_same_tree, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
 
-from growsearch.algorithms.ectonas import search as search_module
+from growsearch.actions import Workbench
+from growsearch.algorithms.ectonas import edits
 from growsearch.algorithms.ectonas.config import EctonasConfig, Recuperation
 from growsearch.algorithms.ectonas.search import Ectonas
 from growsearch.events import from_json
+from growsearch.runner.script import ScriptRunner
 from growsearch.training import Engine
 from growsearch.training.out_of_memory import OutOfMemory, attempt
 
 
-def ectonas(seed: int = 0, train: int = 96, out_of_memory: str = "stop", **changes) -> Ectonas:
+def ectonas(seed: int = 0, train: int = 96, out_of_memory: str = "stop", **changes) -> ScriptRunner:
     settings = {
         "topology": "custom",
         "cells": [4],
@@ -25,7 +27,7 @@ def ectonas(seed: int = 0, train: int = 96, out_of_memory: str = "stop", **chang
         **changes,
     }
     engine = tiny_engine(seed, tiny_dataset(train, 40, 40), out_of_memory=out_of_memory)
-    return Ectonas(EctonasConfig(**settings), engine)
+    return runner_of(Ectonas, EctonasConfig(**settings), engine)
 
 
 def test_left_and_resumed_at_every_point_equals_uninterrupted() -> None:
@@ -69,37 +71,36 @@ def test_lineage_is_whole() -> None:
     fates = {e["network"]: e["values"] for e in events if e["kind"] == "measure" and e["name"] == "fate"}
     rejected = {id for id, values in fates.items() if values["fate"].startswith("rejected")}
     assert born | rejected == set(fates) and not born & rejected
-    assert len(born | rejected) == algorithm.state.next_id
+    assert len(born | rejected) == algorithm.method.next_id
     assert [values["fate"] for values in fates.values()].count("won") == 1
     assert all(values["parent"] in born for id, values in fates.items() if id)
     for event in events:
         assert from_json(event).to_json() == event
-    assert list(algorithm.state.networks) == [str(algorithm.state.winner)]
+    assert list(algorithm.bench.networks) == [algorithm.found.networks[0].name]
 
 
 def test_outcome_records_the_way_of_the_winner() -> None:
     algorithm = ectonas(budget=30, rounds=1, alpha=0.0)
     run_through(algorithm)
-    outcome = algorithm.outcome()
-    record = outcome.method
+    found, network = algorithm.outcome().found, algorithm.outcome().best
+    record = found.method
     json.dumps(record)
-    network = outcome.networks[0]
     assert record["generations"] == len(record["modifications"]) == record["description"].count("**")
     assert record["history"]["params"][-1] == network.parameter_count()
-    assert record["history"]["epochs"][-1] == outcome.winner_epochs
-    assert outcome.val_accuracy == algorithm.engine.evaluate(network).accuracy
+    assert record["history"]["epochs"][-1] == found.winner_epochs
+    assert found.val_accuracy == algorithm.bench.engine.evaluate(network).accuracy
     assert record["compression"] == pytest.approx(1 - network.parameter_count() / record["start_params"])
-    assert record["charged_epochs"] == algorithm.state.spent > 30
+    assert record["charged_epochs"] == algorithm.method.spent > 30
 
 
 def test_strict_budget_is_charged_exactly() -> None:
     algorithm = ectonas(budget=17.3, budget_mode="strict")
     run_through(algorithm)
-    assert algorithm.state.spent == 17.3
+    assert algorithm.method.spent == 17.3
 
 
 def test_child_that_diverges_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = search_module.morph
+    real = edits.morph
 
     def exploding(module, child, *details) -> None:
         real(module, child, *details)
@@ -107,7 +108,7 @@ def test_child_that_diverges_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None
             with torch.no_grad():
                 module.output.weight.fill_(1e38)
 
-    monkeypatch.setattr(search_module, "morph", exploding)
+    monkeypatch.setattr(edits, "morph", exploding)
     events, _ = run_through(ectonas())
     dropped = [e["values"] for e in events if e["kind"] == "measure" and e["values"]["fate"] == "dropped: diverged"]
     assert dropped and all(values["op"] == "add_dense" for values in dropped)
@@ -122,7 +123,7 @@ def test_child_that_cannot_be_made_is_rejected(monkeypatch: pytest.MonkeyPatch, 
             with torch.no_grad():
                 module.output.bias[0] = float("nan")
 
-    monkeypatch.setattr(search_module, "morph", failing)
+    monkeypatch.setattr(edits, "morph", failing)
     events, _ = run_through(ectonas(max_generations=1, out_of_memory="skip"))
     fates = [e["values"] for e in events if e["kind"] == "measure" and fate in e["values"]["fate"]]
     assert [values["op"] for values in fates] == ["add_dense"]
@@ -132,8 +133,8 @@ def test_without_skip_a_child_that_cannot_be_made_stops_the_search(monkeypatch: 
     def failing(module, child, *details) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(search_module, "morph", failing)
-    with pytest.raises(OutOfMemory, match=r"on a copy of network 0 \(508 parameters\)"):
+    monkeypatch.setattr(edits, "morph", failing)
+    with pytest.raises(OutOfMemory, match=r"the edit \w+ of network 1 \(508 parameters\)"):
         run_through(ectonas())
 
 
@@ -143,11 +144,11 @@ def test_child_that_memory_has_no_room_for_is_dropped(monkeypatch: pytest.Monkey
     name = {"training": "train_batch", "evaluation": "evaluate"}[phase]
     real = getattr(Engine, name)
 
-    def limited(engine, network, *details):
+    def limited(engine, network, *details, **named):
         with attempt(phase, network, 32):
             if len(network.module.dense_layers()) > 2:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return real(engine, network, *details)
+            return real(engine, network, *details, **named)
 
     monkeypatch.setattr(Engine, name, limited)
     events = assert_chain_holds(lambda: ectonas(max_generations=1, out_of_memory="skip"), steps=20)
@@ -158,8 +159,9 @@ def test_child_that_memory_has_no_room_for_is_dropped(monkeypatch: pytest.Monkey
 def test_training_accuracy_can_be_the_score() -> None:
     algorithm = ectonas(score_key="train_accuracy", max_generations=1)
     run_through(algorithm)
-    row = algorithm.state.people[str(algorithm.state.winner)]
-    assert algorithm._score(row) == pytest.approx(sum(r[2] for r in row.history[-3:]) / 3)
+    method = algorithm.method
+    row = method.individuals[algorithm.found.networks[0].id]
+    assert method.score(row) == pytest.approx(sum(r[2] for r in row.history[-3:]) / 3)
 
 
 def test_tiny_fraction_of_few_batches_is_one_batch() -> None:
@@ -169,13 +171,12 @@ def test_tiny_fraction_of_few_batches_is_one_batch() -> None:
 
 
 @pytest.mark.parametrize("seconds", [1, 4, 20, 33])
-def test_clock_ends_the_search_with_a_trained_network(seconds: int) -> None:
+def test_clock_ends_the_search_with_a_trained_network(monkeypatch: pytest.MonkeyPatch, seconds: int) -> None:
     algorithm, ticks = ectonas(max_seconds=seconds, budget=1000), iter(range(10**6))
-    algorithm.clock = lambda: next(ticks)
-    algorithm._looked_at = 0
+    monkeypatch.setattr(Workbench, "clock", lambda _: next(ticks))
     events, _ = run_through(algorithm)
     epochs = [e for e in events if e["kind"] == "epoch"]
     assert len(epochs) <= seconds + 1
-    winner = algorithm.state.winner
-    assert winner == 0 or any(e["network"] == winner for e in epochs)
-    assert list(algorithm.state.networks) == [str(winner)]
+    (winner,) = algorithm.found.networks
+    assert winner.id == 0 or any(e["network"] == winner.id for e in epochs)
+    assert list(algorithm.bench.networks) == [winner.name]

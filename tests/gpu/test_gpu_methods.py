@@ -64,7 +64,7 @@ def run_resumed(make, after=(3, 14, 45)):
     for count in after:
         lines += [line for _, line in zip(range(count), runner.run(), strict=False) if line is not None]
         saved, runner = runner.save(), make()
-        runner.load(saved, [json.loads(json.dumps(line.record)) for line in lines])
+        runner.load(saved, [line.record for line in lines])
     lines += [line for line in runner.run() if line is not None]
     return events_in(lines), runner.save()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import algorithms.test_methods as generic
 import pytest
 import torch
-from algorithms.chain import assert_chain_holds
+from algorithms.chain import assert_chain_holds, runner_of
 from algorithms.methods import METHODS, SMOKE
 from algorithms.tiny import tiny_engine
 from processes import command, events_of, only_run, wait_until_working
@@ -88,7 +88,7 @@ def test_the_method_is_killed_like_ours(toy_runs, tmp_path):
 
 def test_the_chain_of_the_method(installed):
     search = method("doubling").search_class()
-    events = assert_chain_holds(lambda: search(search.Config(times=2, epochs=2), tiny_engine()))
+    events = assert_chain_holds(lambda: runner_of(search, search.Config(times=2, epochs=2), tiny_engine()))
     assert [event["kind"] for event in events] == ["epoch", "epoch", "edit"] * 2 + ["epoch"] * 2
 
 

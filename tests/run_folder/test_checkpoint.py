@@ -12,7 +12,7 @@ from growsearch.errors import LackOfMemory, UserError
 from growsearch.run_folder import RunFolder
 from growsearch.run_folder import checkpoint as checkpoint_module
 from growsearch.run_folder import files as files_module
-from growsearch.run_folder.checkpoint import read_checkpoint, read_newest, write_checkpoint
+from growsearch.run_folder.checkpoint import read_all, read_checkpoint, write_checkpoint
 from growsearch.run_folder.recovery import recover
 
 TREE = {
@@ -48,9 +48,9 @@ def test_a_torn_last_one_falls_back_and_says_so(tmp_path):
     write_checkpoint(tmp_path, {"number": 1})
     last = tmp_path / "last.safetensors"
     last.write_bytes(last.read_bytes()[:-7])
-    tree, remark = read_newest(tmp_path)
-    assert tree == {"number": 0}
-    assert "last.safetensors: not a whole checkpoint" in remark
+    (_, nothing, problem), (_, tree, _) = read_all(tmp_path)
+    assert (nothing, tree) == (None, {"number": 0})
+    assert "last.safetensors: not a whole checkpoint" in str(problem)
 
 
 @pytest.mark.parametrize("lack", ["while it is read", "before"])
@@ -71,7 +71,7 @@ def test_a_good_one_is_not_given_up_where_memory_is_short(lack, tmp_path, monkey
 
 def test_none_at_all_is_an_error(tmp_path):
     with pytest.raises(UserError, match="no checkpoint found"):
-        read_newest(tmp_path)
+        recover(RunFolder(tmp_path))
 
 
 @settings(max_examples=60, deadline=None)
@@ -110,7 +110,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no space left"):
         write_checkpoint(tmp_path, {"number": 1})
     monkeypatch.undo()
-    assert read_newest(tmp_path) == ({"number": 0}, None)
+    assert next(tree for _, tree, _ in read_all(tmp_path)) == {"number": 0}
     assert not list(tmp_path.glob("*.tmp")) and not list(tmp_path.glob(".*.tmp"))
 
 
@@ -121,7 +121,7 @@ def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", refuse)
     for number in range(3):
         write_checkpoint(tmp_path, {"number": number})
-    assert read_newest(tmp_path)[0] == {"number": 2}
+    assert next(tree for _, tree, _ in read_all(tmp_path)) == {"number": 2}
     assert read_checkpoint(tmp_path / "previous.safetensors") == {"number": 1}
 
 

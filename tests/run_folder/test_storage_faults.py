@@ -14,7 +14,6 @@ from algorithms.chain import assert_same_tree
 from processes import events_of, state_of
 from run_folder.faulty_disk import FAULTS, FaultyDisk, Killed
 
-from growsearch import run as run_module
 from growsearch.cli.compose import compose_run
 from growsearch.errors import UserError
 from growsearch.run_folder import folder as folder_module
@@ -23,7 +22,7 @@ from growsearch.run_folder.events import EventLog, read_events
 from growsearch.run_folder.files import write_json
 from growsearch.run_folder.folder import RunFolder
 from growsearch.run_folder.recovery import recover
-from growsearch.runner import resume, start
+from growsearch.runner import resume, session, start
 
 STEPS, SUM = 5, 30
 WORDS = [
@@ -48,7 +47,7 @@ def toy(path: Path) -> dict[str, Any]:
                 state = {"step": state["step"] + 1, "sum": state["sum"] + state["step"] ** 2}
                 log.append({"event": state["step"]})
                 if state["step"] % 2 == 0 or state["step"] == STEPS:
-                    tree = {"state": state, "events_length": log.sync(), "weight": torch.full((3,), state["sum"])}
+                    tree = {"state": state, **log.mark(), "weight": torch.full((3,), state["sum"])}
                     write_checkpoint(run.checkpoints, tree)
             write_json(run.result, state)
         finally:
@@ -138,8 +137,7 @@ def assert_same_end(run: Path, reference: Path) -> None:
 def disturbed(root: Path, patch: pytest.MonkeyPatch, disk: FaultyDisk) -> str:
     """Run with saving at every step on a faulty disk; what was said."""
     with patch.context() as patched:
-        patched.setattr(run_module, "SAVE_SHARE", 1e-9)
-        patched.setattr(run_module, "FIRST_SAVE", 0.0, raising=False)
+        patched.setattr(session, "SAVE_SHARE", 1e-9)
         disk.install(patched)
         try:
             real(root)
@@ -192,12 +190,6 @@ DAMAGE = {
     "empty": (lambda run: os.truncate(run / "checkpoints/last.safetensors", 0), "not a whole checkpoint"),
     "flipped": (lambda run: flip(run / "checkpoints/last.safetensors"), "not a whole checkpoint"),
     "gone": (lambda run: (run / "checkpoints/last.safetensors").unlink(), ""),
-    "events cut": (
-        lambda run: os.truncate(run / "events.jsonl", (run / "events.jsonl").stat().st_size - 9),
-        "expected",
-    ),
-    "events gone": (lambda run: (run / "events.jsonl").unlink(), "events were lost"),
-    "events flipped": (lambda run: flip(run / "events.jsonl", 0.02), "1 damaged lines are left out"),
     "fingerprint gone": (lambda run: (run / "fingerprint.json").unlink(), ""),
     "fingerprint torn": (lambda run: os.truncate(run / "fingerprint.json", 9), ""),
 }
@@ -211,10 +203,23 @@ def test_damage_found_on_resume_is_told_and_mended(damage, tmp_path, monkeypatch
     resume(run)
     notes = " ".join(event["text"] for event in events_of(run) if event["kind"] == "note")
     assert said in notes and bool(said) == bool(notes)
-    if damage.startswith("events"):
-        assert_same_tree(state_of(run), state_of(reference))
+    assert_same_end(run, reference)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "flipped"])
+def test_without_its_journal_a_run_is_refused_and_nothing_is_touched(damage, tmp_path, monkeypatch):
+    """What a replay would hear could be wrong."""
+    run = stopped_half_way(tmp_path, monkeypatch)
+    if damage == "gone":
+        (run / "events.jsonl").unlink()
+    elif damage == "cut":
+        os.truncate(run / "events.jsonl", (run / "events.jsonl").stat().st_size - 9)
     else:
-        assert_same_end(run, reference)
+        flip(run / "events.jsonl", 0.02)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=r"events\.jsonl: .* by|before last\.safetensors"):
+        resume(run)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path, monkeypatch, reference):
@@ -235,7 +240,7 @@ def test_without_a_whole_checkpoint_nothing_is_touched(tmp_path, monkeypatch):
     for name in ("last", "previous"):
         flip(run / f"checkpoints/{name}.safetensors")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(UserError, match=r"last\.safetensors: not.*previous\.safetensors: not.*removed to start anew"):
+    with pytest.raises(UserError, match=r"last\.safetensors: not.*previous\.safetensors: not.*to start the run anew"):
         resume(run)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 

@@ -6,8 +6,6 @@ Hosseini and Plataniotis, "AdaS: Adaptive scheduling of stochastic gradients" (2
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from growsearch.training.stateful import state
-
 
 @dataclass(frozen=True)
 class AdasRule:
@@ -18,7 +16,7 @@ class AdasRule:
     min_rate: float = 1e-20
 
 
-@state
+@dataclass
 class AdasState:
     """Rates after the epochs so far, and the gains they were last compared with (empty before the first).
 

@@ -1,14 +1,12 @@
-"""Rank metrics of every convolution of a network, epoch by epoch."""
+"""What is measured of a network: its channel variables, and the rank metrics of its convolutions."""
 
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from growsearch.algorithms.conet.variables import Side, Sides
+from growsearch.algorithms.conet.decisions import Record
 from growsearch.probes.rank import Condition, RankMetrics, rank_metrics_of
-
-Record = dict[str, list[float]]
-"""One epoch's metrics: ``rank_in``, ``gain_out`` ...; every list has an entry for each convolution."""
+from growsearch.training import Network
 
 QUANTITIES = ("rank", "condition", "gain")
 
@@ -42,7 +40,13 @@ def _column(found: Sequence[RankMetrics], quantity: str, side: str, before: Reco
     ]
 
 
-def sides(record: Record, quantity: str) -> Sides:
-    """One quantity of a record, by side."""
-    names: tuple[Side, Side] = ("in", "out")
-    return {side: record[f"{quantity}_{side}"] for side in names}
+def rank_metrics(
+    network: Network, before: Record | None, transpose: bool, tolerance: float, condition: Condition
+) -> Record:
+    """:func:`measured` of a network."""
+    return measured(network.module, before, transpose=transpose, tolerance=tolerance, condition=condition)
+
+
+def parameters(network: Network) -> list[tuple[str, int]]:
+    """Names and numbers of dimensions of all parameters, in the module's order."""
+    return [(name, p.dim()) for name, p in network.module.named_parameters()]

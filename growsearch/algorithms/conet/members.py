@@ -6,18 +6,20 @@ three exceptions of the authors: a convolution that reads a concatenation, or th
 input rank, and convolutions that write a variable side by side (a factorised reduction) count as one member.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
+from growsearch.algorithms.conet.decisions import Term, Variable
 from growsearch.algorithms.conet.measure import conv_weights
-from growsearch.algorithms.conet.variables import Term, Variable
 from growsearch.errors import UserError
 from growsearch.surgery.channels import Axis, ChannelGroup, channel_groups
 from growsearch.surgery.variables import variables
 from growsearch.surgery.verify import prove_groups
+from growsearch.training import Network
 
 MemberRule = Literal["graph", "original"]
 
@@ -148,3 +150,17 @@ def _residual_terms(place: _Place, places: Sequence[_Place]) -> tuple[Term, ...]
         if source is not None and len(source.writers) > 1:
             terms += [Term("in", (first,)), Term("out", (second,))]
     return tuple(terms)
+
+
+def describe(
+    network: Network, image_shape: tuple[int, int, int], rule: MemberRule, prove: bool
+) -> list[dict[str, Any]]:
+    """The channel variables of a network as plain types: name, size, pieces side by side, and terms of the average."""
+    found = find_variables(network.module, torch.zeros(8, *image_shape), rule, prove=prove)
+    return [{**asdict(one.variable), "pieces": len(one.groups)} for one in found]
+
+
+def described(row: Mapping[str, Any]) -> Variable:
+    """The variable in a row of :func:`describe`."""
+    terms = tuple(Term(term["side"], tuple(term["layers"])) for term in row["terms"])
+    return Variable(row["name"], row["size"], terms)

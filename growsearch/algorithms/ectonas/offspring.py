@@ -125,6 +125,11 @@ def child_spec(spec: Spec, child: Offspring) -> Spec:
     return made
 
 
+def topology_class(spec: Spec) -> str:
+    """``cnn`` if there is a convolution cell, else ``ffnn``."""
+    return "cnn" if spec["cells"] else "ffnn"
+
+
 def dense_inputs(spec: Spec, at: int) -> int:
     """Inputs of hidden layer ``at``, or of the output layer if ``at`` is their number."""
     if at:

@@ -1,18 +1,15 @@
 """A method in another package: it doubles the channels of a small network until it may grow no more."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 
-from growsearch.algorithms.base import Algorithm, Diverged, Outcome
+from growsearch.actions import Build, Change, Draws, Edit, Expect, Fit, Script
+from growsearch.algorithms.base import Algorithm, Found
 from growsearch.algorithms.config import AlgoConfig
-from growsearch.events import Edit, Event
-from growsearch.networks import build
-from growsearch.randomness import generator
 from growsearch.surgery import channel_groups, widen
-from growsearch.training import FitPlan, FitState, Network, OptimizerConfig, Recipe, fit, state
+from growsearch.training import FitPlan, Network, OptimizerConfig, Recipe
 from growsearch.training.schedules import Constant
 
 
@@ -26,16 +23,20 @@ class DoublingConfig(AlgoConfig):
     lr: float = 0.05
 
 
-@state
-class DoublingState:
-    """All progress: the network, the doublings done, and how far the present training has come."""
+@dataclass(frozen=True)
+class Double(Change):
+    """Twice the channels, the same function."""
 
-    networks: dict[str, Network]
-    doubled: int = 0
-    fit: FitState = field(default_factory=FitState)
+    op = "double"
+    image_shape: tuple[int, int, int]
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        groups = channel_groups(network.module, torch.zeros(2, *self.image_shape))
+        group = next(group for group in groups if not group.frozen)
+        widen(network.module, group, 2 * group.size, generator=draws(), optimizer=network.optimizer())
 
 
-class Doubling(Algorithm[DoublingConfig, DoublingState]):
+class Doubling(Algorithm[DoublingConfig]):
     """Train, double, train, until it has been done often enough."""
 
     Config = DoublingConfig
@@ -43,35 +44,16 @@ class Doubling(Algorithm[DoublingConfig, DoublingState]):
         "smoke": {"algo": {"times": 2, "epochs": 2}, "data": {"train_size": 200, "val_size": 50, "test_size": 50}}
     }
 
-    def start(self) -> DoublingState:
-        data = self.engine.data
-        spec = {"family": "toy_net", "channels": 4, "image_shape": list(data.image_shape), "classes": data.num_classes}
-        module = self.given.get("network") or build(spec, generator(self.engine.seed, "initialise"))
-        network = Network(0, module, weights=OptimizerConfig(lr=self.config.lr))
-        self.engine.place(network)
-        return DoublingState({"0": network})
-
-    def run(self) -> Iterator[Event | None]:
-        s, plan = self.state, FitPlan(self.config.epochs, Recipe(), Constant(self.config.lr))
-        while True:
-            yield from fit(self.engine, s.networks["0"], s.fit, plan)
-            if s.fit.outcome != "ok":
-                raise Diverged(s.fit.outcome)
-            if s.doubled == self.config.times:
-                return
-            yield self.double()
-
-    def double(self) -> Edit:
-        """Twice the channels, the same function; the state changes before the event is told."""
-        s, network = self.state, self.state.networks["0"]
-        groups = channel_groups(network.module, torch.zeros(2, *self.engine.data.image_shape))
-        group = next(group for group in groups if not group.frozen)
-        draws = generator(self.engine.seed, "double", s.doubled)
-        widen(network.module, group, 2 * group.size, generator=draws, optimizer=network.optimizer())
-        network.settle()
-        s.doubled, s.fit = s.doubled + 1, FitState()
-        return Edit(0, "double", group.name, s.doubled * self.config.epochs, network.parameter_count())
-
-    def outcome(self) -> Outcome:
-        s = self.state
-        return Outcome([s.networks["0"]], 0, s.fit.val_accuracy, s.fit.val_loss, {"doubled": s.doubled})
+    def search(self) -> Script:
+        config, facts = self.config, self.facts
+        shape = list(facts.image_shape)
+        spec = {"family": "toy_net", "channels": 4, "image_shape": shape, "classes": facts.num_classes}
+        net = yield Build("0", 0, spec, ("initialise",), {"weights": OptimizerConfig(lr=config.lr)})
+        yield Expect((config.times + 1) * config.epochs)
+        plan = FitPlan(config.epochs, Recipe(), Constant(config.lr))
+        fit = yield Fit(net, plan)
+        for number in range(config.times):
+            epoch = (number + 1) * config.epochs
+            net = yield Edit(net, Double(facts.image_shape), ("double", number), where="all channels", epoch=epoch)
+            fit = yield Fit(net, plan)
+        return Found([net], 0, fit.val_accuracy, fit.val_loss, {"doubled": config.times})

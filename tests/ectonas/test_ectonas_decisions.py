@@ -3,9 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from growsearch.algorithms.ectonas.brackets import bracket_sizes, groups, round_groups
-from growsearch.algorithms.ectonas.charges import affordable
-from growsearch.algorithms.ectonas.fitness import Candidate, fitness, rolling_score
+from growsearch.algorithms.ectonas.decisions import (
+    Candidate,
+    affordable,
+    bracket_sizes,
+    fitness,
+    groups,
+    rolling_score,
+    round_groups,
+)
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "ectonas.json").read_text())
 

@@ -1,16 +1,57 @@
-"""Give a network's channel variables new sizes."""
+"""What the search does to networks: new sizes for channel variables, and weights for the final training."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
 
-from growsearch.algorithms.conet.members import FoundVariable
+from growsearch.actions import Change, Draws
+from growsearch.algorithms.conet.members import FoundVariable, MemberRule, find_variables
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.remap import Initialiser, Slab, remap
 from growsearch.surgery.scores import l2, weakest
+from growsearch.training import Network
+
+
+@dataclass(frozen=True)
+class Resize(Change):
+    """Give channel variables new sizes; see :func:`resize`.
+
+    Attributes:
+        sizes: by variable; those that it leaves out stay.
+        image_shape: (C, H, W) of the images that the network is traced with.
+        rule: whose ranks are members of a variable.
+        drawn: new channels get weights of their own; else zeros, for weights that nobody will use.
+    """
+
+    op = "resize"
+    sizes: Mapping[str, int]
+    image_shape: tuple[int, int, int]
+    rule: MemberRule
+    drawn: bool
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Find the variables of the live network, and resize them."""
+        found = find_variables(network.module, example(self.image_shape), self.rule, prove=False)
+        known = [one for one in found if one.variable.name in self.sizes]
+        resize(network.module, known, self.sizes, draws() if self.drawn else None)
+
+
+@dataclass(frozen=True)
+class InheritWeights(Change):
+    """Take over the source's weights by name; what the source lacks (an auxiliary head) stays as it was drawn."""
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Copy them in place."""
+        network.module.load_state_dict(sources[0].module.state_dict(), strict=False)
+
+
+def example(image_shape: tuple[int, int, int]) -> Tensor:
+    """Images to trace a network with: with two of them, batch norm on maps of one pixel blows rounding errors up."""
+    return torch.zeros(8, *image_shape)
 
 
 def resize(
@@ -30,12 +71,6 @@ def resize(
         for group, size in zip(one.groups, _shares(one.groups, sizes[one.variable.name]), strict=True):
             if size != group.size:
                 _resize_group(module, group, size, generator)
-
-
-def fitting_size(one: FoundVariable, size: int) -> int:
-    """The greatest size up to ``size`` that the variable can have: halves that lie side by side stay equal."""
-    pieces = len(one.groups)
-    return max(pieces, size - size % pieces)
 
 
 def _shares(groups: Sequence[ChannelGroup], size: int) -> list[int]:

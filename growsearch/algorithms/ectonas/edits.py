@@ -1,13 +1,15 @@
-"""The nine operations on a live network: the child inherits its parent's weights.
+"""What the search does to networks: the nine operations, after which a child has its parent's weights.
 
 Sections 3.2 and appendix A of the paper; where the authors' code differs the settings choose.
 """
 
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import nn
 
+from growsearch.actions import Change, Draws
 from growsearch.algorithms.ectonas.config import MorphChoices
 from growsearch.algorithms.ectonas.offspring import Offspring
 from growsearch.networks.sequential import CODE_ORDER, PAPER_ORDER, Cell, Sequential
@@ -28,6 +30,39 @@ from growsearch.surgery.morphisms.svd import SvdVariant, reduce_units
 from growsearch.surgery.prune import prune
 from growsearch.surgery.remap import remap
 from growsearch.surgery.scores import gamma_absolute, gamma_signed, weakest
+from growsearch.training import Network, OptimizerConfig
+
+
+@dataclass(frozen=True)
+class Morph(Change):
+    """Make a copy of a parent, the source, its child; training starts anew.
+
+    Attributes:
+        child: which operation, where.
+        choices: variants of the operations.
+        optimizer: of the child.
+    """
+
+    child: Offspring
+    choices: MorphChoices
+    optimizer: OptimizerConfig
+
+    @property
+    def op(self) -> str:  # type: ignore[override]
+        """The operation."""
+        return self.child.op
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Apply the operation; the parent is traced once for all of its children."""
+        parent = sources[0]
+        traced = parent.cached("channel map", lambda: trace_channels(cast(Sequential, parent.module)))
+        morph(cast(Sequential, network.module), self.child, self.choices, draws(), traced)
+        network.reset_optimizers(weights=self.optimizer)
+
+
+def is_finite(network: Network) -> bool:
+    """Whether all parameters are."""
+    return all(bool(torch.isfinite(parameter).all()) for parameter in network.module.parameters())
 
 
 def morph(

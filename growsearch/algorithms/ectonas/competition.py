@@ -1,7 +1,6 @@
-"""The competition of one generation, as a pure script.
+"""The competition of one generation, as a pure generator of requests.
 
-A script is a generator of plain requests that receives plain answers: it trains nothing and holds no
-network. What it asks and hears is kept in the search's state, so a run resumes by asking again.
+A generator of plain requests that receives plain answers: it trains nothing and holds no network.
 
     ["breed", parents]                    -> [[child, op, params, parent], ...]
     ["train", phase, [[id, epochs], ...]] -> {"scores": {id: score}, "spent": epochs, "over": bool}
@@ -18,24 +17,22 @@ from typing import Any
 
 import torch
 
-from growsearch.algorithms.ectonas.brackets import round_groups
-from growsearch.algorithms.ectonas.charges import affordable, recuperation_epochs
 from growsearch.algorithms.ectonas.config import EctonasConfig
-from growsearch.algorithms.ectonas.fitness import Candidate, fitness
+from growsearch.algorithms.ectonas.decisions import Candidate, affordable, fitness, recuperation_epochs, round_groups
 from growsearch.randomness import generator
 
 Request = list[Any]
-Script = Generator[Request, Any, None]
+Chapter = Generator[Request, Any, None]
 
 
-def warm_up(start: Candidate, config: EctonasConfig) -> Script:
+def warm_up(start: Candidate, config: EctonasConfig) -> Chapter:
     """Train the start network before it has children."""
     calls = affordable([(start.id, float(config.warm_up_epochs))], 0.0, config.hard_limit)
     answer = yield ["train", "warm-up", [list(call) for call in calls]]
     yield ["succeed", [asdict(replace(start, score=answer["scores"].get(str(start.id), start.score)))]]
 
 
-def final_selection(parents: Sequence[Candidate], config: EctonasConfig, draw: torch.Generator) -> Script:
+def final_selection(parents: Sequence[Candidate], config: EctonasConfig, draw: torch.Generator) -> Chapter:
     """Choose the network that the search ends with from the last parents."""
     best = choose(parents, config.alpha, config, draw)
     if losers := [parent.id for parent in parents if parent.id != best.id]:
@@ -59,17 +56,17 @@ class Competition:
     ) -> None:
         self.config, self.seed, self.number, self.spent = config, seed, number, spent
         self.parents = list(parents)
-        self.people = {parent.id: parent for parent in parents}
+        self.candidates = {parent.id: parent for parent in parents}
         self.draws, self.over = 0, False
 
-    def play(self) -> Script:
+    def play(self) -> Chapter:
         """Ask for everything a generation takes; if no child is left, the parents stay and the search ends."""
         most = self.config.max_parents
         children = yield from self._breed()
         children = yield from self._recuperate(children)
         pools: dict[str, list[int]] = {}
         for child in children:
-            pools.setdefault(self.people[child].op, []).append(child)
+            pools.setdefault(self.candidates[child].op, []).append(child)
         survivors: list[int] = []
         for pool in pools.values():
             survivors += yield from self._bracket(pool, 1 if len(pools) >= most else most, phase=1)
@@ -77,23 +74,23 @@ class Competition:
             survivors = yield from self._bracket(survivors, most, phase=2)
         if survivors:
             yield ["retire", "succeeded by its children", [parent.id for parent in self.parents]]
-        yield ["succeed", [asdict(self.people[child]) for child in survivors]]
+        yield ["succeed", [asdict(self.candidates[child]) for child in survivors]]
 
     def _breed(self) -> Generator[Request, Any, list[int]]:
         rows = yield ["breed", [parent.id for parent in self.parents]]
         for child, op, params, parent_id in rows:
-            parent = self.people[parent_id]
-            self.people[child] = Candidate(child, op, params, parent.score, parent.params, parent.score)
+            parent = self.candidates[parent_id]
+            self.candidates[child] = Candidate(child, op, params, parent.score, parent.params, parent.score)
         return [row[0] for row in rows]
 
     def _recuperate(self, children: list[int]) -> Generator[Request, Any, list[int]]:
         """Train every child as its operation needs; those that a strict budget or the clock leaves out go."""
         table = self.config.recuperation
-        calls = [(child, recuperation_epochs(self.people[child].op, table)) for child in children]
+        calls = [(child, recuperation_epochs(self.candidates[child].op, table)) for child in children]
         trained = yield from self._train("recuperation", self._paid(calls))
         if unpaid := [child for child in children if child not in trained]:
             yield ["retire", "budget spent", unpaid]
-        return [child for child in children if child in trained and child in self.people]
+        return [child for child in children if child in trained and child in self.candidates]
 
     def _bracket(self, members: list[int], winners: int, phase: int) -> Generator[Request, Any, list[int]]:
         """Knock members out in rounds; what a lucky ticket is and costs depends on ``config.bracket``."""
@@ -104,7 +101,7 @@ class Competition:
             trained = [member for group in groups if rule == "code" or len(group) > 1 for member in group]
             calls = [(member, float(self.config.epochs_per_round)) for member in trained]
             yield from self._train(f"phase {phase}", self._paid(calls))
-            alive = [[member for member in group if member in self.people] for group in groups]
+            alive = [[member for member in group if member in self.candidates] for group in groups]
             members = [self._best(group, phase) for group in alive if group]
             if losers := [member for group in alive for member in group if member not in members]:
                 yield ["retire", f"lost in phase {phase}, round {round + 1}", losers]
@@ -120,9 +117,9 @@ class Competition:
         scores = {int(key): score for key, score in answer["scores"].items()}
         for id, score in scores.items():
             if score is None:
-                del self.people[id]
+                del self.candidates[id]
             else:
-                self.people[id] = replace(self.people[id], score=score)
+                self.candidates[id] = replace(self.candidates[id], score=score)
         return set(scores)
 
     def _paid(self, calls: list[tuple[int, float]]) -> list[tuple[int, float]]:
@@ -131,7 +128,7 @@ class Competition:
     def _best(self, group: list[int], phase: int) -> int:
         """The group's winner; ties go to the one that was drawn first."""
         alpha = 1.0 if phase == 1 else self.config.alpha
-        return choose([self.people[member] for member in group], alpha, self.config, self._draw("winner")).id
+        return choose([self.candidates[member] for member in group], alpha, self.config, self._draw("winner")).id
 
     def _permutation(self, count: int) -> list[int]:
         return torch.randperm(count, generator=self._draw("shuffle")).tolist()

@@ -5,12 +5,11 @@ from typing import Any
 
 import pytest
 
+from growsearch.algorithms.ectonas.competition import Competition, final_selection, warm_up
 from growsearch.algorithms.ectonas.config import Amounts, EctonasConfig, Limits
-from growsearch.algorithms.ectonas.crossing import crossing_table, topology_class
-from growsearch.algorithms.ectonas.evolution import Competition, final_selection, warm_up
-from growsearch.algorithms.ectonas.fitness import Candidate
-from growsearch.algorithms.ectonas.offspring import child_spec, offspring, parameter_count
-from growsearch.algorithms.ectonas.rejection import rejection
+from growsearch.algorithms.ectonas.decisions import Candidate, rejection
+from growsearch.algorithms.ectonas.individuals import crossing_table
+from growsearch.algorithms.ectonas.offspring import child_spec, offspring, parameter_count, topology_class
 from growsearch.networks.sequential import TOPOLOGIES, start_topology
 from growsearch.randomness import generator
 

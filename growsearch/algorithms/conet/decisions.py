@@ -1,0 +1,291 @@
+"""From a trial's measurements to the next trial's sizes, as pure functions (CONet sections 2.2 and 3, algorithm 2)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from growsearch.algorithms.conet.config import ConetConfig
+
+Record = dict[str, list[float]]
+"""One epoch's metrics: ``rank_in``, ``gain_out`` ...; every list has an entry for each convolution."""
+
+Side = Literal["in", "out"]
+RankAverage = Literal["members", "layers"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One term of an average: a side of a convolution, or of several that count as one.
+
+    Attributes:
+        side: whether the convolutions read (``in``) or write (``out``) the variable's channels.
+        layers: positions among the network's four-dimensional parameters.
+    """
+
+    side: Side
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A channel count that the network's structure leaves free.
+
+    Attributes:
+        name: the first tensor that writes it.
+        size: channels.
+        terms: whose ranks say how it should move.
+    """
+
+    name: str
+    size: int
+    terms: tuple[Term, ...]
+
+
+Sides = Mapping[Side, Sequence[float]]
+"""A quantity of every layer (in the order of parameters), seen from its input and from its output."""
+
+
+def average(variable: Variable, values: Sides, rule: RankAverage = "members") -> float:
+    """Mean of ``values`` over a variable's terms.
+
+    With ``members`` (the authors' code) a term is the side of the layer that touches the variable; with ``layers``
+    (the paper's equation 3) it is the mean of both sides of that layer.
+    """
+    return sum(_term(term, values, rule) for term in variable.terms) / len(variable.terms)
+
+
+def curves(variable: Variable, epochs: Sequence[Sides], rule: RankAverage = "members") -> list[float]:
+    """The averages of one variable over epochs."""
+    return [average(variable, values, rule) for values in epochs]
+
+
+def _term(term: Term, values: Sides, rule: RankAverage) -> float:
+    sides: tuple[Side, ...] = (term.side,) if rule == "members" else ("in", "out")
+    return sum(values[side][layer] for side in sides for layer in term.layers) / (len(sides) * len(term.layers))
+
+
+Plateau = Literal["argmax", "patience"]
+
+PATIENCE = 4
+TOLERANCE = 0.005
+SLOPE_EPSILON = 1e-4
+"""The authors' guard against a plateau at epoch 0."""
+
+
+def plateau_epoch(curve: Sequence[float], rule: Plateau = "argmax") -> int:
+    """Index of the epoch at which a rank curve has reached its plateau.
+
+    ``argmax``: the first maximum (the authors' code, from which the published numbers come). ``patience``: the
+    first epoch that none of the next four exceeds by more than 0.005, else the last.
+
+    Raises:
+        ValueError: if the curve is empty.
+    """
+    if not curve:
+        raise ValueError("plateau_epoch: a curve of one epoch or more expected, none found")
+    if rule == "argmax":
+        return max(range(len(curve)), key=lambda epoch: curve[epoch])
+    for epoch, value in enumerate(curve):
+        ahead = curve[epoch + 1 : epoch + 1 + PATIENCE]
+        if len(ahead) == PATIENCE and all(later <= value + TOLERANCE for later in ahead):
+            return epoch
+    return len(curve) - 1
+
+
+def rank_slope(curve: Sequence[float], rule: Plateau = "argmax") -> float:
+    """Rank average slope S from the curve's first epoch to its plateau, per epoch; 0 for a falling or flat curve."""
+    plateau = plateau_epoch(curve, rule)
+    return (curve[plateau] - curve[0]) / (plateau + SLOPE_EPSILON)
+
+
+@dataclass(frozen=True)
+class UpdateRule:
+    """Thresholds of the update, and where paper and code differ.
+
+    Attributes:
+        delta: slopes below it shrink.
+        phi: share by which sizes change at first.
+        gamma: a variable (or the search) has converged once a change of direction finds its factor under it.
+        mu: conditions from here on shrink.
+        c_min: least size; a low slope does not shrink below it.
+        c_max: greatest size.
+        scope: ``private``, a factor for each variable (code), or ``shared``, one for all (paper's listing).
+        test: ``code``: condition >= mu, nothing shrinks at c_min, what exceeds c_max does; ``paper``: condition
+            > mu and no exceptions.
+        rounding: new sizes to the nearest ``even`` number (code), or ``floor`` (down to any integer; paper).
+    """
+
+    delta: float = 0.0075
+    phi: float = 0.2
+    gamma: float = 0.01
+    mu: float = 10.0
+    c_min: int = 16
+    c_max: int = 256
+    scope: Literal["private", "shared"] = "private"
+    test: Literal["code", "paper"] = "code"
+    rounding: Literal["even", "floor"] = "even"
+
+
+@dataclass
+class ChannelSize:
+    """One channel variable: its size, its last action (None before any; 0 is frozen), and its factor."""
+
+    size: int
+    action: int | None = None
+    factor: float = 0.2
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it has converged and stays."""
+        return self.action == 0
+
+
+def updated(
+    sizes: Mapping[str, ChannelSize], slopes: Mapping[str, float], conditions: Mapping[str, float], rule: UpdateRule
+) -> dict[str, ChannelSize]:
+    """Move every variable after a trial; the argument stays as it is.
+
+    Args:
+        sizes: variables by name, in the order of the network.
+        slopes: rank average slope S by name.
+        conditions: mean mapping condition kappa at the trial's last epoch by name.
+        rule: thresholds.
+    """
+    moved: dict[str, ChannelSize] = {}
+    shared = next(iter(sizes.values())).factor if sizes else rule.phi
+    for name, old in sizes.items():
+        if rule.scope == "shared":
+            old = replace(old, factor=shared)
+        moved[name] = _moved(old, slopes[name], conditions[name], rule)
+        shared = moved[name].factor
+    if rule.scope == "shared":
+        moved = {name: replace(one, factor=shared) for name, one in moved.items()}
+    return moved
+
+
+def _moved(old: ChannelSize, slope: float, condition: float, rule: UpdateRule) -> ChannelSize:
+    if old.frozen:
+        return old
+    action = -1 if _shrinks(old.size, slope, condition, rule) else 1
+    factor = old.factor
+    if old.action is not None and action != old.action:
+        if factor < rule.gamma:
+            action = 0
+        factor /= 2
+    size = _rounded(old.size * (1 + action * factor), rule.rounding)
+    return ChannelSize(min(max(size, rule.c_min), rule.c_max), action, factor)
+
+
+def _shrinks(size: int, slope: float, condition: float, rule: UpdateRule) -> bool:
+    if rule.test == "paper":
+        return slope < rule.delta or condition > rule.mu
+    return ((slope < rule.delta or condition >= rule.mu) and size > rule.c_min) or size > rule.c_max
+
+
+def _rounded(value: float, rounding: str) -> int:
+    return 2 * round(value / 2) if rounding == "even" else int(value)
+
+
+def sides(record: Record, quantity: str) -> Sides:
+    """One quantity of a record, by side."""
+    names: tuple[Side, Side] = ("in", "out")
+    return {side: record[f"{quantity}_{side}"] for side in names}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a trial showed of every variable, by name."""
+
+    curves: dict[str, list[float]]
+    plateaus: dict[str, int]
+    slopes: dict[str, float]
+    conditions: dict[str, float]
+
+
+def update_rule(config: ConetConfig) -> UpdateRule:
+    """The thresholds and variants that the options name."""
+    return UpdateRule(
+        delta=config.delta,
+        phi=config.phi,
+        gamma=config.gamma,
+        mu=config.mu,
+        c_min=config.c_min,
+        c_max=config.c_max,
+        scope=config.factor_scope,  # type: ignore[arg-type]
+        test=config.shrink_test,  # type: ignore[arg-type]
+        rounding=config.rounding,  # type: ignore[arg-type]
+    )
+
+
+def summarised(variables: Sequence[Variable], history: Sequence[Record], config: ConetConfig) -> Trial:
+    """Average the records of a trial's epochs over the variables' members: slopes, and the last conditions."""
+    rule, plateau = config.rank_average, config.plateau
+    ranks = [sides(record, "rank") for record in history]
+    last = sides(history[-1], "condition")
+    curve = {v.name: curves(v, ranks, rule) for v in variables}  # type: ignore[arg-type]
+    return Trial(
+        curve,
+        {name: plateau_epoch(values, plateau) for name, values in curve.items()},  # type: ignore[arg-type]
+        {name: rank_slope(values, plateau) for name, values in curve.items()},  # type: ignore[arg-type]
+        {v.name: average(v, last, rule) for v in variables},  # type: ignore[arg-type]
+    )
+
+
+def fitting_size(size: int, pieces: int) -> int:
+    """The greatest size up to ``size`` that a variable of so many equal pieces side by side can have."""
+    return max(pieces, size - size % pieces)
+
+
+def next_sizes(sizes: Mapping[str, ChannelSize], trial: Trial, config: ConetConfig) -> dict[str, ChannelSize]:
+    """Apply the update rule to every variable."""
+    return updated(sizes, trial.slopes, trial.conditions, update_rule(config))
+
+
+def converged(before: Mapping[str, ChannelSize], after: Mapping[str, ChannelSize], config: ConetConfig) -> bool:
+    """Whether the search ends before its last trial."""
+    frozen = [one.frozen for one in after.values()]
+    if config.stop == "search" and any(frozen):
+        return True
+    return (
+        config.early_end
+        and all(frozen)
+        and {n: c.size for n, c in before.items()} == {n: c.size for n, c in after.items()}
+    )
+
+
+def trial_record(trial: Trial, before: Mapping[str, ChannelSize], after: Mapping[str, ChannelSize]) -> dict[str, Any]:
+    """All of a trial's decisions by variable: the size it was trained with, and what came of it."""
+    return {
+        name: {
+            "size": before[name].size,
+            "curve": [round(value, 6) for value in trial.curves[name]],
+            "plateau": trial.plateaus[name],
+            "slope": trial.slopes[name],
+            "condition": trial.conditions[name],
+            "action": after[name].action,
+            "factor": after[name].factor,
+            "next": after[name].size,
+        }
+        for name in before
+    }
+
+
+def slope_quartiles(record: Mapping[str, Any]) -> list[float]:
+    """Quartiles of the slopes in a :func:`trial_record`: thresholds worth a try lie between them."""
+    slopes = sorted(one["slope"] for one in record.values())
+    return [slopes[round(part * (len(slopes) - 1))] for part in (0.25, 0.5, 0.75)]
+
+
+def final_spec(spec: dict[str, Any], config: ConetConfig, image_side: int) -> dict[str, Any]:
+    """The found network's spec, with auxiliary head and drop path where the family has them and they are wanted."""
+    wanted = {
+        "auxiliary": config.final_auxiliary and config.final.aux_weight > 0,
+        "drop_path": config.final.drop_path > 0,
+    }
+    changes = {key: value for key, value in wanted.items() if key in spec}
+    return {**spec, **changes, "image_size": image_side} if changes else spec
+
+
+def without_head(spec: dict[str, Any]) -> dict[str, Any]:
+    """The same network without its auxiliary head, as the paper counts parameters."""
+    return {**spec, "auxiliary": False} if "auxiliary" in spec else spec

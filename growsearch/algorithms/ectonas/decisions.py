@@ -1,0 +1,157 @@
+"""What a competition decides by: brackets, fitness, the budget, and which children are degenerate; pure functions.
+
+A bracket's groups hold positions in the shuffled list of members. A group of one is a lucky ticket.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from growsearch.algorithms.ectonas.config import EctonasConfig, Limits, Recuperation
+from growsearch.algorithms.ectonas.offspring import Spec, parameter_count
+
+
+def groups(members: int, winners: int, round: int, rounds: int = 3) -> list[list[int]]:
+    """Group ``members`` for one round as the authors' code does.
+
+    With no more members than wanted winners each is its own group. Else there are
+    ``winners * 2 ** (rounds - round - 1)`` groups of two; members beyond that join them in turn, so
+    that groups may grow, and groups left empty are dropped.
+    """
+    if members <= winners:
+        return [[i] for i in range(members)]
+    count = winners * 2 ** (rounds - round - 1)
+    late = range(2 * count, members)
+    made = [[*range(2 * g, min(2 * g + 2, members)), *late[g::count]] for g in range(count)]
+    return [group for group in made if group]
+
+
+def pairs(members: int) -> list[list[int]]:
+    """Group ``members`` in pairs as the paper's figure 2 does; an odd one is left alone."""
+    return [list(range(i, min(i + 2, members))) for i in range(0, members, 2)]
+
+
+def round_groups(members: int, winners: int, round: int, rounds: int, rule: str) -> list[list[int]] | None:
+    """Groups of one round, or None when the bracket is over.
+
+    By the paper's rule pairs meet until no more than the wanted winners are left. The last round
+    pairs only as many as must go, so that just that number is left; the others hold lucky tickets.
+    """
+    if rule == "code":
+        return groups(members, winners, round, rounds) if round < rounds else None
+    if members <= winners:
+        return None
+    if (members + 1) // 2 >= winners:
+        return pairs(members)
+    losers = members - winners
+    return pairs(2 * losers) + [[i] for i in range(2 * losers, members)]
+
+
+def bracket_sizes(members: int, winners: int, rounds: int = 3) -> list[int]:
+    """Members trained in each round of the code's brackets, lucky tickets among them, then those left."""
+    sizes = [members]
+    for round in range(rounds):
+        sizes.append(len(groups(sizes[-1], winners, round, rounds)))
+    return sizes
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What the competition knows of a network.
+
+    Attributes:
+        id: number of the network.
+        op: operation that made it.
+        params: trainable parameters.
+        score: mean of the last entries of the scoring key, a fraction.
+        parent_params: trainable parameters of its parent; None for the start network.
+        parent_score: its parent's score when this one was made; None for the start network.
+    """
+
+    id: int
+    op: str
+    params: int
+    score: float
+    parent_params: int | None = None
+    parent_score: float | None = None
+
+
+def rolling_score(values: Sequence[float], window: int) -> float:
+    """Mean of the last ``window`` entries, inherited and fractional ones included; 0 if there is none."""
+    recent = values[-window:]
+    return sum(recent) / len(recent) if recent else 0.0
+
+
+def fitness(candidate: Candidate, alpha: float, deltas: str = "relative") -> float:
+    """Equation 2: the score itself for alpha 1, else ``alpha * dv - (1 - alpha) * dp``.
+
+    Changes of score and parameters are relative to the parent's (the code's reading), or their plain
+    differences. A network without a parent is compared by its score; so is gain over a score of zero.
+    """
+    if alpha >= 1 or candidate.parent_score is None or candidate.parent_params is None:
+        return candidate.score
+    gain: float = candidate.score - candidate.parent_score
+    growth: float = candidate.params - candidate.parent_params
+    if deltas == "relative":
+        gain = gain / candidate.parent_score if candidate.parent_score else gain
+        growth = growth / candidate.parent_params
+    return alpha * gain - (1 - alpha) * growth
+
+
+def partial_batches(num_batches: int, fraction: float) -> int:
+    """Batches of a fraction of an epoch: the product's floor, at least one (the original crashes at none)."""
+    return max(1, int(fraction * num_batches))
+
+
+def recuperation_epochs(op: str, table: Recuperation) -> float:
+    """Epochs a child made by ``op`` is trained before it competes."""
+    return asdict(table)[op]
+
+
+def affordable(calls: Sequence[tuple[int, float]], spent: float, budget: float) -> list[tuple[int, float]]:
+    """Cut training calls (network, epochs) to what is left of the budget, in their order."""
+    kept = []
+    for network, epochs in calls:
+        epochs = tidy(min(epochs, budget - spent))
+        if epochs <= 0:
+            break
+        kept.append((network, epochs))
+        spent = tidy(spent + epochs)
+    return kept
+
+
+def tidy(epochs: float) -> float:
+    """Epochs without the dust of adding tenths and quarters."""
+    return round(epochs, 6)
+
+
+def generation_charges(types: Mapping[str, int], config: EctonasConfig) -> dict[str, float]:
+    """Epochs of one generation by part, for children counted by type, none lost and the code's brackets."""
+    lasting, each = config.max_parents, config.epochs_per_round
+    winners = 1 if len(types) >= lasting else lasting
+    brackets = [bracket_sizes(count, winners, config.rounds) for count in types.values()]
+    survivors = sum(sizes[-1] for sizes in brackets)
+    final = bracket_sizes(survivors, lasting, config.rounds) if survivors > lasting else [0]
+    return {
+        "recuperation": tidy(sum(recuperation_epochs(op, config.recuperation) * n for op, n in types.items())),
+        "phase1": each * sum(sum(sizes[:-1]) for sizes in brackets),
+        "phase2": each * sum(final[:-1]),
+    }
+
+
+def rejection(spec: Spec, parent_params: int, limits: Limits, max_params: int) -> str | None:
+    """Say why the child that ``spec`` describes is degenerate, or None if it may compete.
+
+    Growth is counted in percent of the parent's trainable parameters; a limit of 0 is none.
+    """
+    params = parameter_count(spec)
+    if max_params and params >= max_params:
+        return "too many parameters"
+    if (params - parent_params) / parent_params * 100 >= limits.growth_percent:
+        return "grown too much"
+    if limits.layers and len(spec["cells"]) + len(spec["hidden"]) + 1 > limits.layers:
+        return "too many layers"
+    if limits.channels and any(cell["channels"] > limits.channels for cell in spec["cells"]):
+        return "too many channels"
+    if limits.units and any(units > limits.units for units in spec["hidden"]):
+        return "too many units"
+    return None
