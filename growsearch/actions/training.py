@@ -178,13 +178,22 @@ class Fit(Action):
         network = bench.networks[self.net.name]
         bench.fits[self.net.name] = position
         yield from fit(bench.engine, network, position, self.plan, self.until, self.rates, self._out_of_time(bench))
-        if position.outcome == "diverged":
-            raise Diverged(self.plan.phase, network.id, position.epoch - 1)
-        val, test = [list(pair) for pair in position.val], list(position.test)
-        return Fitted(position.epoch, val, test, position.best, position.outcome == "capped")
+        return fitted(network, self.plan, position)
 
     def _out_of_time(self, bench: Workbench) -> Callable[[], bool]:
         return lambda: 0 < self.max_seconds <= bench.clock()
+
+
+def fitted(network: Network, plan: FitPlan, position: FitState) -> Fitted:
+    """The answer to a phase of training that has come to an end, or to its ``until``.
+
+    Raises:
+        Diverged: if a loss was not finite.
+    """
+    if position.outcome == "diverged":
+        raise Diverged(plan.phase, network.id, position.epoch - 1)
+    val, test = [list(pair) for pair in position.val], list(position.test)
+    return Fitted(position.epoch, val, test, position.best, position.outcome == "capped")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from growsearch.algorithms.prdarts.finish import cell_genotype, kept_edges
+from growsearch.algorithms.prdarts.decisions import (
+    PATIENCE,
+    cell_genotype,
+    cell_statistics,
+    kept_edges,
+    propose,
+    survivors,
+)
 from growsearch.algorithms.prdarts.morphisms import (
     SETTINGS,
     MorphLimits,
@@ -14,9 +21,6 @@ from growsearch.algorithms.prdarts.morphisms import (
     reachable,
     search_space_size,
 )
-from growsearch.algorithms.prdarts.prune import survivors
-from growsearch.algorithms.prdarts.replace import PATIENCE, propose
-from growsearch.algorithms.prdarts.statistics import cell_statistics
 from growsearch.networks.darts.candidate import conv, from_json, parse
 from growsearch.networks.darts.genotypes import PUBLISHED
 from growsearch.networks.darts.pools import initial_pool

@@ -1,24 +1,30 @@
+import dataclasses
+
 import pytest
 import torch
 from algorithms.chain import assert_chain_holds, assert_same_tree, run_through
-from algorithms.tiny import tiny_dataset, tiny_engine
-from prdarts.prdarts_small import TWO_CYCLES, options, search
+from prdarts.prdarts_small import (
+    ONE_CYCLE,
+    TWO_CYCLES,
+    events_of,
+    happening,
+    lines_of,
+    options,
+    search,
+    search_network,
+)
 from training.replays import pretended_captures
 
-from growsearch.algorithms.prdarts.alternate import BatchGrowth
-from growsearch.algorithms.prdarts.config import PrdartsConfig
-from growsearch.algorithms.prdarts.morphisms import SETTINGS, children
-from growsearch.algorithms.prdarts.search import SEARCH, Prdarts
-from growsearch.algorithms.prdarts.transfer import transferred
+from growsearch.algorithms.prdarts import plans
+from growsearch.algorithms.prdarts.alternate import Alternation, BatchGrowth
+from growsearch.algorithms.prdarts.config import LimitOverrides, PrdartsConfig
+from growsearch.algorithms.prdarts.edits import transferred
+from growsearch.algorithms.prdarts.morphisms import SETTINGS, MorphLimits, children
 from growsearch.errors import UserError
 from growsearch.events import Edit, Epoch, Measure, Phase
 from growsearch.networks.darts.candidate import parse
 from growsearch.networks.darts.genotype import genotype_from_json
 from growsearch.networks.darts.search import CELL_KINDS, cell_kind
-
-
-def events_of(method) -> list:
-    return [event for event in method.run() if event is not None]
 
 
 def exhausted(labels, added) -> bool:
@@ -51,16 +57,17 @@ def test_nine_cycles_end_in_a_genotype():
             assert all(any(parse(c).is_conv for c in edge) for edge in measure.values[kind]["operations"])
             assert sum(measure.values[kind]["types"].values()) == pytest.approx(1.0)
         assert [m.values[kind]["parent_probability"] is None for m in measures[:7]] == [True] + [False] * 5 + [True]
-    found = genotype_from_json(method.state.genotype)
+    outcome = method.outcome()
+    record = outcome.found.method
+    found = genotype_from_json(record["genotype"])
     assert len(found.normal.edges) == len(found.reduction.edges) == 4
     assert [e.phase for e in kinds(events, Epoch)] == ["search"] * 9 + ["evaluation"]
     assert [e.name for e in kinds(events, Phase)] == ["evaluation"]
-    outcome = method.outcome()
-    assert outcome.networks[0].spec()["genotype"] == method.state.genotype
-    assert outcome.method["operations_discoverable"] == {"by_rules": 76, "with_pointwise_dilation": 83}
-    assert outcome.method["operations_discovered"]["normal"] <= 76
-    assert len(outcome.method["last_test_accuracies"]) == 1
-    assert outcome.val_accuracy is not None
+    assert outcome.best.spec()["genotype"] == record["genotype"]
+    assert record["operations_discoverable"] == {"by_rules": 76, "with_pointwise_dilation": 83}
+    assert record["operations_discovered"]["normal"] <= 76
+    assert len(record["last_test_accuracies"]) == 1
+    assert outcome.found.val_accuracy is not None
 
 
 def test_chain_at_every_step_with_a_growing_batch():
@@ -76,19 +83,22 @@ def test_survivors_keep_their_weights_and_the_new_have_their_parents():
     # DL never widens, so what a child starts with involves no draws
     method = search(nodes=1, epochs=[1, 1, 1], grace_epochs=[0] * 3, morphs=[3, 3, 0], keep=[6, 6, 1])
     before, checked = None, 0
-    for event in method.run():
+    for event in happening(method, Epoch, Edit):
         if isinstance(event, Epoch) and event.phase == "search":
-            before = method.state.networks[SEARCH].module
+            before = search_network(method)
+            kept = {name: tensor.clone() for name, tensor in before.module.state_dict().items()}
         if not isinstance(event, Edit) or event.op != "prune_and_replace":
             continue
-        after, kept = method.state.networks[SEARCH].module, before.state_dict()
+        after = search_network(method).module
+        assert after is not before.module
+        assert search_network(method).steps == before.steps > 0
         born = set()
         for position, cell in enumerate(after.cells):
             for number, change in enumerate(event.detail[cell_kind(cell.reduction)]):
                 edge = cell.edges[number]
                 ids = {candidate.label: i for i, candidate in edge.pool}
                 for child, parent, _ in change["added"]:
-                    stack = before.cells[position].edges[number].get_submodule(f"c{ids[parent]}")
+                    stack = before.module.cells[position].edges[number].get_submodule(f"c{ids[parent]}")
                     draws = torch.Generator().manual_seed(0)
                     expected = transferred(stack, parse(parent), parse(child), draws).state_dict()
                     made = edge.get_submodule(f"c{ids[child]}").state_dict()
@@ -98,35 +108,43 @@ def test_survivors_keep_their_weights_and_the_new_have_their_parents():
         assert survived <= set(kept)
         assert all(torch.equal(after.state_dict()[name], kept[name]) for name in survived)
         assert len(born) > 50
-        assert all(not state["momentum_buffer"].any() for state in optimizer_states(method, "weights"))
+        states = search_network(method).optimizer("weights").state.values()
+        assert all(not state["momentum_buffer"].any() for state in states)
         checked += 1
     assert checked == 2
 
 
-def optimizer_states(method, role):
-    return method.state.networks[SEARCH].optimizer(role).state.values()
+def test_weights_stay_behind_where_they_are_not_inherited():
+    method = search(inherit_weights=False, **TWO_CYCLES)
+    for event in happening(method, Edit):
+        if event.where == "cycle 1":
+            before, after = (method.bench.networks[name] for name in ("cycle 0", "cycle 1"))
+            assert not torch.equal(before.module.classifier.weight, after.module.classifier.weight)
+            assert after.steps == before.steps > 0
+            return
+    raise AssertionError("no cycle ended")
 
 
 def test_grace_epochs_leave_architecture_weights_and_their_images_alone():
     method = search(epochs=[2], grace_epochs=[1], morphs=[0], keep=[1])
-    alphas = {k: p.detach().clone() for k, p in method.state.networks[SEARCH].module.alphas.items()}
-    moved = []
-    for event in method.run():
-        if isinstance(event, Epoch) and event.phase == "search":
-            now = method.state.networks[SEARCH].module.alphas
+    method.begin()
+    alphas = {k: p.detach().clone() for k, p in search_network(method).module.alphas.items()}
+    moved, streams = [], []
+    for line in method.run():
+        if line is not None and isinstance(line.event, Epoch) and line.event.phase == "search":
+            now = search_network(method).module.alphas
             moved.append(any(not torch.equal(alphas[k], now[k]) for k in alphas))
-            assert (method.state.streams.alphas.position > 0 or method.state.streams.alphas.passes > 0) == moved[-1]
-    assert moved == [False, True]
+            streams.append(line.record["answer"]["alphas"] != [0, 0])
+    assert moved == streams == [False, True]
 
 
 def test_each_step_moves_its_own_parameters_only():
     method = search()
-    network, streams = method.state.networks[SEARCH], method.state.streams
-    from growsearch.algorithms.prdarts.plans import recipe_of
-
+    method.begin()
+    network, streams = search_network(method), Alternation(8)
     for role, cursor in (("weights", streams.weights), ("alphas", streams.alphas)):
         before = {name: p.detach().clone() for name, p in network.module.named_parameters()}
-        method.search_engine.train_batch(network, cursor, recipe_of(method.config, role), 8)
+        method.bench.on(24).train_batch(network, cursor, plans.recipe_of(method.method.config, role), 8)
         moved = {name for name, p in network.module.named_parameters() if not torch.equal(p, before[name])}
         assert moved
         assert all(name.startswith("alphas") == (role == "alphas") for name in moved)
@@ -134,13 +152,20 @@ def test_each_step_moves_its_own_parameters_only():
 
 def test_streams_run_on_over_epochs_and_cycles():
     method = search(train=56, **TWO_CYCLES)  # 28 images a part: three pieces of 8 and a short one
-    positions = [
-        (method.state.streams.weights.passes, method.state.streams.weights.position)
-        for event in method.run()
-        if isinstance(event, Epoch) and event.phase == "search"
-    ]
+    positions = [line.record["answer"]["weights"] for line in lines_of(method, "Alternate")]
     # an epoch of four pieces of 8 takes 32 images, as the last piece of 28 is a short one in the release
-    assert positions == [(1, 4), (2, 8), (3, 12)]
+    assert positions == [[1, 4], [2, 8], [3, 12]]
+
+
+@pytest.mark.parametrize(("portion", "count"), [(0.5, 24), (0.26, 12)])
+def test_weights_and_architecture_weights_share_no_image(portion, count):
+    method = search(train=48, train_portion=portion, **ONE_CYCLE)
+    (line,) = lines_of(method, "Alternate")
+    assert line.record["ask"]["parted_at"] == count
+    parts, whole = method.bench.on(count), method.bench.engine.data.train
+    assert torch.equal(torch.cat([parts.split(name).images for name in ("train", "val")]), whole.images)
+    assert torch.equal(torch.cat([parts.split(name).labels for name in ("train", "val")]), whole.labels)
+    assert [len(parts.split(name)) for name in ("train", "val")] == [count, 48 - count]
 
 
 def test_caps_end_the_search_at_the_best_so_far():
@@ -152,11 +177,17 @@ def test_caps_end_the_search_at_the_best_so_far():
     events = events_of(method)
     added = [c["added"] for e in kinds(events, Edit)[:1] for kind in CELL_KINDS for c in e.detail[kind]]
     assert not any(added)
-    assert len(method.state.genotype["normal"]) == 2
+    assert len(method.outcome().found.method["genotype"]["normal"]) == 2
+
+
+def test_a_cap_in_seconds_ends_the_search():
+    method = search(max_seconds=1e-6, epochs=[2, 2], grace_epochs=[0, 0], morphs=[3, 0], keep=[6, 1])
+    assert [e.phase for e in kinds(events_of(method), Epoch)] == ["search", "evaluation"]
+    assert method.expected == 2
 
 
 def test_first_order_darts_is_one_cycle_of_eight_candidates():
-    method = search(pool="darts", epochs=[1], grace_epochs=[0], morphs=[0], keep=[1])
+    method = search(pool="darts", **ONE_CYCLE)
     edits = kinds(events_of(method), Edit)
     assert [len(change["dropped"]) for change in edits[0].detail["normal"]] == [7, 7]
     assert all("none" in change["dropped"] for change in edits[0].detail["normal"])
@@ -167,11 +198,11 @@ def test_children_can_be_derived_again_in_every_cycle():
     derived = []
     for again in (False, True):
         method = search(reinit_children_every_cycle=again, **table)
-        for event in method.run():
-            if isinstance(event, Edit) and event.where == "cycle 2":
-                module = method.state.networks[SEARCH].module
-                edge, pools = module.cells[0].edges[0], method.state.pools["normal"].edges[0]
-                child, parent = next((int(c), p) for c, p in pools.parents.items())
+        for event in happening(method, Edit):
+            if event.where == "cycle 2":
+                module = search_network(method).module
+                edge, pools = module.cells[0].edges[0], method.method.pools["normal"].edges[0]
+                child, parent = next(iter(pools.parents.items()))
                 made = transferred(
                     edge.get_submodule(f"c{parent}"),
                     dict(edge.pool)[parent],
@@ -187,10 +218,7 @@ def test_children_can_be_derived_again_in_every_cycle():
 def test_batch_size_starts_again(reset, second):
     table = {"epochs": [1, 1, 1], "grace_epochs": [0] * 3, "morphs": [1, 0, 0], "keep": [4, 2, 1]}
     method = search(train=96, gauge=lambda: 0.3, batch_interval=2, batch_reset=reset, batch_max=24, **table)
-    starts = [
-        method.state.streams.batch_size for event in method.run() if isinstance(event, Edit) and "cycle" in event.where
-    ]
-    assert starts[:2] == [8, second]
+    assert [line.record["ask"]["batch_size"] for line in lines_of(method, "Alternate")] == [8, 8, second]
 
 
 @pytest.mark.parametrize("hardware", [{"batch_autoscaling": False}, {}])
@@ -231,59 +259,60 @@ def test_too_few_images_and_unknown_pools_are_named():
 
 def test_equal_architecture_weights_and_custom_limits():
     method = search(alpha_noise=0.0, pool=["conv3[]", "skip"])
-    assert not any(p.any() for p in method.state.networks[SEARCH].module.alphas.values())
-    from growsearch.algorithms.prdarts.config import LimitOverrides
-    from growsearch.algorithms.prdarts.morphisms import MorphLimits
-    from growsearch.algorithms.prdarts.plans import limits_of
-
-    limits = limits_of(options(morph_limits="DR", limits=LimitOverrides(kernel_max=5, width_max=2)))
+    method.begin()
+    assert not any(p.any() for p in search_network(method).module.alphas.values())
+    limits = plans.limits_of(options(morph_limits="DR", limits=LimitOverrides(kernel_max=5, width_max=2)))
     assert limits == MorphLimits((1, 5), depth=1, width=2, total=5)
 
 
 def test_the_gauge_is_asked_at_the_stated_interval_and_its_peak_counts():
     readings = iter([9.0, 0.2, 0.9, 9.0])  # the first of an epoch is what came before it
-    asked = []
+    asked, sizes = [], []
 
     def gauge() -> float:
-        asked.append(method.state.streams.steps)
+        asked.append(method.positions[""].steps)
         return next(readings)
 
     table = {"epochs": [1], "grace_epochs": [1], "morphs": [0], "keep": [1]}
     method = search(train=128, gauge=gauge, batch_interval=2, batch_max=64, **table)
-    sizes = [method.state.streams.batch_size for event in method.train_epoch() if event is None]
+    method.begin()
+    for line in method.run():
+        if line is None:
+            sizes.append(method.positions[""].batch_size)
+        elif isinstance(line.event, Epoch):
+            break
     # 0.95 * 8 / 0.2 allows 38, a look at most doubles; at 16 the peak of the epoch, 0.9, allows no more
     assert sizes == [8, 16, 16, 16, 16]
     assert asked == [0, 2, 4]
 
 
-def grown():
-    """A method whose evaluation may grow its batch on the CPU, too."""
-    method = search(gauge=lambda: 0.3, train=64, epochs=[1], grace_epochs=[1], morphs=[0], keep=[1])
-    training = method.config.evaluation.training
-    training.epochs, training.batch_size = 2, 8
-    growth = BatchGrowth(8, 32, 1, 0.95)
-    method.evaluation_growth = lambda: growth
-    return method
-
-
-def test_chain_of_an_evaluation_whose_batch_grows():
-    events = assert_chain_holds(grown, steps=1)
+def test_chain_of_an_evaluation_whose_batch_grows(monkeypatch):
+    """On a CPU, too."""
+    monkeypatch.setattr(plans, "evaluation_growth", lambda config, facts: BatchGrowth(8, 32, 1, 0.95))
+    shown = {"epochs": 2, "batch_size": 8, "keep": "best_val_loss"}
+    table = {**ONE_CYCLE, "grace_epochs": [1]}
+    events = assert_chain_holds(lambda: search(gauge=lambda: 0.3, train=64, evaluation=shown, **table), steps=1)
     found = [e for e in events if e["kind"] == "epoch" and e["phase"] == "evaluation"]
     # 8, 16 and 32 images, then 32 and 32: the batch stays large, and 8 images are left for the next epoch
     assert [(e["batch_size"], e["images"]) for e in found] == [(32, 56), (32, 64)]
 
 
+def test_evaluation_grows_on_a_gpu_only():
+    facts = search(train=100).bench.facts()
+    assert plans.evaluation_growth(options(), facts).largest == 0
+    on_gpu = dataclasses.replace(facts, device="cuda")
+    assert plans.evaluation_growth(options(), on_gpu) == BatchGrowth(8, 96, 10, facts.hardware.memory_fraction)
+
+
 def test_evaluation_of_no_epochs_leaves_a_network_and_no_validation_images_none_to_judge_it():
-    method = search(epochs=[1], grace_epochs=[0], morphs=[0], keep=[1])
-    method.config.evaluation.training.epochs = 0
+    method = search(evaluation={"epochs": 0}, **ONE_CYCLE)
     events_of(method)
-    assert method.outcome().val_accuracy is None
-    engine = tiny_engine(0, tiny_dataset(train=48, val=0, test=20))
-    method = Prdarts(options(epochs=[1], grace_epochs=[0], morphs=[0], keep=[1]), engine)
+    assert method.outcome().found.val_accuracy is None
+    method = search(val=0, **ONE_CYCLE)
     events_of(method)
-    outcome = method.outcome()
-    assert outcome.val_accuracy is None
-    assert outcome.method["last_test_mean"] is not None
+    found = method.outcome().found
+    assert found.val_accuracy is None
+    assert found.method["last_test_mean"] is not None
 
 
 def test_a_batch_that_grows_does_so_with_captured_steps_too():

@@ -10,8 +10,8 @@ from algorithms.tiny import DENSENET_WITH_DROPOUT
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from growsearch.algorithms.prdarts.config import PrdartsConfig
+from growsearch.algorithms.prdarts.decisions import initial_pools
 from growsearch.algorithms.prdarts.plans import optimizers_of
-from growsearch.algorithms.prdarts.pools import initial_pools
 from growsearch.data.augment import Augmentation, PassPlan
 from growsearch.data.dataset import Split
 from growsearch.data.normalise import Normalisation

@@ -1,36 +1,45 @@
-"""One epoch of alternating first-order steps: architecture weights, then weights, on streams of their own."""
+"""Training with whole batches of a size that may grow: an epoch of first-order DARTS, and that of the found cells."""
 
 import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from growsearch.training import Cursor, Engine, EpochStats, Network, Recipe, state
+from growsearch import events
+from growsearch.actions import Action, Fitted, Net, Trained, Workbench
+from growsearch.actions.training import Steps, epoch_event, fitted, set_buffers
+from growsearch.data.augment import Augmentation
+from growsearch.errors import Diverged
+from growsearch.training import Cursor, Engine, EpochStats, FitPlan, FitState, Network, Rate, Recipe, fit, state
 from growsearch.training.autoscale import next_batch_size
 
-
-def _weights_stream() -> Cursor:
-    return Cursor(purpose="weights", split="train")
+PHASE = "search"
 
 
-def _alphas_stream() -> Cursor:
-    return Cursor(purpose="alphas", split="val")
+@dataclass(frozen=True)
+class BatchGrowth:
+    """When and how far a batch grows; ``largest`` at its present size or below means never."""
+
+    multiple: int
+    largest: int
+    interval: int
+    threshold: float
 
 
 @state
 class Alternation:
-    """Where both streams stand; they run on over epochs and cycles.
+    """Where both streams stand within an epoch.
 
     Attributes:
+        batch_size: images a batch has now, the same for both.
         weights: stream of the images that train weights.
         alphas: stream of the images that train architecture weights.
-        batch_size: images a batch has now, the same for both.
         steps: pairs of steps in this epoch.
         usage: largest fraction of the device's memory seen in this epoch.
     """
 
     batch_size: int
-    weights: Cursor = field(default_factory=_weights_stream)
-    alphas: Cursor = field(default_factory=_alphas_stream)
+    weights: Cursor = field(default_factory=lambda: Cursor(purpose="weights", split="train"))
+    alphas: Cursor = field(default_factory=lambda: Cursor(purpose="alphas", split="val"))
     steps: int = 0
     usage: float = 0.0
 
@@ -42,13 +51,162 @@ class Alternation:
 
 
 @dataclass(frozen=True)
-class BatchGrowth:
-    """When and how far a batch grows; ``largest`` at its present size or below means never."""
+class Alternated(Trained):
+    """What an epoch showed, and where it ended; the streams run on over epochs and cycles.
 
-    multiple: int
-    largest: int
-    interval: int
-    threshold: float
+    Attributes:
+        next_batch_size: what the batch has grown to.
+        weights: (pass, image) at which the stream of weights stands.
+        alphas: likewise, of architecture weights.
+    """
+
+    next_batch_size: int = field(kw_only=True)
+    weights: list[int] = field(kw_only=True)
+    alphas: list[int] = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class Alternate(Action):
+    """One epoch of alternating steps: architecture weights, then weights, on streams of their own.
+
+    Attributes:
+        net: the search network.
+        epoch: number in the record, over all cycles.
+        parted_at: training images, from the front, that train weights; the others train architecture weights.
+        batch_size: images of the first batch.
+        so_far: the answer to the epoch before; None to begin both streams.
+        weights: recipe of the steps on weights.
+        alphas: recipe of the steps on architecture weights; None in grace epochs, when their stream rests too.
+        rate: learning rate of the weights.
+        skip_dropout: rate of the dropout behind stride-1 skips.
+        growth: of the batch, after any step.
+        validate: evaluate on the images of the architecture weights afterwards.
+        val_augmentation: on images treated so, drawn anew for each ``epoch``; None for plain ones.
+    """
+
+    answers = Alternated
+    net: Net
+    epoch: int
+    parted_at: int
+    batch_size: int
+    so_far: Alternated | None
+    weights: Recipe
+    alphas: Recipe | None
+    rate: float
+    skip_dropout: float
+    growth: BatchGrowth
+    validate: bool
+    val_augmentation: Augmentation | None
+
+    def position(self, bench: Workbench) -> Alternation:
+        """Where the streams stood when the epoch before ended."""
+        made = Alternation(self.batch_size)
+        if self.so_far is not None:
+            made.weights.passes, made.weights.position = self.so_far.weights
+            made.alphas.passes, made.alphas.position = self.so_far.alphas
+        return made
+
+    def steps(self, bench: Workbench, position: Alternation) -> Steps:
+        """Train, then validate where asked.
+
+        Raises:
+            Diverged: if a loss is not finite; the weights before it are kept.
+        """
+        engine, network = bench.on(self.parted_at), bench.networks[self.net.name]
+        network.set_rate(self.rate, self.weights.optimizer)
+        set_buffers(network, {"skip_dropout": self.skip_dropout})
+        stats = yield from alternate(engine, network, position, self.weights, self.alphas, self.growth)
+        if stats.outcome != "ok":
+            raise Diverged(PHASE, network.id, self.epoch)
+        val = engine.evaluate(network, "val", self.val_augmentation, counter=self.epoch) if self.validate else None
+        weights, alphas = position.weights, position.alphas
+        return Alternated(
+            stats.loss,
+            stats.accuracy,
+            weights.used + alphas.used,
+            engine.batch_size(position.batch_size),
+            val.loss if val else None,
+            val.accuracy if val else None,
+            next_batch_size=position.batch_size,
+            weights=[weights.passes, weights.position],
+            alphas=[alphas.passes, alphas.position],
+        )
+
+    def event(self, answer: Alternated) -> events.Epoch:
+        """The epoch in the record."""
+        return epoch_event(self.net, PHASE, self.epoch, answer, self.rate)
+
+
+@state
+class GrowingFit:
+    """Where a phase of training with a growing batch stands."""
+
+    fit: FitState
+    stream: Alternation
+
+
+@dataclass(frozen=True)
+class FitGrowing(Action):
+    """A phase of training whose batch grows, in epochs of whole batches on a stream that runs on over them.
+
+    Without room to grow it is :class:`~growsearch.actions.Fit`.
+
+    Attributes:
+        net: what is trained; it ends with the weights that the plan keeps.
+        plan: how.
+        growth: of the batch, after any step.
+    """
+
+    answers = Fitted
+    net: Net
+    plan: FitPlan
+    growth: BatchGrowth
+
+    def position(self, bench: Workbench) -> GrowingFit:
+        """The start of the phase."""
+        return GrowingFit(FitState(), Alternation(self.plan.recipe.batch_size))
+
+    def steps(self, bench: Workbench, position: GrowingFit) -> Steps:
+        """Train from where the phase stands.
+
+        Raises:
+            Diverged: if a loss is not finite; the weights before it are kept.
+        """
+        engine, network = bench.engine, bench.networks[self.net.name]
+        if self.growth.largest > self.plan.recipe.batch_size:
+            engine = GrowingEngine(engine, position.stream, self.growth)
+        yield from fit(engine, network, position.fit, self.plan)
+        return fitted(network, self.plan, position.fit)
+
+
+class GrowingEngine(Engine):
+    """An engine whose epochs take whole batches of a size that may grow, on a stream that runs on over epochs."""
+
+    def __init__(self, engine: Engine, stream: Alternation, growth: BatchGrowth) -> None:
+        """Share data and device with ``engine``; ``stream`` belongs to the action's position."""
+        super().__init__(engine.data, engine.hardware, engine.seed, engine.gauge, engine.work)
+        self.notes, self.divisors = engine.notes, engine.divisors
+        self.stream, self.growth = stream, growth
+
+    def batch_size(self, planned: int) -> int:
+        """Images of a batch, as large as it has grown."""
+        return super().batch_size(self.stream.batch_size)
+
+    def epoch(
+        self,
+        network: Network,
+        cursor: Cursor,
+        recipe: Recipe,
+        rate: Rate | None = None,
+        batches: int | None = None,
+        time_decay: float = 0.0,
+    ) -> Generator[None, None, EpochStats]:
+        """As :meth:`Engine.epoch`, at a constant rate, but the images are those of the growing stream."""
+        if rate is not None:
+            network.set_rate(rate, recipe.optimizer)
+        stats = yield from alternate(self, network, self.stream, recipe, None, self.growth)
+        self.stream.next_epoch()
+        return stats
 
 
 def alternate(
@@ -64,7 +222,7 @@ def alternate(
     Args:
         engine: its ``train`` split trains weights, its ``val`` split architecture weights.
         network: has an optimizer for each role.
-        progress: belongs to the caller's state.
+        progress: belongs to an action's position.
         weights: recipe of the steps on weights.
         alphas: recipe of the steps on architecture weights; None in grace epochs, when their
             stream rests too.

@@ -1,13 +1,22 @@
-"""From options to what the loop works with."""
+"""From options to what the search works with."""
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from growsearch.actions import Facts
+from growsearch.algorithms.prdarts.alternate import BatchGrowth
 from growsearch.algorithms.prdarts.config import PrdartsConfig
-from growsearch.algorithms.prdarts.morphisms import SETTINGS, MorphLimits
-from growsearch.algorithms.prdarts.pools import CycleEnd
+from growsearch.algorithms.prdarts.decisions import CellPools, CycleEnd
+from growsearch.algorithms.prdarts.morphisms import SETTINGS, MorphLimits, reachable
 from growsearch.data.augment import Augmentation
+from growsearch.errors import UserError
+from growsearch.networks.darts.genotype import Genotype
+from growsearch.networks.darts.pools import initial_pool
+from growsearch.networks.darts.search import CELL_KINDS
+from growsearch.networks.registry import skeleton
 from growsearch.training import OptimizerConfig, Recipe
 from growsearch.training.schedules import Cosine
 
@@ -88,3 +97,102 @@ def augmentation_of(config: PrdartsConfig) -> Augmentation:
 def rate_of(config: PrdartsConfig, cycle: Cycle, epoch: int) -> float:
     """Learning rate of the weights: a cosine per cycle."""
     return Cosine(config.lr, config.lr_min).rate(epoch, cycle.epochs)
+
+
+def parted_at(config: PrdartsConfig, images: int) -> int:
+    """Training images, from the front, that train weights in search; the others train architecture weights.
+
+    The validation split proper stays out of search: what architecture weights are fitted to cannot judge them.
+
+    Raises:
+        UserError: if one of the two parts has less than a batch.
+    """
+    count, least = int(config.train_portion * images), config.batch_multiple
+    if min(count, images - count) < least:
+        raise UserError(
+            f"data.train_size: {images} images found, {least} or more (algo.batch_multiple) expected "
+            f"in each of two parts (algo.train_portion={config.train_portion})"
+        )
+    return count
+
+
+def growth_of(config: PrdartsConfig, facts: Facts) -> BatchGrowth:
+    """How the batch of the search may grow: as far as the smaller part of the images holds it."""
+    largest = min(config.batch_max, largest_batch(config, facts)) if facts.hardware.batch_autoscaling else 0
+    return BatchGrowth(config.batch_multiple, largest, config.batch_interval, facts.hardware.memory_fraction)
+
+
+def largest_batch(config: PrdartsConfig, facts: Facts) -> int:
+    """The largest batch of the search that both parts of the images hold."""
+    count = parted_at(config, facts.train)
+    images = min(count, facts.train - count)
+    return images - images % config.batch_multiple
+
+
+def evaluation_growth(config: PrdartsConfig, facts: Facts) -> BatchGrowth:
+    """How the batch of the found cells' training may grow; not on a CPU, whose memory is not gauged."""
+    evaluation, multiple = config.evaluation, config.evaluation.batch_multiple
+    growing = facts.hardware.batch_autoscaling and facts.device != "cpu"
+    largest = min(evaluation.batch_max, facts.train - facts.train % multiple) if growing else 0
+    return BatchGrowth(multiple, largest, evaluation.batch_interval, facts.hardware.memory_fraction)
+
+
+def expected_epochs(config: PrdartsConfig) -> int:
+    """Epochs of all cycles, or the cap, and of the evaluation."""
+    search = sum(config.epochs)
+    return min(search, config.max_epochs or search) + config.evaluation.training.epochs
+
+
+def search_spec(config: PrdartsConfig, facts: Facts, pools: Mapping[str, CellPools]) -> dict[str, Any]:
+    """Spec of the search network of these pools."""
+    return {
+        "family": "darts_search",
+        "pools": {kind: pools[kind].spec() for kind in CELL_KINDS},
+        "channels": config.channels,
+        "layers": config.layers,
+        "nodes": config.nodes,
+        "classes": facts.num_classes,
+        "in_channels": facts.image_shape[0],
+        "output": config.output,
+        "skip_dropout": any(config.skip_dropout),
+        "mask_absent": config.mask_absent,
+    }
+
+
+def evaluation_spec(config: PrdartsConfig, facts: Facts, cells: Genotype) -> dict[str, Any]:
+    """Spec of the network that trains the found cells from fresh weights."""
+    channels, height, width = facts.image_shape
+    return {
+        "family": "darts",
+        "genotype": cells.to_json(),
+        "channels": config.evaluation.channels,
+        "layers": config.evaluation.layers,
+        "classes": facts.num_classes,
+        "in_channels": channels,
+        "auxiliary": config.evaluation.auxiliary,
+        "image_size": min(height, width),
+        "output": config.output,
+    }
+
+
+def parameter_count(spec: dict[str, Any]) -> int:
+    """Parameters of the network that a spec describes; nothing is allocated."""
+    return sum(parameter.numel() for parameter in skeleton(spec).parameters())
+
+
+def discoverable(config: PrdartsConfig, most_rounds: int = 10) -> dict[str, int] | None:
+    """Candidates that a search can reach, the initial ones included; None for too many rounds to count them.
+
+    ``by_rules`` follows the morphisms' rules; ``with_pointwise_dilation`` also counts 1 x 1 windows
+    with dilation, as the totals printed in Table II do.
+    """
+    rounds = sum(morphs > 0 for morphs in config.morphs)
+    if rounds > most_rounds:
+        return None
+    start, limits = initial_pool(config.pool), limits_of(config)
+    counts = {}
+    for name, allowed in (("by_rules", limits.pointwise_dilation), ("with_pointwise_dilation", True)):
+        rules = dataclasses.replace(limits, pointwise_dilation=allowed)
+        found = {c for first in start if first.is_conv for c in reachable(first, rules, rounds)[-1]}
+        counts[name] = len(found | set(start))
+    return counts

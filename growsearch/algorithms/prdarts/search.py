@@ -1,309 +1,212 @@
 """PR-DARTS: alternate weights and architecture weights, then prune and replace candidates, cycle by cycle."""
 
-import dataclasses
-import time
-from collections.abc import Iterator, Mapping
-from dataclasses import field
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from torch import nn
-
-from growsearch.algorithms.base import NOT_FINITE, Algorithm, Diverged, Outcome
-from growsearch.algorithms.prdarts.alternate import Alternation, BatchGrowth, alternate
+from growsearch.actions import Build, Clock, Drop, Edit, Expect, Facts, Measure, Net, Script, Tell
+from growsearch.algorithms.base import Algorithm, Found
+from growsearch.algorithms.prdarts import plans
+from growsearch.algorithms.prdarts.alternate import Alternate, Alternated, FitGrowing
 from growsearch.algorithms.prdarts.config import PrdartsConfig
-from growsearch.algorithms.prdarts.evaluate import fit_growing
-from growsearch.algorithms.prdarts.finish import genotype, kept_edges
-from growsearch.algorithms.prdarts.halves import halves
-from growsearch.algorithms.prdarts.networks import evaluation_network, first_network, next_network
-from growsearch.algorithms.prdarts.plans import Cycle, augmentation_of, cycle_end_of, cycles_of, rate_of, recipe_of
-from growsearch.algorithms.prdarts.pools import CellPools, EdgeChange, initial_pools, renew
-from growsearch.algorithms.prdarts.statistics import cell_statistics, discoverable
-from growsearch.events import Edit, Epoch, Event, Measure, Phase
+from growsearch.algorithms.prdarts.decisions import (
+    CellPools,
+    CycleEnd,
+    EdgeChange,
+    cell_statistics,
+    described,
+    genotype,
+    initial_pools,
+    kept_edges,
+    parents_of,
+    renew,
+    survivor_scores,
+)
+from growsearch.algorithms.prdarts.edits import GoOnFor, SpreadAlphas, search_module
+from growsearch.events import Edit as Edited
+from growsearch.events import Measure as Measured
+from growsearch.events import Phase
 from growsearch.networks.darts.pools import initial_pool
-from growsearch.networks.darts.search import CELL_KINDS, SearchNetwork
+from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.networks.darts.search_cell import num_edges
 from growsearch.randomness import generator
-from growsearch.training import Engine, FitState, Network, state
-from growsearch.training.out_of_memory import attempt
-from growsearch.training.plan import fit_plan_of
+from growsearch.training import Network
+from growsearch.training.plan import fit_plan_of, optimizer_of
 
-SEARCH, FOUND = "0", "1"
-"""Ids of the search network and of the network made of the found cells."""
+SEARCH, FOUND = 0, 1
+"""Ids of the search network, whatever its cycle, and of the network made of the found cells."""
 
+Values = Mapping[str, Sequence[Sequence[float]]]
+"""By cell kind and edge: the softmax values of its candidates."""
 
-@state
-class PrdartsState:
-    """Where a search stands.
-
-    Attributes:
-        pools: by cell kind.
-        cycle: cycles finished.
-        epoch: epochs finished in this cycle.
-        epochs_done: epochs finished in all.
-        measured: this cycle's pools have been reported.
-        capped: a cap has been met; the cycle ends as the last one does.
-        val: (loss, accuracy) of the second part of the images, whenever measured.
-        scores: largest probability of each edge at the end of the last cycle, by cell kind.
-        genotype: the found cells, empty while there are none.
-        evaluating: the found cells are being trained.
-        evaluation_stream: their images, where the batch grows.
-    """
-
-    networks: dict[str, Network]
-    pools: dict[str, CellPools]
-    streams: Alternation
-    cycle: int = 0
-    epoch: int = 0
-    epochs_done: int = 0
-    measured: bool = False
-    capped: bool = False
-    seconds: float = 0.0
-    val: list[list[float]] = field(default_factory=list)
-    scores: dict[str, list[float]] = field(default_factory=dict)
-    genotype: dict[str, Any] = field(default_factory=dict)
-    evaluating: bool = False
-    evaluation_stream: Alternation = field(default_factory=lambda: Alternation(0))
-    fit: FitState = field(default_factory=FitState)
+Changes = Mapping[str, Sequence[EdgeChange]]
+"""By cell kind and edge."""
 
 
-class Prdarts(Algorithm[PrdartsConfig, PrdartsState]):
+class Prdarts(Algorithm[PrdartsConfig]):
     """Prune and replace; with one cycle, no grace and no morphs it is first-order DARTS."""
 
-    Config = PrdartsConfig
+    def __init__(self, config: PrdartsConfig, facts: Facts) -> None:
+        super().__init__(config, facts)
+        self.cycles, self.parted_at = plans.cycles_of(config), plans.parted_at(config, facts.train)
+        self.first_batch_size = min(config.batch_size, plans.largest_batch(config, facts))
+        candidates = initial_pool(config.pool)
+        self.pools = {kind: initial_pools(candidates, num_edges(config.nodes)) for kind in CELL_KINDS}
+        self.epochs, self.capped, self.val = 0, False, list[list[float]]()
 
-    def __init__(self, config: PrdartsConfig, engine: Engine, given: Mapping[str, nn.Module] | None = None) -> None:
-        """See :class:`Algorithm`; search trains on two parts of the training images, evaluation on all."""
-        self.cycles = cycles_of(config)
-        parts = halves(engine.data, config.train_portion, config.batch_multiple)
-        self.search_engine = engine.on(parts)
-        super().__init__(config, engine, given)
-
-    def start(self) -> PrdartsState:
-        """The initial pool on every edge."""
-        candidates = initial_pool(self.config.pool)
-        pools = {kind: initial_pools(candidates, num_edges(self.config.nodes)) for kind in CELL_KINDS}
-        network = first_network(self.config, self.engine, pools)
-        return PrdartsState({SEARCH: network}, pools, Alternation(self.first_batch_size()))
-
-    def run(self) -> Iterator[Event | None]:
+    def search(self) -> Script:
         """Cycles of training, pruning and replacing; then the found cells are trained from fresh weights."""
-        s = self.state
-        while s.cycle < len(self.cycles):
-            if not s.measured:
-                yield self.measure()
-            while s.epoch < self.cycle.epochs and not s.capped:
-                yield from self.train_epoch()
-            yield self.prune_and_replace()
-        if not s.genotype:
-            yield self.finish()
-        if not s.measured:
-            yield self.measure()
-        if not s.evaluating:
-            yield self.begin_evaluation()
-        plan = fit_plan_of(self.config.evaluation.training, "evaluation")
-        growth = self.evaluation_growth()
-        yield from fit_growing(self.engine, s.networks[FOUND], s.fit, plan, s.evaluation_stream, growth)
-        if s.fit.outcome != "ok":
-            raise Diverged(f"evaluation, epoch {s.fit.epoch}: {NOT_FINITE}")
+        config, trained, batch_size = self.config, None, self.first_batch_size
+        net = yield from self.build(0)
+        yield Expect(plans.expected_epochs(config))
+        for number, cycle in enumerate(self.cycles):
+            yield self.tell_pools(SEARCH, number)
+            trained = yield from self.train(net, cycle, batch_size, trained)
+            values = yield Measure(net, probabilities)
+            if self.capped or number == len(self.cycles) - 1:
+                break
+            net, inserted = yield from self.prune_and_replace(net, number, values)
+            again = inserted or config.batch_reset == "every_cycle"
+            batch_size = self.first_batch_size if again else trained.next_batch_size
+        scores = yield from self.prune_to_one(net, number, values)
+        yield Drop(net)
+        return (yield from self.evaluate(scores))
 
-    def train_epoch(self) -> Iterator[Event | None]:
-        """Alternate steps over the weights' images once; in grace epochs architecture weights rest."""
-        s, cycle, network, begun = self.state, self.cycle, self.state.networks[SEARCH], time.monotonic()
-        rate = rate_of(self.config, cycle, s.epoch)
-        network.set_rate(rate, "weights")
-        search_module(network).skip_dropout.fill_(cycle.dropout(s.epoch))
-        weights = recipe_of(self.config, "weights")
-        alphas = recipe_of(self.config, "alphas") if s.epoch >= cycle.grace else None
-        growth = self.growth()
-        stats = yield from alternate(self.search_engine, network, s.streams, weights, alphas, growth)
-        self.check(stats, network)
-        val = None
-        if s.epoch >= cycle.epochs - self.config.validate_last:
-            augmentation = augmentation_of(self.config) if self.config.augment_validation else None
-            val = self.search_engine.evaluate(network, "val", augmentation, counter=s.epochs_done)
-            s.val.append([val.loss, val.accuracy])
-        event = Epoch(
-            network=network.id,
-            phase="search",
-            epoch=s.epochs_done,
-            train_loss=stats.loss,
-            train_accuracy=stats.accuracy,
-            val_loss=val.loss if val else None,
-            val_accuracy=val.accuracy if val else None,
-            lr=rate,
-            batch_size=self.engine.batch_size(s.streams.batch_size),
-            images=s.streams.weights.used + s.streams.alphas.used,
-            params=network.parameter_count(),
-        )
-        s.streams.next_epoch()
-        s.epoch, s.epochs_done = s.epoch + 1, s.epochs_done + 1
-        self.watch_caps(time.monotonic() - begun)
-        yield event
+    def build(self, cycle: int) -> Script:
+        """The network of a cycle, with fresh weights."""
+        spec = plans.search_spec(self.config, self.facts, self.pools)
+        draw = ("initialise", "cycle", cycle)
+        net = yield Build(f"cycle {cycle}", SEARCH, spec, draw, plans.optimizers_of(self.config))
+        return (yield Edit(net, SpreadAlphas(self.config.alpha_noise)))
 
-    @attempt("pruning and replacing candidates")
-    def prune_and_replace(self) -> Event:
-        """End a cycle: drop the weakest candidates of every edge, insert morphs, and build the next network."""
-        s, network = self.state, self.state.networks[SEARCH]
-        last = s.capped or s.cycle == len(self.cycles) - 1
-        values = {kind: self.probabilities(kind) for kind in CELL_KINDS}
-        end = cycle_end_of(self.config, self.cycle, last)
-        pools, changes = self.renewed(values, end.morphs)
-        if last:
-            s.scores = {k: self.survivor_scores(values[k], s.pools[k], pools[k]) for k in CELL_KINDS}
-        else:
-            made = next_network(self.config, self.engine, network, pools, changes, s.cycle + 1)
-            cap = self.config.max_params
-            if cap and made.parameter_count() > cap and end.morphs:
-                pools, changes = self.renewed(values, 0)
-                made = next_network(self.config, self.engine, network, pools, changes, s.cycle + 1)
-            s.networks[SEARCH] = network = made
-            inserted = any(change.born for edges in changes.values() for change in edges)
-            if inserted or self.config.batch_reset == "every_cycle":
-                s.streams.batch_size = self.first_batch_size()
-        s.pools = pools
-        event = Edit(
-            network=network.id,
-            op="prune" if last else "prune_and_replace",
-            where=f"cycle {s.cycle + 1}",
-            epoch=s.epochs_done,
-            params=network.parameter_count(),
-            accuracy=s.val[-1][1] if s.val else None,
-            detail={kind: describe(changes[kind], values[kind]) for kind in CELL_KINDS},
-        )
-        s.cycle, s.epoch, s.measured = len(self.cycles) if last else s.cycle + 1, 0, False
-        return event
+    def train(self, net: Net, cycle: plans.Cycle, batch_size: int, so_far: Alternated | None) -> Script:
+        """Alternate steps over the weights' images, epoch by epoch; in grace epochs architecture weights rest."""
+        config, facts = self.config, self.facts
+        for epoch in range(cycle.epochs):
+            so_far = yield Alternate(
+                net,
+                self.epochs,
+                self.parted_at,
+                batch_size,
+                so_far,
+                weights=plans.recipe_of(config, "weights"),
+                alphas=plans.recipe_of(config, "alphas") if epoch >= cycle.grace else None,
+                rate=plans.rate_of(config, cycle, epoch),
+                skip_dropout=cycle.dropout(epoch),
+                growth=plans.growth_of(config, facts),
+                validate=epoch >= cycle.epochs - config.validate_last,
+                val_augmentation=plans.augmentation_of(config) if config.augment_validation else None,
+            )
+            assert so_far is not None
+            batch_size, self.epochs = so_far.next_batch_size, self.epochs + 1
+            if so_far.val_loss is not None and so_far.val_accuracy is not None:
+                self.val.append([so_far.val_loss, so_far.val_accuracy])
+            if (yield from self.cap_reached()):
+                break
+        return so_far
 
-    @attempt("making the network of the found cells")
-    def finish(self) -> Event:
-        """Keep the two best edges into every node and make the network of the found cells."""
-        s = self.state
-        candidates = {kind: [pool[0] for pool in s.pools[kind].pools()] for kind in CELL_KINDS}
-        found = genotype(candidates, s.scores, self.config.nodes)
-        s.genotype = found.to_json()
-        s.networks = {FOUND: evaluation_network(self.config, self.engine, found)}
-        params = s.networks[FOUND].parameter_count()
-        return Edit(int(FOUND), "genotype", "both cells", s.epochs_done, params, detail=s.genotype)
+    def cap_reached(self) -> Script:
+        """Whether the search has to end with this cycle."""
+        config = self.config
+        self.capped = bool(config.max_epochs and self.epochs >= config.max_epochs)
+        if config.max_seconds and (yield Clock()) >= config.max_seconds:
+            self.capped = True
+        return self.capped
 
-    def measure(self) -> Event:
-        """Report what the pools hold: the statistics of Figure 2."""
-        s = self.state
-        values: dict[str, Any] = {"cycle": s.cycle}
-        for kind in CELL_KINDS:
-            pools = s.pools[kind].pools()
-            if s.genotype:  # only kept edges count in the end
-                pools = [pools[edge] for edge in kept_edges(s.scores[kind], self.config.nodes)]
-            drawn = s.pools[kind].parent_probabilities
-            values[kind] = cell_statistics(pools, drawn, self.config.similarity_of_self)
-        s.measured = True
-        return Measure(int(FOUND if s.genotype else SEARCH), "pools", s.epochs_done, values)
+    def prune_and_replace(self, before: Net, number: int, values: Values) -> Script:
+        """Drop the weakest candidates of every edge, insert morphs, and go on with the network of the new pools.
 
-    def begin_evaluation(self) -> Event:
-        """The architecture is final from here on."""
-        training = self.config.evaluation.training
-        self.state.evaluating = True
-        self.state.evaluation_stream.batch_size = training.batch_size
-        return Phase(int(FOUND), "evaluation", self.state.epochs_done, {"epochs": training.epochs})
+        Its architecture weights and optimizers are new.
+        """
+        config, old = self.config, self.pools
+        end = plans.cycle_end_of(config, self.cycles[number], last=False)
+        self.pools, changes = self.renewed(old, values, end, number)
+        if config.max_params and end.morphs:
+            params = plans.parameter_count(plans.search_spec(config, self.facts, self.pools))
+            if params > config.max_params:
+                self.pools, changes = self.renewed(old, values, replace(end, morphs=0), number)
+        parents = None
+        if config.inherit_weights:
+            everyone = config.reinit_children_every_cycle
+            parents = {kind: parents_of(self.pools[kind], changes[kind], everyone) for kind in CELL_KINDS}
+        net = yield from self.build(number + 1)
+        draw, about = ("transfer", number + 1), self.about(number, changes, values)
+        net = yield Edit(net, GoOnFor(parents), draw, (before,), *about)
+        yield Drop(before)
+        return net, any(change.born for edges in changes.values() for change in edges)
 
-    def outcome(self) -> Outcome:
-        """The network of the found cells."""
-        s = self.state
-        network = s.networks[FOUND]
-        head = getattr(network.module, "head", None)
-        auxiliary = sum(p.numel() for p in head.parameters()) if head is not None else 0
-        last = s.fit.test
+    def prune_to_one(self, net: Net, number: int, values: Values) -> Script:
+        """Keep the best candidate of every edge; its probability, by cell kind and edge."""
+        before, end = self.pools, plans.cycle_end_of(self.config, self.cycles[number], last=True)
+        self.pools, changes = self.renewed(before, values, end, number)
+        where, epoch, accuracy, detail = self.about(number, changes, values)
+        yield Tell(Edited(net.id, "prune", where, epoch, net.params, accuracy, detail))
+        return {kind: survivor_scores(values[kind], before[kind], self.pools[kind]) for kind in CELL_KINDS}
+
+    def evaluate(self, scores: dict[str, list[float]]) -> Script:
+        """Keep the two best edges into every node, and train the network of the found cells."""
+        config, training = self.config, self.config.evaluation.training
+        if self.capped:
+            yield Expect(self.epochs + training.epochs)
+        best = {kind: [pool[0] for pool in self.pools[kind].pools()] for kind in CELL_KINDS}
+        cells = genotype(best, scores, config.nodes)
+        spec, draw = plans.evaluation_spec(config, self.facts, cells), ("initialise", "evaluation")
+        net = yield Build("found", FOUND, spec, draw, {"weights": optimizer_of(training)})
+        yield Tell(Edited(FOUND, "genotype", "both cells", self.epochs, net.params, detail=cells.to_json()))
+        yield self.tell_pools(FOUND, len(self.cycles), scores)
+        yield Tell(Phase(FOUND, "evaluation", self.epochs, {"epochs": training.epochs}))
+        plan = fit_plan_of(training, "evaluation")
+        fit = yield FitGrowing(net, plan, plans.evaluation_growth(config, self.facts))
         method = {
-            "genotype": s.genotype,
-            "scores": s.scores,
-            "search_val": s.val,
-            "search_epochs": s.epochs_done,
-            "operations_discovered": {kind: len(s.pools[kind].catalogue) for kind in CELL_KINDS},
-            "operations_discoverable": discoverable(self.config),
-            "last_test_accuracies": last,
-            "last_test_mean": sum(last) / len(last) if last else None,
+            "genotype": cells.to_json(),
+            "scores": scores,
+            "search_val": self.val,
+            "search_epochs": self.epochs,
+            "operations_discovered": {kind: len(self.pools[kind].catalogue) for kind in CELL_KINDS},
+            "operations_discoverable": plans.discoverable(config),
+            "last_test_accuracies": fit.test,
+            "last_test_mean": sum(fit.test) / len(fit.test) if fit.test else None,
         }
-        params = network.parameter_count() - auxiliary
-        return Outcome([network], 0, s.fit.val_accuracy, s.fit.val_loss, method, params, s.fit.epoch)
-
-    def expected_epochs(self) -> int:
-        """Epochs of all cycles, or the cap, and of the evaluation."""
-        search = sum(cycle.epochs for cycle in self.cycles)
-        return min(search, self.config.max_epochs or search) + self.config.evaluation.training.epochs
-
-    @property
-    def cycle(self) -> Cycle:
-        """The cycle under way."""
-        return self.cycles[self.state.cycle]
-
-    def probabilities(self, kind: str) -> list[list[float]]:
-        """Softmax values per edge, one for each candidate it has."""
-        s = self.state
-        table = search_module(s.networks[SEARCH]).probabilities(kind).tolist()
-        return [row[: len(edge.live)] for row, edge in zip(table, s.pools[kind].edges, strict=True)]
+        counted = yield Measure(net, without_auxiliary_head)
+        return Found([net], 0, fit.val_accuracy, fit.val_loss, method, counted, fit.epochs)
 
     def renewed(
-        self, values: dict[str, list[list[float]]], morphs: int
-    ) -> tuple[dict[str, CellPools], dict[str, list[EdgeChange]]]:
-        """Pools of both cell kinds after this cycle, and what changed."""
-        s = self.state
-        last = s.capped or s.cycle == len(self.cycles) - 1
-        end = dataclasses.replace(cycle_end_of(self.config, self.cycle, last), morphs=morphs)
-        pools, changes = {}, {}
+        self, pools: Mapping[str, CellPools], values: Values, end: CycleEnd, number: int
+    ) -> tuple[dict[str, CellPools], Changes]:
+        """Pools of both cell kinds after a cycle, and what changed."""
+        after, changes = dict[str, CellPools](), dict[str, list[EdgeChange]]()
         for kind in CELL_KINDS:
+            draws = partial(generator, self.facts.seed, "morphs", number, kind)
+            after[kind], changes[kind] = renew(pools[kind], values[kind], end, draws)
+        return after, changes
 
-            def draws(edge: int, kind: str = kind) -> Any:
-                return generator(self.engine.seed, "morphs", s.cycle, kind, edge)
+    def about(self, number: int, changes: Changes, values: Values) -> tuple[str, int, float | None, dict[str, Any]]:
+        """What the record holds of a cycle's end: place, epoch, accuracy before it, and what happened to each edge."""
+        accuracy = self.val[-1][1] if self.val else None
+        detail = {kind: described(changes[kind], values[kind]) for kind in CELL_KINDS}
+        return f"cycle {number + 1}", self.epochs, accuracy, detail
 
-            pools[kind], changes[kind] = renew(s.pools[kind], values[kind], end, draws)
-        return pools, changes
-
-    def survivor_scores(self, values: list[list[float]], before: CellPools, after: CellPools) -> list[float]:
-        """Probability of the one candidate left on each edge."""
-        pairs = zip(values, before.edges, after.edges, strict=True)
-        return [row[old.live.index(new.live[0])] for row, old, new in pairs]
-
-    def first_batch_size(self) -> int:
-        """The configured one, as far as both parts of the images hold it."""
-        return min(self.config.batch_size, self.whole_batches())
-
-    def growth(self) -> BatchGrowth:
-        """How the batch may grow on this hardware."""
-        hardware, config = self.engine.hardware, self.config
-        largest = min(config.batch_max, self.whole_batches()) if hardware.batch_autoscaling else 0
-        return BatchGrowth(config.batch_multiple, largest, config.batch_interval, hardware.memory_fraction)
-
-    def evaluation_growth(self) -> BatchGrowth:
-        """How the batch of the found cells' training may grow on this hardware."""
-        hardware, evaluation = self.engine.hardware, self.config.evaluation
-        images = len(self.engine.split("train"))
-        growing = hardware.batch_autoscaling and self.engine.device.type != "cpu"
-        largest = min(evaluation.batch_max, images - images % evaluation.batch_multiple) if growing else 0
-        return BatchGrowth(evaluation.batch_multiple, largest, evaluation.batch_interval, hardware.memory_fraction)
-
-    def whole_batches(self) -> int:
-        """The largest batch that the smaller part of the images holds."""
-        images = min(len(self.search_engine.split("train")), len(self.search_engine.split("val")))
-        return images - images % self.config.batch_multiple
-
-    def watch_caps(self, seconds: float) -> None:
-        """End the search with this cycle once a cap is met."""
-        s, config = self.state, self.config
-        if config.max_seconds:
-            s.seconds += seconds
-        s.capped = bool(
-            (config.max_epochs and s.epochs_done >= config.max_epochs)
-            or (config.max_seconds and s.seconds >= config.max_seconds)
-        )
+    def tell_pools(self, network: int, cycle: int, scores: Mapping[str, list[float]] | None = None) -> Tell:
+        """Statistics of Figure 2; in the end, by ``scores``, of the kept edges only."""
+        values: dict[str, Any] = {"cycle": cycle}
+        for kind in CELL_KINDS:
+            pools = self.pools[kind].pools()
+            if scores is not None:
+                pools = [pools[edge] for edge in kept_edges(scores[kind], self.config.nodes)]
+            drawn = self.pools[kind].parent_probabilities
+            values[kind] = cell_statistics(pools, drawn, self.config.similarity_of_self)
+        return Tell(Measured(network, "pools", self.epochs, values))
 
 
-def search_module(network: Network) -> SearchNetwork:
-    """The module of the search network."""
-    assert isinstance(network.module, SearchNetwork)
-    return network.module
+def probabilities(network: Network) -> dict[str, list[list[float]]]:
+    """Softmax values by cell kind and edge, one for each candidate that it has."""
+    module = search_module(network)
+    tables = {kind: module.probabilities(kind).tolist() for kind in CELL_KINDS}
+    return {k: [row[: len(pool)] for row, pool in zip(tables[k], module.pools[k], strict=True)] for k in CELL_KINDS}
 
 
-def describe(changes: list[EdgeChange], values: list[list[float]]) -> list[dict[str, Any]]:
-    """What happened to each edge, as plain types."""
-    return [
-        {"dropped": change.dropped, "added": [list(made) for made in change.added], "probabilities": row}
-        for change, row in zip(changes, values, strict=True)
-    ]
+def without_auxiliary_head(network: Network) -> int:
+    """Parameters as the paper counts them."""
+    head = getattr(network.module, "head", None)
+    return network.parameter_count() - (sum(p.numel() for p in head.parameters()) if head is not None else 0)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from growsearch.algorithms.prdarts.transfer import transferred
+from growsearch.algorithms.prdarts.edits import transferred
 from growsearch.networks.darts.candidate import conv, from_json
 from growsearch.networks.darts.operations import SeparableStack
 from growsearch.surgery.initialise import library_
