@@ -40,11 +40,11 @@ def recover(folder: RunFolder) -> Recovered:
     size = _size(folder.events)
     passed: list[tuple[Path, str]] = []
     for path, tree, error in read_all(folder.checkpoints):
-        length = tree.get("events_length") if isinstance(tree, dict) else None
-        if error is None and (not isinstance(length, int) or length < 0):
+        found = tree.get("events_length") if isinstance(tree, dict) else None
+        length = found if isinstance(found, int) else -1
+        if error is None and length < 0:
             error = UserError(f"{path}: a checkpoint, but not of a run")
-        if error is None:
-            error = _lost(folder.events, size, length, tree, path.name)
+        error = error or _lost(folder.events, size, length, tree, path.name)
         if error is None:
             return Recovered(tree, length, _set_aside(passed))
         passed.append((path, str(error)))
