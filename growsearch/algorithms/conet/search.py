@@ -114,7 +114,7 @@ class Conet(Algorithm[ConetConfig]):
         net = yield Build("final", config.trials, spec, ("conet", "final"), {"weights": optimizer_of(final)})
         if config.final_inherit:
             net = yield Edit(net, InheritWeights(), sources=(source,))
-        for name in {source.name, "resized", str(len(trials) - 1)}:
+        for name in dict.fromkeys((source.name, "resized", str(len(trials) - 1))):
             yield Drop(replace(source, name=name))
         detail = {"trials": len(trials), "sizes": numbers(sizes)}
         yield Tell(Phase(net.id, "final training", len(trials) * config.search.epochs, detail))
