@@ -148,17 +148,11 @@ def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int)
     Raises:
         UserError: if there are none, or one is no whole number from ``lowest`` to ``highest``; a mask is none.
     """
-    try:
-        listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else list(values)
-    except TypeError:
-        listed = [values]
-    numbers: list[Any] = [value.item() if isinstance(value, Tensor | np.generic) else value for value in listed]
-    if (
-        not numbers
-        or any(type(each) is not int for each in numbers)
-        or not lowest <= min(numbers) <= max(numbers) <= highest
-    ):
-        found = str(numbers) if len(numbers) < 12 else f"{len(numbers)} entries such as {numbers[:3]}"
+    listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
+    several: Iterable[Any] = listed if isinstance(listed, Iterable) else ()
+    numbers: list[Any] = [each.tolist() if isinstance(each, Tensor | np.generic) else each for each in several]
+    if not numbers or any(type(each) is not int for each in numbers) or min(numbers) < lowest or max(numbers) > highest:
+        found = f"{len(numbers)} entries such as {numbers[:3]}" if len(numbers) > 12 else str(numbers or values)
         raise UserError(f"{what}: {found} found, whole numbers from {lowest} to {highest} expected")
     return numbers
 
