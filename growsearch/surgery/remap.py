@@ -132,9 +132,8 @@ def remap(
     _check_fresh(group, fresh or {}, min(new) < 0)
     require_room(model, group, len(new))
     with transaction(model, optimizer, None if removed is not None else group.map.owners(model, group.number)):
-        gone = sorted(set(range(group.size)) - set(new))
-        if removed is not None and gone:
-            size = group.size
+        size = group.size
+        if removed is not None and (gone := sorted(set(range(size)) - set(new))):
             removed(group, gone)
             group.map.check(model, group.number, group.name)
             if group.size != size:
@@ -149,9 +148,10 @@ def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int)
         UserError: if there are none, or one is no whole number from ``lowest`` to ``highest``; a mask is none.
     """
     listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
-    several: Iterable[Any] = listed if isinstance(listed, Iterable) else ()
-    numbers: list[Any] = [each.tolist() if isinstance(each, Tensor | np.generic) else each for each in several]
-    if not numbers or any(type(each) is not int for each in numbers) or min(numbers) < lowest or max(numbers) > highest:
+    numbers: list[Any] = list(listed) if isinstance(listed, Iterable) else []
+    if set(map(type, numbers)) != {int}:
+        numbers = [each.tolist() if isinstance(each, Tensor | np.generic) else each for each in numbers]
+    if set(map(type, numbers)) != {int} or min(numbers) < lowest or max(numbers) > highest:
         found = f"{len(numbers)} entries such as {numbers[:3]}" if len(numbers) > 12 else str(numbers or values)
         raise UserError(f"{what}: {found} found, whole numbers from {lowest} to {highest} expected")
     return numbers
@@ -193,24 +193,26 @@ class _Plan:
         self.axes: dict[str, list[Axis]] = {}
         for axis in group.axes:
             self.axes.setdefault(axis.name, []).append(axis)
-        self.tilings: dict[tuple[Segment, ...], _Tiling] = {}
+        self.tilings: dict[tuple[Segment, ...] | int, _Tiling] = {}
         before = np.arange(group.size) if duplicate == "none" else self._lineage()
         fresh = self.sources < 0
-        self.lineage = np.where(fresh, group.size + np.cumsum(fresh), before[self.sources])
+        self.lineage = np.where(fresh, before.max() + np.cumsum(fresh), before[self.sources])
         if duplicate == "none":
             self.lineage = np.arange(len(sources))
-        counts = [np.bincount(each, minlength=group.size + len(sources) + 1) for each in (before, self.lineage)]
+        counts = [np.bincount(each, minlength=self.lineage.max() + 1) for each in (before, self.lineage)]
         self.copies_before, self.copies_after = (np.maximum(count, 1)[self.lineage] for count in counts)
         self.recounted = self.copies_before != self.copies_after
 
     def _lineage(self) -> np.ndarray:
-        """The old channels' numbers, from 0 up, shared by exact copies; copies that have moved apart share none.
+        """The old channels' numbers, shared by exact copies; copies that have moved apart share none.
 
         Only those that are copied or removed are looked at, and their twins.
         """
-        _, number = np.unique(self.map.lineage[self.group.number], return_inverse=True)
+        number = np.array(self.map.lineage[self.group.number])
+        if np.bincount(number).max() == 1:
+            return np.arange(len(number))
         named = np.bincount(self.sources[self.sources >= 0], minlength=len(number))
-        touched = np.zeros(len(number), bool)
+        touched = np.zeros(number.max() + 1, bool)
         touched[number[named != 1]] = True
         twins = np.flatnonzero(touched[number] & (np.bincount(number)[number] > 1))
         while len(twins):
@@ -231,9 +233,10 @@ class _Plan:
         return equal.numpy()
 
     def _tiling(self, axis: Axis) -> _Tiling:
-        if axis.segments not in self.tilings:
-            self.tilings[axis.segments] = _Tiling(self.map, axis.segments, self.group.number, self.sources)
-        return self.tilings[axis.segments]
+        key = axis.segments if len(axis.segments) < 8 else id(axis.segments)  # a long tuple's hash takes its time
+        if key not in self.tilings:
+            self.tilings[key] = _Tiling(self.map, axis.segments, self.group.number, self.sources)
+        return self.tilings[key]
 
     def apply(self, fresh: Mapping[str, Initialiser], momentum: str, optimizer: Optimizers) -> None:
         """Replace every tensor of the group and make the channel map true again."""
