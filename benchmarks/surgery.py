@@ -4,7 +4,8 @@
 
 The step is SGD with momentum on a batch of 64 images of 64x64 (the edit's cost does not depend on them). An
 edit widens a random free group by an eighth, with the optimizer. Both prune an eighth of the same groups, without
-optimizer; Torch-Pruning's time holds its search for what depends on the layer. Medians; one warm-up of each is left out.
+optimizer; Torch-Pruning's time holds its search for what depends on the layer. Medians; one warm-up of each is
+left out.
 Prints the version of torch, the device and the number of threads with the figures.
 """
 
@@ -41,7 +42,7 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
 
 
 def pruned_side_by_side(model: nn.Module, images: torch.Tensor, edits: int, device: torch.device) -> str:
-    """Milliseconds of a prune by this package, and by Torch-Pruning with its search: one copy each, one after another."""
+    """Milliseconds of a prune by this package, and by Torch-Pruning: on one copy each, one after the other."""
     ours, theirs = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
     groups = channel_groups(ours, images, prove=False)
     free = [group for group in groups if group.frozen is None and group.producers and group.size > 8]
