@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import UserError
+from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.memory import require_memory
 from growsearch.surgery import structure
 from growsearch.surgery.channels import Axis, ChannelGroup
@@ -56,6 +56,8 @@ class Slab:
         try:
             return torch.as_tensor(value).detach().to(self.device, self.dtype).expand(self.shape)
         except (TypeError, ValueError, RuntimeError) as error:
+            if is_lack_of_memory(error):
+                raise
             raise UserError(
                 f"fresh: initialiser for role {self.role!r} ({self.name}) found to give {str(value)[:60]}, "
                 f"numbers that broadcast to shape {self.shape} expected"
