@@ -1,28 +1,12 @@
-"""Numbers from files that may hold anything, and how they are written."""
+"""How numbers are written; what is no number is written as missing."""
 
 import math
 from collections.abc import Sequence
 
 from growsearch.format import compact, duration
+from growsearch.run_folder.plain import number
 
 MISSING = "-"
-
-
-def number(value: object) -> float | None:
-    """A finite real number, or None for whatever else was found."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def numbers(values: object) -> list[float]:
-    """The finite numbers of a list, nothing of anything else."""
-    if not isinstance(values, list):
-        return []
-    return [found for value in values if (found := number(value)) is not None]
 
 
 def percent(value: object, digits: int = 2) -> str:

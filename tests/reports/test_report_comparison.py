@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from reports.pages import Page
 from reports.report_runs import MAKERS, result, write_run
 
-from growsearch.reports import literature, write_report
-from growsearch.reports.figures.densemann import filters_over_time
-from growsearch.reports.figures.family_tree import ancestors
-from growsearch.reports.figures.tradeoff import legend_columns
-from growsearch.reports.find import find_runs
+from growsearch.algorithms.densemann.paper import filters_over_time
+from growsearch.algorithms.ectonas.paper import ancestors
+from growsearch.reports import paper, write_report
+from growsearch.reports.figures.architecture import groups_of
+from growsearch.reports.figures.tradeoff import legend_columns, pareto_front
 from growsearch.reports.groups import grouped
-from growsearch.reports.layers import groups_of
-from growsearch.reports.pareto import pareto_front
-from growsearch.reports.record import read_record
-from growsearch.reports.settings import MOST_LEAVES, settings_of
+from growsearch.reports.paper import LiteraturePoint, Paper, literature
+from growsearch.run_folder.read import config_of, find_runs, read_record
 
 costs = st.floats(0.1, 10)
 
@@ -83,24 +81,17 @@ def test_lossy_images_are_told(tmp_path: Path) -> None:
 
 
 def test_no_published_points_for_data_of_ones_own() -> None:
-    assert literature.literature("my_pictures") == []
+    assert literature("my_pictures") == []
 
 
-def test_published_points_from_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    columns = ["model", "variant", "c10_top1", "c10_params_M", "c10_cost"]
-    rows = [["R", "baseline", 95, 21, "Manual"], ["R", "d1", 94, 5.5, 0.5], ["R", "d2", None, None, None]]
-    tables = {
-        "conet": {"table3_cifar": {"columns": columns, "rows": rows}},
-        "prdarts": {"table3_results": [{"method": "PR-DARTS DL1", "c10": 2.5, "params_M": 3.0, "gpu_days": 1}]},
-    }
-    monkeypatch.setattr(literature, "published", lambda method: tables.get(method, {}))
-    made, found = literature.literature("cifar10")
-    assert (made.source, made.search_seconds, found.label) == ("PR-DARTS", 86400.0, "R d1")
-    assert made.accuracy == pytest.approx(0.975) and found.params == 5.5e6
-    write_run(tmp_path / "a", result("fixed", data="cifar10", test_accuracy=0.9), [], {})
-    write_run(tmp_path / "b", result("fixed", data="cifar10", test_accuracy=0.91), [], {})
+def test_published_points_stand_behind_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    printed = Paper(points=lambda data: [LiteraturePoint("PR-DARTS", "DL1", 0.975, 3e6, None, 86400.0)])
+    monkeypatch.setattr(paper, "papers", lambda: [printed])
+    for name, accuracy in (("a", 0.9), ("b", 0.91)):
+        write_run(tmp_path / name, result("fixed", data="cifar10", test_accuracy=accuracy), [], {})
     read = Page(write_report([tmp_path]))
     assert "published: PR-DARTS" in read.text and "Published numbers behind the figure" in read.text
+    assert "97.50 %" in read.text
 
 
 def test_a_legend_fills_its_lines_evenly() -> None:
@@ -110,7 +101,7 @@ def test_a_legend_fills_its_lines_evenly() -> None:
 
 def test_filters_replayed_from_edits(tmp_path: Path) -> None:
     steps = filters_over_time(read_record(MAKERS["densemann"](tmp_path / "run")))
-    assert [layers for _, layers in steps] == [[3], [4], [3], [3, 2], [3], [3], [3, 3]]
+    assert [blocks for _, blocks in steps] == [[[3]], [[4]], [[3]], [[3, 2]], [[3]], [[3]], [[3], [3]]]
 
 
 def test_ancestors_end_even_in_a_circle() -> None:
@@ -130,26 +121,25 @@ def test_only_seeds_are_averaged(tmp_path: Path) -> None:
     for number, (rate, seed, extra) in enumerate([(1, 0, ""), (1, 1, "  new: 3\n"), (2, 0, "")]):
         run = write_run(tmp_path / str(number), result("ectonas", seed=seed), [], {})
         (run / "config.yaml").write_text(f"algo:\n  rate: {rate}\n{extra}seed: {seed}\noutput:\n  root: {number}\n")
-    (groups,) = grouped([read_record(path, story=False) for path in find_runs([tmp_path])]).values()
+    (groups,) = grouped([read_record(path) for path in find_runs([tmp_path])]).values()
     assert [(group.name, len(group.runs)) for group in groups] == [("ectonas: rate=1", 2), ("ectonas: rate=2", 1)]
     (tmp_path / "0" / "config.yaml").unlink()
-    (groups,) = grouped([read_record(path, story=False) for path in find_runs([tmp_path])]).values()
+    (groups,) = grouped([read_record(path) for path in find_runs([tmp_path])]).values()
     assert [len(group.runs) for group in groups] == [1, 1, 1]
 
 
 def test_configurations_that_unfold_without_end_are_cut() -> None:
     bomb = "k0: &k0 {x: 1}\n" + "".join(f"k{i}: &k{i} {{x: *k{i - 1}, y: *k{i - 1}}}\n" for i in range(1, 50))
-    assert len(settings_of(bomb)) <= MOST_LEAVES
-    assert settings_of("{") == settings_of("- 1") == {}
+    assert config_of(bomb) == config_of("{") == config_of("- 1") == {}
 
 
 @pytest.mark.parametrize("data", ["cifar10", "cifar100", "svhn", "fashion_mnist", "mnist", "eurosat"])
 def test_published_points_of_the_package(data: str) -> None:
-    points = literature.literature(data)
+    points = literature(data)
     assert points and all(0 < point.accuracy < 1 for point in points)
     assert all(point.params is None or 1e3 < point.params < 1e9 for point in points)
 
 
 def test_a_published_point_is_as_printed() -> None:
-    (dl2,) = [point for point in literature.literature("cifar10") if point.label == "PR-DARTS DL2"]
+    (dl2,) = [point for point in literature("cifar10") if point.label == "PR-DARTS DL2"]
     assert (dl2.accuracy, dl2.params, dl2.search_seconds) == pytest.approx((0.9749, 4.0e6, 0.82 * 86400))

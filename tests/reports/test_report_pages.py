@@ -12,7 +12,7 @@ from reports.report_runs import MAKERS, NAMES, edit, epoch, phase, result, write
 
 from growsearch.errors import UserError
 from growsearch.reports import plot, write_report
-from growsearch.reports.figures.timeline import _wide
+from growsearch.reports.figures.timeline import wide
 
 OF_EVERY_RUN = {"story", "architecture", "speed"}
 
@@ -69,7 +69,7 @@ def test_places_are_whole_hundred_thousandths_of_the_figure() -> None:
 def test_a_few_huge_losses_do_not_flatten_the_rest(tmp_path: Path) -> None:
     losses = [2.0, 1.5, 90.0, 1.2, 1.0, 0.8]
     events = [epoch(index, val_loss=loss) for index, loss in enumerate(losses)]
-    assert _wide(losses) and not _wide(losses[3:]) and not _wide([None])
+    assert wide(losses) and not wide(losses[3:]) and not wide([None])
     write_report([write_run(tmp_path / "run", result("fixed"), events, {})], figures=tmp_path)
     svg = (tmp_path / "story.svg").read_text()
     assert all(f">{label}</text>" in svg for label in ("1", "10", "100"))
@@ -79,13 +79,6 @@ def test_a_phase_that_leaves_something_is_named_where_it_ends(tmp_path: Path) ->
     events = [epoch(0), phase("generation 1 leaves add_cell (90.0 %, 1272 parameters)", 1), epoch(1), phase("rest", 2)]
     page = write_report([write_run(tmp_path / "run", result("ectonas"), events, {})])
     assert ">end of generation 1</text>" in page.read_text() and ">rest</text>" in page.read_text()
-
-
-def test_without_the_drawing_library_tables_remain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("growsearch.reports.page.available", lambda: False)
-    read = Page(write_report([MAKERS["stagewise"](tmp_path / "run")]))
-    assert read.count["svg"] == 0
-    assert "growsearch[report]" in read.text and "[2, 4]" in read.text and "87.50 %" in read.text
 
 
 def test_what_was_measured_of_each_network_is_shown_where_there_is_any(tmp_path: Path) -> None:
@@ -132,7 +125,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
 
 def test_huge_files_are_named_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = MAKERS["conet"](tmp_path / "run")
-    monkeypatch.setattr("growsearch.reports.record.LARGEST_EVENTS", 100)
+    monkeypatch.setattr("growsearch.run_folder.read.LARGEST_EVENTS", 100)
     read = Page(write_report([run]))
     assert "events.jsonl holds" in read.text and "87.50 %" in read.text
 

@@ -1,12 +1,13 @@
-"""The found network, drawn as a row of layers."""
+"""The found network, drawn as a row of layers, whatever its family."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from growsearch.reports.layers import Group, groups_of
-from growsearch.reports.markup import shown
 from growsearch.reports.numbers import size
 from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks, whole_ticks
-from growsearch.reports.record import RunRecord
+from growsearch.run_folder.plain import number, short
+from growsearch.run_folder.read import RunRecord
 
 MOST_LAYERS = 2000
 MOST_NUMBERED = 45
@@ -19,12 +20,28 @@ FEWEST_PLACES = 10.0
 KINDS = ("convolution", "transition", "dense", "normal cell", "reduction cell", "residual block", "classifier")
 
 
+@dataclass(frozen=True)
+class Layer:
+    """``kind`` picks the colour; ``width`` is channels or units."""
+
+    kind: str
+    width: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """Layers that belong together, such as a block, a stage or a cell."""
+
+    label: str
+    layers: list[Layer]
+
+
 def architecture(record: RunRecord) -> Drawing | None:
-    """The layers from input to output, as high as they are wide; None for a network that cannot be drawn so."""
+    """The layers of the found network from input to output, as high as they are wide."""
     groups = groups_of(record.architecture)
     if not 0 < sum(len(group.layers) for group in groups) <= MOST_LAYERS:
         return None
-    family = shown(record.architecture.get("family"), 40)
+    family = record.architecture.get("family")
     title = f"The network ({family})"
     caption = "From the input (left) to the classifier (right); the height of a bar is its number of channels or units."
     return draw("architecture", title, caption, 2.6, lambda figure: _paint(figure.subplots(), groups))
@@ -62,3 +79,88 @@ def _paint(axes: Any, groups: list[Group]) -> None:
     whole_ticks(axes.yaxis)
     readable_ticks(axes.yaxis, size)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4)
+
+
+def groups_of(spec: dict[str, Any]) -> list[Group]:
+    """The layers of a network, in order; empty for a family that is not known here or a spec that lacks its keys."""
+    reader = READERS.get(str(spec.get("family")))
+    try:
+        return [group for group in reader(spec) if group.layers] if reader else []
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
+        return []
+
+
+def _row(kind: str, widths: Any) -> list[Layer]:
+    return [Layer(kind, float(width)) for width in widths if number(width) is not None]
+
+
+def _densenet(spec: dict[str, Any]) -> list[Group]:
+    groups = [Group("stem", _row("convolution", [spec["stem_filters"]]))]
+    for index, filters in enumerate(spec["filters"]):
+        groups.append(Group(f"block {index + 1}", _row("convolution", filters)))
+        groups.append(Group("", _row("transition", spec["transitions"][index : index + 1])))
+    return [*groups, _head(spec["classes"])]
+
+
+def _sequential(spec: dict[str, Any]) -> list[Group]:
+    cells = [Group(f"cell {i + 1}", _row("convolution", [c["channels"]])) for i, c in enumerate(spec["cells"])]
+    return [*cells, Group("dense", _row("dense", spec["hidden"])), _head(spec["num_classes"])]
+
+
+def _darts(spec: dict[str, Any]) -> list[Group]:
+    num_cells, width = int(spec["layers"]), float(spec["channels"])
+    groups = []
+    for index in range(min(num_cells, 100)):
+        reduction = index in (num_cells // 3, 2 * num_cells // 3)
+        width *= 2 if reduction else 1
+        kind = "reduction cell" if reduction else "normal cell"
+        groups.append(Group(str(index + 1), [Layer(kind, width)]))
+    return [*groups, _head(spec["classes"])]
+
+
+def _channel_darts(spec: dict[str, Any]) -> list[Group]:
+    stem, *cells = spec["cell_sizes"]
+    made = [Group(f"cell {i + 1}", _row("convolution", sizes)) for i, sizes in enumerate(cells)]
+    return [Group("stem", _row("convolution", stem)), *made, _head(spec["classes"])]
+
+
+def _resnet_channels(spec: dict[str, Any]) -> list[Group]:
+    made = [Group(f"stage {i + 1}", _row("convolution", sizes)) for i, sizes in enumerate(spec["sizes"])]
+    return [*made, _head(spec["classes"])]
+
+
+def _staged(spec: dict[str, Any]) -> list[Group]:
+    width = number(spec.get("width")) or number(spec.get("filters")) or 16.0
+    made = [
+        Group(f"stage {i + 1}", [Layer("residual block", width * 2**i)] * min(int(depth), 500))
+        for i, depth in enumerate(spec["depths"][:20])
+    ]
+    return [*made, _head(spec["classes"])]
+
+
+def _external(spec: dict[str, Any]) -> list[Group]:
+    layers = []
+    for arguments in spec["layers"].values():
+        if "out_channels" in arguments:
+            layers += _row("convolution", [arguments["out_channels"]])
+        elif "out_features" in arguments:
+            layers += _row("dense", [arguments["out_features"]])
+    return [Group(short(str(spec.get("name")), 30), layers)]
+
+
+def _head(classes: Any) -> Group:
+    return Group("classes", _row("classifier", [classes]))
+
+
+READERS: dict[str, Callable[[dict[str, Any]], list[Group]]] = {
+    "densenet": _densenet,
+    "sequential": _sequential,
+    "darts": _darts,
+    "channel_darts": _channel_darts,
+    "resnet_channels": _resnet_channels,
+    "resnet": _staged,
+    "bottleneck": _staged,
+    "nasnet": _staged,
+    "external": _external,
+}
+"""How each family's spec is read."""
