@@ -4,7 +4,7 @@ A folder may be unfinished, damaged, huge or made to do harm, and it may have be
 version. Reports, tables and views read through this module and need no checks of their own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, cast, get_type_hints
@@ -163,11 +163,11 @@ class RunRecord:
         return cast(list[Line[E]], [line for line in found if name in (None, name_of(line.event))])
 
     def every(self, *kinds: type[E]) -> Iterator[Line[E]]:
-        """All events of some kinds in order, read anew from the file: for what has to see each one."""
-        if self.story.num_epochs or self.story.lines:
-            for line, _ in every_line(self._folder.events):
-                if isinstance(line.event, kinds):
-                    yield cast(Line[E], line)
+        """All events of some kinds in order, for what has to see each one; of a long run, from its file anew."""
+        known: Iterable[Line[Event]] = [*self.story.lines, *self.story.epochs]
+        if self.story.sampled and any(isinstance(line.event, kinds) for line in known):
+            known = (line for line, _ in every_line(self._folder.events))
+        yield from (cast(Line[E], line) for line in known if isinstance(line.event, kinds))
 
     def value(self, name: str) -> Any:
         """An option (``algo.alpha``), one of the source's (``source.algo.delta``), or a key of the result."""

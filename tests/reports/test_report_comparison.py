@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from reports.pages import Page
 from reports.report_runs import MAKERS, result, write_run
 
-from growsearch.algorithms.densemann.paper import filters_over_time
-from growsearch.algorithms.ectonas.paper import ancestors
 from growsearch.reports import paper, write_report
 from growsearch.reports.figures.architecture import groups_of
+from growsearch.reports.figures.tradeoff import _pairs as tradeoff_pairs
 from growsearch.reports.figures.tradeoff import legend_columns, pareto_front
 from growsearch.reports.groups import grouped
 from growsearch.reports.paper import LiteraturePoint, Paper, literature
@@ -80,6 +79,29 @@ def test_lossy_images_are_told(tmp_path: Path) -> None:
     assert "not comparable with published numbers" in write_report([tmp_path]).read_text()
 
 
+def test_test_sets_of_different_sizes_are_not_compared(tmp_path: Path) -> None:
+    for name, images in (("a", 20), ("b", 20), ("c", 7)):
+        splits = {"train": 100, "val": 20, "test": images}
+        write_run(tmp_path / name, result("fixed", seed=ord(name), splits=splits), [], {})
+    groups = grouped([read_record(path) for path in find_runs([tmp_path])])
+    assert {title: [len(group.runs) for group in each] for title, each in groups.items()} == {
+        "digits, 20 test images": [2],
+        "digits, 7 test images": [1],
+    }
+    read = Page(write_report([tmp_path]))
+    assert read.count["svg"] == 4 and "On digits, 7 test images" in read.text
+
+
+def test_networks_that_were_not_searched_have_no_place_on_the_axis_of_search_time(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / "a", result("fixed", search_seconds=1.5e-5, test_accuracy=0.99), [], {})]
+    runs.append(write_run(tmp_path / "b", result("ectonas", search_seconds=600.0), [], {}))
+    (groups,) = grouped([read_record(path) for path in runs]).values()
+    assert [tradeoff_pairs(group, "search_seconds") for group in groups] == [[(600.0, 87.5)], []]
+    assert all(len(tradeoff_pairs(group, "params")) == 1 for group in groups)
+    read = Page(write_report(runs, tmp_path / "page.html"))
+    assert "Methods without a search are left out of the panel of search time" in read.text and "none" in read.text
+
+
 def test_no_published_points_for_data_of_ones_own() -> None:
     assert literature("my_pictures") == []
 
@@ -97,17 +119,6 @@ def test_published_points_stand_behind_the_runs(monkeypatch: pytest.MonkeyPatch,
 def test_a_legend_fills_its_lines_evenly() -> None:
     assert [legend_columns(["label (quick)"] * count) for count in (1, 3, 4, 5, 6, 8, 9)] == [1, 3, 4, 3, 3, 4, 3]
     assert legend_columns(["x" * 80] * 3) == 1
-
-
-def test_filters_replayed_from_edits(tmp_path: Path) -> None:
-    steps = filters_over_time(read_record(MAKERS["densemann"](tmp_path / "run")))
-    assert [blocks for _, blocks in steps] == [[[3]], [[4]], [[3]], [[3, 2]], [[3]], [[3]], [[3], [3]]]
-
-
-def test_ancestors_end_even_in_a_circle() -> None:
-    people = {1: {"parent": 2}, 2: {"parent": 1}, 3: {"parent": 1}}
-    assert ancestors(people, 3) == {1, 2, 3}
-    assert ancestors(people, None) == set()
 
 
 def test_layers_of_a_spec() -> None:

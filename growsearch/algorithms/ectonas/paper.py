@@ -72,6 +72,8 @@ def family_tree(record: RunRecord) -> Drawing | None:
 
 def _individuals(record: RunRecord) -> dict[int, Individual]:
     """Networks by id, as they left; of very many those with the best accuracy, and all the winner descends from."""
+    if not record.of(Measure, "fate"):
+        return {}
     fates = {line.event.network: line.event.values for line in record.every(Measure) if _is_fate(line.event)}
     if len(fates) <= MOST_NETWORKS:
         return fates
