@@ -161,16 +161,24 @@ def thin(points: list[tuple[float, float]], most: int = MOST_POINTS) -> list[tup
 
 
 def readable_ticks(axis: Any, form: Callable[[float], str]) -> None:
-    """Write an axis's tick labels with ``form``; those between decades only where there is room for them."""
-    from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
+    """Write an axis's tick labels with ``form``, or with all digits where it makes two the same.
+
+    Those between decades of a logarithmic axis are written only where there is room for them.
+    """
+    from matplotlib.ticker import FuncFormatter, LogFormatter, LogLocator, NullFormatter
+
+    def text(value: float, _: object) -> str:
+        labels = [form(place) for place in axis.get_majorticklocs()]
+        return _WHOLE.sub("", form(value)) if len(set(labels)) == len(labels) else f"{value:,.6g}"
 
     logarithmic = isinstance(axis.get_major_formatter(), LogFormatter)
-    formatter = FuncFormatter(lambda value, _: _WHOLE.sub("", form(value)))
-    axis.set_major_formatter(formatter)
+    axis.set_major_formatter(FuncFormatter(text))
     if logarithmic:
         low, high = sorted(axis.get_view_interval())
-        narrow = low > 0 and high / low < 30
-        axis.set_minor_formatter(formatter if narrow else NullFormatter())
+        span = high / low if low > 0 else math.inf
+        if 3 < span < 30:
+            axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+        axis.set_minor_formatter(FuncFormatter(text) if span < 30 else NullFormatter())
 
 
 def time_ticks(axis: Any, most: int = 5) -> None:

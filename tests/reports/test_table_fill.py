@@ -140,7 +140,7 @@ def test_formats_and_names(tmp_path, monkeypatch, capsys):
     assert main(["table"]) == 0
     names = capsys.readouterr().out
     assert "prdarts-3" in names and "stagewise-6" in names
-    for format, sign in (("terminal", "paper"), ("markdown", "|---|"), ("latex", r"\begin{tabular}{l")):
+    for format, sign in (("terminal", "paper"), ("markdown", "|:---"), ("latex", r"\begin{tabular}{lr")):
         assert main(["table", "conet-3", "--format", format]) == 0
         assert sign in capsys.readouterr().out
     assert main(["table", "conet-9"]) == 2
