@@ -246,19 +246,16 @@ def every_line(path: Path, damage: Damage | None = None) -> Iterator[tuple[Line[
                             damage.add(place, event is UNFIT)
                         continue
                     at += 1
-                    best_accuracy = _better(max, best_accuracy, event.val_accuracy)
-                    best_loss = _better(min, best_loss, event.val_loss)
+                    accuracy, loss = event.val_accuracy, event.val_loss
+                    if accuracy is not None and (best_accuracy is None or accuracy > best_accuracy):
+                        best_accuracy = accuracy if math.isfinite(accuracy) else best_accuracy
+                    if loss is not None and (best_loss is None or loss < best_loss):
+                        best_loss = loss if math.isfinite(loss) else best_loss
                     seconds = None if now is None or clock is None else max(0.0, now - clock)
                     clock = now
                     yield EpochLine(event, at, place, seconds, best_accuracy, best_loss), len(raw)
     except (UserError, OSError) as error:
         damage.end = str(error)
-
-
-def _better(choose: Callable[[float, float], float], best: float | None, value: float | None) -> float | None:
-    if value is None or not math.isfinite(value):
-        return best
-    return value if best is None else choose(best, value)
 
 
 def _event(raw: bytes) -> tuple[Event | str | None, float | None]:
