@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from reports.pages import Page
 from reports.report_runs import MAKERS, result, write_run
 
 from growsearch.reports import paper, write_report
-from growsearch.reports.figures.architecture import groups_of
+from growsearch.reports.figures.architecture import groups_of, links_of
 from growsearch.reports.figures.tradeoff import _pairs as tradeoff_pairs
 from growsearch.reports.figures.tradeoff import legend_columns, pareto_front
 from growsearch.reports.groups import grouped
@@ -125,7 +126,22 @@ def test_layers_of_a_spec() -> None:
     spec = {"family": "sequential", "cells": [{"channels": 3}], "hidden": [7], "num_classes": 10}
     groups = [(group.label, [layer.width for layer in group.layers]) for group in groups_of(spec)]
     assert groups == [("cell 1", [3.0]), ("dense", [7.0]), ("classes", [10.0])]
+    assert [layer.kernels for group in groups_of(spec) for layer in group.layers] == ["3x3", "", ""]
     assert groups_of({"family": "sequential"}) == [] and groups_of(json.loads('{"family": []}')) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "links"),
+    [
+        ({"family": "densenet", "stem_filters": 4, "filters": [[2, 2]], "transitions": []}, [(0, 2), (0, 3), (1, 3)]),
+        ({"family": "resnet", "depths": [1, 2], "width": 4}, [(0, 1), (1, 2), (2, 3)]),
+        ({"family": "resnet_channels", "sizes": [[8, 4, 8, 4, 8], [6, 16]]}, [(0, 2), (2, 4), (4, 6)]),
+        ({"family": "darts", "layers": 3, "channels": 4}, [(0, 2)]),
+        ({"family": "sequential", "cells": [{"channels": 3, "pool": "max"}], "hidden": [], "num_classes": 2}, []),
+    ],
+)
+def test_branches_of_a_network(spec: dict[str, Any], links: list[tuple[int, int]]) -> None:
+    assert list(links_of(groups_of({"classes": 10, **spec}))) == links
 
 
 def test_only_seeds_are_averaged(tmp_path: Path) -> None:
