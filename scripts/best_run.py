@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 from growsearch.errors import UserError
-from growsearch.run_folder.read import find_runs, read_record
+from growsearch.run_folder.read import RunRecord, find_runs
 
 
 def main(folder: str, *wanted: str) -> int:
     """Look below ``folder`` at the runs that have all options wanted; the first where none has a validation loss."""
     pairs = [one.split("=", 1) for one in wanted]
-    runs = [run for run in map(read_record, find_runs([Path(folder)])) if "algo" in run.result]
+    runs = [run for run in map(RunRecord, find_runs([Path(folder)])) if "algo" in run.result]
     fitting = [run for run in runs if all(str(run.value(name)) == value for name, value in pairs)]
     if not fitting:
         raise UserError(f"{folder}: no finished run with {' '.join(wanted)}")

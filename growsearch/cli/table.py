@@ -50,7 +50,7 @@ def text(table: "Table", places: list[Path], format: str, needed: bool) -> str:
     """The table with its runs; without ``needed``, a place that is not there counts as one without runs."""
     from growsearch.reports.tables.fill import fill
     from growsearch.reports.tables.render import FORMATS as RENDERERS
-    from growsearch.run_folder.read import find_runs, read_record
+    from growsearch.run_folder.read import RunRecord, find_runs
 
     try:
         found = find_runs(places)
@@ -58,7 +58,7 @@ def text(table: "Table", places: list[Path], format: str, needed: bool) -> str:
         if needed:
             raise
         found = []
-    runs = [run for run in map(read_record, found) if "algo" in run.result]
+    runs = [run for run in map(RunRecord, found) if "algo" in run.result]
     return RENDERERS[format](table, fill(table, runs, composed))
 
 

@@ -114,6 +114,7 @@ def draw(name: str, title: str, caption: str, height: float, paint: Callable[[An
 def _rendered(height: float, paint: Callable[[Any], None], format: str) -> bytes:
     """The figure as a file; no state of the drawing library outlives the call, and no text is read as markup."""
     import matplotlib
+    from matplotlib.backend_bases import get_registered_canvas_class
     from matplotlib.figure import Figure
 
     stamps = {"svg": ("Date", "Creator", "Format", "Type"), "png": ("Software",), "pdf": ("CreationDate", "Creator")}
@@ -125,7 +126,10 @@ def _rendered(height: float, paint: Callable[[Any], None], format: str) -> bytes
         figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=PRINT_DPI if format == "png" else 72)
         paint(figure)
         _settle(figure)
-        figure.savefig(buffer, format=format, metadata=dict.fromkeys(stamps[format]))
+        canvas = get_registered_canvas_class(format)(figure)
+        getattr(canvas, f"print_{format}")(
+            buffer, metadata=dict.fromkeys(stamps[format])
+        )  # savefig would draw it twice
     return buffer.getvalue()
 
 

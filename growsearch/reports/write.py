@@ -13,7 +13,7 @@ from growsearch.reports.plot import Drawing
 from growsearch.reports.run_page import run_page
 from growsearch.run_folder import RunFolder
 from growsearch.run_folder.files import write_atomic
-from growsearch.run_folder.read import RunRecord, find_runs, read_record
+from growsearch.run_folder.read import RunRecord, find_runs
 
 GENERAL: dict[str, Callable[[RunRecord], Drawing | None]] = {
     "story": story,
@@ -42,10 +42,10 @@ def write_report(places: Sequence[Path], output: Path | None = None, figures: Pa
     runs = find_runs(places)
     if len(runs) == 1:
         output = output or RunFolder(runs[0]).report
-        page = run_page(read_record(runs[0]))
+        page = run_page(RunRecord(runs[0]))
     else:
         output = output or (places[0] if len(places) == 1 else Path()) / "report.html"
-        page = comparison_page([read_record(run) for run in runs], output.parent)
+        page = comparison_page([RunRecord(run) for run in runs], output.parent)
     write_atomic(output, page.html().encode("utf-8", "replace"))
     for drawing in page.drawings if figures is not None else ():
         for format in ("svg", "png"):
@@ -74,7 +74,7 @@ def write_figure(name: str, places: Sequence[Path], folder: Path, format: str) -
     Raises:
         UserError: if no run has such a figure, its record is damaged, or a file cannot be written.
     """
-    records = [read_record(run) for run in find_runs(places)]
+    records = [RunRecord(run) for run in find_runs(places)]
     page = Page("", "")
     if name in COMPARISONS:
         page = comparison_page(records, folder)

@@ -204,15 +204,6 @@ class RunRecord:
         return True
 
 
-def read_record(path: Path) -> RunRecord:
-    """Read a run folder.
-
-    Raises:
-        UserError: if the folder holds neither a result nor events.
-    """
-    return RunRecord(path)
-
-
 def find_runs(places: Sequence[Path]) -> list[Path]:
     """Folders of runs: those named (by themselves or by their result.json), and all finished ones below folders.
 

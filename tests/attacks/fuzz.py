@@ -42,7 +42,7 @@ from growsearch.run_folder.checkpoint import NAMES, read_checkpoint, write_check
 from growsearch.run_folder.events import EventLog, read_events
 from growsearch.run_folder.fingerprint import fingerprint
 from growsearch.run_folder.folder import RunFolder, find_run
-from growsearch.run_folder.read import config_of, read_record
+from growsearch.run_folder.read import RunRecord, config_of
 from growsearch.run_folder.recovery import recover
 
 RUNS = Path(__file__).parent.parent / "compatibility" / "runs" / "0.1.0"
@@ -249,7 +249,7 @@ def run_readers(place: Path) -> dict[str, Reader]:
 
         def read(file: Path) -> None:
             (folder / name).write_bytes(file.read_bytes())
-            run_page(read_record(folder)).html()
+            run_page(RunRecord(folder)).html()
 
         return read
 

@@ -11,7 +11,7 @@ from reports.report_runs import MAKERS, NAMES
 
 from growsearch import registry
 from growsearch.reports.paper import Paper, papers, papers_of, tables
-from growsearch.run_folder.read import read_record
+from growsearch.run_folder.read import RunRecord
 
 MODULES = sorted({method.paper.partition(":")[0] for method in registry.OWN if method.paper})
 ALLOWED = ("growsearch.reports.", "growsearch.run_folder.", "growsearch.events", "growsearch.format", "growsearch.text")
@@ -43,7 +43,7 @@ def test_names_are_those_of_the_drawings_and_differ(tmp_path: Path) -> None:
     assert len(set(figures)) == len(figures) and set(figures) == {name for names in NAMES.values() for name in names}
     assert len(tables()) == sum(len(paper.tables) for paper in papers())
     for method, make in MAKERS.items():
-        record = read_record(make(tmp_path / method))
+        record = RunRecord(make(tmp_path / method))
         (own,) = papers_of(record)
         assert tuple(own.figures) == NAMES[method]
         for name, draw in own.figures.items():
@@ -55,7 +55,7 @@ def test_runs_without_a_paper_of_their_own_have_those_of_all(tmp_path: Path) -> 
     run = MAKERS["prdarts"](tmp_path / "run")
     for text in ("algo:\n  name: fixed\n", ""):
         (run / "config.yaml").write_text(text)
-        assert len(papers_of(read_record(run))) == len(MODULES) == 5
+        assert len(papers_of(RunRecord(run))) == len(MODULES) == 5
 
 
 def test_what_is_no_paper_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

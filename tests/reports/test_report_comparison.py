@@ -16,7 +16,7 @@ from growsearch.reports.figures.tradeoff import _pairs as tradeoff_pairs
 from growsearch.reports.figures.tradeoff import legend_columns, pareto_front
 from growsearch.reports.groups import grouped
 from growsearch.reports.paper import LiteraturePoint, Paper, literature
-from growsearch.run_folder.read import config_of, find_runs, read_record
+from growsearch.run_folder.read import RunRecord, config_of, find_runs
 
 costs = st.floats(0.1, 10)
 
@@ -84,7 +84,7 @@ def test_test_sets_of_different_sizes_are_not_compared(tmp_path: Path) -> None:
     for name, images in (("a", 20), ("b", 20), ("c", 7)):
         splits = {"train": 100, "val": 20, "test": images}
         write_run(tmp_path / name, result("fixed", seed=ord(name), splits=splits), [], {})
-    groups = grouped([read_record(path) for path in find_runs([tmp_path])])
+    groups = grouped([RunRecord(path) for path in find_runs([tmp_path])])
     assert {title: [len(group.runs) for group in each] for title, each in groups.items()} == {
         "digits, 20 test images": [2],
         "digits, 7 test images": [1],
@@ -96,7 +96,7 @@ def test_test_sets_of_different_sizes_are_not_compared(tmp_path: Path) -> None:
 def test_networks_that_were_not_searched_have_no_place_on_the_axis_of_search_time(tmp_path: Path) -> None:
     runs = [write_run(tmp_path / "a", result("fixed", search_seconds=1.5e-5, test_accuracy=0.99), [], {})]
     runs.append(write_run(tmp_path / "b", result("ectonas", search_seconds=600.0), [], {}))
-    (groups,) = grouped([read_record(path) for path in runs]).values()
+    (groups,) = grouped([RunRecord(path) for path in runs]).values()
     assert [tradeoff_pairs(group, "search_seconds") for group in groups] == [[(600.0, 87.5)], []]
     assert all(len(tradeoff_pairs(group, "params")) == 1 for group in groups)
     read = Page(write_report(runs, tmp_path / "page.html"))
@@ -148,10 +148,10 @@ def test_only_seeds_are_averaged(tmp_path: Path) -> None:
     for number, (rate, seed, extra) in enumerate([(1, 0, ""), (1, 1, "  new: 3\n"), (2, 0, "")]):
         run = write_run(tmp_path / str(number), result("ectonas", seed=seed), [], {})
         (run / "config.yaml").write_text(f"algo:\n  rate: {rate}\n{extra}seed: {seed}\noutput:\n  root: {number}\n")
-    (groups,) = grouped([read_record(path) for path in find_runs([tmp_path])]).values()
+    (groups,) = grouped([RunRecord(path) for path in find_runs([tmp_path])]).values()
     assert [(group.name, len(group.runs)) for group in groups] == [("ectonas: rate=1", 2), ("ectonas: rate=2", 1)]
     (tmp_path / "0" / "config.yaml").unlink()
-    (groups,) = grouped([read_record(path) for path in find_runs([tmp_path])]).values()
+    (groups,) = grouped([RunRecord(path) for path in find_runs([tmp_path])]).values()
     assert [len(group.runs) for group in groups] == [1, 1, 1]
 
 

@@ -15,7 +15,7 @@ from growsearch.events import Edit, Epoch, Measure, Note, Phase
 from growsearch.run_folder import story as story_module
 from growsearch.run_folder.events import read_events
 from growsearch.run_folder.plain import plain
-from growsearch.run_folder.read import find_runs, read_record
+from growsearch.run_folder.read import RunRecord, find_runs
 from growsearch.run_folder.story import Line, Sample
 
 LONG = 3 * story_module.MOST_KEPT + 7
@@ -64,7 +64,7 @@ def test_a_long_run_is_told_truly(tmp_path: Path) -> None:
         events.append(epoch(index, network=index // 1000, val_accuracy=accuracy, val_loss=loss, train_accuracy=0.5))
         events += [edit("add_filters", index, filters=[1])] if index % 2 else []
     events.insert(500, edit("rare", 1))
-    record = read_record(write_run(tmp_path / "run", result("fixed"), events, {}))
+    record = RunRecord(write_run(tmp_path / "run", result("fixed"), events, {}))
     found = record.story
     assert found.sampled and found.num_epochs == LONG and found.num_turns == -(-LONG // 1000)
     assert (
@@ -83,7 +83,7 @@ def test_a_long_run_is_told_truly(tmp_path: Path) -> None:
 def test_big_lines_are_kept_within_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(story_module, "MOST_BYTES", 20_000)
     lines = [json.dumps(measure("layers", index, {"x": [0.5] * 200})) for index in range(100)]
-    record = read_record(write_events(tmp_path / "run", [*lines, json.dumps(phase("end", 100))]))
+    record = RunRecord(write_events(tmp_path / "run", [*lines, json.dumps(phase("end", 100))]))
     kept = record.of(Measure, "layers")
     assert 5 < len(kept) <= 25 and kept[-1].event.epoch == 99 and record.story.counts["measure", "layers"] == 100
     assert len(record.of(Phase)) == 1
@@ -102,7 +102,7 @@ def test_lines_of_other_kinds_are_no_damage_and_others_are(tmp_path: Path) -> No
         json.dumps({"kind": "note", "network": 0, "text": "\u202etold\x00", "epoch": 1}),
         json.dumps(epoch(2)) + "\n" + '{"kind": "epo',
     ]
-    record = read_record(write_events(tmp_path / "run", lines))
+    record = RunRecord(write_events(tmp_path / "run", lines))
     assert [line.event.epoch for line in record.epochs] == [0, 2]
     assert [line.event.text for line in record.of(Note)] == ["told"]
     assert record.remarks == [
@@ -113,19 +113,19 @@ def test_lines_of_other_kinds_are_no_damage_and_others_are(tmp_path: Path) -> No
 
 def test_infinite_losses_stay_and_are_never_the_best(tmp_path: Path) -> None:
     lines = [json.dumps(epoch(0, val_loss=math.nan, train_loss=math.inf)), json.dumps(epoch(1, val_loss=1.5))]
-    first, second = read_record(write_events(tmp_path / "run", lines)).epochs
+    first, second = RunRecord(write_events(tmp_path / "run", lines)).epochs
     assert first.event.train_loss == math.inf and first.best_loss is None and second.best_loss == 1.5
 
 
 def test_seconds_are_those_since_the_epoch_before(tmp_path: Path) -> None:
     lines = [json.dumps(epoch(index) | {"seconds": seconds}) for index, seconds in enumerate((2.0, 5.0, None, 6.0))]
-    record = read_record(write_events(tmp_path / "run", lines))
+    record = RunRecord(write_events(tmp_path / "run", lines))
     assert [line.seconds for line in record.epochs] == [2.0, 3.0, None, None]
 
 
 def test_a_result_has_the_types_it_should_have(tmp_path: Path) -> None:
     odd = {"params": "many", "macs": 7, "lossy": 1, "val_accuracy": math.nan, "device": "\x1b[31mcpu", "splits": [1]}
-    record = read_record(write_run(tmp_path / "run", result("fixed", **odd), [], {}))
+    record = RunRecord(write_run(tmp_path / "run", result("fixed", **odd), [], {}))
     assert "params" not in record.result and "lossy" not in record.result and "splits" not in record.result
     assert "val_accuracy" not in record.result
     assert record.result["macs"] == 7.0 and record.result["device"] == "[31mcpu"
@@ -136,7 +136,7 @@ def test_options_and_those_of_the_network_s_own_run(tmp_path: Path) -> None:
     source = MAKERS["conet"](tmp_path / "source")
     run = MAKERS["stagewise"](tmp_path / "run")
     (run / "config.yaml").write_text(f"network: {{run: {source}}}\nalgo: {{name: fixed, rates: [1, 2]}}\n")
-    record = read_record(run)
+    record = RunRecord(run)
     assert record.options == {"network.run": str(source), "algo.name": "fixed", "algo.rates": [1, 2]}
     assert (record.value("source.algo.name"), record.value("algo"), record.value("nothing")) == (
         "conet",
@@ -147,7 +147,7 @@ def test_options_and_those_of_the_network_s_own_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kept", sorted(FOLDERS.glob("*/*/finished")), ids=lambda path: path.parent.name)
 def test_finished_runs_of_every_version_are_read_whole(kept: Path) -> None:
-    record = read_record(kept)
+    record = RunRecord(kept)
     assert not record.remarks and not record.story.sampled and record.architecture and record.options
     told = list(read_events(kept / "events.jsonl"))
     assert record.story.num_epochs == sum(event["kind"] == "epoch" for event in told) == len(record.epochs)
