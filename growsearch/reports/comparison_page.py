@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from growsearch.reports.fairness import LEDGER, Rows, budgets, protocol, search_time
+from growsearch.reports.fairness import LEDGER, Rows, budgets, protocol
 from growsearch.reports.figures.tradeoff import spread, tradeoff
 from growsearch.reports.groups import RunGroup, grouped
-from growsearch.reports.numbers import MISSING, percent, size, time
+from growsearch.reports.numbers import MISSING, percent, search_time, size, time
 from growsearch.reports.page import Page
 from growsearch.reports.paper import LiteraturePoint, literature
 from growsearch.run_folder.read import RunRecord

@@ -3,15 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from growsearch.reports.groups import RunGroup
-from growsearch.reports.numbers import MISSING, count, decimal, grouped, size, time
+from growsearch.reports.numbers import MISSING, count, decimal, grouped, search_time, size, time
 from growsearch.run_folder.plain import short
 from growsearch.run_folder.read import RunRecord
 
 Rows = tuple[Sequence[str], list[tuple[str, ...]]]
 """A table's header and rows."""
-
-NO_SEARCH = 0.01
-"""Seconds below which nothing was searched: a single epoch of any network takes longer."""
 
 SPENT = (
     ("networks trained", "networks_trained", decimal),
@@ -19,7 +16,7 @@ SPENT = (
     ("images", "images", size),
     ("passes", "epochs", decimal),
     ("MACs spent", "macs_spent", size),
-    ("search time", "search_seconds", lambda value: search_time(value)),
+    ("search time", "search_seconds", search_time),
     ("training after it", "train_seconds", time),
 )
 LEDGER = (
@@ -30,11 +27,6 @@ LEDGER = (
 )
 PROTOCOL = ("method", "seeds", "train / val / test images", "decides on", "caps", "threads", "versions", "device")
 CAPS = ("max_epochs", "max_seconds", "max_params", "max_layers", "max_filters")
-
-
-def search_time(seconds: float | None) -> str:
-    """Seconds of a search; "none" for methods that have no search."""
-    return "none" if seconds is not None and seconds < NO_SEARCH else time(seconds)
 
 
 def budgets(groups: Sequence[RunGroup]) -> Rows:

@@ -44,6 +44,16 @@ def time(value: object) -> str:
     return MISSING if found is None else duration(found)
 
 
+NO_SEARCH = 0.01
+"""Seconds below which nothing was searched: a single epoch of any network takes longer."""
+
+
+def search_time(value: object) -> str:
+    """Seconds of a search; "none" for what was not searched."""
+    found = number(value)
+    return "none" if found is not None and found < NO_SEARCH else time(found)
+
+
 def plain(value: object, digits: int = 3) -> str:
     """Any number, with so many significant digits."""
     found = number(value)

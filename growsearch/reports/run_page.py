@@ -6,7 +6,7 @@ from typing import Any
 from growsearch.events import Note
 from growsearch.reports.figures.architecture import architecture
 from growsearch.reports.figures.timeline import speed, story
-from growsearch.reports.numbers import MISSING, count, percent, plain, size, time
+from growsearch.reports.numbers import MISSING, count, percent, plain, search_time, size, time
 from growsearch.reports.page import Page
 from growsearch.reports.paper import papers_of
 from growsearch.run_folder.read import RunRecord
@@ -28,7 +28,7 @@ def _bytes(value: float) -> str:
 
 
 COSTS = (
-    ("search (until the architecture was final)", "search_seconds", time),
+    ("search (until the architecture was final)", "search_seconds", search_time),
     ("training after it", "train_seconds", time),
     ("inference on the test images", "inference_seconds", time),
     ("passes over the training images, all networks", "epochs", lambda value: plain(value, 4)),
@@ -120,7 +120,7 @@ def _key_figures(record: RunRecord) -> list[tuple[str, str]]:
         ("validation accuracy", percent(result.get("val_accuracy"))),
         ("parameters", size(result.get("params"))),
         ("MACs of an image", size(result.get("macs"))),
-        ("search time", time(result.get("search_seconds"))),
+        ("search time", search_time(result.get("search_seconds"))),
         ("training after it", time(result.get("train_seconds"))),
     ]
 

@@ -4,7 +4,7 @@ A folder may be unfinished, damaged, huge or made to do harm, and it may have be
 version. Reports, tables and views read through this module and need no checks of their own.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar, cast, get_type_hints
@@ -17,7 +17,7 @@ from growsearch.events import Event
 from growsearch.run_folder.files import LARGEST_JSON, read_json
 from growsearch.run_folder.folder import LARGEST_CONFIG, RunFolder
 from growsearch.run_folder.plain import flat, lookup, plain
-from growsearch.run_folder.story import EpochLine, Line, Story, every_line, name_of, read_story
+from growsearch.run_folder.story import EpochLine, Line, Story, every_line, name_of, plain_line, read_story
 from growsearch.text import printable
 from growsearch.untrusted import check_yaml
 
@@ -164,10 +164,12 @@ class RunRecord:
 
     def every(self, *kinds: type[E]) -> Iterator[Line[E]]:
         """All events of some kinds in order, for what has to see each one; of a long run, from its file anew."""
-        known: Iterable[Line[Event]] = [*self.story.lines, *self.story.epochs]
-        if self.story.sampled and any(isinstance(line.event, kinds) for line in known):
-            known = (line for line, _ in every_line(self._folder.events))
-        yield from (cast(Line[E], line) for line in known if isinstance(line.event, kinds))
+        known: list[Line[Any]] = [*self.story.lines, *self.story.epochs]
+        if not self.story.sampled:
+            yield from (line for line in known if isinstance(line.event, kinds))
+        elif any(isinstance(line.event, kinds) for line in known):
+            found = (line for line, _ in every_line(self._folder.events))
+            yield from (plain_line(cast(Line[E], line)) for line in found if isinstance(line.event, kinds))
 
     def value(self, name: str) -> Any:
         """An option (``algo.alpha``), one of the source's (``source.algo.delta``), or a key of the result."""

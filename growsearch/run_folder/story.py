@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -12,7 +12,7 @@ import msgspec
 
 from growsearch.errors import UserError
 from growsearch.events import KINDS, Edit, Epoch, Event, Measure, Phase
-from growsearch.run_folder.plain import LARGEST_WHOLE, number, plain
+from growsearch.run_folder.plain import LARGEST_WHOLE, number, plain, short
 from growsearch.untrusted import parsing, require_plain
 
 LONGEST_LINE = 4 * 2**20
@@ -192,15 +192,17 @@ def read_story(path: Path) -> Story:
             if story.best is None or line.best_accuracy != story.best.best_accuracy:
                 story.best = line if line.best_accuracy is not None else None
             continue
-        key = (line.event.kind, name_of(line.event))
-        story.counts[key if key in others or len(others) < MOST_NAMES else (key[0], "other")] += 1
-        others.setdefault(key if key in story.counts else (key[0], "other"), Sample(MOST_KEPT)).add(line, num_bytes)
+        key = (line.event.kind, short(name_of(line.event)))
+        key = key if key in others or len(others) < MOST_NAMES else (key[0], "other")
+        story.counts[key] += 1
+        others.setdefault(key, Sample(MOST_KEPT)).add(line, num_bytes)
         while sum(sample.num_bytes for sample in others.values()) > MOST_BYTES:
             max(others.values(), key=lambda sample: sample.num_bytes).halve()
     story.remarks = list(damage.remarks())
     story.num_epochs = epochs.count
-    story.epochs = cast(list[EpochLine], _plain_lines(epochs.lines()))
-    story.lines = _plain_lines([line for sample in others.values() for line in sample.lines()])
+    story.epochs = [cast(EpochLine, plain_line(line)) for line in epochs.lines()]
+    kept = [plain_line(line) for sample in others.values() for line in sample.lines()]
+    story.lines = sorted(kept, key=lambda line: line.place)
     return story
 
 
@@ -209,13 +211,10 @@ def _loss(event: Epoch) -> float:
     return math.inf if math.isnan(loss) else loss
 
 
-def _plain_lines(lines: Sequence[Line[Any]]) -> list[Line[Any]]:
-    """Lines in the file's order, whatever texts and trees they hold made plain."""
-    made = []
-    for line in sorted(lines, key=lambda line: line.place):
-        fields = {name: value for name, value in vars(line.event).items() if isinstance(value, str | dict)}
-        made.append(replace(line, event=replace(line.event, **{name: plain(value) for name, value in fields.items()})))
-    return made
+def plain_line(line: Line[E]) -> Line[E]:
+    """A line whose texts are printable and cut, and whose trees hold nothing but plain types."""
+    fields = {name: plain(value) for name, value in vars(line.event).items() if isinstance(value, str | dict)}
+    return replace(line, event=replace(line.event, **fields))
 
 
 def every_line(path: Path, damage: Damage | None = None) -> Iterator[tuple[Line[Event], int]]:

@@ -78,6 +78,7 @@ def test_a_long_run_is_told_truly(tmp_path: Path) -> None:
     assert len(record.of(Edit, "add_filters")) <= story_module.MOST_KEPT + 1 and len(record.of(Edit, "rare")) == 1
     every = list(record.every(Edit))
     assert len(every) == LONG // 2 + 1 and every[-1].at == LONG // 2 * 2
+    assert not list(record.every(Note)) and sum(1 for _ in record.every(Epoch)) == LONG
 
 
 def test_big_lines_are_kept_within_a_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,6 +110,14 @@ def test_lines_of_other_kinds_are_no_damage_and_others_are(tmp_path: Path) -> No
         "events.jsonl: 3 damaged lines (the first is line 7); left out",
         "events.jsonl: 3 lines are not events as this version knows them; left out",
     ]
+
+
+def test_names_without_end_share_a_sample_and_are_printable(tmp_path: Path) -> None:
+    lines = [json.dumps(edit(f"op\x1b{index}", index)) for index in range(500)]
+    record = RunRecord(write_events(tmp_path / "run", lines))
+    counts = record.story.counts
+    assert len(counts) == story_module.MOST_NAMES + 1 and counts["edit", "op0"] == 1 and counts.total() == 500
+    assert counts["edit", "other"] == 500 - story_module.MOST_NAMES and len(record.of(Edit)) == 500
 
 
 def test_infinite_losses_stay_and_are_never_the_best(tmp_path: Path) -> None:

@@ -73,7 +73,6 @@ def growth(record: RunRecord) -> Drawing | None:
     steps = filters_over_time(record)
     if not steps:
         return None
-    steps = [*steps[:: -(-len(steps) // MOST_STEPS)], steps[-1]]
     steps.append((max(record.story.num_epochs, steps[-1][0]) + 0.5, steps[-1][1]))
     places = [place for place, _ in steps]
     depths = [max(len(blocks[i]) if i < len(blocks) else 0 for _, blocks in steps) for i in range(_most_blocks(steps))]
@@ -112,13 +111,16 @@ def _filters(blocks: Blocks, block: int, layer: int) -> int:
 
 
 def filters_over_time(record: RunRecord) -> list[tuple[float, Blocks]]:
-    """Filters of every layer after each edit, replayed from all events of the run."""
+    """Filters of every layer after each edit, replayed from all events; of very many edits, after every n-th."""
     blocks: Blocks = []
     steps: list[tuple[float, Blocks]] = []
-    for line in record.every(Edit, Phase):
+    every = 1 + record.story.number("edit") // MOST_STEPS
+    for count, line in enumerate(record.every(Edit, Phase)):
         found = _after(line.event, blocks)
         if found is not None:
             blocks = found
+            if count % every:  # the newest stands in for those left out, so that the last is always there
+                del steps[-1:]
             steps.append((line.at + 0.5, blocks))
     return steps
 

@@ -12,6 +12,9 @@ from growsearch.run_folder.plain import lookup
 from growsearch.run_folder.read import RunRecord
 
 MOST_NETWORKS = 1500
+MOST_READ = 50_000
+"""Networks up to which the best are chosen of all; of more, of a sample that ends with the winner."""
+
 TREE_CAPTION = (
     "Every network that was trained, at the generation that made it (spread sideways within it to be told apart) and "
     "the validation accuracy with which it left the search; its mark is the operation that made it. Lines lead from "
@@ -72,9 +75,9 @@ def family_tree(record: RunRecord) -> Drawing | None:
 
 def _individuals(record: RunRecord) -> dict[int, Individual]:
     """Networks by id, as they left; of very many those with the best accuracy, and all the winner descends from."""
-    if not record.of(Measure, "fate"):
-        return {}
-    fates = {line.event.network: line.event.values for line in record.every(Measure) if _is_fate(line.event)}
+    count = record.story.counts["measure", "fate"]
+    lines = record.every(Measure) if 0 < count <= MOST_READ else record.of(Measure, "fate")
+    fates = {line.event.network: line.event.values for line in lines if _is_fate(line.event)}
     if len(fates) <= MOST_NETWORKS:
         return fates
     best = sorted(fates, key=lambda id: (fates[id]["fate"] != "won", -fates[id]["accuracy"]))[:MOST_NETWORKS]

@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from growsearch.reports.fairness import NO_SEARCH
 from growsearch.reports.groups import RunGroup
-from growsearch.reports.numbers import size
+from growsearch.reports.numbers import NO_SEARCH, size
 from growsearch.reports.paper import LiteraturePoint
 from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks, time_ticks
 from growsearch.run_folder.plain import number
