@@ -37,7 +37,7 @@ class Method:
 def _own(name: str, search: str, config: str, summary: str) -> Method:
     package = f"growsearch.algorithms.{name}"
     paper = "" if name == "fixed" else f"{package}.paper:PAPER"
-    return Method(name, f"{package}.search:{search}", f"{package}.config:{config}", summary, paper)
+    return Method(name, f"{package}.search:{search}", f"{package}.config:{config}", summary, paper=paper)
 
 
 OWN = (
@@ -50,7 +50,7 @@ OWN = (
         "growsearch.algorithms.ectonas.pooling_trial:PoolingTrial",
         "growsearch.algorithms.ectonas.pooling_config:PoolingTrialConfig",
         "what a pooling put into a trained network costs (ECToNAS, table 4)",
-        "growsearch.algorithms.ectonas.paper:PAPER",
+        paper="growsearch.algorithms.ectonas.paper:PAPER",
     ),
     _own("conet", "Conet", "ConetConfig", "scales every channel size of a CNN from the rank of its weights"),
     _own("stagewise", "Stagewise", "StagewiseConfig", "deepens the stages whose features matter"),
