@@ -5,7 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from growsearch.events import Edit, Phase
-from growsearch.reports.numbers import plain, size
+from growsearch.reports.numbers import count, plain, size
 from growsearch.reports.plot import GRID, INK, MUTED, SERIES, Drawing, draw, finite, plot, readable_ticks, whole_ticks
 from growsearch.run_folder.plain import short
 from growsearch.run_folder.read import RunRecord
@@ -78,6 +78,7 @@ def story(record: RunRecord) -> Drawing | None:
         panels[0].legend(loc="lower left", bbox_to_anchor=(0.0, 1.16), borderaxespad=0, ncols=3)
         panels[-1].set_xlabel("epochs reported")
         whole_ticks(panels[-1].xaxis)
+        readable_ticks(panels[-1].xaxis, count)
         figure.align_ylabels(panels)
 
     caption = CAPTION + (" Marks in the lowest panel: structural changes, with their number." if operations else "")
@@ -138,11 +139,11 @@ def _interleaved(record: RunRecord) -> bool:
 
 def _operations(record: RunRecord) -> list[tuple[str, int]]:
     """Structural changes by name, the most frequent first, with their numbers; the rarest go by "other"."""
-    found = [(name, count) for (kind, name), count in record.story.counts.most_common() if kind == "edit"]
+    found = [(name, times) for (kind, name), times in record.story.counts.most_common() if kind == "edit"]
     if len(found) <= MOST_OPERATIONS:
         return found
     kept, rest = found[: MOST_OPERATIONS - 1], found[MOST_OPERATIONS - 1 :]
-    return [*kept, ("other", sum(count for _, count in rest))]
+    return [*kept, ("other", sum(times for _, times in rest))]
 
 
 def _marks(panel: Any, record: RunRecord, operations: list[tuple[str, int]]) -> None:
@@ -152,7 +153,7 @@ def _marks(panel: Any, record: RunRecord, operations: list[tuple[str, int]]) -> 
         rows.setdefault(name, []).append((line.at + 0.5, list(rows).index(name)))
     for row, marks in enumerate(rows.values()):
         plot(panel, marks, "|", ms=8, mew=1.3, color=SERIES[row % len(SERIES)], most=MOST_DOTS // 2)
-    labels = [f"{short(name, 24).replace('_', ' ')} ({count:,})" for name, count in operations]
+    labels = [f"{short(name, 24).replace('_', ' ')} ({times:,})" for name, times in operations]
     panel.set_yticks(range(len(labels)), labels)
     panel.set_ylim(len(rows) - 0.4, -0.6)
     panel.grid(axis="y", visible=False)
