@@ -2,7 +2,9 @@
 
 Another installed package adds a method of its own with an entry point of the group
 ``growsearch.algorithms`` that names its ``Algorithm`` subclass; the class's ``Config`` attribute is
-the dataclass of its options, and ``PLANS``, if it has one, what each schedule sets.
+the dataclass of its options, and ``PLANS``, if it has one, what each schedule sets. An entry point of the
+same name in the group ``growsearch.papers`` names the :class:`~growsearch.reports.paper.Paper` of the
+method: its figures and tables.
 """
 
 from dataclasses import dataclass
@@ -15,12 +17,13 @@ from growsearch.errors import UserError
 
 @dataclass(frozen=True)
 class Method:
-    """Where a method's class and options are, as ``module:name``, and what it is in a line."""
+    """Where a method's class, options and paper are, as ``module:name``, and what it is in a line."""
 
     name: str
     search: str
     config: str
     summary: str
+    paper: str = ""
 
     def search_class(self) -> type:
         """Import the method (and torch with it)."""
@@ -33,7 +36,8 @@ class Method:
 
 def _own(name: str, search: str, config: str, summary: str) -> Method:
     package = f"growsearch.algorithms.{name}"
-    return Method(name, f"{package}.search:{search}", f"{package}.config:{config}", summary)
+    paper = "" if name == "fixed" else f"{package}.paper:PAPER"
+    return Method(name, f"{package}.search:{search}", f"{package}.config:{config}", summary, paper=paper)
 
 
 OWN = (
@@ -46,6 +50,7 @@ OWN = (
         "growsearch.algorithms.ectonas.pooling_trial:PoolingTrial",
         "growsearch.algorithms.ectonas.pooling_config:PoolingTrialConfig",
         "what a pooling put into a trained network costs (ECToNAS, table 4)",
+        paper="growsearch.algorithms.ectonas.paper:PAPER",
     ),
     _own("conet", "Conet", "ConetConfig", "scales every channel size of a CNN from the rank of its weights"),
     _own("stagewise", "Stagewise", "StagewiseConfig", "deepens the stages whose features matter"),
@@ -57,6 +62,15 @@ def methods() -> dict[str, Method]:
     found = {method.name: method for method in OWN}
     for name, point in plugins.points(plugins.ALGORITHMS).items():
         found.setdefault(name, Method(name, point.value, "", plugins.summary(point)))
+    return found
+
+
+def papers() -> dict[str, Any]:
+    """What methods bring to reports, by method; torch stays out. Methods without a paper are left out."""
+    found = {method.name: _resolve(method.paper) for method in OWN if method.paper}
+    for name, point in plugins.points(plugins.PAPERS).items():
+        if name not in found and (paper := plugins.loaded(point)) is not None:
+            found[name] = paper
     return found
 
 

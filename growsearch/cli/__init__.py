@@ -11,6 +11,7 @@ COMMANDS = {
     "resume": "continue a run that was stopped: growsearch resume outputs/...",
     "report": "write a page about a run, or the comparison of several: growsearch report outputs",
     "table": "a paper's table, ours beside the printed numbers: growsearch table densemann-1 outputs",
+    "figure": "one figure of a run or a comparison as a file: growsearch figure tradeoff outputs",
     "predict": "classify pictures with a run's network: growsearch predict RUN IMAGES...",
     "export": "write a run's network as one checked file: growsearch export RUN --format pt2|onnx|safetensors",
     "ls": "list methods, data sets, networks, schedules and experiments",

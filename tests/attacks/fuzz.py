@@ -37,13 +37,12 @@ from growsearch.deploy import Preprocessing, load_network, save_network
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
-from growsearch.reports.record import read_record
 from growsearch.reports.run_page import run_page
-from growsearch.reports.settings import settings_of
 from growsearch.run_folder.checkpoint import NAMES, read_checkpoint, write_checkpoint
 from growsearch.run_folder.events import EventLog, read_events
 from growsearch.run_folder.fingerprint import fingerprint
 from growsearch.run_folder.folder import RunFolder, find_run
+from growsearch.run_folder.read import RunRecord, config_of
 from growsearch.run_folder.recovery import recover
 
 RUNS = Path(__file__).parent.parent / "compatibility" / "runs" / "0.1.0"
@@ -239,7 +238,7 @@ def run_readers(place: Path) -> dict[str, Reader]:
 
     def configuration(file: Path) -> None:
         text = file.read_bytes().decode(errors="replace")
-        settings_of(text)
+        config_of(text)
         typed(read_run(text))
 
     def report(name: str) -> Read:
@@ -250,7 +249,7 @@ def run_readers(place: Path) -> dict[str, Reader]:
 
         def read(file: Path) -> None:
             (folder / name).write_bytes(file.read_bytes())
-            run_page(read_record(folder)).html()
+            run_page(RunRecord(folder)).html()
 
         return read
 

@@ -21,7 +21,7 @@ def commands() -> list[str]:
     return [line for line in found if not any(name in line for name in NOT_HERE)]
 
 
-@pytest.mark.parametrize("name", ["growsearch_toy.py", "entry_points.txt"])
+@pytest.mark.parametrize("name", ["growsearch_toy.py", "growsearch_toy_paper.py", "entry_points.txt"])
 def test_the_toy_package_is_shown_whole(name):
     shown = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     assert (ROOT / "tests" / "plugins" / "toy" / name).read_text(encoding="utf-8").strip() in shown
