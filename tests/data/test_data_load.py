@@ -10,7 +10,7 @@ from growsearch.data.dataset import Split
 from growsearch.data.load import load
 from growsearch.data.raw import Raw
 from growsearch.data.readers import digits
-from growsearch.data.resize import resize_square
+from growsearch.data.resize import resize_to_cover
 from growsearch.errors import UserError
 
 
@@ -55,10 +55,11 @@ def test_resized_digits() -> None:
 def test_resize_covers_and_cuts_the_centre() -> None:
     images = torch.zeros(2, 3, 8, 16, dtype=torch.uint8)
     images[:, :, :, 4:12] = 200
-    resized = resize_square(images, 4)
+    resized = resize_to_cover(images, (4, 4))
     assert resized.shape == (2, 3, 4, 4)
     assert resized[:, :, :, 1:3].eq(200).all()
-    assert resize_square(images[:, :, :, :8], 8).data_ptr() == images.data_ptr()
+    assert resize_to_cover(images[:, :, :, :8], (8, 8)).data_ptr() == images.data_ptr()
+    assert torch.equal(resize_to_cover(images, (4, 8))[:, :, :, 3:5], torch.full((2, 3, 4, 2), 200, dtype=torch.uint8))
 
 
 def test_moving_moves_everything() -> None:

@@ -10,6 +10,7 @@ from growsearch.data import constants
 from growsearch.data.class_folders import class_names, list_pictures
 from growsearch.data.config import DataConfig
 from growsearch.data.fetch import found_or_fetched
+from growsearch.data.options import image_size
 from growsearch.data.picture_splits import picture_splits
 from growsearch.data.pictures import Look
 from growsearch.data.raw import Raw
@@ -21,7 +22,7 @@ SIDE = 224
 def read(config: DataConfig) -> Raw:
     """Read ImageNet: 1,281,167 colour images; the 50,000 of the validation set are the test set.
 
-    Pictures are scaled to cover a square of ``data.resize`` (224 if null) and cut at the centre.
+    Pictures are scaled to cover ``data.resize`` (224 if null) and cut at the centre.
     """
     root = data_root(config)
     folder = root / "imagenet"
@@ -33,7 +34,7 @@ def read(config: DataConfig) -> Raw:
         None,
     )
     wnids = class_names(folder / "train")
-    side = config.resize or SIDE
+    size = image_size(config) or (SIDE, SIDE)
     listed = [list_pictures(folder / part, wnids) for part in ("train", "val")]
-    pool, test = picture_splits(listed, Look(3, side, side), side, config, place_beside(root))
+    pool, test = picture_splits(listed, Look(3, *size), size, config, place_beside(root))
     return Raw(pool, test, wnids, constants=constants.IMAGENET)
