@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b, file_digest
 from pathlib import Path
@@ -155,7 +156,8 @@ def _keep(cache: Path, found: Mapping[str, list[Any]]) -> None:
         temporary.write_text(json.dumps(found))
         temporary.replace(cache)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _arrays(config: DataConfig) -> dict[str, str]:

@@ -9,7 +9,7 @@ from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
 from growsearch.data.load import load
 from growsearch.data.raw import Raw
-from growsearch.data.readers import digits
+from growsearch.data.readers import arrays
 from growsearch.data.resize import resize_to_cover
 from growsearch.errors import UserError
 
@@ -118,9 +118,9 @@ def test_what_nothing_can_be_trained_on(raw: Raw, message: str) -> None:
 
 
 def test_digits_are_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
-    straight = digits.read(DataConfig())
-    monkeypatch.setattr(digits, "FILE", "sklearn/elsewhere")
-    by_its_loader = digits.read(DataConfig())
+    straight = arrays.read_digits(DataConfig())
+    monkeypatch.setattr(arrays, "DIGITS", "sklearn/elsewhere")
+    by_its_loader = arrays.read_digits(DataConfig())
     assert torch.equal(straight.pool.images, by_its_loader.pool.images)
     assert torch.equal(straight.pool.labels, by_its_loader.pool.labels)
     assert straight.pool.images.shape == (1797, 1, 8, 8)

@@ -120,8 +120,8 @@ def test_eurosat_is_unpacked_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
         make_class_folders(Path(place) / "2750", ["River"], 1, 64)
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("growsearch.data.readers.eurosat.download", lambda *_: None)
-    monkeypatch.setattr("growsearch.data.readers.eurosat.extract_archive", interrupted)
+    monkeypatch.setattr("growsearch.data.readers.named_folders.download", lambda *_: None)
+    monkeypatch.setattr("growsearch.data.readers.named_folders.extract_archive", interrupted)
     with pytest.raises(UserError, match=r"could not be fetched .No space left on device.: check network and disk"):
         load(DataConfig(name="eurosat", root=str(tmp_path)), seed=0)
     assert [entry.name for entry in tmp_path.iterdir()] == [".eurosat.lock"]

@@ -130,7 +130,7 @@ def _style_notes(name: str, cells: pd.Series, style: Style) -> list[str]:
     notes = []
     if style.name in DATES:
         notes.append(f"Column {name!r} holds dates ({style.name}), read as days since 1970.")
-    elif style.name.startswith("decimal comma"):
+    elif style.name.startswith("decimal comma") and cells.str.contains(",").any():
         notes.append(f"Column {name!r} was read with decimal commas: 1,5 is one and a half.")
     elif style.name.startswith("thousands"):
         notes.append(f"Column {name!r} was read with thousands separators: 1,234 is more than a thousand.")
