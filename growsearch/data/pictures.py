@@ -77,9 +77,10 @@ def look_at_depth(source: Source) -> tuple[Look, str]:
         UserError: if it is no picture or too large.
     """
     with _opened(source) as image:
+        # the tiles say how Pillow unpacks the file; they are gone once it has looked for EXIF data
+        colours = image.mode in ("RGB", "RGBA", "LA") and ";16" in str(getattr(image, "tile", ""))
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         width, height = image.size[::-1] if turned else image.size
-        colours = image.mode in ("RGB", "RGBA", "LA") and ";16" in str(getattr(image, "tile", ""))
         depth = "deep" if image.mode in DEEP else "deep colours" if colours else "bytes"
         return Look(_channels(image), height, width), depth
 

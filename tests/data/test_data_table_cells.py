@@ -112,7 +112,9 @@ def test_a_numeric_target_without_a_value_is_left_out(tmp_path: Path) -> None:
     ],
 )
 def test_regression_is_refused(target, what: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"data\.target: 'y' of .* holds {what} .*: this is regression, and only class"):
+    with pytest.raises(
+        UserError, match=rf"data\.target: 'y' of .* holds {what} .*: this is regression, and only class"
+    ):
         read(tmp_path, "x;y", [f"{i % 7};{target(i)}" for i in range(300)])
 
 
@@ -123,7 +125,9 @@ def test_whole_numbers_are_classes(numbers, tmp_path: Path) -> None:
     assert data.classes == tuple(names)
 
 
-@pytest.mark.parametrize("name", ["", "Unnamed: 0", "id", "ID", "PassengerId", "row_number", "customer id", "index", "#"])
+@pytest.mark.parametrize(
+    "name", ["", "Unnamed: 0", "id", "ID", "PassengerId", "row_number", "customer id", "index", "#"]
+)
 def test_an_index_is_left_out_and_said(name: str, tmp_path: Path) -> None:
     data = read(tmp_path, f"{name},x,y", [f"{3 * i + 100},{i % 9},{'ab'[i % 2]}" for i in range(60)])
     assert data.image_shape == (1, 1, 1)
@@ -135,7 +139,9 @@ def test_columns_that_are_no_index_stay(tmp_path: Path) -> None:
     data = read(tmp_path, "dose,id,number of rooms,y", lines)
     assert data.encoder is not None
     assert [column.name for column in data.encoder.columns] == ["dose", "id", "number of rooms"]
-    assert any("'dose' counts the rows; if it means nothing leave it out with data.drop=[dose]" in n for n in data.notes)
+    assert any(
+        "'dose' counts the rows; if it means nothing leave it out with data.drop=[dose]" in n for n in data.notes
+    )
 
 
 def test_everything_is_learned_from_the_training_rows_alone(tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ def read(config: DataConfig) -> Raw:
         for part, place in parts.items()
     }
     if skipped:
-        counts = ", ".join(f"{suffix} {count}" for suffix, count in skipped.most_common())
+        counts = ", ".join(
+            f"{suffix} {count}" for suffix, count in sorted(skipped.items(), key=lambda x: (-x[1], x[0]))
+        )
         notes.append(f"{skipped.total()} files that are no pictures were skipped: {counts}.")
     if loose := [entry.name for entry in parts["train"].iterdir() if entry.suffix.lower() in SUFFIXES]:
         notes.append(f"{len(loose)} pictures in no folder of a class were skipped, such as {loose[0]!r}.")
@@ -140,6 +142,8 @@ def _span(config: DataConfig, deep: list[Path], colours: list[Path], notes: list
             )
         notes.append(f"{len(colours)} pictures have 16 bits a colour; the upper 8 are used.")
     if not deep:
+        if config.range is not None:
+            raise UserError(f"data.range: {config.range} found, but no picture is deeper than 8 bits, null expected")
         return None
     least, greatest = _extremes(deep)
     span = Span(*config.range) if config.range is not None else span_of(least, greatest)
