@@ -119,7 +119,7 @@ def _rows(options: argparse.Namespace) -> int:
 
 def _beside(file: Path) -> Path:
     """The name of the csv file, in the working directory."""
-    return Path(f"{file.resolve().stem}-predictions.csv")
+    return Path(f"{one_line(file.resolve().stem)}-predictions.csv")
 
 
 def _check_output(output: Path | None, inputs: Iterable[Path]) -> None:
@@ -149,7 +149,7 @@ def _write(output: Path, header: Sequence[str], rows: Iterable[Sequence[object]]
     writer.writerow(header)
     writer.writerows(rows)
     write_atomic(output, text.getvalue().encode("utf-8", "surrogateescape"))
-    print(f"written: {output}", file=sys.stderr)
+    print(one_line(f"written: {output}"), file=sys.stderr)
 
 
 def _plain(prediction: "Prediction", top: int) -> dict[str, object]:
