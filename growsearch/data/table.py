@@ -6,10 +6,13 @@ pandas is imported where a table is read, and nowhere else.
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from growsearch.errors import UserError
 from growsearch.memory import require_memory
@@ -26,23 +29,9 @@ LARGEST = 1e30
 """Columns of a table, and the largest number in it, of either sign: its square still is a float32's neighbour."""
 
 DELIMITERS = ",;\t|"
-MISSING = (
-    *("", "?", "-", "--", ".", "na", "n/a", "n.a.", "nan", "-nan", "nat", "null", "nil", "none"),
-    *(
-        "#n/a",
-        "#n/a n/a",
-        "#na",
-        "<na>",
-        "#null!",
-        "#value!",
-        "#div/0!",
-        "#ref!",
-        "#num!",
-        "#name?",
-        "1.#ind",
-        "1.#qnan",
-    ),
-)
+_STATISTICS = ("", "?", "-", "--", ".", "na", "n/a", "n.a.", "nan", "-nan", "nat", "null", "nil", "none", "<na>")
+_SPREADSHEETS = ("#n/a", "#n/a n/a", "#na", "#null!", "#value!", "#div/0!", "#ref!", "#num!", "#name?")
+MISSING = frozenset((*_STATISTICS, *_SPREADSHEETS, "1.#ind", "1.#qnan"))
 """Cells, in lower case, that say that a value is not known: the words of pandas, spreadsheets and statistics."""
 
 UNKNOWN_TARGETS = ("", "?")
@@ -52,13 +41,21 @@ NUMERIC_SHARE = 0.9
 """A column is one of numbers if so many of its known cells are; the others then count as missing."""
 
 _PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_GROUPS = "[{0}'\u2019 \u00a0\u202f]"
+_SEPARATORS = "'\u2019 \u00a0\u202f"
+_GROUPS = f"[{{0}}{_SEPARATORS}]"
 STYLES = {
     "plain": _PLAIN,
     "thousands": rf"[+-]?[1-9]\d{{0,2}}(?:{_GROUPS.format(',')}\d{{3}})+(?:\.\d*)?|{_PLAIN}",
-    "decimal comma": rf"[+-]?(?:[1-9]\d{{0,2}}(?:{_GROUPS.format('.')}\d{{3}})+|\d*)(?:,\d+)?(?:[eE][+-]?\d+)?",
+    "decimal comma": rf"[+-]?(?:[1-9]\d{{0,2}}(?:{_GROUPS.format('.')}\d{{3}})+(?:,\d+)?|\d*,\d+|\d+)(?:[eE][+-]?\d+)?",
 }
 """Ways to write a number, by what a whole cell looks like; each may end in a percent sign throughout a column."""
+
+_KEPT = {
+    "plain": str.maketrans("", "", " %"),
+    "thousands": str.maketrans("", "", f"{_SEPARATORS},%"),
+    "decimal comma": str.maketrans(",", ".", f"{_SEPARATORS}.%"),
+}
+"""What is left of a cell of each style for Python to read."""
 
 MOST_TRIED = 1000
 """Cells, evenly spaced, on which the format of dates is looked for."""
@@ -114,7 +111,9 @@ def read_table(file: Path) -> pd.DataFrame:
 
 def is_missing(cells: pd.Series) -> pd.Series:
     """Which cells say that their value is not known."""
-    return cells.str.lower().isin(MISSING)
+    import pandas as pd
+
+    return pd.Series([cell.lower() in MISSING for cell in cells], index=cells.index, dtype=bool)
 
 
 def as_numbers(cells: pd.Series, style: str) -> pd.Series:
@@ -129,15 +128,12 @@ def as_numbers(cells: pd.Series, style: str) -> pd.Series:
         dates = pd.to_datetime(cells, format=style, errors="coerce", utc=True)
         return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
     name = style.removesuffix(" %")
-    if name != style:
-        cells = cells.where(cells.str.endswith("%"), "").str.removesuffix("%").str.strip()
-    cells = cells.where(cells.str.fullmatch(STYLES[name]), "")
-    if name == "thousands":
-        cells = cells.str.replace(_GROUPS.format(","), "", regex=True)
-    if name == "decimal comma":
-        cells = cells.str.replace(_GROUPS.format("."), "", regex=True).str.replace(",", ".", regex=False)
-    values = pd.to_numeric(cells, errors="coerce").astype("float64")
-    return values.where(values.abs() <= LARGEST)
+    pattern = re.compile(STYLES[name] if name == style else rf"(?:{STYLES[name]})\s*%", re.ASCII)
+    kept = _KEPT[name]
+    numbers = (float(cell.translate(kept)) if pattern.fullmatch(cell) else math.nan for cell in cells)
+    values = np.fromiter(numbers, np.float64, len(cells))
+    values[~(np.abs(values) <= LARGEST)] = np.nan
+    return pd.Series(values, index=cells.index)
 
 
 def number_style(cells: pd.Series, comma_first: bool = False) -> Style | None:

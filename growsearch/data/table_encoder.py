@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,8 @@ from growsearch.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
-    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
 
 COPIES = 4
 """Columns are encoded, joined, laid out and scaled."""
@@ -128,13 +130,19 @@ class TableEncoder:
         from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
 
         columns: list[Column] = []
+        numbers = {
+            name: as_numbers(rows[name], style).to_numpy() for name, style in styles.items() if style is not None
+        }
+        if numbers:
+            values = np.stack(list(numbers.values()), axis=1)
+            imputer = SimpleImputer(keep_empty_features=True).fit(values)
+            scaler = MinMaxScaler().fit(imputer.transform(values))
+            learned = dict(
+                zip(numbers, zip(imputer.statistics_, scaler.data_min_, scaler.data_max_, strict=True), strict=True)
+            )
         for name, style in styles.items():
             if style is not None:
-                values = as_numbers(rows[name], style).to_numpy()[:, None]
-                imputer = SimpleImputer(keep_empty_features=True).fit(values)
-                scaler = MinMaxScaler().fit(imputer.transform(values))
-                learned = imputer.statistics_[0], scaler.data_min_[0], scaler.data_max_[0]
-                columns.append(NumberColumn(name, style, *map(float, learned)))
+                columns.append(NumberColumn(name, style, *map(float, learned[name])))
             elif not (known := rows[[name]][~is_missing(rows[name])]).empty:
                 categories = OneHotEncoder().fit(known.to_numpy()).categories_[0]
                 columns.append(CategoryColumn(name, tuple(map(str, categories))))
@@ -152,33 +160,24 @@ class TableEncoder:
         """Of the square."""
         return math.isqrt(self.width - 1) + 1
 
-    def transformer(self) -> ColumnTransformer:
-        """The encoders of scikit-learn, over numbers (NaN where missing) and words, in the order of the columns.
+    def encoders(self) -> tuple[SimpleImputer | None, MinMaxScaler | None, OneHotEncoder | None]:
+        """The encoders of scikit-learn: the first two for all numbers (NaN where missing), the last for all words.
 
-        They are fitted to rows that stand for the training rows, so that what they compute follows from
-        the plain numbers and words kept here.
+        Each is fitted to rows that stand for the training rows, so that what it computes follows from the plain
+        numbers and words kept here. None where there are no such columns.
         """
-        import pandas as pd
-        from sklearn.compose import ColumnTransformer
         from sklearn.impute import SimpleImputer
-        from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import MinMaxScaler, OneHotEncoder
 
-        parts: list[tuple[str, Any, list[int]]] = []
-        rows: dict[str, list[Any]] = {}
-        for index, column in enumerate(self.columns):
-            encoder: Any
-            if isinstance(column, CategoryColumn):
-                encoder = OneHotEncoder(
-                    categories=[list(column.categories)], handle_unknown="ignore", sparse_output=False
-                )
-                rows[column.name] = [column.categories[0]] * 2
-            else:
-                imputer = SimpleImputer(strategy="constant", fill_value=column.mean, keep_empty_features=True)
-                encoder = make_pipeline(imputer, MinMaxScaler(clip=True))
-                rows[column.name] = [column.least, column.greatest]
-            parts.append((str(index), encoder, [index]))
-        return ColumnTransformer(parts, sparse_threshold=0.0).fit(pd.DataFrame(rows))
+        imputer = scaler = one_hot = None
+        if numbers := [column for column in self.columns if isinstance(column, NumberColumn)]:
+            imputer = SimpleImputer(keep_empty_features=True).fit([[column.mean for column in numbers]])
+            ranges = [[column.least for column in numbers], [column.greatest for column in numbers]]
+            scaler = MinMaxScaler(clip=True).fit(ranges)
+        if words := [list(column.categories) for column in self.columns if isinstance(column, CategoryColumn)]:
+            one_hot = OneHotEncoder(categories=words, handle_unknown="ignore", sparse_output=False)
+            one_hot.fit(np.array([[categories[0] for categories in words]], dtype=object))
+        return imputer, scaler, one_hot
 
     def __call__(self, rows: pd.DataFrame, where: str) -> Encoded:
         """Encode rows.
@@ -190,32 +189,43 @@ class TableEncoder:
         Raises:
             UserError: if a column is not there, or they do not fit in memory.
         """
-        import pandas as pd
-
         if absent := [column.name for column in self.columns if column.name not in rows.columns]:
             raise UserError(f"{where}: no column {absent[0]!r} found, the columns of the training table expected")
         needed = COPIES * 8 * len(rows) * self.width
         require_memory(needed, f"{where}: {self.width:,} encoded columns", "fewer rows or columns expected")
         missing, unread, unknown = dict[str, int](), dict[str, tuple[int, str]](), dict[str, tuple[int, str]]()
-        values: dict[str, pd.Series] = {}
+        numbers, words = list[np.ndarray](), list[np.ndarray]()
         for column in self.columns:
             cells = rows[column.name].reset_index(drop=True)
-            absent_here = is_missing(cells)
+            empty = is_missing(cells)
             if isinstance(column, CategoryColumn):
-                odd, told = ~cells.isin(column.categories) & ~absent_here, unknown
-                values[column.name] = cells.where(~absent_here, "")
+                words.append(cells.to_numpy(dtype=object))
+                odd, told = ~cells.isin(column.categories) & ~empty, unknown
             else:
-                values[column.name] = as_numbers(cells, column.style)
-                odd, told = values[column.name].isna() & ~absent_here, unread
-            if absent_here.any():
-                missing[column.name] = int(absent_here.sum())
+                numbers.append((values := as_numbers(cells, column.style)).to_numpy())
+                odd, told = values.isna() & ~empty, unread
+            if empty.any():
+                missing[column.name] = int(empty.sum())
             if odd.any():
                 told[column.name] = int(odd.sum()), str(cells[odd].iloc[0])
-        if len(rows):
-            features = torch.from_numpy(self.transformer().transform(pd.DataFrame(values))).float()
-        else:  # scikit-learn takes no table without rows
-            features = torch.zeros(0, self.width)
+        features = torch.from_numpy(self._encoded(numbers, words)).float()
         return Encoded(squares(features), missing, unread, unknown)
+
+    def _encoded(self, numbers: list[np.ndarray], words: list[np.ndarray]) -> np.ndarray:
+        """[N, width] of the cells of all columns of numbers and of all of words, in the order of the columns."""
+        count = len((numbers + words)[0])
+        if not count:  # scikit-learn takes no table without rows
+            return np.zeros((0, self.width))
+        imputer, scaler, one_hot = self.encoders()
+        encoded = np.empty((count, self.width))
+        is_word = np.concatenate(
+            [[True] * len(c.categories) if isinstance(c, CategoryColumn) else [False] for c in self.columns]
+        )
+        if imputer is not None and scaler is not None:
+            encoded[:, ~is_word] = scaler.transform(imputer.transform(np.stack(numbers, axis=1)))
+        if one_hot is not None:
+            encoded[:, is_word] = one_hot.transform(np.stack(words, axis=1))
+        return encoded
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, from which :meth:`from_json` makes the encoder again."""

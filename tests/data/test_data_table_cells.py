@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from growsearch.data.config import DataConfig
 from growsearch.data.load import load
-from growsearch.data.table import MISSING, as_numbers, number_style, number_styles
+from growsearch.data.table import MISSING, STYLES, as_numbers, number_style, number_styles
 from growsearch.data.table_encoder import TableEncoder
 from growsearch.errors import UserError
 
@@ -53,7 +53,19 @@ def test_numbers_and_dates(cells: tuple[str, ...], style: str, values: list[floa
     assert as_numbers(series(*cells), style).tolist() == pytest.approx(values)
 
 
-@pytest.mark.parametrize("cells", [("red", "12 b"), ("1.2.3", "4.5.6"), ("", "?"), ("A1", "B2"), ("0x10", "1_000")])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("red", "12 b"),
+        ("1.2.3", "4.5.6"),
+        ("", "?"),
+        ("A1", "B2"),
+        ("0x10", "1_000"),
+        ("+", "e5"),
+        (",", "%"),
+        ("\u0661", "\u00b2"),
+    ],
+)
 def test_words_are_no_numbers(cells: tuple[str, ...]) -> None:
     assert number_style(series(*cells)) is None
 
@@ -172,6 +184,22 @@ def test_columns_without_a_value_in_the_training_rows(tmp_path: Path) -> None:
     assert encoder(rows, "rows").images.flatten(1).tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
     with pytest.raises(UserError, match="no value in any column beside 'y'"):
         TableEncoder.fit(rows, {"b": None}, "y")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text("0123456789+-.,eE% '", max_size=8), min_size=1, max_size=4), st.sampled_from(sorted(STYLES)))
+def test_whatever_matches_a_style_is_a_number(cells: list[str], style: str) -> None:
+    for name in (style, f"{style} %"):
+        values = as_numbers(series(*cells), name)
+        assert values.dtype == np.float64 and len(values) == len(cells)
+
+
+@given(st.integers(-(10**12), 10**12))
+def test_thousands_and_decimal_commas_are_read_back(number: int) -> None:
+    assert as_numbers(series(f"{number:,}"), "thousands").tolist() == [number]
+    assert as_numbers(series(f"{number:,}".replace(",", ".") + ",5"), "decimal comma").tolist() == [
+        number + (0.5 if number >= 0 else -0.5)
+    ]
 
 
 CELLS = st.one_of(
