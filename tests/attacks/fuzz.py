@@ -32,7 +32,7 @@ from growsearch.data.load import load as load_data
 from growsearch.data.pictures import decode, look
 from growsearch.data.readers import imagenet32
 from growsearch.data.readers.cifar10_jpeg import _decode_archive
-from growsearch.data.readers.mnist import parse_idx
+from growsearch.data.readers.torchvision_sets import parse_idx
 from growsearch.deploy import Preprocessing, load_network, save_network
 from growsearch.errors import UserError
 from growsearch.networks import build

@@ -1,7 +1,8 @@
-"""The user's own arrays in a .npz file, under the names that most such files use."""
+"""Arrays: scikit-learn's embedded digits, and the user's own in a .npz file, under the names that most such have."""
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,28 @@ from growsearch.data.raw import Raw
 from growsearch.data.root import user_path
 from growsearch.errors import UserError
 
+DIGITS = "sklearn/datasets/data/digits.csv.gz"
+"""A row an image: 64 pixels of 0..16, then the label."""
+
+
+def read_digits(config: DataConfig) -> Raw:
+    """Read the digits; their 0..16 become 0..255."""
+    table = torch.from_numpy(_digits_table())
+    images = table[:, :-1].mul(255.0 / 16.0).round().to(torch.uint8)
+    return Raw(Split(images.view(-1, 1, 8, 8), table[:, -1].to(torch.int64)), None, tuple(map(str, range(10))))
+
+
+def _digits_table() -> np.ndarray:
+    """The rows as scikit-learn reads them; the file itself, as importing scikit-learn takes as long as torch."""
+    try:
+        return np.loadtxt(str(distribution("scikit-learn").locate_file(DIGITS)), delimiter=",")
+    except (FileNotFoundError, PackageNotFoundError):
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        return np.column_stack((digits.data, digits.target))
+
+
 NAMES = {
     "train": (("x_train", "y_train"), ("train_images", "train_labels"), ("images", "labels"), ("x", "y"), ("X", "y")),
     "val": (("x_val", "y_val"), ("val_images", "val_labels")),
@@ -26,7 +49,7 @@ MOST_CHANNELS = 4
 """``layout=auto`` takes the axis with so few entries for the channels."""
 
 
-def read(config: DataConfig) -> Raw:
+def read_own_arrays(config: DataConfig) -> Raw:
     """Read ``data.path``: images [N, H, W], [N, H, W, C] or [N, C, H, W] of bytes or of floats in 0..1.
 
     Labels may be any integers; the values that occur are the classes, in ascending order.

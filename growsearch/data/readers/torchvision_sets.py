@@ -1,6 +1,6 @@
-"""MNIST and Fashion-MNIST, in the IDX files that torchvision fetches.
+"""MNIST, Fashion-MNIST, CIFAR and SVHN: torchvision names their files and checksums, and reads those of the last two.
 
-The packed .gz files are read as they are, so a root may be read-only and nothing is unpacked.
+The packed .gz files of MNIST are read as they are, so a root may be read-only and nothing is unpacked.
 """
 
 from __future__ import annotations
@@ -35,36 +35,36 @@ UNSIGNED_BYTE = 8
 
 def read_mnist(config: DataConfig) -> Raw:
     """Read MNIST: 60,000 + 10,000 grey images of 28x28."""
-    return _read(config, torchvision.datasets.MNIST, tuple(map(str, range(10))), constants.MNIST)
+    return _read_idx(config, torchvision.datasets.MNIST, tuple(map(str, range(10))), constants.MNIST)
 
 
 def read_fashion_mnist(config: DataConfig) -> Raw:
     """Read Fashion-MNIST: 60,000 + 10,000 grey images of 28x28."""
     source = torchvision.datasets.FashionMNIST
-    return _read(config, source, tuple(source.classes), constants.FASHION_MNIST)
+    return _read_idx(config, source, tuple(source.classes), constants.FASHION_MNIST)
 
 
-def _read(config: DataConfig, source: Any, classes: tuple[str, ...], published: dict[str, Constants]) -> Raw:
+def _read_idx(config: DataConfig, source: Any, classes: tuple[str, ...], published: dict[str, Constants]) -> Raw:
     root = data_root(config)
     folder = root / source.__name__ / "raw"
     contents = found_or_fetched(
         config,
         root,
         f"{source.__name__}/raw/*-ubyte.gz",
-        lambda: _find(folder, source.resources),
-        lambda: _fetch(folder, source),
+        lambda: _find_idx(folder, source.resources),
+        lambda: _fetch_idx(folder, source),
     )
     train_images, train_labels, test_images, test_labels = (parse_idx(*contents[name]) for name, _ in source.resources)
-    splits = (_split(train_images, train_labels, folder), _split(test_images, test_labels, folder))
+    splits = (_idx_split(train_images, train_labels, folder), _idx_split(test_images, test_labels, folder))
     return Raw(*splits, classes, constants=published, fixed_classes=True)
 
 
-def _fetch(folder: Path, source: Any) -> None:
+def _fetch_idx(folder: Path, source: Any) -> None:
     for name, md5 in source.resources:
         download([f"{mirror}{name}" for mirror in source.mirrors], folder / name, md5)
 
 
-def _find(folder: Path, resources: list[tuple[str, str]]) -> dict[str, tuple[bytes, Path]] | None:
+def _find_idx(folder: Path, resources: list[tuple[str, str]]) -> dict[str, tuple[bytes, Path]] | None:
     """Contents and the file they are from, by the .gz files' names; a packed file must have the published checksum."""
     contents = {}
     for name, md5 in resources:
@@ -110,7 +110,74 @@ def parse_idx(content: bytes, file: Path) -> Tensor:
     return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=start, count=count).view(shape)
 
 
-def _split(images: Tensor, labels: Tensor, folder: Path) -> Split:
+def _idx_split(images: Tensor, labels: Tensor, folder: Path) -> Split:
     if images.dim() != 3 or labels.dim() != 1:
         raise UserError(f"{folder}: {images.dim()}-d images and {labels.dim()}-d labels found, 3-d and 1-d expected")
     return Split(images.unsqueeze(1), labels.to(torch.int64))
+
+
+def read_cifar10(config: DataConfig) -> Raw:
+    """Read CIFAR-10: 50,000 + 10,000 colour images of 32x32."""
+    return _read_cifar(config, torchvision.datasets.CIFAR10, constants.CIFAR10)
+
+
+def read_cifar100(config: DataConfig) -> Raw:
+    """Read CIFAR-100: 50,000 + 10,000 colour images of 32x32, with the fine labels."""
+    return _read_cifar(config, torchvision.datasets.CIFAR100, constants.CIFAR100)
+
+
+def _read_cifar(config: DataConfig, source: Any, published: dict[str, Constants]) -> Raw:
+    root = data_root(config)
+
+    def find() -> tuple[Any, Any] | None:
+        try:
+            return source(str(root), train=True), source(str(root), train=False)
+        except RuntimeError:
+            return None
+
+    train, test = found_or_fetched(
+        config,
+        root,
+        f"{source.base_folder}/ (or {source.filename})",
+        find,
+        lambda: _fetch_cifar(root, source),
+    )
+    return Raw(_cifar_split(train), _cifar_split(test), tuple(train.classes), constants=published, fixed_classes=True)
+
+
+def _fetch_cifar(root: Path, source: Any) -> None:
+    """Download; torchvision finds the archive, checks it once more and unpacks it."""
+    download(source.url, root / source.filename, source.tgz_md5)
+    source(str(root), download=True)
+
+
+def _cifar_split(part: Any) -> Split:
+    images = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()
+    return Split(images, torch.tensor(part.targets, dtype=torch.int64))
+
+
+def read_svhn(config: DataConfig) -> Raw:
+    """Read SVHN: colour images of 32x32, 73,257 (with the extra set 604,388) + 26,032."""
+    pool = _read_svhn(config, "train")
+    if config.pool == "train_extra":
+        extra = _read_svhn(config, "extra")
+        pool = Split(torch.cat((pool.images, extra.images)), torch.cat((pool.labels, extra.labels)))
+    return Raw(
+        pool, _read_svhn(config, "test"), tuple(map(str, range(10))), constants=constants.SVHN, fixed_classes=True
+    )
+
+
+def _read_svhn(config: DataConfig, part: str) -> Split:
+    root = data_root(config)
+    source = torchvision.datasets.SVHN
+
+    def find() -> Any | None:
+        try:
+            return source(str(root), split=part)
+        except RuntimeError:
+            return None
+
+    url, name, md5 = source.split_list[part]
+    found = found_or_fetched(config, root, name, find, lambda: download(url, root / name, md5))
+    labels = torch.from_numpy(found.labels).view(-1)
+    return Split(torch.from_numpy(found.data).contiguous(), labels)
