@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture, or a folder of them")
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name (default: 5)")
+    parser.add_argument("--trust", action="store_true", help="call the Python function of a network of your own")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args(argv)
     if options.top < 1:
@@ -38,7 +39,7 @@ def main(argv: list[str]) -> int:
     from growsearch.deploy import predict
 
     failed = False
-    for prediction in predict(options.run, options.images, options.candidate, options.top):
+    for prediction in predict(options.run, options.images, options.candidate, options.top, trust=options.trust):
         failed |= prediction.error is not None
         if prediction.error is not None:
             print(f"growsearch: {prediction.error}", file=sys.stderr)

@@ -40,6 +40,7 @@ def predict(
     candidate: int | None = None,
     top: int = 5,
     batch_size: int = 64,
+    trust: bool = False,
 ) -> Iterator[Prediction]:
     """Classify pictures with the network, preprocessing and class names of a run.
 
@@ -49,6 +50,7 @@ def predict(
         candidate: number of the candidate, where a method's output is a list.
         top: how many classes to name.
         batch_size: pictures at a time.
+        trust: see :func:`growsearch.deploy.load`.
 
     Yields:
         One prediction per picture, in order; a damaged one does not end the work.
@@ -56,7 +58,7 @@ def predict(
     Raises:
         UserError: if the run is not finished, or there is nothing to look at.
     """
-    preprocessing, module = load_preprocessing(run_dir, candidate), load(run_dir, candidate)
+    preprocessing, module = load_preprocessing(run_dir, candidate), load(run_dir, candidate, trust)
     channels, height, width = preprocessing.image_shape
     batch_size = max(1, min(batch_size, MOST_VALUES // (channels * height * width)))
     files = iter(_files(images))
