@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.text import one_line
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture, or a folder of them")
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name (default: 5)")
-    parser.add_argument("--trust", action="store_true", help="call the Python function of a network of your own")
+    add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    options = parser.parse_args(argv)
+    options = parser.parse_args(with_trust(argv))
     if options.top < 1:
         parser.error(f"--top: {options.top} found, 1 or more expected")
     from growsearch.deploy import predict
