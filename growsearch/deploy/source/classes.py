@@ -84,7 +84,7 @@ class Writer:
             self._write_classes([body for body in bodies if body is not None])
         body = self._body(self.root)
         assert body is not None
-        body.name, body.base = "Network", "nn.Module"
+        body.name = "Network"
         self._write_classes([body], self._ties())
         return self.classes
 
@@ -199,7 +199,10 @@ class Writer:
         calls = [call for call in self.calls.get(part.path, [self.top] if part is self.root else ())
                  if self.interfaces.get(call) and self.interfaces[call].outputs]
         numbered = self._is_list(part)
-        if part is not self.root and not part.tensors and numbered and (not calls or self._is_chain(part, calls)):
+        chain = numbered and not part.tensors and self._is_chain(part, calls)
+        if part is self.root and chain:
+            return Body(part, "", "nn.Sequential", [("", called("super().__init__(", self._numbered(part)))], [], [])
+        if part is not self.root and not part.tensors and numbered and (not calls or chain):
             kind = "nn.Sequential(" if calls else "nn.ModuleList(["
             self._made[part.path] = called(kind, self._numbered(part), ")" if calls else "])")
             return None
