@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 WIDTH = 110
@@ -140,7 +141,7 @@ def tensor(value: Tensor, name: str) -> Build:
     sizes: list[tuple[str | None, str | Number | Build]] = [(None, Number(size, name)) for size in value.shape]
     if not sizes:
         sizes = [(None, "()")]
-    if not value.dtype.is_floating_point:
+    if value.dtype != torch.float32:
         sizes.append(("dtype", str(value.dtype)))
     return Build("torch.empty(", tuple(sizes))
 

@@ -83,6 +83,9 @@ class Valued(fx.Proxy):
     def __len__(self) -> int:
         return len(self.value)
 
+    def __hash__(self) -> int:  # sizes in a set are told apart by their values
+        return hash(self.value) if isinstance(self.value, int) else id(self)
+
     def __index__(self) -> int:
         return self.value.__index__()
 
