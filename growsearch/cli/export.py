@@ -21,9 +21,9 @@ CALIBRATED_ON = 256
 FORMATS = ("pt2", "onnx", "safetensors", "python")
 
 EPILOG = """\
-The file takes normalised images [B, C, H, W], any B, and gives logits; with --raw it takes pictures [B, H, W, C] of bytes,
-of any size, and gives probabilities. It notes classes, sizes and normalisation. It is compared with the network on test
-images of the run's data set and written only if they agree; docs/deploying.md shows how to use it.
+The file takes normalised images [B, C, H, W], any B, and gives logits; with --raw it takes pictures [B, H, W, C] of
+bytes, of any size, and gives probabilities. It notes classes, sizes and normalisation. It is compared with the network
+on test images of the run's data set and written only if they agree; docs/deploying.md shows how to use it.
 
 --format python writes a folder: model.py, a network as readable source that needs torch alone, and its weights.
 

@@ -65,4 +65,6 @@ def _check_device(name: str) -> None:
     except RuntimeError:
         usable = False
     if not usable:
-        raise UserError(f"--device: {name!r} found, cpu or a GPU of this machine ({torch.cuda.device_count()}) expected")
+        raise UserError(
+            f"--device: {name!r} found, cpu or a GPU of this machine ({torch.cuda.device_count()}) expected"
+        )

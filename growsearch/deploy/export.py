@@ -95,9 +95,9 @@ def export(
             runner = _written(module, preprocessing, temporary, format, variant)
             if format == "python":
                 _compare_double(module, runner, preprocessing(test.images[: max(OTHER_BATCHES)]), path)
+            accuracies: tuple[float, float] | None = None
             if variant.precision == "float32":
                 difference, share = _compare(module, preprocessing, runner, test.images, path, variant.raw)
-                accuracies = None
             else:
                 accuracies, difference = _accuracies(module, preprocessing, runner, test, variant.raw)
                 share = max(0.0, accuracies[0] - accuracies[1]) / most_lost if most_lost else 0.0
@@ -161,7 +161,7 @@ def _compare(
 def _wanted(
     module: nn.Module, preprocessing: Preprocessing, images: Tensor, raw: bool
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Inputs and what the network makes of them: batches of several sizes and, where it matters, other pictures' sizes."""
+    """Inputs and what the network makes of them: in batches of several sizes, and pictures of other sizes."""
     batch = preprocessing(images)
     for size in dict.fromkeys((len(images), *OTHER_BATCHES)):
         logits = module(batch[:size])
@@ -169,8 +169,8 @@ def _wanted(
     if raw:
         height, width = images.shape[2:]
         whole = Raw(module, preprocessing).eval()
-        for size in ((2 * height + 3, width + 7), (-(-height // 2), 3 * width)):
-            scaled = F.interpolate(images[: max(OTHER_BATCHES)].float(), size, mode="bilinear").round().to(torch.uint8)
+        for other in ((2 * height + 3, width + 7), (-(-height // 2), 3 * width)):
+            scaled = F.interpolate(images[: max(OTHER_BATCHES)].float(), other, mode="bilinear").round().to(torch.uint8)
             yield pictures_of(scaled), whole(pictures_of(scaled))
 
 

@@ -83,9 +83,7 @@ def measure_network(
     module = module.eval().to(device)
     generator = torch.Generator().manual_seed(0)
     with _threads(threads):
-        return [
-            measure(module, torch.randn(batch, *image_shape, generator=generator).to(device)) for batch in batches
-        ]
+        return [measure(module, torch.randn(batch, *image_shape, generator=generator).to(device)) for batch in batches]
 
 
 @contextmanager

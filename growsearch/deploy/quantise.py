@@ -7,7 +7,18 @@ from typing import Any
 from torch import Tensor
 
 BATCH = 32
-TYPES = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Add", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat")
+TYPES = (
+    "Conv",
+    "ConvTranspose",
+    "Gemm",
+    "MatMul",
+    "Add",
+    "Relu",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Concat",
+)
 """Operators that compute in eight bits; softmax and normalisation stay float32."""
 
 

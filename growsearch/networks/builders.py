@@ -18,18 +18,18 @@ from growsearch.surgery.tensors import copied
 
 _TRUSTED: set[str] = set()
 
-ARGUMENTS: dict[str, frozenset[str]] = {
-    "torchvision": frozenset(
-        "num_classes aux_logits init_weights transform_input dropout dropout_aux attention_dropout drop_rate"
-        " stochastic_depth_prob width_mult depth_mult round_nearest reduced_tail dilated groups width_per_group"
-        " zero_init_residual replace_stride_with_dilation bn_size memory_efficient image_size input_size patch_size"
-        " window_size mlp_ratio layer_scale last_channel representation_size".split()
-    ),
-    "timm": frozenset(
-        "num_classes in_chans img_size patch_size window_size global_pool drop_rate drop_path_rate proj_drop_rate"
-        " attn_drop_rate embed_dim depth depths dims num_heads mlp_ratio init_values output_stride".split()
-    ),
-}
+TORCHVISION = """
+num_classes aux_logits init_weights transform_input dropout dropout_aux attention_dropout drop_rate
+stochastic_depth_prob width_mult depth_mult round_nearest reduced_tail dilated groups width_per_group
+zero_init_residual replace_stride_with_dilation bn_size memory_efficient image_size input_size patch_size
+window_size mlp_ratio layer_scale last_channel representation_size
+"""
+TIMM = """
+num_classes in_chans img_size patch_size window_size global_pool drop_rate drop_path_rate proj_drop_rate
+attn_drop_rate embed_dim depth depths dims num_heads mlp_ratio init_values output_stride
+"""
+
+ARGUMENTS = {"torchvision": frozenset(TORCHVISION.split()), "timm": frozenset(TIMM.split())}
 """Library -> arguments of its builders that choose sizes, and so may come out of a file."""
 
 FETCHING = re.compile(r"pretrain|weights|checkpoint|ckpt|state_dict|cache|(^|_)(url|hub)($|_)")

@@ -75,7 +75,13 @@ def test_arguments_that_do_more_than_choose_sizes_are_refused(arguments: dict, f
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto"])
 @pytest.mark.parametrize(
     "arguments",
-    [{"pretrained": True}, {"checkpoint_path": "a.pth"}, {"pretrained_cfg": {"url": "http://a"}}, {"cache_dir": "/"}, {"url": "a"}],
+    [
+        {"pretrained": True},
+        {"checkpoint_path": "a.pth"},
+        {"pretrained_cfg": {"url": "http://a"}},
+        {"cache_dir": "/"},
+        {"url": "a"},
+    ],
 )
 def test_timm_fetches_nothing(name: str, arguments: dict, folder: Path) -> None:
     pytest.importorskip("timm")
@@ -87,7 +93,9 @@ def test_timm_fetches_nothing(name: str, arguments: dict, folder: Path) -> None:
         growsearch.load(folder)
 
 
-@pytest.mark.parametrize("name", ["os:system", "subprocess:run", "torch:load", "torch.hub:load", "builtins:exec", "numpy:load"])
+@pytest.mark.parametrize(
+    "name", ["os:system", "subprocess:run", "torch:load", "torch.hub:load", "builtins:exec", "numpy:load"]
+)
 def test_trust_is_for_ones_own_functions(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     change(folder, name=name, arguments={"command": f"touch {folder}/owned"})
     with refused("a function of your own package or module expected"):

@@ -34,7 +34,9 @@ def test_int8_computes_in_eight_bits(digits_run, tmp_path):
 
 
 def test_a_file_that_loses_too_much_is_not_written(digits_run, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("growsearch.deploy.formats.Half.forward", lambda self, images: -self.network(images.half()).float())
+    monkeypatch.setattr(
+        "growsearch.deploy.formats.Half.forward", lambda self, images: -self.network(images.half()).float()
+    )
     path = tmp_path / "network.pt2"
     path.write_text("an earlier one")
     assert main(["export", str(digits_run), "--precision", "float16", "-o", str(path)]) == 2

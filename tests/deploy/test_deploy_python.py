@@ -51,7 +51,10 @@ CHANGED = [
     *(
         pytest.param(name, marks=pytest.mark.slow)
         for name in (
-            *(f"torchvision/{name}" for name in ("resnet18", "densenet121", "mobilenet_v3_small", "googlenet", "swin_t")),
+            *(
+                f"torchvision/{name}"
+                for name in ("resnet18", "densenet121", "mobilenet_v3_small", "googlenet", "swin_t")
+            ),
             *(f"torchvision/{name}" for name in ("efficientnet_b0", "regnet_y_400mf", "convnext_tiny", "vit_b_16")),
             *("timm/resnet18", "timm/mobilenetv3_small_050", "timm/convnext_atto", "timm/ghostnet_050"),
         )
@@ -111,7 +114,9 @@ class Odd(nn.Module):
         self.conv = nn.Conv2d(1, 6, 3, padding=1)
         self.twin = nn.Conv2d(1, 6, 3, padding=1)
         self.twin.weight = self.conv.weight
-        self.layers = nn.ModuleDict({"one-layer": nn.Conv2d(6, 6, 1), "class": nn.Sequential(nn.Conv2d(6, 6, 1), self.act)})
+        self.layers = nn.ModuleDict(
+            {"one-layer": nn.Conv2d(6, 6, 1), "class": nn.Sequential(nn.Conv2d(6, 6, 1), self.act)}
+        )
         self.scale = nn.Parameter(torch.full((6, 1, 1), 0.5))
         self.register_buffer("offset", torch.arange(6.0)[:, None, None], persistent=False)
         self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
@@ -177,7 +182,9 @@ def test_weights_are_loaded_strictly(tmp_path):
 def test_preprocessing_is_part_of_the_file(mean, tmp_path):
     import runpy
 
-    preprocessing = Preprocessing((1, 16, 16), ("a", "b'\"\n", "c", "d", "e"), Normalisation(mean, torch.full((1, 1, 1), 0.3), "a test"))
+    preprocessing = Preprocessing(
+        (1, 16, 16), ("a", "b'\"\n", "c", "d", "e"), Normalisation(mean, torch.full((1, 1, 1), 0.3), "a test")
+    )
     folder = write(lively(FAMILIES["sequential"]), preprocessing, tmp_path / "network")
     made = runpy.run_path(str(folder / "model.py"))
     images = torch.randint(0, 256, (2, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -200,7 +207,9 @@ class Hostile(nn.Module):
 
 def test_names_are_not_written_as_code(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    preprocessing = Preprocessing((1, 16, 16), ('"""', "\nimport os", "\\", "{x}", "$classes"), PREPROCESSING.normalisation)
+    preprocessing = Preprocessing(
+        (1, 16, 16), ('"""', "\nimport os", "\\", "{x}", "$classes"), PREPROCESSING.normalisation
+    )
     run_alone(write(External(Hostile(), "a:b").eval(), preprocessing, tmp_path / "network"))
     assert not (tmp_path / "owned").exists() and not (tmp_path / "network" / "owned").exists()
 

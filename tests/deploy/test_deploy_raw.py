@@ -54,7 +54,9 @@ def test_a_file_with_preprocessing_reads_pictures_of_any_size(digits_run, tmp_pa
     session = onnxruntime.InferenceSession(path)
     preprocessing = load_preprocessing(digits_run)
     for index, (height, width) in enumerate(((8, 8), (40, 25), (5, 31))):
-        smooth = Image.fromarray(noise(8, 8, 1, index)[..., 0].numpy()).resize((width, height), Image.Resampling.BICUBIC)
+        smooth = Image.fromarray(noise(8, 8, 1, index)[..., 0].numpy()).resize(
+            (width, height), Image.Resampling.BICUBIC
+        )
         smooth.save(tmp_path / f"{index}.png")
         (found,) = session.run(None, {"pictures": np.asarray(smooth)[None, :, :, None]})
         (said,) = predict(digits_run, [tmp_path / f"{index}.png"], top=1)

@@ -123,7 +123,7 @@ def test_a_network_of_ones_own_goes_all_the_way(picture, tmp_path):
     write("use_model.py", tmp_path)
     small = script.replace("schedule=smoke", "schedule=smoke data.train_size=200 hardware.threads=1 track=quiet")
     command = "from growsearch.cli import main; raise SystemExit(main())"
-    text = f"python() {{ {sys.executable} \"$@\"; }}\ngrowsearch() {{ python -c '{command}' \"$@\"; }}\n{small}"
+    text = f'python() {{ {sys.executable} "$@"; }}\ngrowsearch() {{ python -c \'{command}\' "$@"; }}\n{small}'
     (tmp_path / "picture.png").write_bytes(picture.read_bytes())
     done = subprocess.run(
         ["bash", "-e", "-c", text],

@@ -90,7 +90,8 @@ class Writer:
 
     def _bring_constants(self, top: Call) -> None:
         """Move constants that were noted on the outermost wrapper to the module that is written."""
-        for node in {inner for node in top.nodes() for inner in node.all_input_nodes if inner.op == "get_attr"}:
+        read = {argument for node in top.nodes() for argument in node.all_input_nodes}
+        for node in (argument for argument in read if argument.op == "get_attr"):
             name = str(node.target)
             if name.startswith("_tensor_constant"):
                 constant = getattr(self.network, name)
@@ -196,8 +197,11 @@ class Writer:
         if part is not self.root and (build := constructor(part.module)) is not None:
             self._made[part.path] = build
             return None
-        calls = [call for call in self.calls.get(part.path, [self.top] if part is self.root else ())
-                 if self.interfaces.get(call) and self.interfaces[call].outputs]
+        calls = [
+            call
+            for call in self.calls.get(part.path, [self.top] if part is self.root else ())
+            if self.interfaces.get(call) and self.interfaces[call].outputs
+        ]
         numbered = self._is_list(part)
         chain = numbered and not part.tensors and self._is_chain(part, calls)
         if part is self.root and chain:
@@ -208,7 +212,9 @@ class Writer:
             return None
         texts = [Statements(call, self.live, self.interfaces, self.access).write() for call in calls]
         if any(text != texts[0] for text in texts):
-            raise UserError(f"--format: python cannot write {part.path!r}, which computes differently from call to call")
+            raise UserError(
+                f"--format: python cannot write {part.path!r}, which computes differently from call to call"
+            )
         parameters, forward = texts[0] if texts else ([], [])
         lines: list[tuple[str, Build]] = []
         if numbered:

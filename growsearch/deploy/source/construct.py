@@ -81,11 +81,7 @@ class Build:
         parts = []
         for keyword, value in self.arguments:
             text = (
-                value._flat(numbers)
-                if isinstance(value, Build)
-                else value
-                if isinstance(value, str)
-                else next(numbers)
+                value._flat(numbers) if isinstance(value, Build) else value if isinstance(value, str) else next(numbers)
             )
             parts.append(f"{keyword}={text}" if keyword else text)
         return f"{self.head}{', '.join(parts)}{self.tail}"
@@ -110,7 +106,7 @@ def literal(value: Any) -> str | None:
 
 def constructor(layer: nn.Module) -> Build | None:
     """The call that makes an equal layer of ``torch.nn``, with other weights; None for any other module."""
-    kind = type(layer)
+    kind: Any = type(layer)
     if not _is_layer(kind):
         return None
     if kind is nn.MultiheadAttention:
@@ -182,5 +178,8 @@ def _argument(layer: nn.Module, name: str) -> Any:
 def _attention(layer: nn.Module) -> dict[str, Any]:
     assert isinstance(layer, nn.MultiheadAttention)
     own = {name: getattr(layer, name) for name in ("embed_dim", "num_heads", "dropout", "add_zero_attn", "batch_first")}
-    sizes = {f"{one}dim": None if getattr(layer, f"{one}dim") == layer.embed_dim else getattr(layer, f"{one}dim") for one in "kv"}
+    sizes = {
+        f"{one}dim": None if getattr(layer, f"{one}dim") == layer.embed_dim else getattr(layer, f"{one}dim")
+        for one in "kv"
+    }
     return {**own, **sizes, "bias": layer.in_proj_bias is not None, "add_bias_kv": layer.bias_k is not None}

@@ -78,7 +78,10 @@ def write_python(module: nn.Module, preprocessing: Preprocessing, folder: Path) 
         recorder = Recorder(example)
         writer = Writer(network, *recorder.record(network), recorder.calls)
         classes = writer.source()
-    state = {**dict(network.named_parameters(remove_duplicate=False)), **dict(network.named_buffers(remove_duplicate=False))}
+    state = {
+        **dict(network.named_parameters(remove_duplicate=False)),
+        **dict(network.named_buffers(remove_duplicate=False)),
+    }
     tensors = {new: portable(state[old]) for old, new in writer.names.items()}
     safetensors.torch.save_file(tensors, folder / WEIGHTS, metadata(preprocessing))
     (folder / MODEL).write_text(_file(classes, preprocessing, sum(p.numel() for p in network.parameters())), "utf-8")
@@ -100,7 +103,9 @@ def _file(classes: list[str], preprocessing: Preprocessing, params: int) -> str:
         lines[-1] += "  # of pixels scaled to 0..1, by channel"
     else:
         lines.append('with safe_open(Path(__file__).with_name("model.safetensors"), "pt") as file:')
-        lines.append('    MEAN = torch.tensor(json.loads(file.metadata()["normalisation"])["mean"])  # an image, [C, H, W]')
+        lines.append(
+            '    MEAN = torch.tensor(json.loads(file.metadata()["normalisation"])["mean"])  # an image, [C, H, W]'
+        )
     return FILE.substitute(
         params=f"{params:,}",
         shape=", ".join(map(str, preprocessing.image_shape)),

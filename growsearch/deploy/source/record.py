@@ -74,6 +74,9 @@ class Valued(fx.Proxy):
     def __iter__(self) -> Iterator[Any]:
         return (self[index] for index in range(len(self.value)))
 
+    def __getitem__(self, index: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.getitem, (self, index), {})
+
     def __setitem__(self, index: Any, value: Any) -> None:
         self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
 
@@ -166,7 +169,7 @@ class Recorder(fx.Tracer):
                 return target(*args, **kwargs)
             if target in DROPOUTS and not kwargs.get("training", True):
                 return args[0]
-        made = super().create_proxy(kind, target, args, kwargs, *rest, **more)
+        made: Any = super().create_proxy(kind, target, args, kwargs, *rest, **more)
         self._paused = True
         try:
             made.value = self._value(kind, target, *_values((args, kwargs)))

@@ -140,7 +140,9 @@ class Statements:
         if isinstance(item, Call):
             return self.interfaces[item].inputs
         found: list[fx.Node] = []
-        fx.node.map_aggregate((item.args, item.kwargs), lambda one: found.append(one) if isinstance(one, fx.Node) else None)
+        fx.node.map_aggregate(
+            (item.args, item.kwargs), lambda one: found.append(one) if isinstance(one, fx.Node) else None
+        )
         return found
 
     def _statement(self, item: fx.Node | Call, index: int, items: Sequence[fx.Node | Call]) -> None:
@@ -236,7 +238,13 @@ def _function(item: fx.Node, args: list[Text], kwargs: dict[str, Text], depth: i
 
 
 def _function_name(target: Any) -> str:
-    spaces = (("F", F), ("torch", torch), ("torch.linalg", torch.linalg), ("torch.special", torch.special), ("math", math))
+    spaces = (
+        ("F", F),
+        ("torch", torch),
+        ("torch.linalg", torch.linalg),
+        ("torch.special", torch.special),
+        ("math", math),
+    )
     name = getattr(target, "__name__", "")
     for prefix, space in spaces:
         if getattr(space, name, None) is target:
@@ -258,7 +266,12 @@ def _without_defaults(target: Any, kwargs: dict[str, Text]) -> dict[str, Text]:
         defaults = {name: one.default for name, one in inspect.signature(target).parameters.items()}
     except (ValueError, TypeError):
         return kwargs
-    if target in (F.max_pool2d, F.max_pool1d, F.max_pool3d, F.adaptive_max_pool2d):  # their signature is (*args, **kwargs)
+    if target in (
+        F.max_pool2d,
+        F.max_pool1d,
+        F.max_pool3d,
+        F.adaptive_max_pool2d,
+    ):  # their signature is (*args, **kwargs)
         defaults = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False, "return_indices": False}
     return {key: text for key, text in kwargs.items() if key not in defaults or text.text != literal(defaults[key])}
 
