@@ -38,6 +38,10 @@ FETCHING = re.compile(r"pretrain|weights|checkpoint|ckpt|state_dict|cache|(^|_)(
 NOT_NETWORKS = sys.stdlib_module_names | {"builtins", "torch", "torchvision", "numpy", "scipy", "safetensors"}
 """Packages whose functions are not called by a name in a file, trusted or not: they start programs and read pickles."""
 
+SIDES = frozenset(("image_size", "img_size", "input_size", "window_size", "patch_size"))
+LARGEST_SIDE = 1024
+"""Pixels: some constructors go through all pairs of places of an image, one by one."""
+
 SMALL = 4096
 """Numbers of a tensor that a constructor may compute with while the network is made without memory."""
 
@@ -144,7 +148,7 @@ def call(name: str, arguments: Mapping[str, Any]) -> nn.Module:
 
 def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
     library = name.partition("/")[0]
-    for key in arguments:
+    for key, value in arguments.items():
         if FETCHING.search(key):
             raise UserError(
                 f"network.arguments.{key} found; weights are loaded into a network, not built with it:"
@@ -153,6 +157,10 @@ def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
         if library in ARGUMENTS and key not in ARGUMENTS[library]:
             expected = ", ".join(sorted(ARGUMENTS[library]))
             raise UserError(f"network.arguments.{key} found with {name}, some of {expected} expected")
+        if library in ARGUMENTS and key in SIDES:
+            sides = value if isinstance(value, list | tuple) else [value]
+            if not all(isinstance(side, int) and side <= LARGEST_SIDE for side in sides):
+                raise UserError(f"network.arguments.{key}: {value!r} found, at most {LARGEST_SIDE} pixels expected")
 
 
 def _with_small_values(name: str, make: Callable[..., nn.Module], arguments: Mapping[str, Any]) -> nn.Module:

@@ -72,6 +72,13 @@ def test_arguments_that_do_more_than_choose_sizes_are_refused(arguments: dict, f
     assert not (folder / "torch_home").exists()
 
 
+@pytest.mark.parametrize("size", [10**6, [32, 10**5], "large"])
+def test_sizes_of_images_are_bounded(size: object, folder: Path) -> None:
+    change(folder, name="torchvision/vit_b_16", arguments={"image_size": size})
+    with refused("at most 1024 pixels expected"):
+        growsearch.load(folder)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "convnext_atto"])
 @pytest.mark.parametrize(
     "arguments",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from growsearch.cli import main
 from growsearch.data.normalise import Normalisation
-from growsearch.deploy import Preprocessing
+from growsearch.deploy import Preprocessing, load, load_preprocessing
 from growsearch.deploy.source import write_python
 from growsearch.errors import UserError
 from growsearch.networks import build
@@ -91,6 +91,13 @@ def test_every_family_grown_and_pruned_alone(tmp_path):
     run_alone(*(write(module, PREPROCESSING, tmp_path / name) for name, module in made))
 
 
+def test_every_methods_result_alone(tmp_path):
+    runs = sorted((Path(__file__).parents[1] / "compatibility" / "runs" / "0.1.0").glob("*/finished"))
+    assert len(runs) >= 6
+    folders = (write(load(run), load_preprocessing(run), tmp_path / run.parent.name) for run in runs)
+    run_alone(*folders)
+
+
 @pytest.mark.parametrize("name", CHANGED)
 def test_changed_networks_of_others_alone(name, tmp_path):
     pytest.importorskip(name.partition("/")[0])
@@ -102,6 +109,10 @@ def test_changed_networks_of_others_alone(name, tmp_path):
     if free:
         prune(module, free[0], range(free[0].size - 3))
         widen(module, free[-1], free[-1].size + 3)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():  # some heads start at zero
+        for parameter in module.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.02)
     run_alone(write(module.eval(), preprocessing, tmp_path / "network"))
 
 

@@ -40,6 +40,7 @@ class Body:
     lines: list[tuple[str, Build]]
     parameters: list[str]
     forward: list[str]
+    num_outputs: int = 1
 
     def key(self) -> tuple[Any, ...]:
         """Equal for modules that differ in whole numbers of their layers alone."""
@@ -223,7 +224,9 @@ class Writer:
             lines.append(_own_tensor(self._child_name(part, name), value))
         if not numbered:
             lines += [(self._child_name(part, name), self._made[child.path]) for name, child in part.children.items()]
-        return Body(part, _class_name(part), "nn.ModuleList" if numbered else "nn.Module", lines, parameters, forward)
+        base = "nn.ModuleList" if numbered else "nn.Module"
+        outputs = len(self.interfaces[calls[0]].outputs) if calls else 1
+        return Body(part, _class_name(part), base, lines, parameters, forward, outputs)
 
     def _is_chain(self, part: Part, calls: list[Call]) -> bool:
         """Whether it is a sequence that is called as a whole, each child with what the one before gave."""
@@ -307,29 +310,21 @@ def _free_name(name: str, place: str, taken: set[str]) -> str:
 
 
 def _class_source(name: str, body: Body, arguments: list[str], numbers: list[str], more: list[str]) -> str:
-    typed = "".join(f", {argument}: int" for argument in arguments)
-    lines = [f"class {name}({body.base}):", f"    def __init__(self{typed}) -> None:"]
-    if body.base == "nn.Module":
-        lines.append("        super().__init__()")
+    lines = []
     rest = iter(numbers)
     for place, build in body.lines:
         own = [next(rest) for _ in build.numbers()]
         start = f"self.{place} = " if place else ""
         lines.append(f"        {start}{build.text(iter(own), 8 + len(start), 2)}")
     lines += [f"        {line}" for line in more]
+    if lines and body.base == "nn.Module":
+        lines.insert(0, "        super().__init__()")
+    if lines:
+        typed = "".join(f", {argument}: int" for argument in arguments)
+        lines.insert(0, f"    def __init__(self{typed}) -> None:")
     if body.forward:
-        several = body.forward[-1].startswith("return ") and ", " in _outside_brackets(body.forward[-1])
-        returns = "tuple[Tensor, ...]" if several else "Tensor"
         typed = "".join(f", {parameter}: Tensor" for parameter in body.parameters)
-        lines += ["", f"    def forward(self{typed}) -> {returns}:"]
+        returns = "Tensor" if body.num_outputs == 1 else "tuple[Tensor, ...]"
+        lines += [""] * bool(lines) + [f"    def forward(self{typed}) -> {returns}:"]
         lines += [f"        {line}" for line in body.forward]
-    return "\n".join(lines)
-
-
-def _outside_brackets(text: str) -> str:
-    depth, found = 0, ""
-    for letter in text:
-        depth += letter in "([{"
-        found += letter if depth == 0 else ""
-        depth -= letter in ")]}"
-    return found
+    return "\n".join([f"class {name}({body.base}):", *(lines or ["    pass"])])

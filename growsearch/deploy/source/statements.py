@@ -308,7 +308,7 @@ def _is_tensor(node: fx.Node) -> bool:
 
 def _input_name(call: Call, node: fx.Node) -> str:
     for name, value in call.arguments.items():
-        clean = name.removesuffix("_nchw")
+        clean = "x" if name == "input" else name.removesuffix("_nchw")
         if type(value) is Valued and value.node is node:
             return _identifier(clean)
         nodes = list(_nodes(value))
