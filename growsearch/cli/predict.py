@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
 from growsearch.text import one_line
 
@@ -42,6 +43,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, a folder of them, or a table")
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name (default: 5)")
+    add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument(
         "-o",
@@ -50,7 +52,7 @@ def main(argv: list[str]) -> int:
         metavar="CSV",
         help="the csv file (default: NAME-predictions.csv here, for a table or a folder)",
     )
-    options = parser.parse_args(argv)
+    options = parser.parse_args(with_trust(argv))
     if options.top < 1:
         parser.error(f"--top: {options.top} found, 1 or more expected")
     from growsearch.deploy import load_preprocessing
@@ -68,7 +70,7 @@ def _pictures(options: argparse.Namespace) -> int:
     _check_output(output, options.files)
     names = load_preprocessing(options.run, options.candidate).classes
     failed, lines = False, []
-    for prediction in predict(options.run, options.files, options.candidate, None):
+    for prediction in predict(options.run, options.files, options.candidate, None, trust=options.trust):
         failed |= prediction.error is not None
         if prediction.error is not None:
             print(f"growsearch: {prediction.error}", file=sys.stderr)

@@ -69,6 +69,7 @@ def predict(
     candidate: int | None = None,
     top: int | None = 5,
     batch_size: int = 64,
+    trust: bool = False,
 ) -> Iterator[Prediction]:
     """Classify pictures with the network, preprocessing and class names of a run.
 
@@ -78,6 +79,7 @@ def predict(
         candidate: number of the candidate, where a method's output is a list.
         top: how many classes to name; None for all.
         batch_size: pictures at a time.
+        trust: see :func:`growsearch.deploy.load`.
 
     Yields:
         One prediction per picture, in order; a damaged one does not end the work.
@@ -85,7 +87,7 @@ def predict(
     Raises:
         UserError: if the run is not finished, or there is nothing to look at.
     """
-    preprocessing, module = load_preprocessing(run_dir, candidate), load(run_dir, candidate)
+    preprocessing, module = load_preprocessing(run_dir, candidate), load(run_dir, candidate, trust)
     batch_size = _bearable(batch_size, preprocessing)
     files = iter(_files(images))
     while batch := list(islice(files, batch_size)):
