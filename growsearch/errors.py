@@ -24,6 +24,10 @@ class UserError(Exception):
         return one_line(super().__str__(), LONGEST)
 
 
+class MissingFiles(UserError):
+    """Files of a data set are not on this machine; a run would fetch them, or say where to put them."""
+
+
 class LackOfMemory(UserError):
     """A file needs more memory than there is; nothing is said of what it holds."""
 

@@ -61,7 +61,7 @@ def test_digits_as_shipped() -> None:
     ("options", "message"),
     [
         ({"name": "digit"}, "data: 'digit' found, one of digits, "),
-        ({"pool": "all"}, "data.pool: 'all' found, one of train, train_extra"),
+        ({"pool": "all"}, "data.pool: 'all' is not accepted; use train, train_extra"),
         ({"split": "thirds"}, "data.split"),
         ({"val_from": "train"}, "data.val_from"),
         ({"layout": "nhcw"}, "data.layout"),
