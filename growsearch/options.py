@@ -209,12 +209,20 @@ def entries(cls: type, prefix: str = "") -> list[Entry]:
     return [dataclasses.replace(entry, path=start + entry.path) for entry in _entries(cls)]
 
 
-def walk(cls: type, prefix: str = "") -> Iterator[Entry]:
-    """All options of a class, a group followed by its own."""
+def walk(cls: type, prefix: str = "", defaults: object = None) -> Iterator[Entry]:
+    """All options of a class, a group followed by its own.
+
+    Args:
+        cls: the option class.
+        prefix: where the options are, such as ``algo``.
+        defaults: object whose values are the defaults, where they are others than those of the class.
+    """
     for entry in entries(cls, prefix):
+        if defaults is not None:
+            entry = dataclasses.replace(entry, default=getattr(defaults, entry.path.rpartition(".")[2]))
         yield entry
         if entry.group is not None:
-            yield from walk(entry.group, entry.path)
+            yield from walk(entry.group, entry.path, entry.default)
 
 
 @cache
