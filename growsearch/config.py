@@ -17,11 +17,10 @@ from growsearch.options import (
     Entry,
     Options,
     check,
-    did_you_mean,
     entries,
     expand_paths,
     option,
-    unknown_names,
+    refuse_unknown,
     walk,
     what_changes_results,
 )
@@ -134,20 +133,11 @@ def typed(config: DictConfig) -> RunConfig:
         UserError: if a name is unknown, or a value is missing or not accepted.
     """
     plain = to_plain(config)
-    classes = classes_of(plain, config)
-    for section, value in plain.items():
-        if section not in RunConfig.__dataclass_fields__:
-            raise UserError(
-                f"{section}: there is no such option{did_you_mean(section, RunConfig.__dataclass_fields__)}"
-            )
-        if section in classes:
-            for name, siblings in unknown_names(classes[section], value, section):
-                near = did_you_mean(name.rpartition(".")[2], siblings).replace(
-                    "mean ", f"mean {name.rpartition('.')[0]}."
-                )
-                raise UserError(f"{name}: there is no such option{near}")
-            check(classes[section], value, section)
-    check(RunConfig, plain, "")
+    refuse_unknown(RunConfig, plain)
+    for section, cls in classes_of(plain, config).items():
+        refuse_unknown(cls, plain[section], section)
+        check(cls, plain[section], section)
+    check(RunConfig, {"seed": plain["seed"]}, "")
     try:
         made = OmegaConf.to_object(config)
         network = _network(plain["network"])

@@ -282,15 +282,19 @@ def what_changes_results(cls: type, values: Mapping[str, Any]) -> dict[str, Any]
     return kept
 
 
-def unknown_names(cls: type, values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, list[str]]]:
-    """Names that an option class does not have, each with those that stand beside it."""
-    known = {entry.path: entry for entry in entries(cls)}
+def refuse_unknown(cls: type, values: Mapping[str, Any], prefix: str = "") -> None:
+    """Refuse names that an option class does not have, in its groups too.
+
+    Raises:
+        UserError: naming the first of them, and the one that may be meant.
+    """
+    start, known = f"{prefix}." if prefix else "", {entry.path: entry for entry in entries(cls)}
     for name, value in values.items():
         entry = known.get(name)
         if entry is None:
-            yield f"{prefix}.{name}", list(known)
-        elif entry.group is not None and isinstance(value, Mapping):
-            yield from unknown_names(entry.group, value, f"{prefix}.{name}")
+            raise UserError(f"{start}{name}: there is no such option{did_you_mean(name, known, start)}")
+        if entry.group is not None and isinstance(value, Mapping) and prefix:
+            refuse_unknown(entry.group, value, start + name)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -298,7 +302,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """``; did you mean x?`` with the nearest of the known words, "" if none is near."""
+def did_you_mean(word: str, known: Iterable[str], start: str = "") -> str:
+    """``; did you mean x?`` with the nearest of the known words behind ``start``, "" if none is near."""
     near = nearest(word, known)
-    return f"; did you mean {near}?" if near else ""
+    return f"; did you mean {start}{near}?" if near else ""

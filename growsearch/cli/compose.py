@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
@@ -14,12 +15,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from growsearch.cli.ls import GROUPS
+from growsearch.cli.ls import GROUPS, choices
 from growsearch.cli.words import overrides as read_words
 from growsearch.cli.words import quoted
 from growsearch.config import RunConfig, all_entries, register
 from growsearch.errors import UserError
-from growsearch.options import did_you_mean
+from growsearch.options import did_you_mean, entries
 
 CONFIG_PATH = "pkg://growsearch.conf"
 VERSION_BASE = "1.3"
@@ -110,14 +111,17 @@ def describe(error: Exception) -> str:
 
 
 def _missing_choice(error: MissingConfigException) -> str:
-    group, _, choice = str(error.missing_cfg_file).rpartition("/")
-    known = [name for name in error.options or [] if not name.startswith("base_")]
-    near = did_you_mean(choice, known)
-    if group.startswith("plan/") and not known:
-        return f"schedule: algo={group.removeprefix('plan/')} has no plan for {choice!r}; see docs/configs.md"
-    if not known:
-        return f"{group or 'configuration'}: there is no {choice!r}; growsearch ls lists the choices"
-    return f"{group}: there is no {choice!r}; use one of {', '.join(known)}{near}"
+    group, _, choice = str(error.missing_cfg_file).partition("/")
+    if group == "plan":
+        algo, _, schedule = choice.partition("/")
+        return f"schedule: algo={algo} has no plan for {schedule!r}; see docs/configs.md"
+    known = [one for one in error.options or [] if not one.startswith("base_")]
+    if group in GROUPS:
+        known = sorted({*choices(group), *(known if "/" not in choice else ())})
+    else:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    near = did_you_mean(choice, known) or f"; use one of {', '.join(known)}"
+    return f"{group}: there is no {choice!r}{near}"
 
 
 def _unknown_option(cause: OmegaConfBaseException, error: Exception) -> str:
@@ -126,15 +130,17 @@ def _unknown_option(cause: OmegaConfBaseException, error: Exception) -> str:
     parent, _, name = key.rpartition(".")
     start = f"{parent}." if parent else ""
     siblings = [str(one) for one in cause.parent_node] if isinstance(cause.parent_node, DictConfig) else []
-    near = did_you_mean(name, siblings if parent else [*RunConfig.__dataclass_fields__, *GROUPS, "debug"]).replace(
-        "mean ", f"mean {start}"
-    )
+    known = siblings if parent else [*RunConfig.__dataclass_fields__, *GROUPS, "debug"]
+    near = did_you_mean(name, known, start)
     return f"{key or 'configuration'}: there is no such option{near}"
 
 
 def _wrong_type(cause: OmegaConfBaseException) -> str:
     key = str(cause.full_key or "configuration")
-    entry = all_entries().get(re.sub(r"\[\d+\]$", "", key))
+    name = re.sub(r"\[\d+\]$", "", key)
+    owner = cause.object_type if is_dataclass(cause.object_type) else None
+    beside = {entry.path: entry for entry in entries(owner)} if owner else {}
+    entry = beside.get(name.rpartition(".")[2]) or all_entries().get(name)
     first = str(cause).splitlines()[0]
     value = re.match(r"Value '(.*)' of type", first)
     if entry is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from growsearch.errors import UserError
+from growsearch.options import did_you_mean
 
 FORMATS = ("terminal", "markdown", "csv", "latex")
 
@@ -37,7 +38,8 @@ def main(argv: list[str]) -> int:
         print("\n".join(f"{name:<14} {make.__doc__}" for name, make in TABLES.items()))
         return 0
     if options.name not in TABLES:
-        raise UserError(f"table: {options.name!r} found, one of {', '.join(TABLES)} expected")
+        near = did_you_mean(options.name, TABLES)
+        raise UserError(f"table: there is no {options.name!r}; use one of {', '.join(TABLES)}{near}")
     print(text(options.name, options.runs or [Path("outputs")], options.format, bool(options.runs)))
     return 0
 

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from growsearch.cli.ls import GROUPS, choices
 from growsearch.config import all_entries
 from growsearch.errors import UserError
-from growsearch.options import did_you_mean, nearest
+from growsearch.options import nearest
 
 _WORD = re.compile(r"(?P<key>\+{0,2}[^=]*)=(?P<value>.*)", re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
@@ -55,8 +55,6 @@ def _override(word: str, sweep: bool) -> str:
     for start, instead in NOT_OURS.items():
         if name == start or name.startswith(f"{start}."):
             raise UserError(f"{name}: not an option of growsearch; {instead}")
-    if name in GROUPS and not sweep:
-        _check_choice(name, value)
     found = _parsed(word)
     entry = all_entries().get(name)
     if entry is not None and entry.option.path:
@@ -117,13 +115,6 @@ def _parsed(word: str) -> Override | None:
 def _is_number_or_truth(found: Override) -> bool:
     value = found.value()
     return isinstance(value, int | float | bool) and not isinstance(value, QuotedString)
-
-
-def _check_choice(group: str, value: str) -> None:
-    """Refuse a choice that is near one of ours but is none; others may be in a folder of the user's."""
-    known = _choices(group)
-    if value.strip("'\"") not in known and (near := did_you_mean(value, known)):
-        raise UserError(f"{group}: there is no {value!r}{near} (growsearch ls {group})")
 
 
 @cache

@@ -67,6 +67,8 @@ from growsearch.cli import main
         (["explain", "algo.patiense"], "algo.patiense: there is no such option; did you mean algo.patience?"),
         (["validate", "algo.name=none"], "algo.name: 'none' is no method; use one of "),
         (["validate", "algo.name=conett"], "; did you mean conet?"),
+        (["table", "densman-1"], "table: there is no 'densman-1'; use one of "),
+        (["table", "densman-1"], "; did you mean densemann-1?"),
         (["frobnicate"], "there is no command 'frobnicate'; use one of run, resume, "),
         (["reprot"], "did you mean report?"),
     ],
