@@ -239,8 +239,6 @@ def _check_network_is_used(config: RunConfig) -> None:
             f"network: {family!r} is not accepted by algo={config.algo.name}, which makes its own network; use"
             f" network=none, or one of the methods {takers}"
         )
-    if family == "none" and config.algo.name == "fixed":
-        raise UserError("network: none given, but algo=fixed trains one; choose it with network=...")
 
 
 def read_run(text: str) -> DictConfig:
@@ -260,6 +258,8 @@ def read_run(text: str) -> DictConfig:
         schema.algo = OmegaConf.structured(known[name].config_class())
         for key, node in (("data", DataConfig), ("hardware", HardwareConfig), ("schedule", ScheduleConfig)):
             schema[key] = OmegaConf.structured(node)
+        if (family := OmegaConf.select(plain, "network.family")) in FAMILIES:
+            schema.network = OmegaConf.structured(FAMILIES[family])
         schema.track = OmegaConf.structured(TrackConfig)
         merged = OmegaConf.merge(schema, plain)
     assert isinstance(merged, DictConfig)

@@ -46,7 +46,7 @@ class ResnetOptions(_Sized):
     family: str = "resnet"
     depths: list[int] = option([3, 3, 3], "Blocks of each stage.", unit="blocks", low=1)
     width: int = option(16, "Channels of the first stage.", unit="channels", low=1)
-    norm_momentum: float = option(0.1, "Weight of a batch in the running statistics of norms.", above=0, high=1)
+    norm_momentum: float = option(0.01, "Weight of a batch in the running statistics of norms.", above=0, high=1)
 
 
 @dataclass
@@ -84,7 +84,9 @@ class _FreeChannels(NetworkOptions):
 
     channels: int = option(32, "One width everywhere.", unit="channels", low=1)
     doubling: bool = option(False, "Double the width where the resolution halves.")
-    scale: float = option(1, "Compound scaling: all widths times this, rounded to even and at most scale_cap.", above=0)
+    scale: int | float = option(
+        1, "Compound scaling: all widths times this, rounded to even and at most scale_cap.", above=0
+    )
     scale_cap: int = option(256, "Greatest width that scaling gives.", unit="channels", low=2)
 
 

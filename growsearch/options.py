@@ -112,6 +112,8 @@ class Entry:
     def accepted(self) -> str:
         """What it takes, in words: its choices, its range or its type, and null where that has a meaning."""
         words = self.option.accepted or self.kind
+        if self.option.accepted and self.kind.startswith("a list"):
+            words = f"{self.kind}, each {words}"
         return f"{words} or null" if self.nullable else words
 
 
@@ -235,6 +237,7 @@ def _entry(cls: type, one: "dataclasses.Field[Any]", hint: Any) -> Entry:
     default = one.default_factory() if one.default_factory is not MISSING else one.default
     group = type(default) if dataclasses.is_dataclass(default) else None
     kinds = [kind for kind in _alternatives(hint) if kind is not type(None)]
+    kinds = [kind for kind in kinds if kind is not int or float not in kinds]
     return Entry(
         path=one.name,
         option=_option_of(cls, one.name),

@@ -55,7 +55,7 @@ class Small(Options):
         ({"share": 1.0}, "small.share: 1.0 is not accepted"),
         ({"share": float("nan")}, "small.share: nan is not accepted"),
         ({"word": "tow"}, "small.word: 'tow' is not accepted; use one, two; did you mean two?"),
-        ({"counts": [1, -1]}, "small.counts: .* is not accepted; use 0 or more"),
+        ({"counts": [1, -1]}, "small.counts: .* is not accepted; use a list of whole numbers, each 0 or more"),
         ({"place": "x" * 300}, "small.place: .* cannot be used"),
         ({"place": "a\0b"}, "small.place: .* is not a path"),
     ],

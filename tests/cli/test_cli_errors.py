@@ -39,7 +39,7 @@ from growsearch.cli import main
         (["run", "algo.lr_milestones=[a]"], "algo.lr_milestones[0]: 'a' is not accepted; use a list of numbers"),
         (["run", "algo.stem=smal"], "algo.stem: 'smal' is not accepted; use auto, small, large; did you mean small?"),
         (["run", "algo.patience=${nothing}"], "algo.patience: Interpolation key 'nothing' not found"),
-        (["run", "algo=fixed"], "network: none given, but algo=fixed trains one"),
+        (["run", "algo=fixed"], "network: none found, but algo=fixed trains one"),
         (["run", "network=resnet20"], "network: 'resnet' is not accepted by algo=densemann, which makes its own"),
         (["run", "algo=prdarts", "network=darts"], "network: 'darts' is not accepted by algo=prdarts"),
         (["run", "algo=fixed", "network=found"], "network.run: no value given; add network.run=..."),
