@@ -1,4 +1,7 @@
-"""``growsearch completion SHELL``: what a shell has to source to complete commands and options."""
+"""``growsearch completion SHELL``: what a shell has to source to complete commands and options.
+
+Written by hand: generators such as shtab write fixed scripts, and what completes an override is known to Hydra alone.
+"""
 
 import argparse
 import io
@@ -108,6 +111,10 @@ def _arguments(before: list[str]) -> list[str]:
         from growsearch.cli.ls import GROUPS
 
         return list(GROUPS)
+    if before[0] == "explain":
+        from growsearch.config import all_entries
+
+        return list(all_entries())
     if before == ["data"]:
         return list(DATA_ACTIONS)
     if before[0] == "data":

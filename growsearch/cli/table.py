@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from growsearch.errors import UserError
+from growsearch.options import did_you_mean
 
 if TYPE_CHECKING:
     from growsearch.reports.tables.layout import Table
@@ -41,7 +42,8 @@ def main(argv: list[str]) -> int:
         print("\n".join(f"{name:<14} {make.__doc__}" for name, make in known.items()))
         return 0
     if options.name not in known:
-        raise UserError(f"table: {options.name!r} found, one of {', '.join(known)} expected")
+        near = did_you_mean(options.name, known)
+        raise UserError(f"table: there is no {options.name!r}; use one of {', '.join(known)}{near}")
     print(text(known[options.name](), options.runs or [Path("outputs")], options.format, bool(options.runs)))
     return 0
 

@@ -29,7 +29,7 @@ def test_the_toy_package_is_shown_whole(name):
 
 @pytest.mark.parametrize("line", commands())
 def test_commands_compose(line):
-    words = [word for word in shlex.split(line, comments=True) if word != "-m" and not word.startswith("hydra")]
+    words = [word for word in shlex.split(line, comments=True) if not word.startswith(("-", "hydra"))]
     first = [word.split(",")[0] if "=" in word and "[" not in word else word for word in words]
     typed(compose_run(first))
 
