@@ -6,10 +6,9 @@ from omegaconf import OmegaConf
 
 from growsearch.cli.compose import compose_run, sweep_jobs
 from growsearch.cli.run import SWEEP_FLAGS, split
-from growsearch.config import RunConfig, identity, to_plain, typed
+from growsearch.config import RunConfig, typed
 from growsearch.errors import MissingFiles, UserError
 from growsearch.registry import method
-from growsearch.run_folder.fingerprint import fingerprint
 
 HELP = """\
 usage: growsearch validate [-m] [--config-dir DIR] [GROUP=CHOICE ...] [OPTION=VALUE ...]
@@ -37,7 +36,7 @@ def main(argv: list[str]) -> int:
     print(OmegaConf.to_yaml(composed), end="")
     if remark:
         print(f"# {remark}")
-    print(f"# valid; fingerprint {fingerprint(identity(to_plain(composed), device))}")
+    print("# valid")
     return 0
 
 
@@ -48,7 +47,7 @@ def check(config: RunConfig) -> tuple[str, str]:
         UserError: for all that would keep the run from its first step.
     """
     method(config.algo.name)
-    from growsearch.run import prepare  # imports torch
+    from growsearch.runner.start import prepare  # imports torch
     from growsearch.training.device import resolve_device
     from growsearch.views.trackers import require
 
@@ -56,7 +55,7 @@ def check(config: RunConfig) -> tuple[str, str]:
     device = resolve_device(config.hardware.device).type
     config.data.download = False
     try:
-        prepare(config)
+        prepare(config).begin()
     except MissingFiles as error:
         return device, f"data and network were not checked: {error}"
     return device, ""

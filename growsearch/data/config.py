@@ -72,7 +72,8 @@ class DataConfig(Options):
     )
     resize: Any = option(
         None,
-        "Side of a square, or [height, width]: images are scaled to cover it and cut at its centre; null keeps the size.",
+        "Side of a square, or [height, width]: images are scaled to cover it and cut at its centre; null keeps the"
+        " size.",
         unit="pixels",
     )
     stream: str = option(
@@ -95,8 +96,8 @@ class DataConfig(Options):
     )
     range: list[float] | None = option(
         None,
-        "[low, high], the values that become black and white in pictures deeper than 8 bits (image_folder); null for 0 to"
-        " the most of 10, 12, 14 or 16 bits, 0..1 or 0..255 for floats, else what the pictures hold.",
+        "[low, high], the values that become black and white in pictures deeper than 8 bits (image_folder); null for 0"
+        " to the most of 10, 12, 14 or 16 bits, 0..1 or 0..255 for floats, else what the pictures hold.",
     )
     layout: str = option("auto", "Order of axes of 4-d arrays in an npz: nchw, nhwc or auto.", choices=LAYOUTS)
     normalisation: str = option(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from growsearch.reports.numbers import MISSING, deviation, mean
-from growsearch.run_folder.fingerprint import LEFT_OUT
 from growsearch.run_folder.plain import number, short
 from growsearch.run_folder.read import RunRecord
 
@@ -15,8 +14,11 @@ Settings = dict[str, str]
 MOST_OPTIONS = 2000
 """Options of a configuration that are looked at."""
 
+LEFT_OUT = ("output", "hardware", "track", "debug")
+"""Sections of the configuration that set no experiment apart."""
+
 WITHOUT_MEANING = ("seed", "data.root", "data.download", "data.workers")
-"""What differs between repetitions of one experiment, beside the sections that a fingerprint leaves out."""
+"""What differs between repetitions of one experiment, beside those sections."""
 
 
 @dataclass(frozen=True)

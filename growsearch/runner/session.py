@@ -236,8 +236,9 @@ class Session:
         for name, text in self.runner.method.files(self.recorded()).items():
             write_atomic(self.folder.path / name, text.encode())
         write_networks(self.folder, outcome, preprocessing_of(self.engine.data, self.config.data))
-        identity = self.folder.read_identity()["fingerprint"]
-        result = make_result(self.config, self.engine, outcome, self.ledger, identity)
+        identity = self.folder.read_identity()
+        result = make_result(self.config, self.engine, outcome, self.ledger, identity["fingerprint"])
+        result["data_digest"] = identity.get("data")
         if not math.isfinite(result["test_loss"]):
             self.note(NO_TEST_LOSS, epoch=self.ledger.epochs)
         write_json(self.folder.result, result)

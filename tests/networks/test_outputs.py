@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from growsearch.run import start
 from torch import Tensor, nn
 
 from growsearch.cli.compose import compose_run
 from growsearch.errors import UserError
 from growsearch.networks.check_fit import check_fit
 from growsearch.networks.external import External, logits_of, trust
+from growsearch.runner import start
 
 Pair = namedtuple("Pair", "features logits aux_logits")
 
