@@ -57,7 +57,7 @@ def test_only_one_process_works_on_a_run(tmp_path):
 def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        new_run(tmp_path / "file", "fixed", "digits", 0, "", CONFIG)
+        made(tmp_path / "file")
 
 
 def test_events_are_cut_back_to_what_the_checkpoint_knew(tmp_path):
