@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from growsearch.reports.plot import Drawing
 from growsearch.run_folder.plain import short
+from growsearch.text import printable
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """What the page may load: nothing. Scripts do not run in it, whatever a run folder holds."""
@@ -52,5 +53,11 @@ class Page:
 
 @cache
 def _templates() -> Environment:
-    loader = PackageLoader("growsearch.reports")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return Environment(
+        loader=PackageLoader("growsearch.reports"),
+        autoescape=True,
+        finalize=lambda value: value if isinstance(value, Markup) else printable(str(value)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -180,9 +180,9 @@ def readable_ticks(axis: Any, form: Callable[[float], str]) -> None:
     if logarithmic:
         low, high = sorted(axis.get_view_interval())
         span = high / low if low > 0 else math.inf
-        if 3 < span < 30:
+        if 3 < span < 60:
             axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-        axis.set_minor_formatter(FuncFormatter(text) if span < 30 else NullFormatter())
+        axis.set_minor_formatter(FuncFormatter(text) if span < 60 else NullFormatter())
 
 
 def time_ticks(axis: Any, most: int = 5) -> None:

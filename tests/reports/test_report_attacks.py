@@ -58,6 +58,14 @@ def test_no_text_becomes_markup(method: str, tmp_path: Path) -> None:
         assert not drawing.getElementsByTagName("script") and not drawing.getElementsByTagName("img")
 
 
+def test_names_of_folders_neither_turn_text_round_nor_act(tmp_path: Path) -> None:
+    runs = [MAKERS["conet"](tmp_path / "\x1b[31m\u202e<i>run"), MAKERS["stagewise"](tmp_path / "b")]
+    for page in (write_report(runs[:1], tmp_path / "one.html"), write_report(runs, tmp_path / "two.html")):
+        text = page.read_text(encoding="utf-8")
+        assert "[31m&lt;i&gt;run" in text and "\x1b" not in text and "\u202e" not in text
+        Page(page)
+
+
 def test_text_is_no_mathematics(tmp_path: Path) -> None:
     events = [phase(EVIL[3], 0), epoch(0), edit(EVIL[3], 0), epoch(1)]
     read = Page(write_report([write_run(tmp_path / "run", result(EVIL[3]), events, {})]))
