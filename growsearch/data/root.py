@@ -60,7 +60,7 @@ def user_path(config: DataConfig) -> Path:
         raise UserError(f"data.path: null found, the file or folder that data={config.name} reads expected")
     path = Path(config.path).expanduser()
     if not path.exists():
-        raise UserError(f"data.path: {config.path!r} does not exist, a file or folder expected")
+        raise UserError(f"data.path: {config.path!r} does not exist; give the path of a valid file or folder")
     return path
 
 
