@@ -9,11 +9,10 @@ from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
 
 if TYPE_CHECKING:
-    from growsearch.data.dataset import Dataset, Split
-    from growsearch.deploy.export import Export
+    from torch import Tensor
 
-CHECKED_ON = 32
-"""Test images on which the outputs of a file are compared; accuracies are measured on all of them."""
+    from growsearch.data.dataset import Dataset
+    from growsearch.deploy.export import Export
 
 CALIBRATED_ON = 256
 """Training images from which int8 learns the ranges of activations."""
@@ -65,11 +64,9 @@ def main(argv: list[str]) -> int:
     preprocessing = load_preprocessing(options.run, options.candidate)
     path = options.output or _default_path(options)
     data = _data(options.run, options.data_root)
-    compared = options.precision == "float32"
-    test = _first(data.test, CHECKED_ON) if compared else data.test
-    calibration = _first(data.train, CALIBRATED_ON).images if options.precision == "int8" else None
+    calibration = _calibration(data) if options.precision == "int8" else None
     variant = Variant(options.raw, options.precision, calibration)
-    _tell(export(module, preprocessing, test, path, options.format, variant, options.most_lost))
+    _tell(export(module, preprocessing, data.test, path, options.format, variant, options.most_lost))
     return 0
 
 
@@ -100,10 +97,12 @@ def _data(run: Path, data_root: str | None) -> "Dataset":
     return loaded
 
 
-def _first(split: "Split", count: int) -> "Split":
+def _calibration(data: "Dataset") -> "Tensor":
+    """Training images, evenly spaced."""
     import torch
 
-    return split.take(torch.arange(min(count, len(split))))
+    count = len(data.train)
+    return data.train.take(torch.linspace(0, count - 1, min(CALIBRATED_ON, count)).long()).images
 
 
 def _tell(done: "Export") -> None:

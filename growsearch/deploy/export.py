@@ -28,6 +28,9 @@ DOUBLE = 1e-10
 OTHER_BATCHES = (1, 3)
 """Batch sizes that are tried beside the whole batch, for the size must be free."""
 
+COMPARED = 32
+"""Test images on which outputs are compared."""
+
 MOST_LOST = 0.01
 """Accuracy on test images that float16 and int8 may lose."""
 
@@ -73,7 +76,7 @@ def export(
     Args:
         module: the network; set to evaluation mode.
         preprocessing: of its run; class names, sizes and normalisation are noted in the file.
-        test: images to check it on, at least one.
+        test: images to check it on, at least one; outputs are compared on the first 32, accuracies on all.
         path: where the file goes; what is there is replaced only by a file that agrees. The python format makes a
             folder with model.py and model.safetensors.
         format: pt2, onnx, safetensors or python.
@@ -88,26 +91,27 @@ def export(
     check_variant(format, variant)
     temporary = path.with_name(f".{os.getpid()}-{path.name}.{format}")  # torch.export needs a name with a suffix
     module.eval()
+    images = test.take(torch.arange(min(COMPARED, len(test)))).images
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(temporary)
         try:
             runner = _written(module, preprocessing, temporary, format, variant)
             if format == "python":
-                _compare_double(module, runner, preprocessing(test.images[: max(OTHER_BATCHES)]), path)
+                _compare_double(module, runner, preprocessing(images[: max(OTHER_BATCHES)]), path)
             accuracies: tuple[float, float] | None = None
             if variant.precision == "float32":
-                difference, share = _compare(module, preprocessing, runner, test.images, path, variant.raw)
+                difference, share = _compare(module, preprocessing, runner, images, path, variant.raw)
             else:
                 accuracies, difference = _accuracies(module, preprocessing, runner, test, variant.raw)
                 share = max(0.0, accuracies[0] - accuracies[1]) / most_lost if most_lost else 0.0
                 _require_accuracy(path, accuracies, most_lost, len(test), variant.precision)
-            inputs = pictures_of(test.images) if variant.raw else preprocessing(test.images)
+            inputs = pictures_of(images) if variant.raw else preprocessing(images)
             latencies = tuple(measure(runner, _repeated(inputs, batch)) for batch in BATCHES)
             _move(temporary, path)
         finally:
             _remove(temporary)
-    return Export(path, len(test), difference, share, accuracies, latencies)
+    return Export(path, len(images) if accuracies is None else len(test), difference, share, accuracies, latencies)
 
 
 def _written(module: nn.Module, preprocessing: Preprocessing, path: Path, format: str, variant: Variant) -> Runner:

@@ -145,6 +145,10 @@ class Odd(nn.Module):
         low, high = self.split(x)
         x = torch.cat([high, -low], dim=1) ** 2 / torch.tensor([4.0])
         batch, channels, height, width = x.shape
+        total = torch.zeros(batch, channels, dtype=x.dtype)
+        for row in range(height):
+            total += x[:, :, row].amax(2)
+        x = x + total[:, :, None, None] + torch.arange(width).to(x.dtype)
         x = x.view(batch, channels, height * width).transpose(1, 2)
         x[:, 0] = x[:, 0] + 1
         mixed, _ = self.attention(x, x, x, need_weights=False)

@@ -116,9 +116,11 @@ def test_the_service_answers_and_refuses(digits_run, raw_onnx, picture, tmp_path
         server.communicate(timeout=30)
 
 
-def test_a_network_of_ones_own_goes_all_the_way(picture, tmp_path):
-    commands = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
-    (script,) = (text for text in commands if "mynet:build" in text)
+@pytest.mark.parametrize("name", ["mynet:build", pytest.param("timm/", marks=pytest.mark.slow)])
+def test_networks_of_others_go_all_the_way(name, picture, tmp_path):
+    if name == "timm/":
+        pytest.importorskip("timm")
+    (script,) = (text for text in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) if name in text)
     write("mynet.py", tmp_path)
     write("use_model.py", tmp_path)
     small = script.replace("schedule=smoke", "schedule=smoke data.train_size=200 hardware.threads=1 track=quiet")

@@ -19,6 +19,9 @@ from torch.fx.proxy import Attribute
 from growsearch.deploy.source.construct import constructor
 
 DROPOUTS = (F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
+FACTORIES = ("zeros", "ones", "full", "empty", "arange", "linspace", "eye")
+"""Functions of torch that take sizes as plain numbers, and would not notice that these are recorded."""
+
 PLAIN_MODULES = ("torch", "math", "_operator", "operator", "builtins")
 """Where functions live that the written file may call; others are looked into."""
 
@@ -122,10 +125,33 @@ class Recorder(fx.Tracer):
         for name, module in network.named_modules(remove_duplicate=False):
             self._names.setdefault(id(module), []).append(name)
         self._current = top = Call("", network)
-        with torch.no_grad():
+        with torch.no_grad(), self._factories():
             graph = self.trace(network)
         output = next(node for node in graph.nodes if node.op == "output")
         return top, output.args[0]
+
+    @contextmanager
+    def _factories(self) -> Iterator[None]:
+        """Record torch's factories too, where a size is a recorded one."""
+        originals = {name: getattr(torch, name) for name in FACTORIES}
+
+        def recorded(original: Callable[..., Any]) -> Callable[..., Any]:
+            def make(*args: Any, **kwargs: Any) -> Any:
+                found: list[Any] = []
+                map_aggregate((args, kwargs), lambda one: found.append(one) if type(one) is Valued else None)
+                return (
+                    self.create_proxy("call_function", original, args, kwargs) if found else original(*args, **kwargs)
+                )
+
+            return make
+
+        try:
+            for name, original in originals.items():
+                setattr(torch, name, recorded(original))
+            yield
+        finally:
+            for name, original in originals.items():
+                setattr(torch, name, original)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Layers of ``torch.nn`` that can be written down by their numbers."""
