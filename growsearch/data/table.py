@@ -57,6 +57,9 @@ _KEPT = {
 }
 """What is left of a cell of each style for Python to read."""
 
+_NO_YEAR = r"0+(?:\D.*)?"
+"""A date without a year, which is none: spreadsheets and databases write it for a missing one."""
+
 MOST_TRIED = 1000
 """Cells, evenly spaced, on which the format of dates is looked for."""
 
@@ -125,8 +128,9 @@ def as_numbers(cells: pd.Series, style: str) -> pd.Series:
     import pandas as pd
 
     if style in DATES:
+        cells = cells.where(~cells.str.fullmatch(_NO_YEAR), "")
         dates = pd.to_datetime(cells, format=style, errors="coerce", utc=True)
-        return (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1)
+        return (dates - pd.Timestamp("1970-01-01", tz="UTC").as_unit("s")) / pd.Timedelta(days=1)
     name = style.removesuffix(" %")
     pattern = re.compile(STYLES[name] if name == style else rf"(?:{STYLES[name]})\s*%", re.ASCII)
     kept = _KEPT[name]

@@ -186,6 +186,18 @@ def test_columns_without_a_value_in_the_training_rows(tmp_path: Path) -> None:
         TableEncoder.fit(rows, {"b": None}, "y")
 
 
+def test_dates_of_any_century() -> None:
+    assert as_numbers(series("9999-12-31", "1600-01-01"), "ISO8601").tolist() == [2932896, -135140]
+
+
+def test_dates_that_are_none(tmp_path: Path) -> None:
+    odd = ["0000-00-00", "0000-01-01", "0", "9999-99-99", "10000-01-01", "1970-01-01T00:00:00+25:00", "2024-02-30"]
+    lines = [f"{odd[i] if i < len(odd) else f'2024-01-{i % 28 + 1:02d}'},{'ab'[i % 2]}" for i in range(120)]
+    data = read(tmp_path, "day,y", lines, val_size=0)
+    assert sum(int(n.split("'day' ")[1].split()[0]) for n in data.notes if "no numbers count" in n) == len(odd)
+    assert bool(data.train.images.isfinite().all())
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.text("0123456789+-.,eE% '", max_size=8), min_size=1, max_size=4), st.sampled_from(sorted(STYLES)))
 def test_whatever_matches_a_style_is_a_number(cells: list[str], style: str) -> None:
