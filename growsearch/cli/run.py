@@ -18,6 +18,7 @@ from growsearch.errors import UserError
 LAUNCHERS = ("joblib", "submitit")
 
 _FAILED: list[UserError] = []
+_WORDS: list[str] = []
 
 
 def main(argv: list[str]) -> int:
@@ -31,6 +32,7 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     sys.argv = ["growsearch run", *argv]
     _FAILED.clear()
+    _WORDS[:] = argv
     with composition_errors(), deaths():
         hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name="config")(task)()
     if _FAILED:
@@ -67,7 +69,8 @@ def task(composed: DictConfig) -> float:
 
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        return start(composed)
+        words = HydraConfig.get().overrides.task if sweeping else _WORDS  # a job's own ones, in whatever process
+        return start(composed, ["growsearch", "run", *words])
     except UserError as error:
         if sweeping:
             raise note_failure(error) from error

@@ -54,6 +54,5 @@ def picture_splits(
 def _streams(count: int, look: Look, side: int | None, config: DataConfig) -> bool:
     if config.stream != "auto":
         return config.stream == "always"
-    available = available_bytes()
     pixels = side * side if side is not None else look.height * look.width
-    return side is not None and available is not None and count * look.channels * pixels > MOST_OF_MEMORY * available
+    return side is not None and count * look.channels * pixels > MOST_OF_MEMORY * available_bytes()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.networks.layers import arguments_of, construct, describe, kind_of, resize
 from growsearch.networks.registry import register
+from growsearch.randomness import seed_default_generators
 from growsearch.surgery.tensors import lookup, owner, places
 
 _TRUSTED: set[str] = set()
@@ -150,7 +151,8 @@ class External(nn.Module):
         _tie(self.net, self._ties)
         spec = self.spec()
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            value = int(torch.randint(2**62, (), generator=generator))
+            seed_default_generators(value, torch.device("cpu"), elsewhere=True)
             fresh = External.from_spec(spec).net
         for tensor, held in places(fresh):
             lookup(self.net, held[0]).copy_(tensor)

@@ -21,11 +21,15 @@ from growsearch.views.console import say
 from growsearch.views.trackers import require
 
 
-def start(composed: DictConfig) -> float:
+def start(composed: DictConfig, command: list[str] | None = None) -> float:
     """Run a composed configuration, or what is left of it, and return its best validation accuracy.
 
     A finished run of the same configuration is not repeated (unless ``output.again``), an
     unfinished one is continued. Nothing is written before data and method are ready.
+
+    Args:
+        composed: the configuration.
+        command: words of the command line that asks for it, if one does.
 
     Raises:
         UserError: for bad input, a full disk and the like.
@@ -40,7 +44,7 @@ def start(composed: DictConfig) -> float:
     runner = prepare(config)
     with attempt("making the first network"):
         runner.begin()
-    folder = new_run(*place, config.seed, OmegaConf.to_yaml(composed, resolve=True), plain)
+    folder = new_run(*place, config.seed, OmegaConf.to_yaml(composed, resolve=True), plain, command)
     return execute(folder, config, runner)
 
 
