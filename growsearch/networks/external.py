@@ -14,6 +14,7 @@ from growsearch.errors import UserError
 from growsearch.networks.builders import builder, call, is_trusted, trust
 from growsearch.networks.layers import arguments_of, construct, describe, kind_of, resize
 from growsearch.networks.registry import register
+from growsearch.randomness import seed_default_generators
 from growsearch.surgery.tensors import lookup, owner, places
 
 LOGITS = ("logits", "out", "output")
@@ -155,7 +156,8 @@ class External(nn.Module):
                 f" {_bytes(self.net):,} bytes of weights, at most {most:,} expected"
             )
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=generator)))
+            value = int(torch.randint(2**62, (), generator=generator))
+            seed_default_generators(value, torch.device("cpu"), elsewhere=True)
             fresh = External.from_spec(spec).net
         for name in missing:
             lookup(self.net, name).copy_(lookup(fresh, name))

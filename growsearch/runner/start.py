@@ -31,11 +31,15 @@ MAY_MOVE = ("data.path", "data.test_path")
 """Options that name where something lies; what lies there is compared by its contents."""
 
 
-def start(composed: DictConfig) -> float:
+def start(composed: DictConfig, command: list[str] | None = None) -> float:
     """Run a composed configuration, or what is left of it, and return its best validation accuracy.
 
     A finished run of the same identity is not repeated (unless ``output.again``), an unfinished one is continued.
     Nothing is written before data and method are ready.
+
+    Args:
+        composed: the configuration.
+        command: words of the command line that asks for it, if one does.
 
     Raises:
         UserError: for bad input, a full disk and the like.
@@ -56,7 +60,7 @@ def start(composed: DictConfig) -> float:
     with attempt("making the first network"):
         runner.begin()
     yaml = OmegaConf.to_yaml(composed, resolve=True)
-    folder = new_run(*place, config.seed, yaml, identity.to_json(), identity.data.to_json())
+    folder = new_run(*place, config.seed, yaml, identity.to_json(), identity.data.to_json(), command)
     return execute(folder, config, runner)
 
 
