@@ -37,6 +37,7 @@ class RunFolder:
         self.config = path / "config.yaml"
         self.identity = path / "fingerprint.json"
         self.data = path / "data.json"
+        self.error = path / "error.txt"
         self.events = path / "events.jsonl"
         self.result = path / "result.json"
         self.checkpoints = path / "checkpoints"

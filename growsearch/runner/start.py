@@ -1,7 +1,7 @@
 """One run from top to bottom: configuration, data, method, journal, result."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,7 @@ def execute(
             say(f"finished already: {folder.path} (output.again=true runs it anew){differing}")
             accuracy = result.get("val_accuracy")
             return float(accuracy) if isinstance(accuracy, int | float) else 0.0
-        with stop_requests() as stop:
+        with stop_requests() as stop, failure_noted(folder):
             with attempt("beginning the run"):
                 session = Session(folder, config, runner or prepare(config), make_runner)
             with closing(session):
@@ -178,6 +178,19 @@ def execute(
                 say("asked to stop when the run was about to end: nothing more is begun")
                 raise Stopped(stop.exit_code)
             return accuracy
+
+
+@contextmanager
+def failure_noted(folder: RunFolder) -> Iterator[None]:
+    """Keep the cause of a failure in the run's folder, for ``growsearch runs``; what an earlier one left goes."""
+    with suppress(OSError):
+        folder.error.unlink(missing_ok=True)
+    try:
+        yield
+    except UserError as error:
+        with suppress(UserError, OSError):
+            write_atomic(folder.error, f"{error}\n".encode())
+        raise
 
 
 def whole_result(folder: RunFolder) -> dict[str, Any] | None:
