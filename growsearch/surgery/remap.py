@@ -103,9 +103,9 @@ def remap(
         ...     model, group, [*range(group.size), -1], fresh={"producer": lambda slab: torch.randn(slab.shape)}
         ... )
     """
-    group.map.check(model, group.number, group.name)
-    optimizer = as_list(optimizer)
     new = [int(source) for source in sources]
+    group.map.check(model, group.number, group.name, new)
+    optimizer = as_list(optimizer)
     if not new or min(new) < -1 or max(new) >= group.size:
         raise UserError(f"sources of {group.name}: {_short(new)} found, entries from -1 to {group.size - 1} expected")
     if duplicate not in ("scale_consumers", "scale_producers", "none") or momentum not in ("follow", "drop"):
@@ -160,7 +160,7 @@ class _Plan:
         """Replace every tensor of the group and make the channel map true again."""
         for name in dict.fromkeys(axis.name for axis in self.group.axes):
             self._replace(name, fresh, momentum, optimizer)
-        self.map.sizes[self.group.number] = len(self.sources)
+        self.map.resize(self.model, self.group.number, len(self.sources))
         self.map.lineage[self.group.number] = self.lineage
         self.map.version = structure.structure_changed(self.model)
 

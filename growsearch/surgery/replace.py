@@ -48,6 +48,13 @@ def replace(
 
 def set_sizes(module: nn.Module) -> None:
     """Make a layer's sizes those of its weight; a convolution's number of groups stays."""
+    if isinstance(module, nn.MultiheadAttention):
+        module.embed_dim, width = module.out_proj.weight.shape[0], module.out_proj.weight.shape[1]
+        module.head_dim = width // module.num_heads
+        keys, values = module.k_proj_weight, module.v_proj_weight
+        module.kdim = module.embed_dim if keys is None else keys.shape[1]
+        module.vdim = module.embed_dim if values is None else values.shape[1]
+        return
     weight = next(
         (t for t in (getattr(module, "weight", None), getattr(module, "running_mean", None)) if isinstance(t, Tensor)),
         None,
@@ -63,6 +70,8 @@ def set_sizes(module: nn.Module) -> None:
         module.out_features, module.in_features = shape
     elif isinstance(module, nn.modules.batchnorm._NormBase):
         module.num_features = shape[0]
+    elif isinstance(module, nn.GroupNorm):
+        module.num_channels = shape[0]
     elif isinstance(module, nn.Embedding):
         module.embedding_dim = shape[1]
     elif isinstance(module, nn.PReLU):

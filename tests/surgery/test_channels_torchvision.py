@@ -10,7 +10,7 @@ from surgery_networks import FULLY_EDITABLE, NAMES, difference, example, on_meta
 from torch import nn
 
 from growsearch.surgery import ChannelGroup, channel_groups, editable_share, prune, remap, widen
-from growsearch.surgery.trace import without_dropout
+from growsearch.surgery.rehearsal import without_dropout
 
 TOLERANCE = 1e-9
 few = settings(

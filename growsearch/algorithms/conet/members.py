@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from growsearch.algorithms.conet.measure import conv_weights
 from growsearch.algorithms.conet.variables import Term, Variable
 from growsearch.errors import UserError
-from growsearch.surgery.channels import Axis, ChannelGroup, channel_groups
+from growsearch.surgery.channels import Axis, ChannelGroup
+from growsearch.surgery.discovery import channel_groups
 from growsearch.surgery.variables import variables
 from growsearch.surgery.verify import prove_groups
 

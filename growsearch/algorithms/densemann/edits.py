@@ -11,7 +11,8 @@ from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
 from growsearch.networks.densenet import DenseBlock, DenseLayer, DenseNet, Transition
-from growsearch.surgery.channels import ChannelGroup, channel_groups
+from growsearch.surgery.channels import ChannelGroup
+from growsearch.surgery.discovery import channel_groups
 from growsearch.surgery.initialise import library_
 from growsearch.surgery.remap import remap
 from growsearch.surgery.replace import replace
