@@ -41,11 +41,13 @@ class Width(int):
         vector: the labels that it counts, if any.
         attribute: (path of the module, name, index in a tuple or None) if it was read off a module.
         parts: it is one of that many equal parts of the vector or the attribute.
+        times: it is that many of these parts.
     """
 
     vector: Vector | None = None
     attribute: tuple[str, str, int | None] | None = None
     parts: int = 1
+    times: int = 1
 
     @staticmethod
     def make(
@@ -53,17 +55,26 @@ class Width(int):
         vector: Vector | None = None,
         attribute: tuple[str, str, int | None] | None = None,
         parts: int = 1,
+        times: int = 1,
     ) -> "Width":
         """A size with its origin."""
         width = Width(size)
-        width.vector, width.attribute, width.parts = vector, attribute, parts
+        width.vector, width.attribute, width.parts, width.times = vector, attribute, parts, times
         return width
 
     def __floordiv__(self, other: Any) -> Any:
         quotient = int(self) // int(other) if isinstance(other, int) else NotImplemented
         if quotient is NotImplemented or other <= 0 or int(self) % other:
             return quotient
-        return Width.make(quotient, self.vector, self.attribute, self.parts * int(other))
+        return Width.make(quotient, self.vector, self.attribute, self.parts * int(other), self.times)
+
+    def __mul__(self, other: Any) -> Any:
+        product = int(self) * other
+        if type(product) is not int or other <= 0 or isinstance(other, Width):
+            return product
+        return Width.make(product, self.vector, self.attribute, self.parts, self.times * int(other))
+
+    __rmul__ = __mul__
 
     def __deepcopy__(self, memo: Any) -> "Width":
         return self
@@ -191,7 +202,7 @@ class LabelTrace:
 
     def measure(self, width: int, vector: Vector | None) -> None:
         """Note that the code sizes these labelled entries by ``width``, which must stay true after an edit."""
-        if vector is None or not isinstance(width, Width) or int(width) != len(vector):
+        if vector is None or not isinstance(width, Width) or int(width) != len(vector) or width.times != 1:
             return
         if width.attribute is not None:
             whole = np.tile(vector, width.parts) if width.parts > 1 else vector

@@ -18,11 +18,8 @@ def view(trace: LabelTrace, call: Call) -> None:
     out: list[Vector | None] = [None] * call.out.dim()
     for old, new in blocks(x.shape, call.out.shape):
         marked = {dim: vector for dim in old if (vector := labels[dim]) is not None}
-        if len(marked) > 1:
-            marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)} or marked
-        for dim, vector in enumerate(labels):
-            if vector is not None and dim in old and dim not in marked:
-                trace.freeze(vector, "reshaped across channels")
+        if len(old) > 1 or len(new) > 1:  # what is known to be of fixed size need not be followed
+            marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)}
         if len(marked) == 1:
             ((dim, vector),) = marked.items()
             after = prod(x.shape[d] for d in old if d > dim)
@@ -61,11 +58,20 @@ def _placed(
     if not shares:  # a single channel
         places = [d for d, n in enumerate(sizes) if n != 1] or [0] * bool(sizes)
         return (places[0], np.repeat(vector, sizes[places[0]])) if len(places) == 1 else None
-    place, channels, inner = _carrier(shares, written)
+    place, channels, inner = _merged(vector, shares) or _carrier(shares, written)
     first = vector[: channels * inner]
     heads = trace.runs(trace.blocks(vector, count // len(first)), inner)
     inside = max(1, after // prod(sizes[place + 1 :]))
     return place, np.tile(np.repeat(heads, inside), sizes[place] // (channels * inside))
+
+
+def _merged(vector: Vector, shares: list[tuple[int, int, int]]) -> tuple[int, int, int] | None:
+    """The dimension that was merged with others before, which this view undoes."""
+    for place, channels, inner in shares:
+        heads = vector[: channels * inner : inner]
+        if np.array_equal(np.tile(np.repeat(heads, inner), len(vector) // (channels * inner)), vector):
+            return place, channels, inner
+    return None
 
 
 def _carrier(shares: list[tuple[int, int, int]], written: list[int]) -> tuple[int, int, int]:
@@ -116,8 +122,9 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
         if vector is not None and len(vector) != size:
             trace.freeze(vector, "a single channel spread over many")
             vector = None
-        if vector is None and getattr(width, "parts", 0) == 1 and (dim is None or x.shape[dim] != size):
-            vector = width.vector  # spread over as many entries as another tensor has channels
+        origin = getattr(width, "vector", None)
+        if vector is None and origin is not None and len(origin) == size and (dim is None or x.shape[dim] != size):
+            vector = origin  # spread over as many entries as another tensor has channels
         out.append(vector)
     trace.put(call.out, tuple(out))
     origin = trace.origin(x)
@@ -203,14 +210,34 @@ def split(trace: LabelTrace, call: Call) -> None:
 
 @rule("slice", "narrow")
 def slice_(trace: LabelTrace, call: Call) -> None:
-    """A cut through channels freezes them: the code decides where it lies."""
+    """A cut through channels freezes them, unless the code computes where it lies from their number."""
     labels = list(trace.get(call["self"]))
     (along,) = normal(call["dim"], len(labels))
     vector = labels[along]
     if vector is not None and call.out.shape[along] != len(vector):
-        trace.freeze(vector, "sliced across channels")
-        labels[along] = None
+        labels[along] = _sliced(trace, vector, call.out.shape[along])
+        if labels[along] is None:
+            trace.freeze(vector, "sliced across channels")
     trace.put(call.out, tuple(labels))
+
+
+def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:
+    """The labels between two written bounds; None if these do not follow the channels."""
+    if trace.written is None or len(trace.written) != 2:
+        return None
+    start, stop = trace.written
+    part = vector[start : stop or None]
+    for bound in (start, stop):
+        if not isinstance(bound, Width) and bound != 0:
+            return None
+        if isinstance(bound, Width) and bound.vector is not None and len(bound.vector) == len(vector):
+            trace.equal.append((bound.vector, vector))
+            trace.blocks(vector, bound.parts)
+        elif isinstance(bound, Width) and bound.attribute is not None and bound.times == bound.parts == 1:
+            trace.measure(bound, vector[:bound])
+        elif isinstance(bound, Width):
+            return None
+    return part if len(part) == size else None
 
 
 @rule("select")
@@ -320,3 +347,10 @@ def windows(trace: LabelTrace, call: Call) -> None:
     trace.freeze(labels[along], "windows over channels")
     labels[along] = None
     trace.put(call.out, (*labels, None))
+
+
+@rule("as_strided_")
+def restride(trace: LabelTrace, call: Call) -> None:
+    """What an average over all of the space does to keep a memory format; anything else is unknown."""
+    if call["size"] != list(call.out.shape) or any(n != 1 for n in call.out.shape[2:]):
+        trace.freeze_all([call.out], "strides set by hand")

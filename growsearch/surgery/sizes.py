@@ -56,6 +56,8 @@ class Sizes(TorchFunctionMode):
             **dict.fromkeys(("conv1d", "conv2d", "conv3d"), self._conv),
             **dict.fromkeys(_CREATES, self._create),
             "unflatten": self._unflatten,
+            "__getitem__": self._slice,
+            "numel": self._numel,
             "split": self._split,
         }
 
@@ -124,6 +126,17 @@ class Sizes(TorchFunctionMode):
         size = args[1] if len(args) > 1 else kwargs.get("split_size_or_sections", kwargs.get("split_size"))
         return self._written(func, args, kwargs, size if isinstance(size, (tuple, list)) else (size,))
 
+    def _slice(self, func: Any, args: Any, kwargs: Any) -> Any:
+        parts = args[1] if isinstance(args[1], tuple) else (args[1],)
+        cuts = [part for part in parts if isinstance(part, slice)]
+        cuts = [cut for cut in cuts if isinstance(cut.start, Width) or isinstance(cut.stop, Width)]
+        if len(cuts) != 1:
+            return func(*args, **kwargs)
+        return self._written(func, args, kwargs, [0 if each is None else each for each in (cuts[0].start, cuts[0].stop)])
+
+    def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
+        return self._marked(args[0], args[0].shape)[0] if args[0].dim() == 1 else func(*args, **kwargs)
+
     def _norm(self, func: Any, args: Any, kwargs: Any) -> Any:
         x = args[0] if args else kwargs["input"]
         shape = args[1] if len(args) > 1 else kwargs["normalized_shape"]
@@ -140,7 +153,8 @@ class Sizes(TorchFunctionMode):
         out = func(*args, **kwargs)
         sizes = [leaf for leaf in pytree.tree_leaves((args, kwargs.get("size"))) if type(leaf) in (int, Width)]
         if isinstance(out, Tensor) and len(sizes) >= out.dim():
-            known = [getattr(size, "vector", None) if getattr(size, "parts", 1) == 1 else None for size in sizes]
+            known = [getattr(size, "vector", None) for size in sizes]
+            known = [v if v is not None and len(v) == n else None for v, n in zip(known, sizes, strict=True)]
             if any(vector is not None for vector in known):
                 self.labels.put(out, tuple(known[: out.dim()]))
         return out
