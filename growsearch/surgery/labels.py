@@ -208,7 +208,7 @@ class LabelTrace:
             whole = np.tile(vector, width.parts) if width.parts > 1 else vector
             self._equal(self.attributes.setdefault(width.attribute, whole), whole)
         elif width.vector is not None and len(width.vector) == len(vector) * width.parts:
-            self._equal(self.blocks(width.vector, width.parts), vector)
+            self._equal(width.vector, np.tile(vector, width.parts))
 
     def _equal(self, first: Vector, second: Vector) -> None:
         if first is not second and not np.array_equal(first, second):

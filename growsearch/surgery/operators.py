@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from growsearch.surgery.labels import LabelTrace
 
@@ -50,7 +49,7 @@ class Call:
     @property
     def inputs(self) -> list[Tensor]:
         """Every tensor among the arguments."""
-        return [leaf for leaf in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Tensor)]
+        return tensors_among(*self.args, *self.kwargs.values())
 
 
 Rule = Callable[[LabelTrace, Call], None]
@@ -75,6 +74,17 @@ def rule_of(func: Any) -> Rule:
 def unknown(trace: LabelTrace, call: Call) -> None:
     """Freeze everything that goes in."""
     trace.freeze_all(call.inputs, f"operator {call.name} is not on the list of known ones")
+
+
+def tensors_among(*values: Any) -> list[Tensor]:
+    """The tensors among an operator's arguments or results; they lie in lists at most one deep."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found += [each for each in value if isinstance(each, Tensor)]
+    return found
 
 
 def normal(dims: int | Sequence[int] | None, ndim: int) -> list[int]:

@@ -9,12 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
 
 from growsearch.dispatch import DispatchMode
-from growsearch.surgery.operators import rule_of
-from growsearch.surgery.rules_layers import attention, batch_norm, convolution, embedding, group_norm, layer_norm
-from growsearch.surgery.rules_layers import matrix_product
+from growsearch.surgery.operators import Call, rule_of, tensors_among
+from growsearch.surgery.rules_layers import (
+    attention,
+    batch_norm,
+    convolution,
+    embedding,
+    group_norm,
+    layer_norm,
+    matrix_product,
+)
 from growsearch.surgery.rules_pointwise import reduction
 
 _DROPS = ("StochasticDepth", "DropPath", "DropBlock", "DropBlock2d", "DropBlock3d")
@@ -91,16 +97,15 @@ class Rehearsal(DispatchMode):
             fill = args[1] if _name(func) == "full" else 0.0
             if isinstance(fill, float) or kwargs.get("dtype") is not None:
                 kwargs["dtype"] = torch.float64
-        inputs = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        inputs = tensors_among(*args, *kwargs.values())
         if func._schema.is_mutable and inputs:
             inputs[0] = self._keep(inputs[0])
         drawn = torch.Tag.nondeterministic_seeded in func.tags
         out = self._draw(func, args, kwargs) if drawn else func(*args, **kwargs)
         ends = rule_of(func) in _ENDS and not _name(func).startswith("arg")
-        for each in pytree.tree_leaves(out):
-            if isinstance(each, Tensor):
-                self._sources[id(each)] = [] if ends else inputs
-                self._alive.append(each)
+        for each in tensors_among(out):
+            self._sources[id(each)] = [] if ends else inputs
+            self._alive.append(each)
         return out
 
     def _keep(self, tensor: Tensor) -> Tensor:
@@ -148,8 +153,13 @@ class Rehearsal(DispatchMode):
             even = torch.zeros(out.shape, dtype=torch.float64, device=out.device)
             return out.copy_(self._fill(even, lambda small: small.uniform_()) < chance)
         if name == "rrelu_with_noise":
-            slope = self._fill(torch.zeros_like(args[0]), lambda small: small.uniform_(args[2], args[3]))
-            return torch.where(args[0] > 0, args[0], args[0] * slope) if args[4] else func(*args, **kwargs)
+            call = Call(func, args, kwargs, None)
+            if not call["training"]:
+                return func(*args, **kwargs)
+            slope = self._fill(
+                torch.zeros_like(args[0]), lambda small: small.uniform_(float(call["lower"]), float(call["upper"]))
+            )
+            return torch.where(args[0] > 0, args[0], args[0] * slope)
         if name.endswith("_") and not any(isinstance(each, Tensor) for each in args[1:]):
             return self._fill(args[0], lambda small: func(small, *args[1:], **kwargs))
         return func(*args, **kwargs)

@@ -4,7 +4,7 @@ import numpy as np
 from torch import Tensor
 
 from growsearch.surgery.labels import Bond, LabelTrace, Vector, Width
-from growsearch.surgery.operators import Call, rule
+from growsearch.surgery.operators import Call, rule, tensors_among
 
 
 @rule("convolution")
@@ -20,10 +20,10 @@ def convolution(trace: LabelTrace, call: Call) -> None:
         contract(trace, x, 1, weight, in_dim)
         out = labels[out_dim]
         trace.play(weight, out_dim, "producer")
+    elif groups == x.shape[1]:
+        out = depthwise(trace, x, weight, call.out.shape[1] // groups)
     elif call["transposed"]:
         out = grouped_transposed(trace, x, weight, groups)
-    elif groups == x.shape[1]:
-        out = depthwise(trace, x, weight)
     else:
         out = grouped(trace, x, weight, groups)
     add_bias(trace, bias, out)
@@ -43,22 +43,23 @@ def _along_space(trace: LabelTrace, call: Call, x: Tensor) -> list[Vector | None
     return left
 
 
-def depthwise(trace: LabelTrace, x: Tensor, weight: Tensor) -> Vector | None:
+def depthwise(trace: LabelTrace, x: Tensor, weight: Tensor, multiplier: int) -> Vector | None:
     """Each input channel owns a block of filters (one, unless there is a channel multiplier)."""
     filters, one = trace.get(weight)[:2]
     trace.freeze(one, "depthwise kernel")
     channels = trace.get(x)[1]
     groups = trace.written[0] if trace.written else 0
     trace.measure(groups, channels)
-    if channels is not None:
-        channels = np.repeat(channels, weight.shape[0] // x.shape[1])
+    spread = None if channels is None else np.repeat(channels, multiplier)
+    owners = channels if weight.shape[0] == x.shape[1] else spread  # a transposed weight has its inputs first
     sized, origin = isinstance(groups, Width), trace.origin(weight)
     if not trace.play(weight, 0, "depthwise"):
         bond = Bond.CUT if sized else Bond.FIXED
         trace.freeze(channels, "depthwise convolution with a computed weight", bond)
     if sized and origin is not None:
         trace.grouped.add((origin[0], origin[1][0]))
-    return trace.join(filters, channels)
+    joined = trace.join(filters, owners)
+    return spread if spread is not None else None if joined is None else np.repeat(joined, x.shape[1] * multiplier // len(joined))
 
 
 def grouped(trace: LabelTrace, x: Tensor, weight: Tensor, groups: int) -> Vector | None:
@@ -207,3 +208,18 @@ def embedding(trace: LabelTrace, call: Call) -> None:
     trace.freeze(rows, "vocabulary")
     trace.play(call["weight"], 1, "producer")
     trace.put(call.out, (*trace.get(call["indices"]), columns))
+
+
+@rule("_weight_norm_interface", "_weight_norm")
+def weight_norm(trace: LabelTrace, call: Call) -> None:
+    """A weight of the direction of one parameter and, along one dimension, the length of another."""
+    direction, length, kept = trace.get(call["v"]), trace.get(call["g"]), call["dim"]
+    labels = list(direction)
+    for dim, vector in enumerate(direction):
+        if dim == kept:
+            labels[dim] = trace.join(vector, length[dim])
+        else:
+            trace.freeze(vector, "weight norm over channels", Bond.CUT)
+        trace.play(call["v"], dim, "scale")
+    trace.play(call["g"], kept, "scale")
+    trace.put(tensors_among(call.out)[0], tuple(labels))

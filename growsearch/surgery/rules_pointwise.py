@@ -1,10 +1,9 @@
 """Operators that treat each channel by itself, and reductions over other dimensions."""
 
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from growsearch.surgery.labels import Bond, LabelTrace
-from growsearch.surgery.operators import Call, normal, rule
+from growsearch.surgery.operators import Call, normal, rule, tensors_among
 
 _UNARY = """abs alias bernoulli bitwise_not cauchy celu ceil clamp clamp_max clamp_min clone contiguous cos detach elu
 empty_like erf exp exp2 expm1 exponential fill floor full_like gelu geometric hardsigmoid hardswish hardtanh isfinite
@@ -35,8 +34,8 @@ def pointwise(trace: LabelTrace, call: Call) -> None:
         for dim in range(tensor.dim()):
             trace.play(tensor, dim, "scale")
     origin = trace.origin(tensors[0]) if same else None
-    for each in pytree.tree_leaves(call.out):
-        if isinstance(each, Tensor) and each.shape == out.shape:
+    for each in tensors_among(call.out):
+        if each.shape == out.shape:
             trace.put(each, tuple(labels))
     if origin is not None:
         trace.put_origin(out, *origin)
@@ -69,7 +68,7 @@ def reduction(trace: LabelTrace, call: Call) -> None:
         trace.freeze(labels[dim], f"{call.name} over channels", _bond(call))
     keep = bool(call.get("keepdim"))
     left = tuple(None if d in reduced else v for d, v in enumerate(labels) if keep or d not in reduced)
-    for out in pytree.tree_leaves(call.out):
+    for out in tensors_among(call.out):
         trace.put(out, left)
 
 
@@ -97,7 +96,7 @@ def _window(spatial: int) -> None:
         labels = trace.get(call.inputs[0])
         for vector in labels[-spatial:]:
             trace.freeze(vector, f"{call.name} over channels")
-        for out in pytree.tree_leaves(call.out):
+        for out in tensors_among(call.out):
             trace.put(out, (*labels[:-spatial], *[None] * spatial))
 
 

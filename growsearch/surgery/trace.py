@@ -8,7 +8,7 @@ from torch.utils import _pytree as pytree
 
 from growsearch.dispatch import DispatchMode
 from growsearch.errors import UserError, is_lack_of_memory
-from growsearch.surgery import rules_layers, rules_pointwise, rules_shapes  # noqa: F401  (they enter the rules)
+from growsearch.surgery import rules_layers, rules_pointwise, rules_shapes  # noqa: F401  (the rules enter themselves)
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.operators import Call, rule_of
@@ -25,8 +25,12 @@ class _Watch(DispatchMode):
         self.labels = labels
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        rule_of(func)(self.labels, Call(func, args, kwargs or {}, out))
+        rule = rule_of(func)
+        if rule is rules_layers.batch_norm:  # most of the time of a trace would go into its shape
+            out: Any = (torch.empty_like(args[0]), *(args[0].new_empty(args[0].shape[1]) for _ in range(2)))
+        else:
+            out = func(*args, **(kwargs or {}))
+        rule(self.labels, Call(func, args, kwargs or {}, out))
         return out
 
 

@@ -119,7 +119,7 @@ class _Prover:
             self.base_map.sizes = [sizes.get(number, size) for number, size in enumerate(self.map.sizes)]
             self.base_map.lineage = [list(range(size)) for size in self.base_map.sizes]
             self._randomise()
-            self.reference = self._outputs(self.base)
+            self.reference = self._outputs(copied(self.base, Tensor.clone))
         except Exception as error:
             if is_lack_of_memory(error) or isinstance(error, UserError):
                 raise
@@ -133,7 +133,7 @@ class _Prover:
         """Every ordered pair of groups parts in some plan, up and down; then all change, to the true sizes too."""
         plans = [self._plan(numbers, self._true_size)]
         order = {number: place for place, number in enumerate(self.random.permutation(numbers))}
-        for bit in range(max(1, len(numbers) - 1).bit_length() + 1):
+        for bit in range(max(0, len(numbers) - 1).bit_length()):
             for side in (0, 1):
                 part = [number for number in numbers if order[number] >> bit & 1 == side]
                 plans += [self._plan(part, self._more), self._plan(part, self._fewer)]
@@ -196,7 +196,7 @@ class _Prover:
         """None if the network runs with these sizes and does not see the channels' order, else what happens."""
         try:
             resized, handles = self._edited(plan)
-            before = self._outputs(resized)
+            before = self._outputs(copied(resized, Tensor.clone))
             if self._shapes(before) != self._shapes(self.reference):
                 return "its output has another shape when it is cut"
             shuffled = {
@@ -225,7 +225,7 @@ class _Prover:
         return _compared(self.reference, after, "when it is widened")
 
     def _edited(self, plan: Plan) -> tuple[nn.Module, ChannelMap]:
-        net = copied(self.base, Tensor.clone, hooks=False)
+        net = copied(self.base, Tensor.clone)
         handles = self.base_map.on(net)
         self._remap(net, handles, plan)
         return net, handles
@@ -266,9 +266,8 @@ class _Prover:
 
     @torch.no_grad()
     def _outputs(self, net: nn.Module) -> list[tuple[Any, list[Tensor]]]:
-        """Every output in eval and in train mode, each with what it was computed from."""
+        """Every output in eval and in train mode, each with what it was computed from; the network is used up."""
         found = []
-        net = copied(net, Tensor.clone, hooks=False)
         with own_streams(), without_dropout(net), Rehearsal(self.batch) as rehearsal:
             for training in (False, True):
                 inputs = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self.inputs)
@@ -304,8 +303,12 @@ class _Prover:
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = 1.0
-        with own_streams(), without_dropout(self.base), Rehearsal(self.batch):  # take over this input's statistics
-            self.base.train()(*self.inputs)
+        state = copied(self.base, Tensor.clone)
+        with own_streams(), without_dropout(state), Rehearsal(self.batch):
+            state.train()(*self.inputs)
+        for name, buffer in state.named_buffers():  # take over this input's statistics
+            if name.endswith(("running_mean", "running_var")):
+                lookup(self.base, name).copy_(buffer)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 
