@@ -118,7 +118,7 @@ class ChannelMap:
             sources: the edit, see :func:`growsearch.surgery.remap`: if it copies nothing and adds nothing, it
                 may be carried out wherever channels may be cut. None asks whether the group may be widened.
         """
-        cuts = bool(sources) and len(set(sources)) == len(sources) and min(sources) >= 0
+        cuts = sources is not None and len(set(sources)) == len(sources) > 0 and min(sources) >= 0
         reason = self.unprunable[number] if cuts else self.frozen[number]
         if self._model() is not model:
             found = "a handle of another network found, one of this network"

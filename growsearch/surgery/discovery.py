@@ -36,9 +36,10 @@ def channel_groups(model: nn.Module, example: Tensor | tuple[Any, ...], *, prove
     handles: list[ChannelGroup] = []
     taken: set[str] = set()
     for number, axes in enumerate(channel_map.axes):
-        name = base = _name(axes)
-        if name is None:
+        base = _name(axes)
+        if base is None:
             continue
+        name = base
         while name in taken:
             name = f"{base} ({len([t for t in taken if t.startswith(base)]) + 1})"
         taken.add(name)

@@ -10,7 +10,7 @@ from growsearch.surgery.labels import Bond, LabelTrace, Vector
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of a dimension: a group's channels in turn, each ``repeat`` times, or ``fixed`` entries of a fixed group."""
+    """Part of a dimension: a group's channels in turn, each ``repeat`` times, or ``fixed`` entries of a fixed group."""
 
     group: int
     repeat: int
@@ -68,9 +68,9 @@ def group(trace: LabelTrace) -> Layout:
     segments = segmented()
     if any(reason == _DISORDER for reason in unprunable):  # what was segmented before it froze is inert now
         segments = segmented()
-        for each, reason in enumerate(unprunable):
-            if reason == _DISORDER:
-                bonds[each], frozen[each] = Bond.FIXED, frozen[each] or reason
+        for each, why in enumerate(unprunable):
+            if why == _DISORDER:
+                bonds[each], frozen[each] = Bond.FIXED, frozen[each] or why
     return Layout(*segments, sizes, bonds, frozen, unprunable)
 
 
@@ -120,9 +120,7 @@ def _refined(axes: list[Vector], count: int) -> Vector:
     return number[groups]
 
 
-def _segments(
-    vector: Vector, groups: Vector, order: dict[int, Vector], fixed: list[str | None]
-) -> tuple[Segment, ...]:
+def _segments(vector: Vector, groups: Vector, order: dict[int, Vector], fixed: list[str | None]) -> tuple[Segment, ...]:
     """Cut a dimension into runs of one group each, and these into whole passes through the group."""
     member = groups[vector]
     cuts = np.flatnonzero(np.diff(member)) + 1

@@ -15,7 +15,7 @@ from torch.utils import _pytree as pytree
 from growsearch.errors import UserError
 
 BATCH = 3
-"""Examples of one sample are repeated so often: batch norm maps two samples to plus and minus one, whatever they are."""
+"""So often is a single sample repeated: batch norm maps two samples to plus and minus one, whatever they are."""
 
 
 def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> None:

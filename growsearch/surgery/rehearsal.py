@@ -136,16 +136,15 @@ class Rehearsal(DispatchMode):
     def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._draws += 1
         torch.manual_seed(self._draws)
-        kwargs.pop("generator", None)
         name = _name(func)
         if name in ("rand", "rand_like"):
             return self._fill(func(*args, **kwargs), lambda small: small.uniform_())
         if name in ("randn", "randn_like"):
             return self._fill(func(*args, **kwargs), lambda small: small.normal_())
         if name in ("randint", "randint_like"):
-            low, high = (args[:2] if func._overloadname.startswith("low") else (0, args[0]))
+            low, high = args[:2] if func._overloadname.startswith("low") else (0, args[0])
             if name == "randint_like":
-                low, high = (args[1:3] if func._overloadname.startswith("low") else (0, args[1]))
+                low, high = args[1:3] if func._overloadname.startswith("low") else (0, args[1])
             return self._fill(func(*args, **kwargs), lambda small: small.random_(low, high))
         if name in ("bernoulli", "bernoulli_"):
             chance = args[1] if len(args) > 1 else kwargs.get("p", args[0] if name == "bernoulli" else 0.5)
@@ -161,7 +160,7 @@ class Rehearsal(DispatchMode):
             )
             return torch.where(args[0] > 0, args[0], args[0] * slope)
         if name.endswith("_") and not any(isinstance(each, Tensor) for each in args[1:]):
-            return self._fill(args[0], lambda small: func(small, *args[1:], **kwargs))
+            return self._fill(args[0], lambda small: func(small, *args[1:], **{**kwargs, "generator": None}))
         return func(*args, **kwargs)
 
     def _fill(self, out: Tensor, draw: Any) -> Tensor:

@@ -59,7 +59,9 @@ def depthwise(trace: LabelTrace, x: Tensor, weight: Tensor, multiplier: int) -> 
     if sized and origin is not None:
         trace.grouped.add((origin[0], origin[1][0]))
     joined = trace.join(filters, owners)
-    return spread if spread is not None else None if joined is None else np.repeat(joined, x.shape[1] * multiplier // len(joined))
+    if spread is not None or joined is None:
+        return spread
+    return np.repeat(joined, x.shape[1] * multiplier // len(joined))
 
 
 def grouped(trace: LabelTrace, x: Tensor, weight: Tensor, groups: int) -> Vector | None:

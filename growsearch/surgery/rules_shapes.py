@@ -113,7 +113,8 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
     x, ndim = call["self"], call["self"].dim()
     order = _order(call, ndim)
     labels = trace.get(x)
-    written = trace.written if call.name == "expand" and len(trace.written or ()) == len(order) else call.out.shape
+    written = trace.written or () if call.name == "expand" else ()
+    written = written if len(written) == len(order) else tuple(call.out.shape)
     for gone in set(range(ndim)) - set(order):
         trace.freeze(labels[gone], "a single channel squeezed away")
     out = []

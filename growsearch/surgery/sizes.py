@@ -132,7 +132,9 @@ class Sizes(TorchFunctionMode):
         cuts = [cut for cut in cuts if isinstance(cut.start, Width) or isinstance(cut.stop, Width)]
         if len(cuts) != 1:
             return func(*args, **kwargs)
-        return self._written(func, args, kwargs, [0 if each is None else each for each in (cuts[0].start, cuts[0].stop)])
+        return self._written(
+            func, args, kwargs, [0 if each is None else each for each in (cuts[0].start, cuts[0].stop)]
+        )
 
     def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
         return self._marked(args[0], args[0].shape)[0] if args[0].dim() == 1 else func(*args, **kwargs)

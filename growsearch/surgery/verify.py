@@ -106,7 +106,9 @@ class _Prover:
     def _narrow(self, index: int, group: ChannelGroup) -> int:
         """A few channels; sizes differ so that mix-ups show, and divide the true one where copies must be even."""
         if self.map.bonds[group.number] is Bond.EVEN:
-            return next(size for size in range(1, group.size + 1) if group.size % size == 0 and size >= min(4, group.size))
+            return next(
+                size for size in range(1, group.size + 1) if group.size % size == 0 and size >= min(4, group.size)
+            )
         return min(group.size, 4 + index % 3)
 
     def _stand_in(self, sizes: Sizes) -> str | None:
@@ -317,9 +319,7 @@ def _double(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float64 if tensor.is_floating_point() else tensor.dtype, copy=True)
 
 
-def _compared(
-    before: list[tuple[Any, list[Tensor]]], after: list[tuple[Any, list[Tensor]]], when: str
-) -> str | None:
+def _compared(before: list[tuple[Any, list[Tensor]]], after: list[tuple[Any, list[Tensor]]], when: str) -> str | None:
     """None if two runs agree, else how they differ."""
     if len(before) != len(after):
         return f"it has other outputs {when}"
