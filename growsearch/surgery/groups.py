@@ -66,15 +66,26 @@ def group(trace: LabelTrace) -> Layout:
         return ours, {key: _segments(vector, groups, order, unprunable) for key, vector in attributes.items()}
 
     segments = segmented()
-    if any(reason == _DISORDER for reason in unprunable):  # what was segmented before it froze is inert now
+    once = {part.group for parts in segments[0].values() for part, count in _counted(parts) if count == 1}
+    for each, size in enumerate(sizes):
+        if size == 1 and each not in once and unprunable[each] is None:
+            unprunable[each] = _TIED
+    if {_DISORDER, _TIED}.intersection(unprunable):  # what was segmented before it froze is inert now
         segments = segmented()
         for each, why in enumerate(unprunable):
-            if why == _DISORDER:
+            if why in (_DISORDER, _TIED):
                 bonds[each], frozen[each] = Bond.FIXED, frozen[each] or why
     return Layout(*segments, sizes, bonds, frozen, unprunable)
 
 
 _DISORDER = "its channels come in different orders"
+_TIED = "views and splits tie all its entries together"
+"""How the entries of several channels would lie cannot be told from one."""
+
+
+def _counted(parts: tuple[Segment, ...]) -> list[tuple[Segment, int]]:
+    """Each segment with the number of its dimension's entries that one channel of its group has."""
+    return [(part, sum(other.repeat for other in parts if other.group == part.group)) for part in parts]
 
 
 def _joined(trace: LabelTrace) -> Vector:

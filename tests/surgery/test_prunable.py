@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prunable_networks import BLOCKS, network, silenced
 from torch import nn
 
-from growsearch.surgery import channel_groups, prune, widen
+from growsearch.surgery import channel_groups, prune, transaction, widen
 
 X = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 ONLY_CUT = {"layer norm", "rms norm", "group norm", "attention", "tied attention", "separate attention"}
@@ -47,6 +47,45 @@ def test_each_layer_is_cut_as_if_silent(kind):
         assert groups and all(group.unprunable is None for group in groups), groups
         assert any(group.frozen for group in groups) == (kind in ONLY_CUT), groups
         check(model, seed, prove=True)
+
+
+def test_layers_and_attributes_keep_their_sizes_true():
+    class Sized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.heads, self.head_dim, self.window = nn.Linear(3, 8), 2, 4, (4, 4)
+            self.attention, self.norm = nn.MultiheadAttention(8, 2, batch_first=True), nn.LayerNorm(8)
+            self.plain, self.group = nn.LayerNorm(8, elementwise_affine=False), nn.GroupNorm(2, 8)
+            self.qkv, self.out = nn.Linear(8, 24), nn.Linear(8, 2)
+
+        def forward(self, x):
+            x = self.norm(self.stem(x.flatten(2).transpose(1, 2)))
+            x = self.plain(x + self.attention(x, x, x)[0])
+            x = self.group(x.transpose(1, 2)).transpose(1, 2)
+            q, k, v = self.qkv(x).reshape(len(x), -1, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
+            return self.out((q @ k.transpose(-2, -1)).softmax(-1).matmul(v).transpose(1, 2).flatten(2))
+
+    model = Sized().double()
+    groups = {g.name: g for g in channel_groups(model, X) if g.unprunable is None}
+    assert set(groups) == {"stem", "qkv"} and (groups["stem"].size, groups["qkv"].size) == (4, 4)
+    prune(model, groups["stem"], [2, 0, 3])
+    prune(model, groups["qkv"], [1])
+    attention = model.attention
+    assert (attention.embed_dim, attention.kdim, attention.vdim, attention.head_dim) == (6, 6, 6, 3)
+    assert model.norm.normalized_shape == model.plain.normalized_shape == (6,)
+    assert model.group.num_channels == 6 and model.head_dim == 1 and model.heads == 2 and model.window == (4, 4)
+    assert model(X).shape == (3, 16, 2)
+
+
+def test_a_cut_can_be_undone():
+    model = network(["attention", "layer norm"], 3)
+    before, attributes = model(X), [dict(vars(module)) for module in model.modules()]
+    group = next(g for g in channel_groups(model, X) if "qkv" in g.name)
+    with pytest.raises(ZeroDivisionError), transaction(model):
+        prune(model, group, [0])
+        raise ZeroDivisionError
+    assert torch.equal(model(X), before) and group.size == 4
+    assert [dict(vars(module)) for module in model.modules()] == attributes
 
 
 @settings(max_examples=25, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
