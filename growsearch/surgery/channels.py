@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.groups import Segment, group
+from growsearch.surgery.labels import Bond
 from growsearch.surgery.tensors import lookup, owner, places
 from growsearch.surgery.trace import trace
 
@@ -124,6 +125,8 @@ class ChannelMap:
             found = "a handle of another network found, one of this network"
         elif not self._fits(model, self.axes[number]):
             found = "a stale handle found (the network was edited), a new trace"
+        elif cuts and self.bonds[number] is Bond.ORDERED and list(sources or ()) != sorted(sources or ()):
+            found = f"channels in another order found ({self.frozen[number]}), ascending ones"
         elif reason is not None:
             found = f"{'an unprunable' if cuts else 'a frozen'} one found ({reason}), an editable one"
         else:

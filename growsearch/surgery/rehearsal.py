@@ -68,6 +68,8 @@ def own_streams() -> Iterator[None]:
 
 _ENDS = (convolution, matrix_product, attention, batch_norm, layer_norm, group_norm, reduction, embedding)
 _FACTORIES = {"zeros", "ones", "full", "empty", "rand", "randn", "linspace", "eye", "normal", "scalar_tensor"}
+_MOVES = {"view", "_unsafe_view", "_reshape_alias", "clone", "permute", "transpose", "t", "expand", "alias", "detach"}
+"""Operators that compute nothing; which of them run depends on the order in memory."""
 _REDUCED = (torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -87,6 +89,7 @@ class Rehearsal(DispatchMode):
         self._batch, self._draws = batch, 0
         self._sources: dict[int, list[Tensor]] = {}
         self._overwritten: dict[int, list[Tensor]] = {}  # storage -> what was there before an operator in place
+        self._moved: set[int] = set()
         self._alive: list[Any] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -106,6 +109,8 @@ class Rehearsal(DispatchMode):
         for each in tensors_among(out):
             self._sources[id(each)] = [] if ends else inputs
             self._alive.append(each)
+            if _name(func) in _MOVES:
+                self._moved.add(id(each))
         return out
 
     def _keep(self, tensor: Tensor) -> Tensor:
@@ -127,7 +132,7 @@ class Rehearsal(DispatchMode):
             if id(tensor) in seen or isinstance(tensor, nn.Parameter):
                 continue
             seen.add(id(tensor))
-            if id(tensor) in self._sources or tensor is leaf:
+            if tensor is leaf or (id(tensor) in self._sources and id(tensor) not in self._moved):
                 found.append(tensor)
             waiting += self._sources.get(id(tensor), [])
             waiting += self._overwritten.get(tensor.untyped_storage().data_ptr(), [])

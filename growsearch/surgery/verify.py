@@ -94,6 +94,8 @@ class _Prover:
                 return
             plans = {number: list(range(size)) for number, size in sizes.items()}
             self._blame(plans, lambda part: self._stand_in({number: len(part[number]) for number in part}))
+            if not self.found:
+                self._forbid(self.groups, reason)
             return
         exact = [n for n in self.groups if self.map.bonds[n] <= Bond.EVEN]
         for plan in self._exact_plans(exact):
@@ -126,9 +128,6 @@ class _Prover:
             if is_lack_of_memory(error) or isinstance(error, UserError):
                 raise
             return f"the network fails when it is resized: {describe(error)}"
-        shapes = [leaf.shape if isinstance(leaf, Tensor) else leaf for leaf, _ in self.reference]
-        if not sizes:
-            self.shapes = shapes
         return None
 
     def _exact_plans(self, numbers: list[int]) -> list[Plan]:
@@ -259,9 +258,6 @@ class _Prover:
     def _forbid(self, numbers: Any, reason: str) -> None:
         self.found = True
         for number in numbers:
-            if self.map.bonds[number] is Bond.EVEN and "widened" in reason:
-                self.map.bonds[number] = Bond.CUT
-                continue
             self.map.bonds[number] = Bond.FIXED
             self.map.frozen[number] = self.map.frozen[number] or reason
             self.map.unprunable[number] = reason

@@ -128,6 +128,7 @@ class WrittenPlace(Between):
 
 HOSTILE = list(Between.__subclasses__())
 CUT = {
+    WeightStandardisation,
     SoftmaxOverChannels,
     MeanOverChannels,
     MaxOverChannels,

@@ -372,3 +372,42 @@ def test_a_network_whose_weights_are_buffers_is_refused():
 
     with pytest.raises(UserError, match="no parameters"):
         channel_groups(Buffers(), X.float())
+
+
+class UnderANorm(Two):
+    """Groups that only even copies leave exact, and code that compares their widths."""
+
+    def __init__(self, width: int = 8) -> None:
+        super().__init__(width)
+        self.norms = nn.ModuleList([nn.GroupNorm(1, width), nn.GroupNorm(1, width)])
+
+    def combine(self, a, b):
+        a, b = self.norms[0](a), self.norms[1](b)
+        return b * 1.5 if a.shape == b.shape else b
+
+
+def test_code_that_looks_at_widths_under_a_norm_is_found_too():
+    groups = {group.name: group for group in channel_groups(UnderANorm().double(), X)}
+    assert groups["first"].unprunable and groups["second"].unprunable
+
+
+class AlongTheChannels(Two):
+    """An attention over channels by a convolution along them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.along = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+
+    def combine(self, a, b):
+        weight = self.along(b.mean((2, 3)).unsqueeze(1)).sigmoid().transpose(1, 2).unsqueeze(-1)
+        return b * weight.expand_as(b)
+
+
+def test_channels_whose_order_matters_are_cut_in_their_order():
+    model = AlongTheChannels().double()
+    group = next(g for g in channel_groups(model, X) if g.name == "second")
+    assert group.frozen and group.unprunable is None
+    with pytest.raises(UserError, match="order"):
+        prune(model, group, [3, 2, 0])
+    prune(model, group, [0, 2, 3])
+    assert model(X).shape == (3, 4, 8, 8) and model.head.in_channels == 3
