@@ -115,20 +115,20 @@ def _classes(joins: list[tuple[Vector, Vector]], count: int) -> Vector:
 def _refined(axes: list[Vector], count: int) -> Vector:
     """Class -> group, -1 for a class that no axis has: equal counts in every axis make a group.
 
-    Each axis splits the groups of the classes that it has by how often it has them.
+    A class's counts are compared by a sum of random multiples of them, one multiple an axis.
     """
-    groups, unused = np.full(count, -1), 0
-    for vector in axes:
-        classes, times = np.unique(vector, return_counts=True)
-        _, parts = np.unique(np.stack([groups[classes], times]), axis=1, return_inverse=True)
-        groups[classes] = unused + parts.ravel()
-        unused += len(classes)
+    groups = np.full(count, -1)
     if not axes:
         return groups
-    found, first = np.unique(groups[np.concatenate(axes)], return_index=True)
-    number = np.full(unused + 1, -1)  # the last entry is for -1
-    number[found[np.argsort(first)]] = np.arange(len(found))
-    return number[groups]
+    classes = np.concatenate(axes)
+    where = np.repeat(np.arange(len(axes)), [len(vector) for vector in axes])
+    pairs, times = np.unique(where * count + classes, return_counts=True)
+    multiples = np.random.default_rng(0).integers(1, 2**63, len(axes), dtype=np.uint64)
+    counts = np.zeros(count, np.uint64)
+    np.add.at(counts, pairs % count, multiples[pairs // count] * times.astype(np.uint64))
+    _, first, part = np.unique(counts[classes], return_index=True, return_inverse=True)
+    groups[classes] = np.argsort(np.argsort(first))[part]
+    return groups
 
 
 def _segments(vector: Vector, groups: Vector, order: dict[int, Vector], fixed: list[str | None]) -> tuple[Segment, ...]:
