@@ -118,12 +118,12 @@ class _Prover:
         try:
             small = copied(self.model, lambda tensor: tensor.clone() if tensor.is_inference() else tensor, hooks=False)
             self._remap(small, self.map.on(small), {number: list(range(size)) for number, size in sizes.items()})
-            self.base = copied(small, _double)
+            self.base = copied(small, _double, hooks=False)
             self.base_map = self.map.on(self.base)
             self.base_map.sizes = [sizes.get(number, size) for number, size in enumerate(self.map.sizes)]
             self.base_map.lineage = [list(range(size)) for size in self.base_map.sizes]
             self._randomise()
-            self.reference = self._outputs(copied(self.base, Tensor.clone))
+            self.reference = self._outputs(copied(self.base, Tensor.clone, hooks=False))
         except Exception as error:
             if is_lack_of_memory(error) or isinstance(error, UserError):
                 raise
@@ -197,7 +197,7 @@ class _Prover:
         """None if the network runs with these sizes and does not see the channels' order, else what happens."""
         try:
             resized, handles = self._edited(plan)
-            before = self._outputs(copied(resized, Tensor.clone))
+            before = self._outputs(copied(resized, Tensor.clone, hooks=False))
             if self._shapes(before) != self._shapes(self.reference):
                 return "its output has another shape when it is cut"
             shuffled = {
@@ -226,7 +226,7 @@ class _Prover:
         return _compared(self.reference, after, "when it is widened")
 
     def _edited(self, plan: Plan) -> tuple[nn.Module, ChannelMap]:
-        net = copied(self.base, Tensor.clone)
+        net = copied(self.base, Tensor.clone, hooks=False)
         handles = self.base_map.on(net)
         self._remap(net, handles, plan)
         return net, handles
@@ -301,7 +301,7 @@ class _Prover:
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = 1.0
-        state = copied(self.base, Tensor.clone)
+        state = copied(self.base, Tensor.clone, hooks=False)
         with own_streams(), without_dropout(state), Rehearsal(self.batch):
             state.train()(*self.inputs)
         for name, buffer in state.named_buffers():  # take over this input's statistics
