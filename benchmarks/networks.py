@@ -25,15 +25,15 @@ from growsearch.surgery import channel_groups, editable_share, prunable_share
 
 HEAD = "| network | widened | cut | Torch-Pruning | trace | proof | its graph |\n|---|---|---|---|---|---|---|\n"
 MARKS = ("<!-- shares -->\n", "<!-- end of shares -->\n")
-SET_SIZES = {"maxvit_t": 224}
-"""Networks for images of one size."""
+SET_SIZES = {"maxvit_t": 224, "inception_v3": 128}
+"""Networks that do not take small images."""
 
 
 def built(name: str, size: int) -> tuple[nn.Module, Tensor]:
-    arguments: dict[str, Any] = {"image_size": size} if name == "vit_b_16" or name.startswith("vit_") else {}
-    if name == "vit_h_14":
-        arguments["image_size"] = size = 14 * 5
-    size = SET_SIZES.get(name, 96 if name == "inception_v3" else size)
+    arguments: dict[str, Any] = {}
+    if name.startswith("vit_"):
+        arguments["image_size"] = size = 70 if name == "vit_h_14" else size
+    size = SET_SIZES.get(name, size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         return getattr(torchvision.models, name)(weights=None, **arguments).eval(), torch.zeros(1, 3, size, size)

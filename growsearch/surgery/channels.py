@@ -63,7 +63,7 @@ class ChannelMap:
         layout = group(traced)
         self.axes: list[list[Axis]] = [[] for _ in layout.sizes]
         for (name, dim), segments in layout.axes.items():
-            axis = Axis(name, dim, _role(traced.roles.get((name, dim), ())), segments)
+            axis = Axis(name, dim, _role(model, name, dim, traced.roles.get((name, dim), ())), segments)
             for number in dict.fromkeys(segment.group for segment in segments):
                 self.axes[number].append(axis)
         self.sizes, self.bonds = layout.sizes, layout.bonds
@@ -148,8 +148,13 @@ class ChannelMap:
         return True
 
 
-def _role(roles: Collection[str]) -> str:
+def _role(model: nn.Module, name: str, dim: int, roles: Collection[str]) -> str:
     known = ("depthwise", "consumer", "producer", "bias", "norm")
+    holder, leaf = owner(model, name)
+    if leaf == "weight" and isinstance(holder, (nn.modules.conv._ConvNd, nn.Linear)) and "scale" in roles:
+        transposed = isinstance(holder, nn.modules.conv._ConvTransposeNd)
+        if dim == (1 if transposed else 0) and not any(role in roles for role in known):
+            return "producer"  # through a weight that is computed from this one
     return next((role for role in known if role in roles), "scale")
 
 

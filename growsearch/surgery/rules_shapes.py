@@ -14,12 +14,16 @@ def view(trace: LabelTrace, call: Call) -> None:
     """Dimensions that stay keep their labels; channels merged with others are repeated, split ones are tied."""
     x = call["self"]
     labels = trace.get(x)
+    for dim in range(x.dim()):
+        trace.play(x, dim, "scale")
     written = trace.written if trace.written and len(trace.written) == call.out.dim() else call.out.shape
     out: list[Vector | None] = [None] * call.out.dim()
     for old, new in blocks(x.shape, call.out.shape):
         marked = {dim: vector for dim in old if (vector := labels[dim]) is not None}
         if len(old) > 1 or len(new) > 1:  # what is known to be of fixed size need not be followed
             marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)}
+        for dim in [dim for dim in marked if len(marked) > 1 and x.shape[dim] == 1]:
+            trace.freeze(marked.pop(dim), "a single channel squeezed away")
         if len(marked) == 1:
             ((dim, vector),) = marked.items()
             after = prod(x.shape[d] for d in old if d > dim)

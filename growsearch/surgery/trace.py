@@ -65,6 +65,10 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
     shadow = copied(model, lambda tensor: tensor.to("meta"), hooks=False)
     mark_attributes(shadow)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)})
+    for module in shadow.modules():
+        if isinstance(module, nn.modules.conv._ConvNd) and isinstance(module._parameters.get("weight"), Tensor):
+            for kernel in labels.get(module.weight)[2:]:
+                labels.freeze(kernel, "kernel size")
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow):
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
