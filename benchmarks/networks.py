@@ -1,6 +1,7 @@
 """Which channels of torchvision's classification networks can be widened and cut, beside Torch-Pruning.
 
-    python benchmarks/networks.py [--names resnet18,vit_b_16] [--size 64] [--prove-up-to 30] [--docs docs/networks.md]
+    python benchmarks/networks.py [--names resnet18,vit_b_16] [--size 64] [--prove-up-to 30]
+                                  [--patience 60] [--docs docs/networks.md]
 
 Shares are of the output channels of convolutions and linear layers, the network's own outputs left out:
 those in groups that may be widened exactly, those in groups that may be cut, and those that Torch-Pruning's
@@ -11,6 +12,7 @@ rows of a table, which --docs writes in place of the one between the marks of th
 """
 
 import argparse
+import signal
 import time
 import warnings
 from pathlib import Path
@@ -25,7 +27,7 @@ from growsearch.surgery import channel_groups, editable_share, prunable_share
 
 HEAD = "| network | widened | cut | Torch-Pruning | trace | proof | its graph |\n|---|---|---|---|---|---|---|\n"
 MARKS = ("<!-- shares -->\n", "<!-- end of shares -->\n")
-SET_SIZES = {"maxvit_t": 224, "inception_v3": 128}
+SET_SIZES = {"maxvit_t": 224, "inception_v3": 299}
 """Networks that do not take small images."""
 
 
@@ -37,6 +39,10 @@ def built(name: str, size: int) -> tuple[nn.Module, Tensor]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         return getattr(torchvision.models, name)(weights=None, **arguments).eval(), torch.zeros(1, 3, size, size)
+
+
+def give_up(number: int, frame: object) -> None:
+    raise TimeoutError
 
 
 def theirs(model: nn.Module, example: Tensor, outputs: set[str]) -> tuple[str, float]:
@@ -74,7 +80,10 @@ def row(name: str, options: argparse.Namespace) -> str:
         proof = f"{time.process_time() - start - trace:.1f} s"
     outputs = {layer for group in groups if group.frozen == "network output" for layer in group.producers}
     shares = f"{editable_share(groups):.1%} | {prunable_share(groups):.1%}"
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(options.patience)
     other, graph = theirs(model, example, outputs)
+    signal.alarm(0)
     return f"| {name} | {shares} | {other} | {trace:.2f} s | {proof} | {graph:.2f} s |\n"
 
 
@@ -89,6 +98,7 @@ def main() -> None:
     parser.add_argument("--names", default=",".join(torchvision.models.list_models(module=torchvision.models)))
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--prove-up-to", type=float, default=30, help="millions of parameters")
+    parser.add_argument("--patience", type=int, default=60, help="seconds that Torch-Pruning may take for a network")
     parser.add_argument("--docs", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
