@@ -103,10 +103,10 @@ def hand_over(optimizer: Optimizers, moves: Sequence[tuple[Tensor, Tensor, Carry
             options |= {id(parameter): group for parameter in group["params"] if id(parameter) in replaced}
             group["params"] = [replaced.get(id(parameter), parameter) for parameter in group["params"]]
         for old, new, carry in moves:
-            state, group = each.state.pop(old, None), options.get(id(old), {})
+            state, settings = each.state.pop(old, None), options.get(id(old), {})
             if state and carry is not None:
-                each.state[new] = _carried(each, state, group, old, new, carry)
-            elif state and group.get("fused") and "momentum_buffer" in state:
+                each.state[new] = _carried(each, state, settings, old, new, carry)
+            elif state and settings.get("fused") and "momentum_buffer" in state:
                 each.state[new] = {"momentum_buffer": torch.zeros_like(new)}  # the fused step wants all of them or none
 
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import UserError
+from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.memory import require_memory
 from growsearch.surgery import structure
-from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
+from growsearch.surgery.channels import Axis, ChannelGroup
 from growsearch.surgery.groups import Segment
 from growsearch.surgery.momentum import Carry, Entry, Optimizers, as_list, hand_over
 from growsearch.surgery.replace import ordered_like, put, set_sizes
 from growsearch.surgery.tensors import lookup, owner
+from growsearch.surgery.tiling import Ratio, Tiling, on_device
 from growsearch.surgery.transaction import transaction
 
 ROLES = ("producer", "bias", "norm", "depthwise", "consumer", "scale")
@@ -56,6 +56,8 @@ class Slab:
         try:
             return torch.as_tensor(value).detach().to(self.device, self.dtype).expand(self.shape)
         except (TypeError, ValueError, RuntimeError) as error:
+            if is_lack_of_memory(error):
+                raise
             raise UserError(
                 f"fresh: initialiser for role {self.role!r} ({self.name}) found to give {str(value)[:60]}, "
                 f"numbers that broadcast to shape {self.shape} expected"
@@ -132,9 +134,8 @@ def remap(
     _check_fresh(group, fresh or {}, min(new) < 0)
     require_room(model, group, len(new))
     with transaction(model, optimizer, None if removed is not None else group.map.owners(model, group.number)):
-        gone = sorted(set(range(group.size)) - set(new))
-        if removed is not None and gone:
-            size = group.size
+        size = group.size
+        if removed is not None and (gone := sorted(set(range(size)) - set(new))):
             removed(group, gone)
             group.map.check(model, group.number, group.name, new)
             if group.size != size:
@@ -149,9 +150,10 @@ def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int)
         UserError: if there are none, or one is no whole number from ``lowest`` to ``highest``; a mask is none.
     """
     listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
-    several: Iterable[Any] = listed if isinstance(listed, Iterable) else ()
-    numbers: list[Any] = [each.tolist() if isinstance(each, Tensor | np.generic) else each for each in several]
-    if not numbers or any(type(each) is not int for each in numbers) or min(numbers) < lowest or max(numbers) > highest:
+    numbers: list[Any] = list(listed) if isinstance(listed, Iterable) else []
+    if set(map(type, numbers)) != {int}:
+        numbers = [each.tolist() if isinstance(each, Tensor | np.generic) else each for each in numbers]
+    if set(map(type, numbers)) != {int} or min(numbers) < lowest or max(numbers) > highest:
         found = f"{len(numbers)} entries such as {numbers[:3]}" if len(numbers) > 12 else str(numbers or values)
         raise UserError(f"{what}: {found} found, whole numbers from {lowest} to {highest} expected")
     return numbers
@@ -193,24 +195,26 @@ class _Plan:
         self.axes: dict[str, list[Axis]] = {}
         for axis in group.axes:
             self.axes.setdefault(axis.name, []).append(axis)
-        self.tilings: dict[tuple[Segment, ...], _Tiling] = {}
+        self.tilings: dict[tuple[Segment, ...] | int, Tiling] = {}
         before = np.arange(group.size) if duplicate == "none" else self._lineage()
         fresh = self.sources < 0
-        self.lineage = np.where(fresh, group.size + np.cumsum(fresh), before[self.sources])
+        self.lineage = np.where(fresh, before.max() + np.cumsum(fresh), before[self.sources])
         if duplicate == "none":
             self.lineage = np.arange(len(sources))
-        counts = [np.bincount(each, minlength=group.size + len(sources) + 1) for each in (before, self.lineage)]
+        counts = [np.bincount(each, minlength=self.lineage.max() + 1) for each in (before, self.lineage)]
         self.copies_before, self.copies_after = (np.maximum(count, 1)[self.lineage] for count in counts)
         self.recounted = self.copies_before != self.copies_after
 
     def _lineage(self) -> np.ndarray:
-        """The old channels' numbers, from 0 up, shared by exact copies; copies that have moved apart share none.
+        """The old channels' numbers, shared by exact copies; copies that have moved apart share none.
 
         Only those that are copied or removed are looked at, and their twins.
         """
-        _, number = np.unique(self.map.lineage[self.group.number], return_inverse=True)
+        number = np.array(self.map.lineage[self.group.number])
+        if np.bincount(number).max() == 1:
+            return np.arange(len(number))
         named = np.bincount(self.sources[self.sources >= 0], minlength=len(number))
-        touched = np.zeros(len(number), bool)
+        touched = np.zeros(number.max() + 1, bool)
         touched[number[named != 1]] = True
         twins = np.flatnonzero(touched[number] & (np.bincount(number)[number] > 1))
         while len(twins):
@@ -230,10 +234,11 @@ class _Plan:
                 equal &= (ours == theirs).movedim(axis.dim, 0).reshape(len(channels), -1).all(1).cpu()
         return equal.numpy()
 
-    def _tiling(self, axis: Axis) -> _Tiling:
-        if axis.segments not in self.tilings:
-            self.tilings[axis.segments] = _Tiling(self.map, axis.segments, self.group.number, self.sources)
-        return self.tilings[axis.segments]
+    def _tiling(self, axis: Axis) -> Tiling:
+        key = axis.segments if len(axis.segments) < 8 else id(axis.segments)  # a long tuple's hash takes its time
+        if key not in self.tilings:
+            self.tilings[key] = Tiling(self.map, axis.segments, self.group.number, self.sources)
+        return self.tilings[key]
 
     def apply(self, fresh: Mapping[str, Initialiser], momentum: str, optimizer: Optimizers) -> None:
         """Replace every tensor of the group and make the channel map true again."""
@@ -264,7 +269,7 @@ class _Plan:
             if len(where):
                 shape = tuple(len(where) if d == axis.dim else n for d, n in enumerate(value.shape))
                 slab = Slab(axis.name, axis.role, axis.dim, shape, value.dtype, value.device)
-                value.index_copy_(axis.dim, _on(where, value), slab.make(fresh))
+                value.index_copy_(axis.dim, on_device(where, value), slab.make(fresh))
         return value
 
     def _carry(self, axes: list[Axis]) -> Carry:
@@ -276,7 +281,7 @@ class _Plan:
                 tiling = self._tiling(axis)
                 state = tiling.take(state, axis.dim, self._ratio(tiling, divided and power > 0, power))
             for axis in axes:
-                where = _on(self._tiling(axis).fresh, state)
+                where = on_device(self._tiling(axis).fresh, state)
                 if isinstance(start, Tensor):
                     state.index_copy_(axis.dim, where, start.index_select(axis.dim, where))
                 elif len(where):
@@ -293,7 +298,7 @@ class _Plan:
             return role in ("producer", "bias"), role == "consumer"
         return False, False
 
-    def _ratio(self, tiling: _Tiling, divided: bool, power: int = 1) -> Ratio | None:
+    def _ratio(self, tiling: Tiling, divided: bool, power: int = 1) -> Ratio | None:
         """Copies before and after, for each entry where they differ; None if they differ nowhere."""
         if not divided or not self.recounted.any():
             return None
@@ -307,69 +312,3 @@ class _Plan:
         holders = [owner(self.model, each)[0] for each in self.map.names[name]]
         convs = [holder for holder in holders if isinstance(holder, nn.modules.conv._ConvNd)]
         return [(conv, conv.out_channels // conv.in_channels) for conv in convs]
-
-
-Ratio: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Entries of a dimension, with the numerators and denominators that they are multiplied by."""
-MOST_PIECES = 8
-"""Up to so many runs of entries are copied as runs, which is faster than one by one."""
-
-
-class _Tiling:
-    """What becomes of the entries of dimensions that are tiled alike.
-
-    Attributes:
-        source: for each new entry the old one it copies, 0 if it is fresh.
-        channel: for each new entry its new channel, or -1 if it belongs to another group.
-        fresh: the new entries of fresh channels.
-        runs: first and length of each run of consecutive sources, or None if there are many.
-        recounted: the new entries of channels that have another number of copies than before, once known.
-    """
-
-    def __init__(
-        self, channel_map: ChannelMap, segments: tuple[Segment, ...], number: int, sources: np.ndarray
-    ) -> None:
-        self.recounted: np.ndarray | None = None
-        self.own: list[tuple[int, int]] = []  # where a pass through the group begins, and how often it repeats each
-        source, channel, start, done = [], [], 0, 0
-        for segment in segments:
-            length = channel_map.length(segment)
-            if segment.group == number:
-                self.own.append((start, segment.repeat))
-                inside = np.arange(segment.repeat)
-                source += [np.arange(done, start), (start + sources[:, None] * segment.repeat + inside).ravel()]
-                channel += [np.full(start - done, -1), np.repeat(np.arange(len(sources)), segment.repeat)]
-                done = start + length
-            start += length
-        source.append(np.arange(done, start))
-        self.channel = np.concatenate([*channel, np.full(start - done, -1)])
-        is_fresh = (self.channel >= 0) & (sources[self.channel] < 0)
-        self.fresh = np.flatnonzero(is_fresh)
-        self.source = np.where(is_fresh, 0, np.concatenate(source))
-        cuts = np.flatnonzero(np.diff(self.source) != 1) + 1
-        self.runs: list[tuple[int, int]] | None = None
-        if len(cuts) < MOST_PIECES:
-            ends = [0, *cuts.tolist(), len(self.source)]
-            self.runs = [(int(self.source[a]), b - a) for a, b in pairwise(ends)]
-
-    def entries(self, tensor: Tensor, dim: int, channels: np.ndarray) -> Tensor:
-        """The entries of old channels, one channel's after another's."""
-        places = [start + channels[:, None] * repeat + np.arange(repeat) for start, repeat in self.own]
-        return tensor.index_select(dim, _on(np.concatenate(places, axis=1).ravel(), tensor))
-
-    def take(self, tensor: Tensor, dim: int, ratio: Ratio | None) -> Tensor:
-        """Copy the entries, times the ratio if there is one; fresh ones are still to be filled."""
-        if self.runs is not None:
-            taken = torch.cat([tensor.narrow(dim, first, length) for first, length in self.runs], dim)
-        else:
-            taken = tensor.index_select(dim, _on(self.source, tensor))
-        if ratio is None:
-            return taken
-        where = _on(ratio[0], tensor)
-        shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
-        above, below = (torch.from_numpy(part).to(tensor).view(shape) for part in ratio[1:])
-        return taken.index_copy_(dim, where, taken.index_select(dim, where) * above / below)
-
-
-def _on(numbers: np.ndarray, tensor: Tensor) -> Tensor:
-    return torch.from_numpy(numbers).to(tensor.device)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from growsearch.errors import UserError
 from growsearch.surgery.momentum import Carry, Optimizers, hand_over
 from growsearch.surgery.structure import structure_changed, tensor_changed
 from growsearch.surgery.tensors import lookup, owner, places
@@ -32,11 +33,15 @@ def replace(
         names: all names of the tensor if the caller knows them.
 
     Raises:
-        UserError: if the optimizer's state cannot follow.
+        UserError: if no tensor has this name, or the optimizer's state cannot follow.
     """
-    old = lookup(model, name)
     if names is None:
-        names = next(held for tensor, held in places(model) if tensor is old)
+        names = next((held for _, held in places(model) if name in held), None)
+    if names is None:
+        raise UserError(
+            f"replace: {name!r} found, the name of a parameter or buffer of {type(model).__name__} expected"
+        )
+    old = lookup(model, name)
     new = put(model, names, value)
     if isinstance(old, nn.Parameter):
         hand_over(optimizer, [(old, new, carry)])

@@ -113,6 +113,14 @@ class StandardisedBesideAnother(Standardised):
         return self.head(nn.functional.conv2d(x, self.filters * self.scale) + self.other(x))
 
 
+def test_noise_that_no_weight_could_take_is_refused():
+    model = Standardised(None)
+    group = next(group for group in channel_groups(model, X) if group.frozen is None and group.size == 6)
+    with pytest.raises(UserError, match="noise_std"):
+        widen(model, group, 8, noise_std=0.1)
+    widen(model, group, 8)
+
+
 @pytest.mark.parametrize("make", [lambda: Standardised(None), lambda: Standardised(1), StandardisedBesideAnother])
 def test_fresh_filters_of_a_computed_weight_must_be_given(make):
     model = make()

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from growsearch.surgery import channel_groups, prune, remap, transaction, widen
+from growsearch.errors import UserError
+from growsearch.surgery import channel_groups, prune, remap, replace, transaction, widen
+from growsearch.surgery.morphisms import grow_kernel
 
 X = torch.randn(4, 3, 7, 7, 7, generator=torch.Generator().manual_seed(1))
 EDITS = {
@@ -79,6 +81,23 @@ def test_hooks_go_on_and_can_be_removed(edit):
     after.remove()
     model(x).sum().backward()
     assert len(shapes) == len(counts) == 1
+
+
+@pytest.mark.parametrize("name", ["", "0", "0.scale", "9.weight", "weight"])
+def test_a_name_that_no_tensor_has_is_refused(name):
+    with pytest.raises(UserError, match="expected"):
+        replace(network(2), name, torch.zeros(1))
+
+
+def test_a_morphism_keeps_order_and_hooks():
+    model, _, _, x = trained(memory_format=torch.channels_last)
+    calls = []
+    model[0].weight.register_hook(calls.append)
+    grow_kernel(model[0])
+    assert model[0].weight.shape == (8, 3, 5, 5) and not model[0].weight.is_contiguous()
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    model(x).sum().backward()
+    assert len(calls) == 1
 
 
 def test_hooks_of_an_undone_edit_act_once():
