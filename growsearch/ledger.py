@@ -15,13 +15,14 @@ class Ledger:
     """Counts that go into the checkpoint and the result.
 
     Attributes:
-        seconds: wall-clock time, over all processes that worked on the run.
+        seconds: wall-clock time, over all processes that worked on the run, while they were not stopped.
         search_seconds: of these, until the architecture was final; None while it is not.
         images: training images used, over all networks.
         steps: optimizer steps, over all networks.
         epochs: reports of trained epochs (whole or part).
         edits: structural changes.
         joules: energy of the device, until the last checkpoint; None once a part of it is not known.
+        cpu_seconds: CPU time of these processes and their workers, until the last checkpoint.
     """
 
     seconds: float = 0.0
@@ -31,6 +32,7 @@ class Ledger:
     epochs: int = 0
     edits: int = 0
     joules: float | None = None
+    cpu_seconds: float = 0.0
 
     @classmethod
     def restored(cls, tree: dict[str, Any]) -> "Ledger":

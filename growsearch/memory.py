@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import psutil
 
 from growsearch.errors import LackOfMemory
 
 GIB = 1024**3
 
 
-def available_bytes() -> int | None:
-    """Memory that can be had without swapping; None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):
-        return None
+def available_bytes() -> int:
+    """Memory that can be had without swapping."""
+    return psutil.virtual_memory().available
 
 
 def require_memory(needed: int, what: str, remedy: str) -> None:
@@ -28,5 +21,5 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
         LackOfMemory: naming ``what`` needs them and the ``remedy``.
     """
     available = available_bytes()
-    if available is not None and needed > available:
+    if needed > available:
         raise LackOfMemory(f"{what}: {needed / GIB:.1f} GiB needed, {available / GIB:.1f} GiB of memory free: {remedy}")

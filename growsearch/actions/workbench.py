@@ -1,12 +1,12 @@
 """What actions are carried out on: live networks, the engine that trains them, and what was handed in."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from growsearch.clock import working_seconds
 from growsearch.data.dataset import Dataset, Split
 from growsearch.training import Engine, FitState, Network
 from growsearch.training.config import HardwareConfig
@@ -57,7 +57,7 @@ class Workbench:
         self.engine, self.given = engine, dict(given or {})
         self.networks: dict[str, Network] = {}
         self.fits: dict[str, FitState] = {}
-        self.before, self._began = 0.0, time.monotonic()
+        self.before, self._began = 0.0, working_seconds()
         self._views: dict[int, Engine] = {}
 
     def facts(self) -> Facts:
@@ -105,12 +105,12 @@ class Workbench:
         self.fits.pop(name, None)
 
     def clock(self) -> float:
-        """Seconds that the run has taken so far, over all processes."""
-        return self.before + time.monotonic() - self._began
+        """Seconds that the run has taken so far, over all processes; none in which they were stopped."""
+        return self.before + working_seconds() - self._began
 
     def start_clock(self, before: float) -> None:
         """Go on from the seconds of earlier processes."""
-        self.before, self._began = before, time.monotonic()
+        self.before, self._began = before, working_seconds()
 
 
 def spec_of(module: nn.Module) -> dict[str, Any]:

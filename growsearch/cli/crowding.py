@@ -71,16 +71,16 @@ def largest_run(root: Path, algo: str, data: str) -> tuple[int, Path | None]:
     return found
 
 
-def too_little_memory(jobs: int, needed: int, like: Path | None, available: int | None) -> str | None:
+def too_little_memory(jobs: int, needed: int, like: Path | None, available: int) -> str | None:
     """A warning if so many jobs need more memory than there is; what would do is in it.
 
     Args:
         jobs: at a time.
         needed: bytes of one.
         like: the run that took as much, if any did.
-        available: bytes, None if unknown.
+        available: bytes.
     """
-    if available is None or jobs == 1 or jobs * needed <= available:
+    if jobs == 1 or jobs * needed <= available:
         return None
     each = "what any run takes" if like is None else f"as much as {like} took"
     return (

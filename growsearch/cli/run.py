@@ -24,6 +24,7 @@ FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--cfg", "-c", "--info", "-i", "--pac
 """Of Hydra's command line; other flags are refused."""
 
 _FAILED: list[UserError] = []
+_WORDS: list[str] = []
 
 
 def main(argv: list[str]) -> int:
@@ -45,6 +46,7 @@ def main(argv: list[str]) -> int:
     sys.argv = ["growsearch run", *flags, *overrides(words, sweeping)]
     _FAILED.clear()
     sweep.FAILED.clear()
+    _WORDS[:] = argv
     with composition_errors(), deaths():
         hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name="config")(task)()
     if sweep.FAILED:
@@ -103,7 +105,8 @@ def task(composed: DictConfig) -> float:
 
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        return start(composed)
+        words = HydraConfig.get().overrides.task if sweeping else _WORDS  # a job's own ones, in whatever process
+        return start(composed, ["growsearch", "run", *words])
     except UserError as error:
         if sweeping:
             sweep.note_failure(error)

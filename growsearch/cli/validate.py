@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     if any(flag in SWEEP_FLAGS for flag in flags):
         return _check_sweep(words, config_dir)
     composed = compose_run(words, config_dir)
-    device, remark = check(typed(composed))
+    remark = check(typed(composed))
     print(OmegaConf.to_yaml(composed), end="")
     if remark:
         print(f"# {remark}")
@@ -40,8 +40,8 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def check(config: RunConfig) -> tuple[str, str]:
-    """Prepare a run as ``growsearch run`` does; the kind of its device, and a remark on what could not be checked.
+def check(config: RunConfig) -> str:
+    """Prepare a run as ``growsearch run`` does; a remark on what could not be checked, "" if all could.
 
     Raises:
         UserError: for all that would keep the run from its first step.
@@ -52,13 +52,13 @@ def check(config: RunConfig) -> tuple[str, str]:
     from growsearch.views.trackers import require
 
     require(config.track.trackers)
-    device = resolve_device(config.hardware.device).type
+    resolve_device(config.hardware.device)
     config.data.download = False
     try:
         prepare(config).begin()
     except MissingFiles as error:
-        return device, f"data and network were not checked: {error}"
-    return device, ""
+        return f"data and network were not checked: {error}"
+    return ""
 
 
 def _check_sweep(words: list[str], config_dir: str | None) -> int:
@@ -68,7 +68,7 @@ def _check_sweep(words: list[str], config_dir: str | None) -> int:
     for number, job in enumerate(jobs):
         name = f"job {number} ({' '.join(job)})"
         try:
-            _, remark = check(typed(compose_run(job, config_dir)))
+            remark = check(typed(compose_run(job, config_dir)))
             print(f"{name}: valid{f', but {remark}' if remark else ''}")
         except UserError as error:
             wrong += 1

@@ -6,10 +6,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
@@ -22,6 +23,18 @@ MOST_WORKERS = 16
 SECONDS_BETWEEN_LOOKS = 1.0
 FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that a terminal or a cluster sends to all processes of a run; what they mean is the parent's to say."""
+
+
+@contextmanager
+def deaf() -> Iterator[None]:
+    """Hold signals back while processes are started, which inherit that for good; this one hears them afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
+    try:
+        resource_tracker.ensure_running()  # Python starts it with the first worker, and lets signals through then
+        signal.pthread_sigmask(signal.SIG_BLOCK, FOR_THE_PARENT)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def default_workers() -> int:
@@ -53,11 +66,12 @@ class Decoders:
             except UserError as error:
                 done.set_exception(error)
             return done
-        if self._pool is None:
-            spawn = get_context("spawn")
-            self._broken = spawn.Event()
-            self._pool = ProcessPoolExecutor(self.workers, spawn, _start_worker, (os.getpid(), self._broken))
-        return self._pool.submit(decode_files, files, channels, size, span)
+        with deaf():  # each call may start a worker
+            if self._pool is None:
+                spawn = get_context("spawn")
+                self._broken = spawn.Event()
+                self._pool = ProcessPoolExecutor(self.workers, spawn, _start_worker, (os.getpid(), self._broken))
+            return self._pool.submit(decode_files, files, channels, size, span)
 
     def result(self, pending: Future[np.ndarray]) -> np.ndarray:
         """Wait for what :meth:`submit` began.
@@ -86,9 +100,7 @@ def decode_files(
 
 
 def _start_worker(parent: int, broken: Event) -> None:
-    """Leave signals to the parent, and end when it is gone, even if it was killed, or when the pool is broken."""
-    for signum in FOR_THE_PARENT:
-        signal.signal(signum, signal.SIG_IGN)
+    """End when the parent is gone, even if it was killed, or when the pool is broken."""
 
     def watch() -> None:
         while os.getppid() == parent and not broken.is_set():

@@ -67,10 +67,9 @@ def stamps(files: Sequence[Path]) -> list[tuple[str, int, int, int]]:
 def _streams(count: int, look: Look, size: tuple[int, int] | None, config: DataConfig) -> bool:
     if config.stream != "auto":
         return config.stream == "always"
-    available = available_bytes()
-    if size is None or available is None:
+    if size is None:
         return False
-    return count * look.channels * size[0] * size[1] > MOST_OF_MEMORY * available
+    return count * look.channels * size[0] * size[1] > MOST_OF_MEMORY * available_bytes()
 
 
 def decode_all(sources: Sequence[Source], look: Look, size: tuple[int, int] | None, span: Span | None) -> Tensor:

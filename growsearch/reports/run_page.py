@@ -82,8 +82,8 @@ def title(record: RunRecord) -> str:
 
 def command(record: RunRecord) -> str:
     """The command that made the run; without a record of it, its presets and seed as config.yaml has them."""
-    if words := record.result.get("command"):
-        return shlex.join(["growsearch", "run", *words])
+    if isinstance(said := record.result.get("command"), str):
+        return said
     names = {"algo": ("algo.label", "algo.name"), "data": ("data.name",), "schedule": ("schedule.name",)}
     found = {key: next((record.options[n] for n in each if record.options.get(n)), None) for key, each in names.items()}
     found["seed"] = record.options.get("seed")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from growsearch.errors import UserError
-from growsearch.run_folder.files import open_in_place, storage_errors, write_all
+from growsearch.run_folder.files import is_at, open_in_place, storage_errors, write_all
 from growsearch.untrusted import parsing, require_plain
 
 LONGEST_LINE = 16 * 2**20
@@ -54,9 +54,15 @@ class EventLog:
         self._digest.update(data)
 
     def sync(self) -> int:
-        """Bring the file to the disk and return its length, for the checkpoint."""
+        """Bring the file to the disk and return its length, for the checkpoint.
+
+        Raises:
+            UserError: if the disk fails, or somebody else removed, replaced or changed the file.
+        """
         with storage_errors(self.path):
             os.fsync(self._handle)
+            if not is_at(self.path, self._handle) or os.fstat(self._handle).st_size != self._length:
+                raise UserError(f"{self.path}: removed or changed by another program while the run worked; stopped")
         return self._length
 
     def mark(self) -> dict[str, Any]:

@@ -93,6 +93,14 @@ def open_in_place(path: Path) -> int:
     return handle
 
 
+def is_at(path: Path, handle: int) -> bool:
+    """Whether the open file or folder is still the one that ``path`` names."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
 def keep_as(path: Path, other: Path) -> None:
     """Make ``other`` one more name of ``path``, so that a whole ``path`` exists at every moment.
 

@@ -1,10 +1,13 @@
 """The folder of one run, and how to find or make it."""
 
+import errno
 import fcntl
 import os
+import shlex
 import stat
+import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -12,12 +15,18 @@ from typing import Any
 
 from growsearch.errors import UserError
 from growsearch.release import RELEASE
-from growsearch.run_folder.files import open_in_place, read_json, storage_errors, write_atomic, write_json
+from growsearch.run_folder.files import is_at, open_in_place, read_json, storage_errors, write_atomic, write_json
 from growsearch.text import reason
 from growsearch.untrusted import read_bytes
 
 LARGEST_CONFIG = 2**20
 """Bytes of a config.yaml that is read."""
+
+GIT_SECONDS = 10.0
+"""After which git is not waited for."""
+
+_NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What file systems say that cannot lock folders."""
 
 
 class RunFolder:
@@ -28,6 +37,7 @@ class RunFolder:
         self.config = path / "config.yaml"
         self.identity = path / "fingerprint.json"
         self.data = path / "data.json"
+        self.error = path / "error.txt"
         self.events = path / "events.jsonl"
         self.result = path / "result.json"
         self.checkpoints = path / "checkpoints"
@@ -35,6 +45,7 @@ class RunFolder:
         self.candidates = path / "candidates"
         self.exports = path / "exports"
         self.report = path / "report.html"
+        self._held: dict[Path, int] = {}
 
     @property
     def finished(self) -> bool:
@@ -50,22 +61,50 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Keep every other process off this folder; the operating system frees it if we die.
 
+        The folder itself is locked, so that removing a file frees nothing, and ``.lock`` in it, for file systems
+        that lock folders on one machine only. filelock locks files alone, and by name.
+
         Raises:
             UserError: if another process works on the run, or the folder is not its own.
         """
         self.refuse_links()
-        with storage_errors(self.path):
-            handle = open_in_place(self.path / ".lock")
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"{self.path}: another process is working on this run; wait for it or stop it"
-                ) from None
+        with ExitStack() as stack:
+            stack.callback(self._held.clear)
+            for path, opened in ((self.path, _open_folder), (self.path / ".lock", open_in_place)):
+                with storage_errors(self.path):
+                    self._held[path] = handle = opened(path)
+                    stack.callback(os.close, handle)
+                    self._lock(handle)
+            self.require_held()
             yield
-        finally:
-            os.close(handle)
+
+    def _lock(self, handle: int) -> None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self.path}: another process is working on this run; wait for it or stop it") from None
+        except OSError as error:
+            if not (error.errno in _NO_LOCKS and stat.S_ISDIR(os.fstat(handle).st_mode)):
+                raise
+
+    def require_held(self) -> None:
+        """Check that folder and lock are still the ones that were locked; to be called before anything is written.
+
+        Raises:
+            UserError: if one was removed, moved or replaced.
+        """
+        for path, handle in self._held.items():
+            if is_at(path, handle):
+                continue
+            if path == self.path:
+                raise UserError(
+                    f"{path}: the run's folder was removed or moved while the run worked; stopped, and nothing more is "
+                    "written; growsearch resume continues a moved one from its last checkpoint"
+                )
+            raise UserError(
+                f"{path}: removed or replaced while the run worked, so another process may work on it too; stopped, "
+                f"what was saved before is whole; go on with: growsearch resume {self.path}"
+            )
 
     def refuse_links(self) -> None:
         """Refuse a folder whose parts are links: what is written below them would land elsewhere.
@@ -132,10 +171,42 @@ class RunFolder:
         write_json(self.data, digest)
 
 
+def _open_folder(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def git_state() -> str | None:
+    """The commit that the working directory is at, with ``-dirty`` where files differ from it; None without git."""
+    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false"]
+    command += ["describe", "--always", "--exclude=*", "--dirty"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=GIT_SECONDS)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    return found.stdout.strip() or None
+
+
 def new_run(
-    root: Path, algo: str, data: str, seed: int, yaml: str, identity: dict[str, str], digest: dict[str, Any]
+    root: Path,
+    algo: str,
+    data: str,
+    seed: int,
+    yaml: str,
+    identity: dict[str, str],
+    digest: dict[str, Any],
+    command: list[str] | None = None,
 ) -> RunFolder:
-    """Make ``root/<algo>/<data>/<timestamp>-seed<k>/`` with its configuration, fingerprint and digest of the data.
+    """Make ``root/<algo>/<data>/<timestamp>-seed<k>/`` with its configuration, identity, origin and data digest.
+
+    Args:
+        root: folder above all runs.
+        algo: label of the method.
+        data: name of the data set.
+        seed: of the run.
+        yaml: text of config.yaml.
+        identity: what the run is recognised by.
+        digest: of the data.
+        command: words of the command line that began it, if one did.
 
     Raises:
         UserError: if the folder cannot be made.
@@ -154,7 +225,8 @@ def new_run(
                 continue
     folder = RunFolder(path)
     write_atomic(folder.config, yaml.encode())
-    write_json(folder.identity, {**identity, "version": RELEASE})
+    origin = {"command": None if command is None else shlex.join(command), "git": git_state()}
+    write_json(folder.identity, {**identity, "version": RELEASE, **origin})
     folder.write_data(digest)
     return folder
 

@@ -2,6 +2,7 @@
 
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def write_networks(folder: RunFolder, outcome: Outcome, preprocessing: Preproces
             preprocessing.save(candidate)
 
 
-def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Ledger, identity: str) -> dict[str, Any]:
+def make_result(
+    config: RunConfig, engine: Engine, outcome: Outcome, ledger: Ledger, identity: Mapping[str, Any]
+) -> dict[str, Any]:
     """Measure the found network on the test split and put the result together.
 
     Accuracies are fractions, times seconds, sizes bytes. The test split is looked at here, once,
@@ -53,7 +56,10 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "data": config.data.name,
         "seed": config.seed,
         "schedule": config.schedule.name,
-        "fingerprint": identity,
+        "fingerprint": identity["fingerprint"],
+        "command": identity.get("command"),
+        "git": identity.get("git"),
+        "data_digest": identity.get("data"),
         "val_accuracy": found.val_accuracy,
         "val_loss": found.val_loss,
         "test_accuracy": test.accuracy,
@@ -70,6 +76,7 @@ def make_result(config: RunConfig, engine: Engine, outcome: Outcome, ledger: Led
         "inference_seconds": inference_seconds,
         "search_seconds": search_seconds,
         "train_seconds": ledger.seconds - search_seconds,
+        "cpu_seconds": ledger.cpu_seconds,
         "epochs": ledger.images / max(len(engine.data.train), 1),
         "winner_epochs": found.winner_epochs,
         "steps": ledger.steps,

@@ -8,7 +8,9 @@ from dataclasses import asdict
 from typing import TypeVar
 
 import torch
+from omegaconf import OmegaConf
 
+from growsearch.clock import cpu_seconds
 from growsearch.config import RunConfig
 from growsearch.deploy import preprocessing_of
 from growsearch.energy import meter
@@ -68,7 +70,7 @@ class Session:
         remake: Callable[[RunConfig, Engine], ScriptRunner],
     ) -> None:
         self.folder, self.config, self.runner, self.remake = folder, config, runner, remake
-        self.ledger, self.meter = Ledger(joules=0.0), meter(self.engine.device)
+        self.ledger, self.meter, self.cpu = Ledger(joules=0.0), meter(self.engine.device), cpu_seconds()
         self.damaged: set[object] = set()
         self.lack: OutOfMemory | None = None
         self.open()
@@ -132,8 +134,15 @@ class Session:
         if self.config.hardware.threads:
             torch.set_num_threads(self.config.hardware.threads)
         elif self.engine.device.type == "cpu":
-            choose_threads(self._throwaway_step())
+            self.config.hardware.threads = choose_threads(self._throwaway_step())
+            self.record_config()
             self.engine.work.load(TrainingCost().save())
+
+    def record_config(self) -> None:
+        """Write what was measured into config.yaml, for a resumed or repeated run to compute on."""
+        composed = OmegaConf.create(self.folder.read_config())
+        OmegaConf.update(composed, "hardware.threads", self.config.hardware.threads)
+        write_atomic(self.folder.config, OmegaConf.to_yaml(composed).encode())
 
     def close(self) -> None:
         """Close the journal."""
@@ -187,7 +196,6 @@ class Session:
         """Run the script to its end, saving when it is due, on a signal and on failure."""
         bars = ProgressBars(self.config.track.progress, self.runner.expected, self.ledger.epochs)
         announcement = Announcement(self)
-        self.before, self.begun_at = self.ledger.seconds, time.monotonic()
         try:
             if self.lack is not None and self.due == 0:
                 self.apply_memory_policy()
@@ -213,7 +221,7 @@ class Session:
     def take(self, found: Line | None) -> None:
         """Count and write down one yield of the run."""
         self.unsaved += 1
-        self.ledger.seconds = self.before + time.monotonic() - self.begun_at
+        self.ledger.seconds = self.runner.bench.clock()
         self.ledger.steps = self.engine.work.steps
         if found is not None:
             self.ledger.count(found.event)
@@ -235,14 +243,15 @@ class Session:
         if self.lack is not None:
             self.apply_memory_policy()
         outcome = self.runner.outcome()
+        self.folder.require_held()
         for name, text in self.runner.method.files(self.recorded()).items():
             write_atomic(self.folder.path / name, text.encode())
         write_networks(self.folder, outcome, preprocessing_of(self.engine.data, self.config.data))
         identity = self.folder.read_identity()
-        result = make_result(self.config, self.engine, outcome, self.ledger, identity["fingerprint"])
-        result["data_digest"] = identity.get("data")
+        result = make_result(self.config, self.engine, outcome, self.ledger, identity)
         if not math.isfinite(result["test_loss"]):
             self.note(NO_TEST_LOSS, epoch=self.ledger.epochs)
+        self.folder.require_held()
         write_json(self.folder.result, result)
         self.trackers.finish(result)
         drawn = picture(self.folder.network / "architecture.json", outcome.best.spec())
@@ -286,9 +295,16 @@ class Session:
         self.write(Line(note.to_json(), note))
 
     def save(self) -> None:
-        """Write a checkpoint and remember what it cost."""
+        """Write a checkpoint and remember what it cost.
+
+        Raises:
+            UserError: if it cannot be written, or the run's folder or lock is not there any more.
+        """
         begun = time.monotonic()
+        self.folder.require_held()
         self.ledger.use(self.meter.joules())
+        self.cpu, before = cpu_seconds(), self.cpu
+        self.ledger.cpu_seconds += self.cpu - before
         with attempt("saving a checkpoint"):
             tree = {
                 "run": self.runner.save(),

@@ -1,7 +1,7 @@
 """One run from top to bottom: configuration, data, method, journal, result."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,15 @@ MAY_MOVE = ("data.path", "data.test_path")
 """Options that name where something lies; what lies there is compared by its contents."""
 
 
-def start(composed: DictConfig) -> float:
+def start(composed: DictConfig, command: list[str] | None = None) -> float:
     """Run a composed configuration, or what is left of it, and return its best validation accuracy.
 
     A finished run of the same identity is not repeated (unless ``output.again``), an unfinished one is continued.
     Nothing is written before data and method are ready.
+
+    Args:
+        composed: the configuration.
+        command: words of the command line that asks for it, if one does.
 
     Raises:
         UserError: for bad input, a full disk and the like.
@@ -56,7 +60,7 @@ def start(composed: DictConfig) -> float:
     with attempt("making the first network"):
         runner.begin()
     yaml = OmegaConf.to_yaml(composed, resolve=True)
-    folder = new_run(*place, config.seed, yaml, identity.to_json(), identity.data.to_json())
+    folder = new_run(*place, config.seed, yaml, identity.to_json(), identity.data.to_json(), command)
     return execute(folder, config, runner)
 
 
@@ -165,7 +169,7 @@ def execute(
             say(f"finished already: {folder.path} (output.again=true runs it anew){differing}")
             accuracy = result.get("val_accuracy")
             return float(accuracy) if isinstance(accuracy, int | float) else 0.0
-        with stop_requests() as stop:
+        with stop_requests() as stop, failure_noted(folder):
             with attempt("beginning the run"):
                 session = Session(folder, config, runner or prepare(config), make_runner)
             with closing(session):
@@ -174,6 +178,19 @@ def execute(
                 say("asked to stop when the run was about to end: nothing more is begun")
                 raise Stopped(stop.exit_code)
             return accuracy
+
+
+@contextmanager
+def failure_noted(folder: RunFolder) -> Iterator[None]:
+    """Keep the cause of a failure in the run's folder, for ``growsearch runs``; what an earlier one left goes."""
+    with suppress(OSError):
+        folder.error.unlink(missing_ok=True)
+    try:
+        yield
+    except UserError as error:
+        with suppress(UserError, OSError):
+            write_atomic(folder.error, f"{error}\n".encode())
+        raise
 
 
 def whole_result(folder: RunFolder) -> dict[str, Any] | None:

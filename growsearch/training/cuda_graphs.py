@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from growsearch.data.augment import COLUMNS, PassPlan
+from growsearch.randomness import host_generators
 from growsearch.training.cuda_stream import CudaStream, Launch, NotCapturable
 from growsearch.training.cursor import Cursor
 from growsearch.training.host_reads import HostReads
@@ -109,9 +110,12 @@ class CapturedStep(Step):
     def _take_eagerly(self, loader: Loader, rows: PassPlan, key: Key, cursor: Cursor, number: int) -> None:
         watch = HostReads() if self.capturable and self._seen[key] == WARM_UPS else None
         self.seed(number)
+        before = host_generators() if watch is not None and self.draws_elsewhere else None
         with self.cuda_stream.aside(), watch or nullcontext():
             cursor.sums.add_(self.body(*loader.batch(rows)))
-        if watch is not None and watch.found is not None:
+        if before is not None and host_generators() != before:
+            self._stay_eager("it draws from Python's or numpy's generator, which a replay would not ask again")
+        elif watch is not None and watch.found is not None:
             self._stay_eager(f"it makes the host wait for the device ({watch.found})")
 
     def _stay_eager(self, why: str) -> None:

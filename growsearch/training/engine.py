@@ -12,6 +12,7 @@ import torch
 from growsearch.data.augment import Augmentation
 from growsearch.data.dataset import Dataset, Split
 from growsearch.errors import UserError
+from growsearch.randomness import derive_seed, draws_elsewhere, seed_default_generators
 from growsearch.training.compiled import compile_forward
 from growsearch.training.config import HardwareConfig
 from growsearch.training.cost import TrainingCost
@@ -272,6 +273,8 @@ class Engine:
             raise ValueError(f"the {split} split is empty")
         start, precision = cursor.position, precision or self.hardware.precision
         batch = divided(self.hardware.eval_batch, self.divisors["evaluation"])
+        value = derive_seed(self.seed, "evaluate", network.id, network.steps)  # for networks that draw here, too
+        seed_default_generators(value, self.device, draws_elsewhere(network.module))
         with attempt("evaluation", network, min(batch, len(loader))):
             try:
                 return evaluate(network.module, loader, cursor, batch, precision)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from growsearch.randomness import derive_seed, seed_default_generators
+from growsearch.randomness import derive_seed, draws_elsewhere, seed_default_generators
 from growsearch.training.cursor import Cursor
 from growsearch.training.loader import Loader
 from growsearch.training.network import Network
@@ -52,6 +52,7 @@ class Step:
         self.statistics = Statistics(network.module)
         self.device = network.device
         self.undoes_at_once = self.device.type != "cpu"
+        self.draws_elsewhere = draws_elsewhere(network.module)
         self.autocast: AbstractContextManager[Any] = nullcontext()
         if precision == "bf16":  # a cache of casted weights could outlive the capture it was filled in
             self.autocast = torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
@@ -70,7 +71,8 @@ class Step:
 
     def seed(self, number: int) -> None:
         """Make what step ``number`` draws a function of the run's seed, the network and that number."""
-        seed_default_generators(derive_seed(self.seed_of_run, "step", self.network_id, number), self.device)
+        value = derive_seed(self.seed_of_run, "step", self.network_id, number)
+        seed_default_generators(value, self.device, self.draws_elsewhere)
 
     def body(self, images: Tensor, labels: Tensor) -> Tensor:
         """The device's part: train on one batch, and return (loss * images, correct, images) as float32 [3]."""

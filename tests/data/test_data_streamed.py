@@ -109,6 +109,33 @@ if __name__ == "__main__":
 """
 
 
+SIGNALLED_AT_THE_START = """
+import os, signal, sys
+from growsearch.data.decoders import Decoders
+def main():
+    decoders = Decoders(2)
+    pending = [decoders.submit([file], 3, 8) for file in sys.argv[1:]]
+    for worker in decoders._pool._processes:
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+            os.kill(worker, signum)
+    print(*(decoders.result(one).shape for one in pending))
+    heard = []
+    signal.signal(signal.SIGTERM, lambda *_: heard.append("heard"))
+    os.kill(os.getpid(), signal.SIGTERM)
+    print(*heard)
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_signals_while_workers_start_are_for_the_parent_too(folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "child.py"
+    script.write_text(SIGNALLED_AT_THE_START)
+    files = [str(file) for file in (folder / "b").iterdir()][:2]
+    child = subprocess.run([sys.executable, str(script), *files], capture_output=True, text=True, check=False)
+    assert (child.returncode, child.stdout) == (0, "(1, 8, 8, 3) (1, 8, 8, 3)\nheard\n"), child.stderr
+
+
 SIGNALLED = """
 import os, signal, sys, time
 from growsearch.data.decoders import Decoders
@@ -142,7 +169,7 @@ def test_signals_to_all_processes_of_a_run_are_for_the_parent(folder: Path, tmp_
     script = tmp_path / "child.py"
     script.write_text(SIGNALLED)
     files = [str(file) for file in (folder / "b").iterdir()][:3]
-    child = subprocess.run([sys.executable, str(script), *files], capture_output=True, text=True, timeout=200)
+    child = subprocess.run([sys.executable, str(script), *files], capture_output=True, text=True, check=False)
     assert child.returncode == 0, child.stderr
     assert child.stdout.startswith("all there\ndata.workers: a worker process died")
 
@@ -157,7 +184,7 @@ def test_workers_end_with_a_killed_parent(folder: Path, tmp_path: Path) -> None:
     os.kill(worker, 0)
     child.kill()
     child.wait()
-    for _ in range(200):
+    for _ in range(6000):
         try:
             os.kill(worker, 0)
             if (Path("/proc") / str(worker) / "stat").read_text().split(")")[1].split()[0] == "Z":

@@ -44,7 +44,6 @@ def test_the_largest_finished_run_of_the_kind_is_the_measure(tmp_path):
 def test_memory_is_warned_of_only_where_it_is_too_little():
     assert too_little_memory(4, 2 * GIB, None, 8 * GIB) is None
     assert too_little_memory(1, 20 * GIB, None, 8 * GIB) is None
-    assert too_little_memory(4, 2 * GIB, None, None) is None
     said = too_little_memory(5, 2 * GIB, Path("outputs/a"), 8 * GIB)
     assert said is not None and "5 jobs at a time found, and 8.0 GiB of memory free" in said
     assert "as much as outputs/a took, 2.0 GiB, hydra.launcher.n_jobs=4 would do" in said

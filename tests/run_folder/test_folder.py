@@ -1,3 +1,5 @@
+import re
+import shutil
 import subprocess
 import sys
 
@@ -7,6 +9,7 @@ from growsearch.errors import UserError
 from growsearch.run_folder import EventLog, RunFolder, find_run, new_run
 from growsearch.run_folder.events import read_events
 from growsearch.run_folder.files import read_json, write_json
+from growsearch.run_folder.folder import git_state
 
 RUN = {"fingerprint": "0123456789abcdef", "options": "a" * 16, "data": "d" * 20}
 OTHER = {**RUN, "fingerprint": "f" * 16}
@@ -52,6 +55,64 @@ def test_only_one_process_works_on_a_run(tmp_path):
         other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert "another process" in other.stderr
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_lock_outlives_the_name_of_its_file(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    with folder.lock():
+        folder.require_held()
+        (folder.path / ".lock").unlink()
+        with pytest.raises(UserError, match="another process"), RunFolder(folder.path).lock():
+            pass
+        with pytest.raises(UserError, match=r"\.lock: removed or replaced .* growsearch resume"):
+            folder.require_held()
+    with RunFolder(folder.path).lock():
+        pass
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_folder_that_is_moved_away_is_held_no_more(tmp_path, replaced):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    with folder.lock():
+        folder.path.rename(tmp_path / "elsewhere")
+        if replaced:
+            folder.path.mkdir()
+        with pytest.raises(UserError, match="removed or moved"):
+            folder.require_held()
+
+
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("{}\n")])
+def test_a_journal_that_others_touch_is_not_taken_for_whole(tmp_path, harm):
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append({"n": 0})
+    log.sync()
+    harm(log.path)
+    with pytest.raises(UserError, match="removed or changed by another program"):
+        log.sync()
+    log.close()
+
+
+def test_a_run_keeps_the_command_and_the_commit_it_began_with(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    words = ["growsearch", "run", "network.name=a b"]
+    identity = new_run(tmp_path, "fixed", "digits", 0, "", RUN, {}, words).read_identity()
+    assert identity["command"] == "growsearch run 'network.name=a b'"
+    assert identity["git"] is None
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
+    (tmp_path / "a").write_text("1")
+    user = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "a"], [*user, "commit", "-q", "-m", "a"]):
+        subprocess.run(["git", *command], check=True)
+    commit = git_state()
+    assert commit is not None and re.fullmatch("[0-9a-f]{7,}", commit)
+    (tmp_path / "a").write_text("2")
+    assert git_state() == f"{commit}-dirty"
+    monkeypatch.setenv("PATH", "")
+    assert git_state() is None
 
 
 def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path):

@@ -6,8 +6,9 @@ import pytest
 import torch
 from algorithms.methods import METHODS
 
-from growsearch import run
 from growsearch.cli.compose import compose_run
+from growsearch.config import read_run
+from growsearch.runner import session, start
 from growsearch.training import device
 
 
@@ -42,15 +43,18 @@ def test_what_was_measured_is_recorded_and_a_resumed_run_does_not_measure_again(
     def choose(step):
         measured.append(step())
         torch.set_num_threads(3)
+        return 3
 
-    monkeypatch.setattr(run, "choose_threads", choose)
+    monkeypatch.setattr(session, "choose_threads", choose)
     words = [*METHODS["fixed"], "algo.training.epochs=1", "hardware.threads=0", f"output.root={tmp_path}"]
     with monkeypatch.context() as patch:  # leave it at its first checkpoint
-        patch.setattr(run.Session, "drive", lambda session, stop: None)
-        patch.setattr(run.Session, "finish", lambda session: 0.0)
-        run.start(compose_run(words))
+        patch.setattr(session.Session, "drive", lambda session, stop: None)
+        patch.setattr(session.Session, "finish", lambda session: 0.0)
+        start(compose_run(words))
     threads.append(1)
-    run.start(compose_run(words))
+    start(compose_run(words))
     (path,) = tmp_path.rglob("result.json")
     assert json.loads(path.read_text(encoding="utf-8"))["threads"] == 3
     assert len(measured) == 1
+    recorded = read_run((path.parent / "config.yaml").read_text(encoding="utf-8"))
+    assert recorded.hardware.threads == 3  # what a repeat of the recorded configuration computes on

@@ -1,0 +1,66 @@
+"""One process's work on a run: what becomes of it when its folder is touched, and what it writes down."""
+
+import json
+import shutil
+import sys
+
+import pytest
+
+from growsearch.cli import main
+from growsearch.runner import session
+
+WORDS = [
+    *("algo=fixed", "network=sequential", "network.topology=small_ffnn", "data=digits", "schedule=smoke"),
+    *("hardware=cpu", "hardware.threads=1", "track=quiet", "track.report=false", "algo.training.epochs=2"),
+    *("data.train_size=40", "data.val_size=20", "data.test_size=20"),
+]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+
+
+def harmed(monkeypatch, harm, name="drive"):
+    """Run the command line, with ``harm`` done to the run's folder before the method of a session; its exit code."""
+    usual = getattr(session.Session, name)
+
+    def with_harm(self, *args):
+        harm(self.folder.path)
+        return usual(self, *args)
+
+    monkeypatch.setattr(session.Session, name, with_harm)
+    return main(["run", *WORDS])
+
+
+@pytest.mark.parametrize("moment", ["drive", "finish"])
+def test_a_run_whose_folder_is_deleted_says_so_and_writes_nothing(tmp_path, monkeypatch, capsys, moment):
+    assert harmed(monkeypatch, shutil.rmtree, moment) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("growsearch: outputs/fixed/digits/") and said.count("\n") == 1
+    assert "the run's folder was removed or moved while the run worked" in said
+    assert list(tmp_path.glob("outputs/*/*/*")) == []
+
+
+def test_a_run_whose_lock_is_deleted_stops_and_goes_on_when_told(tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        assert harmed(patch, lambda path: (path / ".lock").unlink()) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "go on with: growsearch resume outputs/fixed/digits/" in said
+    (run,) = tmp_path.glob("outputs/*/*/*")
+    assert main(["resume", str(run)]) == 0
+
+
+def test_a_run_whose_journal_is_deleted_stops(monkeypatch, capsys):
+    assert harmed(monkeypatch, lambda path: (path / "events.jsonl").unlink()) == 2
+    assert "events.jsonl: removed or changed by another program" in capsys.readouterr().err
+
+
+def test_the_result_knows_its_command_and_what_it_cost(tmp_path):
+    assert main(["run", *WORDS]) == 0
+    (path,) = tmp_path.glob("outputs/*/*/*/result.json")
+    result = json.loads(path.read_text())
+    assert result["command"] == " ".join(["growsearch", "run", *WORDS])
+    assert result["git"] is None
+    assert result["cpu_seconds"] > 0
