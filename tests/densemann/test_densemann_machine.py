@@ -160,6 +160,7 @@ def test_options_out_of_range_are_refused(options, named):
 
 def test_strengths_freeze_once_recovery_has_outlasted_the_improvement():
     machine = Script([0.6]).machine
+    machine.observe(FLAT)
     machine.memory.stage, machine.memory.patience = "prune", -2
     machine._prune(9, 0.6, Categories([0, 1, 2, 3], [3], [0]), ROOM)
     assert machine.memory.refresh_left == SHORT["patience"] + 2
