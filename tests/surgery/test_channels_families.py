@@ -41,7 +41,11 @@ def outputs(model, x):
     return found
 
 
-@pytest.mark.parametrize("family", NETWORKS)
+LONG = ("darts_search", "nasnet")
+"""Families with hundreds of groups."""
+
+
+@pytest.mark.parametrize("family", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in NETWORKS])
 def test_family_is_edited_exactly_and_rebuilt(family):
     model = build(NETWORKS[family]).double()
     size = SIZE.get(family, 32)

@@ -139,7 +139,11 @@ def test_handles_of_one_trace_stay_true_through_25_edits(name):
     outputs(model)
 
 
-@pytest.mark.parametrize("name", NAMES)
+SECONDS = ("densenet121", "regnet_y_400mf", "convnext_tiny", "googlenet", "resnet50", "efficientnet_b0")
+"""Networks whose proof takes that long."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SECONDS else []) for n in NAMES])
 def test_every_free_group_is_proven(name):
     model = small(name)
     proven = channel_groups(model, example())
