@@ -158,11 +158,11 @@ class ScriptRunner:
         Raises:
             UserError: if what was under way is another kind of action.
         """
-        start = action.position(self.bench)
-        if branch not in self.positions and start is not None:
+        under_way = self.positions.get(branch)
+        if under_way is None and (start := action.position(self.bench)) is not None:
             self.positions[branch] = start
-        if type(self.positions.get(branch)) is not type(start):
-            found = type(self.positions.get(branch)).__name__
+        elif under_way is not None and not isinstance(under_way, action.progress):
+            found = type(under_way).__name__
             raise UserError(f"checkpoint: a {found} is under way, but the run asks for {type(action).__name__}")
 
     def _may_fail(self, action: Action, error: Exception) -> bool:
