@@ -35,7 +35,7 @@ class Result(TypedDict, total=False):
     seed: int
     schedule: str
     fingerprint: str
-    command: list[str]
+    command: str | None
     val_accuracy: float
     val_loss: float
     test_accuracy: float
