@@ -1,4 +1,7 @@
-"""``growsearch completion SHELL``: what a shell has to source to complete commands and options."""
+"""``growsearch completion SHELL``: what a shell has to source to complete commands and options.
+
+Written by hand: generators such as shtab write fixed scripts, and what completes an override is known to Hydra alone.
+"""
 
 import argparse
 import io
