@@ -1,14 +1,17 @@
-"""Trace time of each network, and one edit beside one training step.
+"""Trace time of each network, and its edits beside one training step and beside Torch-Pruning's.
 
     python benchmarks/surgery.py [--names resnet18,densenet121] [--size 64] [--batch 64] [--edits 20]
 
 The step is SGD with momentum on a batch of 64 images of 64x64 (the edit's cost does not depend on them). An
-edit widens a random free group by an eighth, with the optimizer. Medians; one warm-up of each is left out.
+edit widens a random free group by an eighth, with the optimizer. Both prune an eighth of the same groups, without
+optimizer; Torch-Pruning's time holds its search for what depends on the layer. Medians; one warm-up of each is
+left out.
 Prints the version of torch, the device and the number of threads with the figures.
 """
 
 import argparse
 import copy
+import functools
 import platform
 import random
 import statistics
@@ -17,10 +20,11 @@ import warnings
 from collections.abc import Callable
 
 import torch
+import torch_pruning as tp
 import torchvision
 from torch import nn
 
-from growsearch.surgery import channel_groups, editable_share, widen
+from growsearch.surgery import channel_groups, editable_share, prune, widen
 
 NAMES = (
     "resnet18,resnet50,vgg11_bn,densenet121,mobilenet_v2,googlenet,squeezenet1_1,efficientnet_b0,"
@@ -35,6 +39,34 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
+
+
+def pruned_side_by_side(model: nn.Module, images: torch.Tensor, edits: int, device: torch.device) -> str:
+    """Milliseconds of a prune by this package, and by Torch-Pruning: on one copy each, one after the other."""
+    ours, theirs = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
+    groups = channel_groups(ours, images, prove=False)
+    free = [group for group in groups if group.frozen is None and group.producers and group.size > 8]
+    try:
+        graph = tp.DependencyGraph().build_dependency(theirs, images)
+    except Exception as error:  # it knows fewer networks
+        return f"prune: Torch-Pruning fails ({type(error).__name__})"
+    rng, jobs, our_times = random.Random(0), [], []
+    for _ in range(edits + 1):
+        group = rng.choice(free)
+        keep = range(group.size - max(1, group.size // 8))
+        axis = next(axis for axis in group.axes if axis.role == "producer")
+        cut = [place for channel in range(len(keep), group.size) for place in group.positions(axis, channel)]
+        jobs.append((theirs.get_submodule(group.producers[0]), cut))
+        our_times.append(seconds(functools.partial(prune, ours, group, keep), device))
+    del ours
+    their_times = [seconds(functools.partial(_their_prune, graph, layer, cut), device) for layer, cut in jobs]
+    median_s = [statistics.median(times[1:]) for times in (our_times, their_times)]
+    return f"prune {1e3 * median_s[0]:.1f} ms, Torch-Pruning's {1e3 * median_s[1]:.1f} ms"
+
+
+def _their_prune(graph: tp.DependencyGraph, layer: nn.Module, cut: list[int]) -> None:
+    outputs = tp.prune_linear_out_channels if isinstance(layer, nn.Linear) else tp.prune_conv_out_channels
+    graph.get_pruning_group(layer, outputs, idxs=cut).prune()
 
 
 def measure(name: str, options: argparse.Namespace, device: torch.device) -> str:
@@ -68,11 +100,13 @@ def measure(name: str, options: argparse.Namespace, device: torch.device) -> str
 
     edits = [seconds(edit, device) for _ in range(options.edits + 1)][1:]
     step_s, edit_s = statistics.median(steps), statistics.median(edits)
+    pruning = pruned_side_by_side(model, images[:2], options.edits, device)
     return (
         f"{name:20s} trace {statistics.median(traces):6.2f} s  proof {proof:6.2f} s"
         f"  free {len(free):3d}/{len(groups):3d}"
         f"  editable {share:6.1%}  step {1e3 * step_s:8.1f} ms  edit {1e3 * edit_s:6.1f} ms"
         f" (max {1e3 * max(edits):6.1f})  edit/step {edit_s / step_s:.3f}"
+        f"  {pruning}"
     )
 
 

@@ -1,7 +1,8 @@
 """The schema of conf/: a typo or a wrong type fails before any work is done."""
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, is_dataclass
+from functools import cache
+from typing import Any, ClassVar
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -11,35 +12,55 @@ from growsearch import plugins
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.data.config import DataConfig
 from growsearch.errors import UserError
+from growsearch.network_options import FAMILIES, NetworkOptions
+from growsearch.options import (
+    Entry,
+    Options,
+    check,
+    entries,
+    expand_paths,
+    option,
+    refuse_unknown,
+    walk,
+    what_changes_results,
+)
 from growsearch.registry import OWN, methods
 from growsearch.training.config import HardwareConfig
 from growsearch.untrusted import check_yaml, parsing
 
 
 @dataclass
-class ScheduleConfig:
-    """How long things take: ``paper`` (the publication's numbers), ``quick`` (minutes), ``smoke`` (seconds)."""
+class ScheduleConfig(Options):
+    """How long things take; schedule=NAME sets the method's numbers."""
 
-    name: str = MISSING
+    section: ClassVar[str] = "schedule"
+
+    name: str = option(
+        MISSING, "Name of the schedule: paper (the publication's numbers), quick (minutes) or smoke (seconds)."
+    )
 
 
 @dataclass
-class TrackConfig:
-    """What is shown and written beside the run's own record.
+class TrackConfig(Options):
+    """What is shown and written beside the run's own record."""
 
-    Attributes:
-        progress: progress bars; they turn themselves off where there is no terminal.
-        console: a line for each structural event; what a reader of the result must know is said in any case.
-        report: ``report.html`` in the run's folder when it ends.
-        tensorboard: curves in ``tensorboard/`` in the run's folder (the extra ``tracking``).
-        mlflow: a run at ``MLFLOW_TRACKING_URI``, else in ``mlflow.db`` above all runs (the extra ``tracking``).
-    """
+    section: ClassVar[str] = "track"
 
-    progress: bool = True
-    console: bool = True
-    report: bool = True
-    tensorboard: bool = False
-    mlflow: bool = False
+    progress: bool = option(
+        True, "Show progress bars; they turn themselves off where there is no terminal.", changes_results=False
+    )
+    console: bool = option(
+        True, "Print a line for each structural event; notes are printed in any case.", changes_results=False
+    )
+    report: bool = option(True, "Write report.html in the run's folder at its end.", changes_results=False)
+    tensorboard: bool = option(
+        False, "Write curves to tensorboard/ in the run's folder (the extra tracking).", changes_results=False
+    )
+    mlflow: bool = option(
+        False,
+        "Log to MLflow at MLFLOW_TRACKING_URI, else in mlflow.db above all runs (the extra tracking).",
+        changes_results=False,
+    )
 
     @property
     def trackers(self) -> list[str]:
@@ -48,30 +69,27 @@ class TrackConfig:
 
 
 @dataclass
-class OutputConfig:
-    """Where results go.
+class OutputConfig(Options):
+    """Where results go."""
 
-    Attributes:
-        root: folder above all runs.
-        again: run even if a finished run of this configuration is there.
-    """
+    section: ClassVar[str] = "output"
 
-    root: str = "outputs"
-    again: bool = False
+    root: str = option("outputs", "Folder above all runs.", changes_results=False, path=True)
+    again: bool = option(False, "Run even if a finished run of this configuration is there.", changes_results=False)
 
 
 @dataclass
-class RunConfig:
+class RunConfig(Options):
     """One run."""
 
-    algo: AlgoConfig = field(default_factory=AlgoConfig)
-    data: DataConfig = field(default_factory=DataConfig)
-    network: dict[str, Any] = field(default_factory=dict)
-    hardware: HardwareConfig = field(default_factory=HardwareConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    track: TrackConfig = field(default_factory=TrackConfig)
-    output: OutputConfig = field(default_factory=OutputConfig)
-    seed: int = 0
+    algo: AlgoConfig = option(AlgoConfig, "The method and its options.")
+    data: DataConfig = option(DataConfig, "The data set.")
+    network: Any = option({}, "The network, for methods that take one.")
+    hardware: HardwareConfig = option(HardwareConfig, "What computes.")
+    schedule: ScheduleConfig = option(ScheduleConfig, "How long things take.")
+    track: TrackConfig = option(TrackConfig, "What is shown and written beside the run's record.")
+    output: OutputConfig = option(OutputConfig, "Where results go.")
+    seed: int = option(0, "Seed of everything that is drawn.", low=0, high=2**63 - 1)
 
 
 def register() -> None:
@@ -82,6 +100,8 @@ def register() -> None:
     store.store(group="hardware", name="base_hardware", node=HardwareConfig)
     store.store(group="schedule", name="base_schedule", node=ScheduleConfig)
     store.store(group="track", name="base_track", node=TrackConfig)
+    for family, options in FAMILIES.items():
+        store.store(group="network", name=f"base_{family}", node=options)
     for entry in OWN:
         store.store(group="algo", name=f"base_{entry.name}", node=entry.config_class())
     _register_foreign(store)
@@ -105,22 +125,120 @@ def _register_foreign(store: ConfigStore) -> None:
 
 
 def typed(config: DictConfig) -> RunConfig:
-    """Turn a composed configuration into its dataclasses, which check their values.
+    """Turn a composed configuration into its dataclasses, whose fields say what they accept.
+
+    Paths may begin with ``~``; the network's options come as the plain mapping that its family reads.
 
     Raises:
-        UserError: if a value is missing or not acceptable.
+        UserError: if a name is unknown, or a value is missing or not accepted.
     """
+    plain = to_plain(config)
+    refuse_unknown(RunConfig, plain)
+    for section, cls in classes_of(plain, config).items():
+        refuse_unknown(cls, plain[section], section)
+        check(cls, plain[section], section)
+    check(RunConfig, {"seed": plain["seed"]}, "")
     try:
         made = OmegaConf.to_object(config)
+        network = _network(plain["network"])
     except OmegaConfBaseException as error:
         cause = error.__cause__ or error.__context__
         if isinstance(cause, UserError):
             raise cause from None
         raise UserError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from error
     assert isinstance(made, RunConfig)
-    if made.seed < 0:
-        raise UserError(f"seed: {made.seed} found, 0 or more expected")
+    made.network = network
+    for options in (made.algo, made.data, made.output):
+        expand_paths(options)
+    _check_network_is_used(made)
     return made
+
+
+def to_plain(composed: DictConfig) -> dict[str, Any]:
+    """The configuration as plain types, interpolations resolved.
+
+    Raises:
+        UserError: if an interpolation names nothing.
+    """
+    try:
+        plain = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key or 'configuration'}: {str(error).splitlines()[0]}") from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def identity(plain: dict[str, Any], device: str | None = None) -> dict[str, Any]:
+    """The part of a plain configuration that a run is recognised by: what changes its results.
+
+    Args:
+        plain: see :func:`to_plain`; unknown names stay in.
+        device: kind of device that computes, ``cpu`` or ``cuda``; None for the one that ``hardware.device`` names.
+    """
+    classes = classes_of(plain)
+    kept = {
+        section: what_changes_results(classes[section], value) if section in classes else value
+        for section, value in plain.items()
+    }
+    if isinstance(kept.get("hardware"), dict):
+        kept["hardware"]["device"] = device or str(plain["hardware"].get("device")).partition(":")[0]
+    return {section: value for section, value in kept.items() if value != {} or section == "network"}
+
+
+def classes_of(plain: dict[str, Any], config: DictConfig | None = None) -> dict[str, type]:
+    """The option class of each section; none for a method or a network of another package that declares none."""
+    found: dict[str, type] = {
+        entry.path: entry.group for entry in entries(RunConfig) if entry.group is not None and entry.path in plain
+    }
+    if config is not None and isinstance(kind := OmegaConf.get_type(config, "algo"), type) and is_dataclass(kind):
+        found["algo"] = kind
+    elif (name := str((plain.get("algo") or {}).get("name"))) in (known := methods()):
+        found["algo"] = known[name].config_class()
+    if (family := (plain.get("network") or {}).get("family", "none")) in FAMILIES:
+        found["network"] = FAMILIES[family]
+    return found
+
+
+@cache
+def option_classes() -> dict[str, dict[str, type]]:
+    """The option classes of growsearch by section, then by the method or family they belong to ("" for all)."""
+    sections = {entry.path: {"": entry.group} for entry in entries(RunConfig) if entry.group is not None}
+    sections["algo"] = {entry.name: entry.config_class() for entry in OWN}
+    sections["network"] = dict(FAMILIES)
+    order = ("algo", "data", "network", "hardware", "schedule", "track", "output")
+    return {section: sections[section] for section in order}
+
+
+@cache
+def all_entries() -> dict[str, Entry]:
+    """Every option by its name; where several methods or families have one of that name, the first."""
+    found = {"seed": next(entry for entry in entries(RunConfig) if entry.path == "seed")}
+    for section, classes in option_classes().items():
+        for cls in classes.values():
+            for entry in walk(cls, section):
+                found.setdefault(entry.path, entry)
+    return found
+
+
+def _network(plain: dict[str, Any]) -> dict[str, Any]:
+    """The network's options as its family reads them, with their types checked."""
+    cls = FAMILIES.get(plain.get("family", "none"))
+    if cls is None:
+        return plain
+    made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), plain))
+    assert isinstance(made, NetworkOptions)
+    expand_paths(made)
+    return made.plain()
+
+
+def _check_network_is_used(config: RunConfig) -> None:
+    family, known = config.network.get("family", "none"), methods().get(config.algo.name)
+    if family != "none" and known is not None and not known.takes_network:
+        takers = ", ".join(name for name, entry in methods().items() if entry.takes_network)
+        raise UserError(
+            f"network: {family!r} is not accepted by algo={config.algo.name}, which makes its own network; use"
+            f" network=none, or one of the methods {takers}"
+        )
 
 
 def read_run(text: str) -> DictConfig:
@@ -135,11 +253,13 @@ def read_run(text: str) -> DictConfig:
         name = plain.algo.name
         known = methods()
         if name not in known:
-            raise UserError(f"config.yaml: algo.name {name!r} found, one of {', '.join(known)} expected")
+            raise UserError(f"config.yaml: algo.name {name!r} is no method; one of {', '.join(known)} expected")
         schema = OmegaConf.structured(RunConfig)
         schema.algo = OmegaConf.structured(known[name].config_class())
         for key, node in (("data", DataConfig), ("hardware", HardwareConfig), ("schedule", ScheduleConfig)):
             schema[key] = OmegaConf.structured(node)
+        if (family := OmegaConf.select(plain, "network.family")) in FAMILIES:
+            schema.network = OmegaConf.structured(FAMILIES[family])
         schema.track = OmegaConf.structured(TrackConfig)
         merged = OmegaConf.merge(schema, plain)
     assert isinstance(merged, DictConfig)

@@ -33,6 +33,10 @@ class Diverged(UserError):
         super().__init__(f"{where}: the loss is not finite; the weights before it are saved")
 
 
+class MissingFiles(UserError):
+    """Files of a data set are not on this machine; a run would fetch them, or say where to put them."""
+
+
 class LackOfMemory(UserError):
     """A file needs more memory than there is; nothing is said of what it holds."""
 

@@ -1,7 +1,8 @@
 """What other installed packages add, by entry point; nothing of theirs is imported to list it.
 
-Groups: ``growsearch.algorithms`` names ``Algorithm`` subclasses, ``growsearch.networks`` network
-classes by family, ``growsearch.data`` functions that read a data set.
+Groups: ``growsearch.algorithms`` names ``Algorithm`` subclasses, ``growsearch.papers`` their figures and
+tables by method, ``growsearch.networks`` network classes by family, ``growsearch.data`` functions that
+read a data set.
 """
 
 import sys
@@ -9,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 ALGORITHMS, NETWORKS, DATA = "growsearch.algorithms", "growsearch.networks", "growsearch.data"
+PAPERS = "growsearch.papers"
 
 
 def points(group: str) -> dict[str, EntryPoint]:

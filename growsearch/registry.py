@@ -2,7 +2,9 @@
 
 Another installed package adds a method of its own with an entry point of the group
 ``growsearch.algorithms`` that names its ``Algorithm`` subclass; the class's ``Config`` attribute is
-the dataclass of its options, and ``PLANS``, if it has one, what each schedule sets.
+the dataclass of its options, and ``PLANS``, if it has one, what each schedule sets. An entry point of the
+same name in the group ``growsearch.papers`` names the :class:`~growsearch.reports.paper.Paper` of the
+method: its figures and tables.
 """
 
 from dataclasses import dataclass
@@ -11,16 +13,22 @@ from typing import Any
 
 from growsearch import plugins
 from growsearch.errors import UserError
+from growsearch.options import did_you_mean
 
 
 @dataclass(frozen=True)
 class Method:
-    """Where a method's class and options are, as ``module:name``, and what it is in a line."""
+    """A method: where its class, options and paper are, as ``module:name``, and what it is in a line.
+
+    ``takes_network`` tells whether it looks at the group ``network``.
+    """
 
     name: str
     search: str
     config: str
     summary: str
+    paper: str = ""
+    takes_network: bool = True
 
     def search_class(self) -> type:
         """Import the method (and torch with it)."""
@@ -31,21 +39,24 @@ class Method:
         return _resolve(self.config) if self.config else self.search_class().Config  # type: ignore[attr-defined]
 
 
-def _own(name: str, search: str, config: str, summary: str) -> Method:
+def _own(name: str, search: str, config: str, summary: str, takes_network: bool = True) -> Method:
     package = f"growsearch.algorithms.{name}"
-    return Method(name, f"{package}.search:{search}", f"{package}.config:{config}", summary)
+    paper = "" if name == "fixed" else f"{package}.paper:PAPER"
+    return Method(name, f"{package}.search:{search}", f"{package}.config:{config}", summary, paper, takes_network)
 
 
 OWN = (
     _own("fixed", "Fixed", "FixedConfig", "trains one given network: baselines and retraining"),
-    _own("densemann", "Densemann", "DensemannConfig", "grows a DenseNet filter by filter and layer by layer"),
-    _own("prdarts", "Prdarts", "PrdartsConfig", "prunes and replaces a DARTS supernet's candidate operations"),
+    _own("densemann", "Densemann", "DensemannConfig", "grows a DenseNet filter by filter and layer by layer", False),
+    _own("prdarts", "Prdarts", "PrdartsConfig", "prunes and replaces a DARTS supernet's candidate operations", False),
     _own("ectonas", "Ectonas", "EctonasConfig", "evolves convolutional and dense networks across topologies"),
     Method(
         "ectonas_pooling",
         "growsearch.algorithms.ectonas.pooling_trial:PoolingTrial",
         "growsearch.algorithms.ectonas.pooling_config:PoolingTrialConfig",
         "what a pooling put into a trained network costs (ECToNAS, table 4)",
+        paper="growsearch.algorithms.ectonas.paper:PAPER",
+        takes_network=False,
     ),
     _own("conet", "Conet", "ConetConfig", "scales every channel size of a CNN from the rank of its weights"),
     _own("stagewise", "Stagewise", "StagewiseConfig", "deepens the stages whose features matter"),
@@ -60,6 +71,15 @@ def methods() -> dict[str, Method]:
     return found
 
 
+def papers() -> dict[str, Any]:
+    """What methods bring to reports, by method; torch stays out. Methods without a paper are left out."""
+    found = {method.name: _resolve(method.paper) for method in OWN if method.paper}
+    for name, point in plugins.points(plugins.PAPERS).items():
+        if name not in found and (paper := plugins.loaded(point)) is not None:
+            found[name] = paper
+    return found
+
+
 def method(name: str) -> Method:
     """One method.
 
@@ -68,7 +88,7 @@ def method(name: str) -> Method:
     """
     known = methods()
     if name not in known:
-        raise UserError(f"algo.name: {name!r} found, one of {', '.join(known)} expected")
+        raise UserError(f"algo.name: {name!r} is no method; use one of {', '.join(known)}{did_you_mean(name, known)}")
     return known[name]
 
 

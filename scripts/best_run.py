@@ -5,19 +5,17 @@ import sys
 from pathlib import Path
 
 from growsearch.errors import UserError
-from growsearch.reports.find import find_runs
-from growsearch.reports.numbers import number
-from growsearch.reports.tables.tabled_run import TabledRun
+from growsearch.run_folder.read import RunRecord, find_runs
 
 
 def main(folder: str, *wanted: str) -> int:
     """Look below ``folder`` at the runs that have all options wanted; the first where none has a validation loss."""
     pairs = [one.split("=", 1) for one in wanted]
-    runs = [run for run in map(TabledRun, find_runs([Path(folder)])) if "algo" in run.result]
+    runs = [run for run in map(RunRecord, find_runs([Path(folder)])) if "algo" in run.result]
     fitting = [run for run in runs if all(str(run.value(name)) == value for name, value in pairs)]
     if not fitting:
         raise UserError(f"{folder}: no finished run with {' '.join(wanted)}")
-    losses = [number(run.result.get("val_loss")) for run in fitting]
+    losses = [run.result.get("val_loss") for run in fitting]
     print(fitting[min(range(len(fitting)), key=lambda i: math.inf if losses[i] is None else losses[i])].path)
     return 0
 

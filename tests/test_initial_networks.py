@@ -156,12 +156,11 @@ def test_a_baseline_is_as_large_as_a_run(search):
     ("words", "message"),
     [
         (["network=resnet20", "network.params=100"], "the nearest network has"),
-        (["network=sequential", "+network.params=100"], "no one width to choose"),
-        (["network=densenet", "network.growth_rate=0"], "growth_rate: 0 found"),
-        (["network=densenet", "+network.depth=3"], "network.depth: found"),
+        (["network=sequential", "+network.params=100"], "network.params: there is no such option"),
+        (["network=densenet", "network.growth_rate=0"], "growth_rate: 0 is not accepted"),
+        (["network=densenet", "+network.depth=3"], "network.depth: there is no such option"),
     ],
 )
 def test_sizes_that_cannot_be_had_are_told(words, message):
-    options = typed(compose_run(["algo=fixed", *words])).network
     with pytest.raises(UserError, match=message):
-        make_network(options, tiny_dataset(), seed=0)
+        make_network(typed(compose_run(["algo=fixed", *words])).network, tiny_dataset(), seed=0)

@@ -1,32 +1,42 @@
-"""What the configurations of all methods have in common."""
+"""What the options of all methods have in common."""
 
+import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from growsearch.errors import UserError
+from growsearch.options import Options, option
+
+LABEL = re.compile(r"[^/\0]{1,100}")
+"""A name that a folder can have on any system."""
 
 
 @dataclass
-class AlgoConfig:
+class AlgoConfig(Options):
     """Name and caps of a method.
 
     A cap of 0 is none. A search that meets one ends cleanly at the best so far.
-
-    Attributes:
-        name: the method, as ``growsearch ls`` lists it.
-        label: what results are filed under; a preset's own name.
-        max_epochs: epochs over all networks of the search.
-        max_seconds: seconds of the search (a run stopped by the clock is not repeatable).
-        max_params: trainable parameters of a network of the search.
     """
 
-    name: str = "?"
-    label: str = ""
-    max_epochs: int = 0
-    max_seconds: float = 0.0
-    max_params: int = 0
+    section: ClassVar[str] = "algo"
+
+    name: str = option("?", "The method, as growsearch ls lists it.")
+    label: str = option(
+        "", "Folder below output.root that results are filed under; empty for the method's name.", changes_results=False
+    )
+    max_epochs: int = option(0, "Cap on the epochs over all networks of the search; 0 for none.", unit="epochs", low=0)
+    max_seconds: float = option(
+        0.0,
+        "Cap on the seconds of the search, 0 for none; a run stopped by the clock is not repeatable.",
+        unit="seconds",
+        low=0,
+    )
+    max_params: int = option(
+        0, "Cap on the trainable parameters of a network of the search; 0 for none.", unit="parameters", low=0
+    )
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "max_seconds", "max_params"):
-            if getattr(self, name) < 0:
-                raise UserError(f"algo.{name}: {getattr(self, name)} found, 0 (no cap) or more expected")
+        super().__post_init__()
         self.label = self.label or self.name
+        if not LABEL.fullmatch(self.label) or self.label in (".", ".."):
+            raise UserError(f"algo.label: {self.label[:60]!r} is not accepted; use a folder name of up to 100 letters")

@@ -11,11 +11,15 @@ COMMANDS = {
     "resume": "continue a run that was stopped: growsearch resume outputs/...",
     "report": "write a page about a run, or the comparison of several: growsearch report outputs",
     "table": "a paper's table, ours beside the printed numbers: growsearch table densemann-1 outputs",
+    "figure": "one figure of a run or a comparison as a file: growsearch figure tradeoff outputs",
     "predict": "classify pictures with a run's network: growsearch predict RUN IMAGES...",
-    "export": "write a run's network as one checked file: growsearch export RUN --format pt2|onnx|safetensors",
+    "export": "write a run's network as a checked file: growsearch export RUN --format onnx|pt2|safetensors|python",
+    "latency": "time a run's network on this machine: growsearch latency RUN --batch 1 32",
+    "runs": "list runs, finished or not, and what to do next: growsearch runs outputs",
+    "explain": "say what an option is, what it takes, and what the paper calls it: growsearch explain algo.patience",
     "ls": "list methods, data sets, networks, schedules and experiments",
     "data": "fetch, verify and describe data sets: growsearch data get svhn",
-    "validate": "compose and check a configuration without running it",
+    "validate": "check a command of growsearch run, data and network included, without running it",
     "completion": "print what makes bash, zsh or fish complete commands and options",
 }
 
@@ -32,7 +36,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"growsearch {__version__}")
         return 0
     if words[0] not in COMMANDS:
-        print(f"growsearch: {words[0]!r} found, one of {', '.join(COMMANDS)} expected", file=sys.stderr)
+        from growsearch.options import did_you_mean
+
+        near = did_you_mean(words[0], COMMANDS)
+        print(f"growsearch: there is no command {words[0]!r}; use one of {', '.join(COMMANDS)}{near}", file=sys.stderr)
         return 2
     try:
         code = import_module(f"growsearch.cli.{words[0]}").main(words[1:])

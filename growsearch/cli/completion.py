@@ -111,6 +111,10 @@ def _arguments(before: list[str]) -> list[str]:
         from growsearch.cli.ls import GROUPS
 
         return list(GROUPS)
+    if before[0] == "explain":
+        from growsearch.config import all_entries
+
+        return list(all_entries())
     if before == ["data"]:
         return list(DATA_ACTIONS)
     if before[0] == "data":

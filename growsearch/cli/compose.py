@@ -1,18 +1,26 @@
 """Composing configurations with Hydra, and saying in one line what is wrong with one."""
 
-import difflib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
-from omegaconf import DictConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from growsearch.config import register
+from growsearch.cli.ls import GROUPS, choices
+from growsearch.cli.words import overrides as read_words
+from growsearch.cli.words import quoted
+from growsearch.config import RunConfig, all_entries, register
 from growsearch.errors import UserError
+from growsearch.options import did_you_mean, entries
 
 CONFIG_PATH = "pkg://growsearch.conf"
 VERSION_BASE = "1.3"
@@ -30,8 +38,42 @@ def compose_run(overrides: list[str], config_dir: str | None = None) -> DictConf
     """
     register()
     with composition_errors(), initialize_config_module("growsearch.conf", version_base=VERSION_BASE):
-        extra = [] if config_dir is None else [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
-        return compose("config", overrides=[*overrides, *extra])
+        return compose("config", overrides=[*read_words(overrides), *_search_path(config_dir)])
+
+
+def sweep_jobs(overrides: list[str], config_dir: str | None = None) -> list[list[str]]:
+    """The overrides of each job of a sweep, those included that an experiment sweeps over.
+
+    Raises:
+        UserError: if they do not fit together.
+    """
+    register()
+    words = read_words(overrides, sweep=True)
+    with composition_errors(), initialize_config_module("growsearch.conf", version_base=VERSION_BASE):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        composed = hydra.compose_config(
+            "config", [*words, *_search_path(config_dir)], RunMode.MULTIRUN, with_log_configuration=False
+        )
+        swept = OmegaConf.select(composed, "hydra.sweeper.params") or {}
+        parsed = OverridesParser.create().parse_overrides([*(f"{key}={value}" for key, value in swept.items()), *words])
+        return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
+
+
+def _search_path(config_dir: str | None) -> list[str]:
+    return [] if config_dir is None else [f"hydra.searchpath=[{quoted(f'file://{config_folder(config_dir)}')}]"]
+
+
+def config_folder(name: str) -> str:
+    """The absolute path of a folder of the user's own configurations.
+
+    Raises:
+        UserError: if there is none.
+    """
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        raise UserError(f"--config-dir: {name} is not a folder; name an existing one")
+    return str(path.absolute())
 
 
 @contextmanager
@@ -48,29 +90,62 @@ def composition_errors() -> Iterator[None]:
 
 
 def describe(error: Exception) -> str:
-    """What was found, and what would do."""
+    """What is wrong with a configuration, and what to do."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, choice = error.missing_cfg_file.rpartition("/")
-        choices = [c for c in error.options or [] if not c.startswith("base_")]
-        return f"{group or 'configuration'}: {choice!r} found, one of {', '.join(choices)} expected"
+        return _missing_choice(error)
     cause: BaseException = error
     while isinstance(cause, ConfigCompositionException) and cause.__cause__ is not None:
         cause = cause.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
-        return _unknown_key(cause, error)
+        return _unknown_option(cause, error)
     if isinstance(cause, OmegaConfBaseException):
-        return f"{cause.full_key or 'configuration'}: {str(cause).splitlines()[0]}"
-    return " ".join(str(error).split())
+        return _wrong_type(cause)
+    text = " ".join(str(error).split())
+    if several := re.match(r"Ambiguous value for argument '(.*?)' ", text):
+        return f"{several[1]}: several values found; add -m for a sweep over them, or write a list as [...]"
+    if there := re.search(r"An item is already at '(.*?)'", text):
+        return f"{there[1]}: an option that is there; write it without +"
+    if unknown := re.match(r"Could not (?:override|append) '?(.*?)'?\. ?No match in the defaults list", text):
+        return f"{unknown[1]}: there is no such group{did_you_mean(unknown[1], GROUPS)}"
+    return text.partition(" See https://hydra.cc")[0]
 
 
-def _unknown_key(cause: OmegaConfBaseException, error: Exception) -> str:
-    key = str(cause.full_key or cause.key)
-    near = difflib.get_close_matches(key.rpartition(".")[2], _siblings(cause), n=1)
-    hint = f"; did you mean {key.rpartition('.')[0]}{'.' if '.' in key else ''}{near[0]}?" if near else ""
+def _missing_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).partition("/")
+    if group == "plan":
+        algo, _, schedule = choice.partition("/")
+        return f"schedule: algo={algo} has no plan for {schedule!r}; see docs/configs.md"
+    known = [one for one in error.options or [] if not one.startswith("base_")]
+    if group in GROUPS:
+        known = sorted({*choices(group), *(known if "/" not in choice else ())})
+    else:
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    near = did_you_mean(choice, known) or f"; use one of {', '.join(known)}"
+    return f"{group}: there is no {choice!r}{near}"
+
+
+def _unknown_option(cause: OmegaConfBaseException, error: Exception) -> str:
     named = re.search(r"'([\w.@/]+)'", str(error))
-    return f"{key or (named.group(1) if named else 'configuration')}: there is no such option{hint}"
+    key = str(cause.full_key or cause.key or (named[1] if named else ""))
+    parent, _, name = key.rpartition(".")
+    start = f"{parent}." if parent else ""
+    siblings = [str(one) for one in cause.parent_node] if isinstance(cause.parent_node, DictConfig) else []
+    known = siblings if parent else [*RunConfig.__dataclass_fields__, *GROUPS, "debug"]
+    near = did_you_mean(name, known, start)
+    return f"{key or 'configuration'}: there is no such option{near}"
 
 
-def _siblings(cause: OmegaConfBaseException) -> list[str]:
-    parent = cause.parent_node
-    return [str(key) for key in parent.keys()] if isinstance(parent, DictConfig) else []  # noqa: SIM118
+def _wrong_type(cause: OmegaConfBaseException) -> str:
+    key = str(cause.full_key or "configuration")
+    name = re.sub(r"\[\d+\]$", "", key)
+    owner = cause.object_type if is_dataclass(cause.object_type) else None
+    beside = {entry.path: entry for entry in entries(owner)} if owner else {}
+    entry = beside.get(name.rpartition(".")[2]) or all_entries().get(name)
+    first = str(cause).splitlines()[0]
+    value = re.match(r"Value '(.*)' of type", first)
+    if entry is None:
+        return f"{key}: {first}"
+    found = f"{value[1]!r} is not accepted" if value else "the value is not accepted"
+    if entry.group is not None:
+        return f"{key}: {found}; it is a group, set its options one by one (growsearch explain {key})"
+    return f"{key}: {found}; use {entry.kind}{' or null' if entry.nullable else ''}"

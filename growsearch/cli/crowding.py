@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from growsearch.cli.sweep import look_for_failures
 from growsearch.errors import UserError
 from growsearch.memory import GIB, available_bytes
 from growsearch.run_folder.files import read_json
@@ -20,6 +21,10 @@ LEAST_BYTES = GIB // 2
 
 class Crowding(Callback):
     """Hydra's callback at the begin of a sweep; it speaks where joblib is to run jobs side by side."""
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Remember which jobs failed, for the command to tell."""
+        look_for_failures(config.hydra.sweep.dir)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Warn on standard error; Hydra stops for no error of a callback, and memory may yet become free."""

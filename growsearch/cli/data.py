@@ -1,11 +1,15 @@
 """``growsearch data``: fetch, verify and describe data sets before a run needs them."""
 
 import argparse
+import dataclasses
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from growsearch.errors import UserError
 from growsearch.text import one_line
+
+if TYPE_CHECKING:
+    from growsearch.data.config import DataConfig
 
 EPILOG = """\
 examples:
@@ -60,17 +64,45 @@ def _report(action: str, name: str, overrides: list[str]) -> int:
 
     try:
         config = typed(compose_run([f"data={name}", *overrides])).data
-        from growsearch.data.inventory import check, get
-
-        print(describe(get(config) if action == "get" else check(config)))
+        print(describe(inventory(dataclasses.replace(config, download=action == "get"))))
     except UserError as error:
         print(f"growsearch: {error}", file=sys.stderr)
         return 2
     return 0
 
 
+def inventory(config: "DataConfig") -> dict[str, Any]:
+    """What the files of a data set hold, before sizes and splits, as plain types; all of it is verified.
+
+    Raises:
+        UserError: if something is missing or damaged, and cannot be fetched or ``config.download`` is off.
+    """
+    import torch
+
+    from growsearch.data.load import encode_splits, read_raw
+    from growsearch.data.root import data_root
+
+    raw = read_raw(config)
+    parts = {
+        part: split for part, split in (("train", raw.pool), ("val", raw.val), ("test", raw.test)) if split is not None
+    }
+    notes = list(raw.notes)
+    if raw.encoder is not None:
+        parts = dict(zip(parts, encode_splits(raw.encoder(raw.pool), parts, notes), strict=True))
+    return {
+        "name": config.name,
+        "root": str(data_root(config)),
+        "image_shape": list(parts["train"].images.shape[1:]),
+        "classes": list(raw.classes),
+        "images": {part: len(split) for part, split in parts.items()},
+        "train_class_counts": torch.bincount(raw.pool.labels, minlength=len(raw.classes)).tolist(),
+        "lossy": raw.lossy,
+        "notes": notes,
+    }
+
+
 def describe(found: dict[str, Any]) -> str:
-    """What :func:`growsearch.data.inventory.get` returns, for people."""
+    """What :func:`inventory` returns, for people."""
     channels, height, width = found["image_shape"]
     classes, counts = found["classes"], found["train_class_counts"]
     shown = [f"{label} ({count:,})" for label, count in zip(classes, counts, strict=True)][:SHOWN_CLASSES]

@@ -1,27 +1,35 @@
-"""``growsearch export RUN --format ...``: a run's network as one file for elsewhere."""
+"""``growsearch export RUN --format ...``: a run's network as a file for elsewhere."""
 
 import argparse
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CHECKED_ON = 32
-"""Test images that the file is checked on."""
+    from growsearch.data.dataset import Dataset
+    from growsearch.deploy.export import Export
 
-FORMATS = ("pt2", "onnx", "safetensors")
+CALIBRATED_ON = 256
+"""Training images from which int8 learns the ranges of activations."""
+
+FORMATS = ("pt2", "onnx", "safetensors", "python")
 
 EPILOG = """\
-The file takes normalised images [B, C, H, W], any B, and gives logits; it notes the classes and the normalisation.
-It is compared with the network on test images of the run's data set and written only if they agree.
+The file takes normalised images [B, C, H, W], any B, and gives logits; with --raw it takes pictures [B, H, W, C] of
+bytes, of any size, and gives probabilities. It notes classes, sizes and normalisation. It is compared with the network
+on test images of the run's data set and written only if they agree; docs/deploying.md shows how to use it.
+
+--format python writes a folder: model.py, a network as readable source that needs torch alone, and its weights.
 
 examples:
-  growsearch export outputs/densemann/digits/20261122-105318-seed0 --format onnx
-  growsearch export outputs/stagewise/... --format pt2 --candidate 3 -o third.pt2
+  growsearch export outputs/densemann/digits/20261122-105318-seed0 --format onnx --raw
+  growsearch export outputs/densemann/digits/20261122-105318-seed0 --format onnx --precision int8
+  growsearch export outputs/stagewise/... --format python --candidate 3 -o third
 """
 
 
@@ -29,42 +37,82 @@ def main(argv: list[str]) -> int:
     """Write the file and say how well it agrees."""
     parser = argparse.ArgumentParser(
         "growsearch export",
-        description="Write a run's network as one file.",
+        description="Write a run's network as a file that needs no growsearch.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--format", choices=FORMATS, default="pt2", help="default: pt2 (torch.export)")
+    parser.add_argument("--raw", action="store_true", help="with preprocessing inside (onnx, pt2)")
+    parser.add_argument(
+        "--precision", choices=("float32", "float16", "int8"), default="float32", help="int8: onnx; float16: onnx, pt2"
+    )
+    parser.add_argument(
+        "--most-lost", type=float, default=0.01, metavar="F", help="accuracy that a precision may lose (default: 0.01)"
+    )
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
-    parser.add_argument("-o", "--output", type=Path, help="the file (default: in the run's folder)")
+    parser.add_argument("-o", "--output", type=Path, help="the file or folder (default: in the run's folder)")
     parser.add_argument("--data-root", metavar="DIR", help="where the data sets are, if not where the run had them")
-    options = parser.parse_args(argv)
+    add_trust(parser)
+    options = parser.parse_args(with_trust(argv))
     from growsearch.deploy import load, load_preprocessing
     from growsearch.deploy.export import export
-    from growsearch.run_folder import RunFolder
+    from growsearch.deploy.formats import Variant, check_variant
 
-    module = load(options.run, options.candidate)
+    check_variant(options.format, Variant(options.raw, options.precision))
+    module = load(options.run, options.candidate, options.trust)
     preprocessing = load_preprocessing(options.run, options.candidate)
-    name = "network" if options.candidate is None else f"candidate{options.candidate}"
-    if options.output is None:
-        RunFolder(options.run).refuse_links()
-    path = options.output or RunFolder(options.run).exports / f"{name}.{options.format}"
-    done = export(module, preprocessing, _test_images(options.run, options.data_root), path, options.format)
-    apart = f"logits differ by at most {done.difference:.1e}" if done.difference else "the same logits"
-    print(f"{done.path}: agrees with the network on {done.images} test images, {apart}")
+    path = options.output or _default_path(options)
+    data = _data(options.run, options.data_root)
+    calibration = _calibration(data) if options.precision == "int8" else None
+    variant = Variant(options.raw, options.precision, calibration)
+    _tell(export(module, preprocessing, data.test, path, options.format, variant, options.most_lost))
     return 0
 
 
-def _test_images(run: Path, data_root: str | None) -> "Tensor":
+def _default_path(options: argparse.Namespace) -> Path:
+    """Below the run's own folder, where nothing may be a link."""
+    from growsearch.run_folder import RunFolder
+
+    folder = RunFolder(options.run)
+    folder.refuse_links()
+    name = "network" if options.candidate is None else f"candidate{options.candidate}"
+    name += "-raw" * options.raw + f"-{options.precision}" * (options.precision != "float32")
+    path = folder.exports / (f"{name}-python" if options.format == "python" else f"{name}.{options.format}")
+    if options.format == "python" and path.is_symlink():
+        raise UserError(f"{path}: a link found, a folder of the run's own expected")
+    return path
+
+
+def _data(run: Path, data_root: str | None) -> "Dataset":
     from growsearch.config import read_run, typed
     from growsearch.data.load import load as load_data
     from growsearch.run_folder import RunFolder
 
     config = typed(read_run(RunFolder(run).read_config()))
     data = config.data if data_root is None else dataclasses.replace(config.data, root=data_root)
-    test = load_data(data, config.seed).test
-    if not len(test):
+    loaded = load_data(data, config.seed)
+    if not len(loaded.test):
         raise UserError(f"{run}: no test images found to check the file on, at least one expected")
+    return loaded
+
+
+def _calibration(data: "Dataset") -> "Tensor":
+    """Training images, evenly spaced."""
     import torch
 
-    return test.take(torch.arange(min(CHECKED_ON, len(test)))).images
+    count = len(data.train)
+    return data.train.take(torch.linspace(0, count - 1, min(CALIBRATED_ON, count)).long()).images
+
+
+def _tell(done: "Export") -> None:
+    if done.accuracies is None:
+        apart = f"outputs differ by at most {done.difference:.1e}" if done.difference else "the same outputs"
+        print(f"{done.path}: agrees with the network on {done.images} test images, {apart}")
+    else:
+        ours, found = (f"{100 * accuracy:.2f} %" for accuracy in done.accuracies)
+        print(f"{done.path}: accuracy {found} on {done.images} test images; the network's own is {ours}")
+    threads = done.latencies[0].threads
+    print(f"on this machine's CPU ({threads} thread{'s' * (threads > 1)}):")
+    for latency in done.latencies:
+        print(f"  {latency.text()}")

@@ -1,11 +1,17 @@
-"""``growsearch predict RUN IMAGES...``: what a run's network says of pictures."""
+"""``growsearch predict RUN FILES...``: what a run's network says of pictures, or of the rows of a table."""
 
 import argparse
+import csv
+import io
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from growsearch.cli.trusting import add_trust, with_trust
+from growsearch.errors import UserError
 from growsearch.text import one_line
 
 if TYPE_CHECKING:
@@ -13,50 +19,149 @@ if TYPE_CHECKING:
 
 
 EPILOG = """\
+The csv file has a line for every picture or row: the likeliest class, its probability, and the probability of each
+class; rows keep their own columns too.
+
 examples:
   growsearch predict outputs/densemann/digits/20261122-105318-seed0 picture.png
   growsearch predict outputs/densemann/digits/20261122-105318-seed0 photos --top 1 --json
+  growsearch predict outputs/densemann/csv/20261122-105318-seed0 rows.csv -o predictions.csv
 """
+
+CLASS, PROBABILITY = "predicted_class", "probability"
 
 
 def main(argv: list[str]) -> int:
-    """Classify and print; 2 if a picture could not be read."""
+    """Classify, print and write; 2 if a picture could not be read."""
     parser = argparse.ArgumentParser(
         "growsearch predict",
-        description="Classify pictures with a run's network, its own preprocessing and its names of classes.",
+        description="Classify pictures, or rows of a table, with a run's network, preprocessing and names of classes.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="a picture, or a folder of them")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, a folder of them, or a table")
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name (default: 5)")
+    add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    options = parser.parse_args(argv)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="CSV",
+        help="the csv file (default: NAME-predictions.csv here, for a table or a folder)",
+    )
+    options = parser.parse_args(with_trust(argv))
     if options.top < 1:
         parser.error(f"--top: {options.top} found, 1 or more expected")
-    from growsearch.deploy import predict
+    from growsearch.deploy import load_preprocessing
 
-    failed = False
-    for prediction in predict(options.run, options.images, options.candidate, options.top):
+    if load_preprocessing(options.run, options.candidate).table:
+        return _rows(options)
+    return _pictures(options)
+
+
+def _pictures(options: argparse.Namespace) -> int:
+    from growsearch.deploy import load_preprocessing, predict
+
+    folders = [file for file in options.files if file.is_dir()]
+    output = options.output or (_beside(folders[0]) if folders else None)
+    _check_output(output, options.files)
+    names = load_preprocessing(options.run, options.candidate).classes
+    failed, lines = False, []
+    for prediction in predict(options.run, options.files, options.candidate, None, trust=options.trust):
         failed |= prediction.error is not None
         if prediction.error is not None:
             print(f"growsearch: {prediction.error}", file=sys.stderr)
         if options.json:
-            print(json.dumps(_plain(prediction)))
+            print(json.dumps(_plain(prediction, options.top)))
         elif prediction.error is None:
-            print(_text(prediction))
+            print(_text(prediction, options.top))
+        found = dict(zip(prediction.classes, prediction.probabilities, strict=True))
+        best = [prediction.classes[0], prediction.probabilities[0]] if found else ["", ""]
+        lines.append([prediction.image, *best, *(found.get(name, "") for name in names), prediction.error or ""])
+    if output is not None:
+        _write(output, ["image", *_header(names), "error"], lines)
     return 2 if failed else 0
 
 
-def _plain(prediction: "Prediction") -> dict[str, object]:
+def _rows(options: argparse.Namespace) -> int:
+    from growsearch.deploy import load_preprocessing, predict_rows
+
+    if options.output is not None and len(options.files) > 1:
+        raise UserError(f"--output: one csv file found for {len(options.files)} tables, one table expected")
+    names = load_preprocessing(options.run, options.candidate).classes
+    for file in options.files:
+        output = options.output or _beside(file)
+        _check_output(output, options.files)
+        found = predict_rows(options.run, file, options.candidate)
+        header = _header(names)
+        kept = [name for name in found.rows.columns if name not in header]
+        probabilities = found.probabilities.tolist()
+        rows = list(zip(found.rows[kept].to_numpy().tolist(), found.classes, probabilities, strict=True))
+        _write(output, [*kept, *header], ([*cells, name, max(values), *values] for cells, name, values in rows))
+        if options.json:
+            for number, (_, _, values) in enumerate(rows, start=1):
+                ranked = sorted(zip(names, values, strict=True), key=lambda pair: -pair[1])[: options.top]
+                predictions = [{"class": name, "probability": value} for name, value in ranked]
+                print(json.dumps({"table": str(file), "row": number, "predictions": predictions}))
+        else:
+            counts = Counter(found.classes)
+            said = [f"{file}: {len(rows)} rows", *(f"  {counts[name]:6}  {name}" for name in names if counts[name])]
+            if found.known:
+                said.append(
+                    f"  accuracy {100 * found.right / found.known:.2f} % on {found.known} rows with a known class"
+                )
+            print("\n".join(map(one_line, said)))
+        for note in found.notes:
+            print(one_line(note), file=sys.stderr)
+    return 0
+
+
+def _beside(file: Path) -> Path:
+    """The name of the csv file, in the working directory."""
+    return Path(f"{one_line(file.resolve().stem)}-predictions.csv")
+
+
+def _check_output(output: Path | None, inputs: Iterable[Path]) -> None:
+    """Refuse to write over what is to be classified, or what is no file.
+
+    Raises:
+        UserError: naming it.
+    """
+    if output is None:
+        return
+    if output.resolve() in [file.resolve() for file in inputs]:
+        raise UserError(f"--output: {output} is what is to be classified, another file expected")
+    is_special = output.exists() and not output.is_file()
+    if is_special or output.is_symlink():  # a link would be replaced, and /dev/stdout is one
+        raise UserError(f"--output: {output} is a link or no regular file, a file or nothing expected")
+
+
+def _header(names: Sequence[str]) -> list[str]:
+    return [CLASS, PROBABILITY, *(f"{PROBABILITY}_{name}" for name in names)]
+
+
+def _write(output: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    from growsearch.run_folder.files import write_atomic
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_atomic(output, text.getvalue().encode("utf-8", "surrogateescape"))
+    print(one_line(f"written: {output}"), file=sys.stderr)
+
+
+def _plain(prediction: "Prediction", top: int) -> dict[str, object]:
     if prediction.error is not None:
         return {"image": prediction.image, "error": prediction.error}
-    pairs = zip(prediction.classes, prediction.probabilities, strict=True)
+    pairs = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
     return {"image": prediction.image, "predictions": [{"class": name, "probability": p} for name, p in pairs]}
 
 
-def _text(prediction: "Prediction") -> str:
-    pairs = zip(prediction.classes, prediction.probabilities, strict=True)
+def _text(prediction: "Prediction", top: int) -> str:
+    pairs = list(zip(prediction.classes, prediction.probabilities, strict=True))[:top]
     lines = [prediction.image, *(f"  {100 * p:6.2f} %  {name}" for name, p in pairs)]
     return "\n".join(map(one_line, lines))

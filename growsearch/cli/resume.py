@@ -11,8 +11,15 @@ def main(argv: list[str]) -> int:
         description="Continue a run from its newest checkpoint; one that has only its config.yaml begins anew.",
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="OPTION=VALUE",
+        help="options that change no numbers (hardware.device=cuda:1), and data.path=NEW where the data have moved",
+    )
+    parser.add_argument("--accept-data", action="store_true", help="go on although the data have changed")
     options = parser.parse_args(argv)
     from growsearch.runner import resume
 
-    resume(options.run)
+    resume(options.run, options.overrides, options.accept_data)
     return 0

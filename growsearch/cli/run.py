@@ -10,12 +10,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from growsearch.cli.compose import CONFIG_PATH, VERSION_BASE, composition_errors
-from growsearch.cli.sweep import note_failure
+from growsearch.cli import sweep
+from growsearch.cli.compose import CONFIG_PATH, VERSION_BASE, composition_errors, config_folder
+from growsearch.cli.words import not_an_override, overrides
 from growsearch.config import register
 from growsearch.errors import UserError
 
 LAUNCHERS = ("joblib", "submitit")
+
+SWEEP_FLAGS = ("-m", "--multirun")
+FLAGS = (*SWEEP_FLAGS, "--hydra-help", "--resolve")
+FLAGS_WITH_VALUE = ("--config-dir", "-cd", "--cfg", "-c", "--info", "-i", "--package", "-p")
+"""Of Hydra's command line; other flags are refused."""
 
 _FAILED: list[UserError] = []
 _WORDS: list[str] = []
@@ -27,17 +33,48 @@ def main(argv: list[str]) -> int:
     Raises:
         UserError: for whatever the user can mend; in a sweep, when all jobs are done.
     """
+    flags, words = split(argv)
+    sweeping = any(flag in SWEEP_FLAGS for flag in flags)
+    if any(word in ("-h", "--help") for word in argv):
+        from growsearch.cli.explain import run_help
+
+        print(run_help(words, flags[flags.index("--config-dir") + 1] if "--config-dir" in flags else None))
+        return 0
     register()
     # Errors come to us whole; what the user reads of them is ours to say.
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    sys.argv = ["growsearch run", *argv]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = ["growsearch run", *flags, *overrides(words, sweeping)]
     _FAILED.clear()
+    sweep.FAILED.clear()
     _WORDS[:] = argv
     with composition_errors(), deaths():
         hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name="config")(task)()
+    if sweep.FAILED:
+        raise sweep.FAILED[0]
     if _FAILED:
         raise _FAILED[0]
     return 0
+
+
+def split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Flags for Hydra, each with its value, and all other words."""
+    flags, words, rest = list[str](), list[str](), iter(argv)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if name in FLAGS_WITH_VALUE:
+            given = value if equals else next(rest, None)
+            if given is None:
+                raise UserError(f"{name}: no value given")
+            if name in ("--config-dir", "-cd"):
+                name, given = "--config-dir", config_folder(given)
+            flags += [name, given]
+        elif word in FLAGS:
+            flags.append(word)
+        elif word.startswith("-") and word not in ("-h", "--help"):
+            raise UserError(not_an_override(word if equals else f"{word}={next(rest, '')}"))
+        elif word not in ("-h", "--help"):
+            words.append(word)
+    return flags, words
 
 
 @contextmanager
@@ -62,8 +99,7 @@ def deaths() -> Iterator[None]:
 def task(composed: DictConfig) -> float:
     """One run; in a sweep this may be another process, where a launcher has carried it.
 
-    Raises:
-        JobFailed: in a sweep, whatever the cause; Hydra goes on with the other jobs.
+    What fails in a sweep leaves a note, and the other jobs go on; a failed run's accuracy is not a number.
     """
     from growsearch.runner import start
 
@@ -73,10 +109,11 @@ def task(composed: DictConfig) -> float:
         return start(composed, ["growsearch", "run", *words])
     except UserError as error:
         if sweeping:
-            raise note_failure(error) from error
-        _FAILED.append(error)
-        return float("nan")
+            sweep.note_failure(error)
+        else:
+            _FAILED.append(error)
     except Exception as error:
-        if sweeping:
-            raise note_failure(error) from error
-        raise
+        if not sweeping:
+            raise
+        sweep.note_failure(error)
+    return float("nan")

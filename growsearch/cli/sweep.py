@@ -10,11 +10,15 @@ from growsearch.errors import UserError
 NOTE = "error.txt"
 
 
-class JobFailed(UserError):
-    """A job of a sweep failed and has left its note; other jobs go on.
+FAILED: list["JobsFailed"] = []
+"""What the end of this process's sweep found, for the command to raise: Hydra stops for no error of a callback."""
+
+
+class JobsFailed(UserError):
+    """Jobs of a sweep failed and have left their notes; the others are done.
 
     Args:
-        sweep: folder of the sweep; plain arguments, so that the exception travels between processes.
+        sweep: folder of the sweep.
     """
 
     def __init__(self, sweep: str) -> None:
@@ -28,7 +32,13 @@ class JobFailed(UserError):
         return "\n  ".join([f"{counted}, the others are done; details in {self.sweep}/*/{NOTE}", *lines])
 
 
-def note_failure(error: Exception) -> JobFailed:
+def look_for_failures(sweep: str) -> None:
+    """At the end of a sweep: remember that jobs left notes in its folder."""
+    if any(Path(sweep).glob(f"*/{NOTE}")):
+        FAILED.append(JobsFailed(sweep))
+
+
+def note_failure(error: Exception) -> None:
     """Write down which job failed and why: a line, and the traceback where the cause is not the user's to mend."""
     job = HydraConfig.get()
     words = " ".join(job.overrides.task)
@@ -39,4 +49,3 @@ def note_failure(error: Exception) -> JobFailed:
     folder = Path(job.sweep.dir, str(job.sweep.subdir))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / NOTE).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return JobFailed(job.sweep.dir)

@@ -3,9 +3,13 @@
 import argparse
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from growsearch.errors import UserError
+from growsearch.options import did_you_mean
+
+if TYPE_CHECKING:
+    from growsearch.reports.tables.layout import Table
 
 FORMATS = ("terminal", "markdown", "csv", "latex")
 
@@ -31,24 +35,24 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="default: terminal")
     options = parser.parse_args(argv)
-    from growsearch.reports.tables import TABLES
+    from growsearch.reports.paper import tables
 
+    known = tables()
     if options.name is None:
-        print("\n".join(f"{name:<14} {make.__doc__}" for name, make in TABLES.items()))
+        print("\n".join(f"{name:<14} {make.__doc__}" for name, make in known.items()))
         return 0
-    if options.name not in TABLES:
-        raise UserError(f"table: {options.name!r} found, one of {', '.join(TABLES)} expected")
-    print(text(options.name, options.runs or [Path("outputs")], options.format, bool(options.runs)))
+    if options.name not in known:
+        near = did_you_mean(options.name, known)
+        raise UserError(f"table: there is no {options.name!r}; use one of {', '.join(known)}{near}")
+    print(text(known[options.name](), options.runs or [Path("outputs")], options.format, bool(options.runs)))
     return 0
 
 
-def text(name: str, places: list[Path], format: str, needed: bool) -> str:
-    """The table; without ``needed``, a place that is not there counts as one without runs."""
-    from growsearch.reports.find import find_runs
-    from growsearch.reports.tables import TABLES
+def text(table: "Table", places: list[Path], format: str, needed: bool) -> str:
+    """The table with its runs; without ``needed``, a place that is not there counts as one without runs."""
     from growsearch.reports.tables.fill import fill
     from growsearch.reports.tables.render import FORMATS as RENDERERS
-    from growsearch.reports.tables.tabled_run import TabledRun
+    from growsearch.run_folder.read import RunRecord, find_runs
 
     try:
         found = find_runs(places)
@@ -56,8 +60,7 @@ def text(name: str, places: list[Path], format: str, needed: bool) -> str:
         if needed:
             raise
         found = []
-    runs = [run for run in map(TabledRun, found) if "algo" in run.result]
-    table = TABLES[name]()
+    runs = [run for run in map(RunRecord, found) if "algo" in run.result]
     return RENDERERS[format](table, fill(table, runs, composed))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +41,13 @@ def class_names(folder: Path) -> tuple[str, ...]:
     return names
 
 
-def list_pictures(folder: Path, classes: tuple[str, ...], inside: str = "", allow_empty: bool = False) -> Pictures:
+def list_pictures(
+    folder: Path,
+    classes: tuple[str, ...],
+    inside: str = "",
+    allow_empty: bool = False,
+    skipped: Counter[str] | None = None,
+) -> Pictures:
     """Find the pictures of every class, also in folders within the class's.
 
     Args:
@@ -48,13 +55,14 @@ def list_pictures(folder: Path, classes: tuple[str, ...], inside: str = "", allo
         classes: names by label.
         inside: folder within each class's that holds its pictures (Tiny ImageNet: "images").
         allow_empty: let classes be without pictures.
+        skipped: counts files that are no pictures, by suffix.
 
     Raises:
         UserError: if a class has no pictures.
     """
     found: list[tuple[int, int, Path]] = []
     for label, name in enumerate(classes):
-        files = _pictures_below(folder / name / inside)
+        files = pictures_below(folder / name / inside, skipped)
         if not files and not allow_empty:
             raise UserError(
                 f"{folder / name / inside}: no pictures found, at least one ({', '.join(sorted(SUFFIXES))}) expected"
@@ -64,13 +72,19 @@ def list_pictures(folder: Path, classes: tuple[str, ...], inside: str = "", allo
     return Pictures([file for _, _, file in found], torch.tensor([label for _, label, _ in found], dtype=torch.int64))
 
 
-def _pictures_below(folder: Path) -> list[Path]:
+def pictures_below(folder: Path, skipped: Counter[str] | None = None) -> list[Path]:
+    """Pictures in a folder and in the folders within it, hidden ones left out, sorted folder by folder.
+
+    Args:
+        folder: where to look.
+        skipped: counts files that are no pictures, by suffix.
+    """
     files = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [Path(place) / name for name in sorted(names) if _is_picture(name)]
+        for name in sorted(name for name in names if not name.startswith(".")):
+            if (suffix := os.path.splitext(name)[1].lower()) in SUFFIXES:
+                files.append(Path(place) / name)
+            elif skipped is not None:
+                skipped[suffix or "no suffix"] += 1
     return files
-
-
-def _is_picture(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from growsearch.options import Options, option
 
 POOLS = ("train", "train_extra")
 SPLITS = ("random", "halves")
@@ -11,62 +14,107 @@ STREAM = ("auto", "always", "never")
 LAYOUTS = ("auto", "nchw", "nhwc")
 
 
+LARGEST_SIDE, MOST_WORKERS = 8192, 256
+
+
 @dataclass
-class DataConfig:
+class DataConfig(Options):
     """Which images, how they are split, and how much augmentation they bear.
 
     A size is a count (45000), a fraction of what it is taken from (0.1) or null (all that is left).
-
-    Attributes:
-        name: registry name of the data set.
-        root: folder that holds data sets; null means $GROWSEARCH_DATA, or ~/.cache/growsearch.
-        path: the user's own file or folder (image_folder, npz, csv).
-        download: fetch what is missing, where the source allows it.
-        pool: what training and validation images are taken from: train, or train_extra (SVHN's extra set too).
-        split: random, or halves: train from the front of the pool and validation from its back, in file order.
-        train_size: training images, out of the pool.
-        val_size: validation images, out of the pool and disjoint from train; 0 for none.
-        test_size: test images, out of the official test set, or out of all images where there is none (null: a fifth).
-        val_from: pool, or test: decide on the test images (only to repeat publications that did so).
-        seed: draws the split; null means the run's seed, and 0 for carving out a test set, so that runs of
-            several seeds are judged on the same images.
-        resize: side in pixels; images are scaled to cover a square and cut at its centre. Null keeps the size.
-        stream: auto, always or never: whether pictures are decoded as they are needed instead of all at once
-            (image_folder, imagenet); auto does so where they would take more than half of the free memory.
-            Both give the same images.
-        workers: processes that decode streamed pictures; null means one per core, 0 this process.
-        channels: 1, 3 or 4 (image_folder); null keeps what the files have.
-        layout: axes of 4-d arrays in an npz: nchw, nhwc or auto.
-        normalisation: standard (published constants, or measured where there are none), measured, mean_image,
-            unit (scaled to 0..1), or a convention that has constants of its own (densemann, conet).
-        crop_padding: the most padding before a random crop that these images bear.
-        flip: whether a mirrored image still means the same.
-        cutout: the largest cutout these images bear.
-        target: name of the column to predict (csv).
-        drop: names of columns to leave out (csv).
-        test_path: a second table to be judged on (csv); null carves the test set out of the first.
     """
 
-    name: str = "digits"
-    root: str | None = None
-    path: str | None = None
-    download: bool = True
-    pool: str = "train"
-    split: str = "random"
-    train_size: int | float | None = None
-    val_size: int | float | None = 0.1
-    test_size: int | float | None = None
-    val_from: str = "pool"
-    seed: int | None = None
-    resize: int | None = None
-    stream: str = "auto"
-    workers: int | None = None
-    channels: int | None = None
-    layout: str = "auto"
-    normalisation: str = "standard"
-    crop_padding: int = 0
-    flip: bool = False
-    cutout: int = 0
-    target: str | None = None
-    drop: list[str] | None = None
-    test_path: str | None = None
+    section: ClassVar[str] = "data"
+
+    name: str = option("digits", "The data set, as growsearch ls lists it.")
+    root: str | None = option(
+        None,
+        "Folder that holds data sets; null for $GROWSEARCH_DATA, or ~/.cache/growsearch.",
+        changes_results=False,
+        path=True,
+    )
+    path: str | None = option(None, "Your own file or folder (image_folder, npz, csv).", path=True)
+    download: bool = option(True, "Fetch what is missing, where the source allows it.", changes_results=False)
+    pool: str = option(
+        "train",
+        "What training and validation images are taken from: train, or train_extra (SVHN's extra set too).",
+        choices=POOLS,
+    )
+    split: str = option(
+        "random",
+        "How the pool is split: random, or halves: train from its front and validation from its back, in file order.",
+        choices=SPLITS,
+    )
+    train_size: int | float | None = option(
+        None, "Training images, out of the pool; null for all that validation leaves.", unit="images or share", low=0
+    )
+    val_size: int | float | None = option(
+        0.1,
+        "Validation images, out of the pool and apart from the training images; 0 for none.",
+        unit="images or share",
+        low=0,
+    )
+    test_size: int | float | None = option(
+        None,
+        "Test images, out of the official test set; where there is none, out of all images (null: a fifth).",
+        unit="images or share",
+        low=0,
+    )
+    val_from: str = option(
+        "pool",
+        "Where validation images come from: the pool, or the test images (only to repeat publications that did so).",
+        choices=VALIDATION,
+    )
+    seed: int | None = option(
+        None,
+        "Draws the split; null for the run's seed, and 0 for a test set that is split off, so that runs of several"
+        " seeds are judged on the same images.",
+    )
+    resize: Any = option(
+        None,
+        "Side of a square, or [height, width]: images are scaled to cover it and cut at its centre; null keeps the"
+        " size.",
+        unit="pixels",
+    )
+    stream: str = option(
+        "auto",
+        "Decode pictures as they are needed instead of all at once (image_folder, imagenet), with the same images; auto"
+        " does so where they would take more than half of the free memory.",
+        choices=STREAM,
+        changes_results=False,
+    )
+    workers: int | None = option(
+        None,
+        "Processes that decode streamed pictures; null for one per core, 0 for this process.",
+        unit="processes",
+        low=0,
+        high=MOST_WORKERS,
+        changes_results=False,
+    )
+    channels: int | None = option(
+        None, "Colour channels (image_folder); null keeps what the files have.", unit="channels", choices=(1, 3, 4)
+    )
+    range: list[float] | None = option(
+        None,
+        "[low, high], the values that become black and white in pictures deeper than 8 bits (image_folder); null for 0"
+        " to the most of 10, 12, 14 or 16 bits, 0..1 or 0..255 for floats, else what the pictures hold.",
+    )
+    layout: str = option("auto", "Order of axes of 4-d arrays in an npz: nchw, nhwc or auto.", choices=LAYOUTS)
+    normalisation: str = option(
+        "standard",
+        "How images are normalised: standard (published constants, or measured where there are none), imagenet"
+        " (ImageNet's constants, for colour images), given (see constants), measured, mean_image, or unit (0..1).",
+    )
+    constants: dict[str, Any] = option(
+        {},
+        "For normalisation=given: [means, deviations] per channel of pixels scaled to 0..1, by data set; data sets that"
+        " are not named are normalised as by standard.",
+    )
+    crop_padding: int = option(0, "The most padding before a random crop that these images bear.", unit="pixels", low=0)
+    flip: bool = option(False, "Whether a mirrored image still means the same.")
+    cutout: int = option(0, "The largest cutout these images bear.", unit="pixels", low=0)
+    target: str | None = option(None, "Name of the column to predict (csv).")
+    drop: list[str] | None = option(None, "Names of columns to leave out (csv).")
+    test_path: str | None = option(
+        None, "A second table to be judged on (csv); null splits the test set off the first.", path=True
+    )

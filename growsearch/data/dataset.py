@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from growsearch.data.augment import Augmentation
 from growsearch.data.normalise import Normalisation
+
+if TYPE_CHECKING:
+    from growsearch.data.pictures import Span
+    from growsearch.data.table_encoder import TableEncoder
 
 
 @dataclass
@@ -57,6 +61,8 @@ class Dataset:
         normalisation: measured on ``train`` or published; apply it to every split.
         augmentation: the most these images bear (see :meth:`Augmentation.within`).
         table: the images are rows of a table laid out as squares.
+        encoder: what made images of the rows of the user's own table.
+        span: values of deep pictures that became 0 and 255; None where all pictures had bytes.
         lossy: the images differ from the official ones, so accuracies are not comparable with published ones.
         notes: what a reader of the result must know, one sentence each.
     """
@@ -69,6 +75,8 @@ class Dataset:
     normalisation: Normalisation
     augmentation: Augmentation = dataclasses.field(default_factory=Augmentation)
     table: bool = False
+    encoder: TableEncoder | None = None
+    span: Span | None = None
     lossy: bool = False
     notes: tuple[str, ...] = ()
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from growsearch.data.pictures import decode
+from growsearch.data.pictures import Span, decode
 from growsearch.errors import UserError
 
 MOST_WORKERS = 16
@@ -55,12 +55,14 @@ class Decoders:
         self._pool: ProcessPoolExecutor | None = None
         self._broken: Event | None = None
 
-    def submit(self, files: Sequence[str], channels: int, side: int) -> Future[np.ndarray]:
-        """Begin to decode ``files`` into [N, side, side, channels] uint8."""
+    def submit(
+        self, files: Sequence[str], channels: int, size: int | tuple[int, int], span: Span | None = None
+    ) -> Future[np.ndarray]:
+        """Begin to decode ``files`` into [N, *size, channels] uint8; see :func:`~growsearch.data.pictures.decode`."""
         if self.workers == 0:
             done: Future[np.ndarray] = Future()
             try:
-                done.set_result(decode_files(files, channels, side))
+                done.set_result(decode_files(files, channels, size, span))
             except UserError as error:
                 done.set_exception(error)
             return done
@@ -69,7 +71,7 @@ class Decoders:
                 spawn = get_context("spawn")
                 self._broken = spawn.Event()
                 self._pool = ProcessPoolExecutor(self.workers, spawn, _start_worker, (os.getpid(), self._broken))
-            return self._pool.submit(decode_files, files, channels, side)
+            return self._pool.submit(decode_files, files, channels, size, span)
 
     def result(self, pending: Future[np.ndarray]) -> np.ndarray:
         """Wait for what :meth:`submit` began.
@@ -86,13 +88,15 @@ class Decoders:
             raise UserError("data.workers: a worker process died (out of memory?), fewer workers expected") from error
 
 
-def decode_files(files: Sequence[str], channels: int, side: int) -> np.ndarray:
-    """Decode pictures into one array [N, side, side, channels] of bytes.
+def decode_files(
+    files: Sequence[str], channels: int, size: int | tuple[int, int], span: Span | None = None
+) -> np.ndarray:
+    """Decode pictures into one array [N, *size, channels] of bytes.
 
     Raises:
         UserError: if one is damaged.
     """
-    return np.stack([decode(Path(file), channels, side) for file in files])
+    return np.stack([decode(Path(file), channels, size, span) for file in files])
 
 
 def _start_worker(parent: int, broken: Event) -> None:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from growsearch.data.config import DataConfig
 from growsearch.data.lock import locked
 from growsearch.data.root import is_writable
-from growsearch.errors import UserError
+from growsearch.errors import MissingFiles, UserError
 from growsearch.text import reason
 
 Found = TypeVar("Found")
@@ -46,9 +46,9 @@ def found_or_fetched(
         return found
     missing = f"data {config.name}: {where} missing or damaged in {root}"
     if fetch is None:
-        raise UserError(f"{missing}, and its owner allows no automatic download: put the files there")
+        raise MissingFiles(f"{missing}, and its owner allows no automatic download: put the files there")
     if not config.download:
-        raise UserError(f"{missing}: put the files there, or set data.download=true")
+        raise MissingFiles(f"{missing}: put the files there, or set data.download=true")
     if not is_writable(root):
         raise UserError(f"{missing}, which cannot be written to: set data.root to a writable folder")
     with locked(root, config.name):

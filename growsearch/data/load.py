@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import torch
 
+from growsearch.data import constants
 from growsearch.data.augment import Augmentation
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Dataset, Split
 from growsearch.data.normalise import Normalisation
-from growsearch.data.options import check_options
+from growsearch.data.options import check_options, image_size
 from growsearch.data.raw import Raw
 from growsearch.data.registry import reader
-from growsearch.data.resize import resize_square
-from growsearch.data.root import data_root
+from growsearch.data.resize import resize_to_cover
+from growsearch.data.root import absolute_paths, data_root
 from growsearch.data.splits import carve_test, split_pool, subset
+from growsearch.data.table_encoder import TableEncoder, TableSplit
 from growsearch.errors import UserError
 
 LEAST_PADDING = 8
@@ -34,13 +36,17 @@ def load(config: DataConfig, seed: int) -> Dataset:
             cannot be trained on.
     """
     raw = read_raw(config)
-    if config.resize is not None:
-        _resize(raw, config.resize)
+    if (size := image_size(config)) is not None:
+        _resize(raw, size)
     if config.crop_padding > (most := max(LEAST_PADDING, *raw.pool.images.shape[2:])):
         raise UserError(f"data.crop_padding: {config.crop_padding} found, at most {most} expected for these images")
     notes = list(raw.notes)
     train, val, test = _split(raw, config, seed, notes)
-    if raw.table:
+    encoder = None
+    if raw.encoder is not None:
+        encoder = raw.encoder(train)
+        train, val, test = encode_splits(encoder, {"train": train, "val": val, "test": test}, notes)
+    elif raw.table:
         _scale_table(train, val, test)
     return Dataset(
         name=config.name,
@@ -51,18 +57,21 @@ def load(config: DataConfig, seed: int) -> Dataset:
         normalisation=_normalisation(raw, config, train),
         augmentation=Augmentation(config.crop_padding, config.flip, config.cutout),
         table=raw.table,
+        encoder=encoder,
+        span=raw.span,
         lossy=raw.lossy,
         notes=tuple(notes),
     )
 
 
 def read_raw(config: DataConfig) -> Raw:
-    """Read the files, fetching what is missing, and check what they hold.
+    """Read the files, fetching what is missing, and check what they hold; relative paths are of the working directory.
 
     Raises:
         UserError: see :func:`load`.
     """
     check_options(config)
+    config = absolute_paths(config)
     read = reader(config.name)
     data_root(config)
     try:
@@ -106,12 +115,27 @@ def _split(raw: Raw, config: DataConfig, seed: int, notes: list[str]) -> tuple[S
     return train, own_val if own_val is not None else pool.choose(val_rows), test
 
 
-def _resize(raw: Raw, side: int) -> None:
+def _resize(raw: Raw, size: tuple[int, int]) -> None:
     if raw.table:
-        raise UserError(f"data.resize: {side} found, null expected for a table")
+        raise UserError(f"data.resize: {size[0]}x{size[1]} found, null expected for a table")
     for split in (raw.pool, raw.val, raw.test):
         if split is not None:
-            split.images = resize_square(split.images, side)
+            split.images = resize_to_cover(split.images, size)
+
+
+def encode_splits(encoder: TableEncoder, splits: dict[str, Split], notes: list[str]) -> list[Split]:
+    """Rows of a table as images, with notes on what was missing and how they are shown."""
+    made = []
+    for part, split in splits.items():
+        assert isinstance(split, TableSplit)
+        encoded = encoder(split.rows, f"{part} rows")
+        notes += encoded.notes(f"{part} rows")
+        made.append(Split(encoded.images, split.labels))
+    notes.append(
+        f"A table of {encoder.width} encoded columns is shown as a zero-padded square of"
+        f" {encoder.side}x{encoder.side} in column order: that cells are neighbours means nothing."
+    )
+    return made
 
 
 def _scale_table(train: Split, *others: Split) -> None:
@@ -124,15 +148,23 @@ def _scale_table(train: Split, *others: Split) -> None:
 
 def _normalisation(raw: Raw, config: DataConfig, train: Split) -> Normalisation:
     asked = config.normalisation
-    known = [*COMPUTED, *(name for name in raw.constants if name not in COMPUTED)]
-    if asked not in {*known, "densemann", "conet"}:
+    published = {**raw.constants, "imagenet": constants.IMAGENET["standard"]}
+    if config.name in config.constants:
+        mean, std = config.constants[config.name]
+        published["given"] = tuple(mean), tuple(std)
+    known = [*COMPUTED, *(name for name in published if name not in COMPUTED)]
+    if asked not in {*known, "given"}:
         raise UserError(f"data.normalisation: {asked!r} found, one of {', '.join(known)} expected")
     if asked == "unit":
         return Normalisation.unit(train.images.shape[1])
     if asked == "mean_image":
         return Normalisation.mean_image(train.images)
-    convention = asked if asked in raw.constants else "standard"
-    if asked == "measured" or convention not in raw.constants:
+    convention = asked if asked in published else "standard"
+    if asked == "measured" or convention not in published:
         return Normalisation.measured(train.images)
-    mean, std = raw.constants[convention]
+    mean, std = published[convention]
+    if len(mean) != (channels := train.images.shape[1]):
+        raise UserError(
+            f"data.normalisation: {asked!r} found, constants of {len(mean)} channels, but the images have {channels}"
+        )
     return Normalisation.constants(mean, std, f"constants of {config.name} ({convention})")

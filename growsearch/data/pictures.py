@@ -1,4 +1,4 @@
-"""Picture files to arrays of bytes: upright, of one size and one number of channels.
+"""Picture files to arrays of bytes: upright, of one size, one depth and one number of channels.
 
 Files may come from strangers. Only plain raster formats are opened (Pillow would start another
 program for some), and a picture that unpacks to more than Pillow's limit is an error.
@@ -7,6 +7,7 @@ program for some), and a picture that unpacks to more than Pillow's limit is an 
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +29,22 @@ MOST_PIXELS = 89_478_485
 START_OF_SCAN, MOST_SCANS = b"\xff\xda", 200
 """Usual progressive JPEGs have about ten."""
 
-SIXTEEN_BIT = ("I", "I;16", "I;16B", "I;16L", "F")
+SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+DEEP = ("I", "F", *SIXTEEN_BIT)
+"""Modes of one channel that hold more than bytes; the first is of 32-bit whole numbers, the second of floats."""
+
+DEPTHS = (8, 10, 12, 14, 16)
+"""Bits that cameras and scanners have."""
+
+FEWEST_LEVELS = 64
+"""Of 256 bytes; a range of which the pictures use less is not theirs."""
+
+
+class Span(NamedTuple):
+    """Values that become 0 and 255; those between are scaled linearly and rounded, those beyond are cut off."""
+
+    low: float
+    high: float
 
 
 class Look(NamedTuple):
@@ -49,35 +65,78 @@ def look(source: Source) -> Look:
     Raises:
         UserError: if it is no picture or too large.
     """
+    return look_at_depth(source)[0]
+
+
+def look_at_depth(source: Source) -> tuple[Look, str]:
+    """Read a picture's header, and whether its channels are "bytes", one "deep" channel, or "deep colours".
+
+    Of deep colours Pillow gives the upper byte each.
+
+    Raises:
+        UserError: if it is no picture or too large.
+    """
     with _opened(source) as image:
+        # the tiles say how Pillow unpacks the file; they are gone once it has looked for EXIF data
+        colours = image.mode in ("RGB", "RGBA", "LA") and ";16" in str(getattr(image, "tile", ""))
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         width, height = image.size[::-1] if turned else image.size
-        return Look(_channels(image), height, width)
+        depth = "deep" if image.mode in DEEP else "deep colours" if colours else "bytes"
+        return Look(_channels(image), height, width), depth
 
 
-def decode(source: Source, channels: int, side: int | None) -> np.ndarray:
+def extremes(source: Source) -> tuple[float, float]:
+    """The least and the greatest value of a picture.
+
+    Raises:
+        UserError: if it is damaged or holds values that are no finite numbers.
+    """
+    with _opened(source) as image:
+        values = np.asarray(image)
+        least, greatest = float(values.min()), float(values.max())
+    if not math.isfinite(least) or not math.isfinite(greatest):
+        raise UserError(f"{name_of(source)}: values that are no finite numbers found, a picture without expected")
+    return least, greatest
+
+
+def span_of(least: float, greatest: float) -> Span:
+    """What to scale deep pictures from: the least of 8, 10, 12, 14 and 16 bits, 0..1 or 0..255; else their extremes."""
+    if least >= 0 and float(greatest).is_integer() and greatest > 1:
+        for bits in DEPTHS:
+            if greatest < 2**bits:
+                return Span(0.0, 2.0**bits - 1)
+    for high in (1.0, 255.0):
+        if least >= 0 and greatest <= high and (greatest - least) * 256 >= FEWEST_LEVELS * high:
+            return Span(0.0, high)
+    return Span(least, greatest if greatest > least else least + 1.0)
+
+
+def decode(source: Source, channels: int, size: int | tuple[int, int] | None, span: Span | None = None) -> np.ndarray:
     """Decode one picture.
 
     Args:
         source: the picture.
         channels: 1 grey, 3 colour or 4 with transparency.
-        side: scaled to cover a square of this side and cut at the centre; None keeps the size.
+        size: side of a square, or (height, width); scaled to cover it and cut at the centre. None keeps the size.
+        span: how a deep picture becomes bytes; None takes 16 bits to be used in full, and floats to be in 0..1.
 
     Returns:
         [H, W, C] uint8, turned as its EXIF orientation says.
 
     Raises:
-        UserError: if the picture is damaged or too large.
+        UserError: if the picture is damaged or too large, or deeper than it can be without a span.
     """
     with _opened(source) as image:
+        in_full = image.mode in SIXTEEN_BIT or (image.mode == "I" and image.format in ("PNG", "PPM"))
         image = ImageOps.exif_transpose(image)
-        if image.mode in SIXTEEN_BIT:
-            image = _to_bytes(image)
+        if image.mode in DEEP:
+            image = _to_bytes(image, span or (Span(0.0, 65535.0) if in_full else None), source)
         elif image.mode == "P" and channels < 4:
             image = image.convert("RGB")
         image = image.convert(MODES[channels])
-        if side is not None and image.size != (side, side):
-            image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
+        height, width = (size, size) if isinstance(size, int) else size or (image.height, image.width)
+        if image.size != (width, height):
+            image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
         return np.asarray(image).reshape(image.height, image.width, channels)
 
 
@@ -111,17 +170,23 @@ def _require_bearable(image: Image.Image, source: Source) -> None:
 
 
 def _channels(image: Image.Image) -> int:
-    if image.mode in ("1", "L", *SIXTEEN_BIT):
+    if image.mode in ("1", "L", *DEEP):
         return 1
     transparent = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
     return 4 if transparent else 3
 
 
-def _to_bytes(image: Image.Image) -> Image.Image:
-    """Sixteen bits to eight; floats of 0..1 to bytes."""
+def _to_bytes(image: Image.Image, span: Span | None, source: Source) -> Image.Image:
     values = np.asarray(image).astype(np.float64)
-    scaled = values * 255 if image.mode == "F" else values / 257
-    return Image.fromarray(np.clip(scaled.round(), 0, 255).astype(np.uint8))
+    if span is None:
+        span = Span(0.0, 1.0 if image.mode == "F" else 255.0)
+        if not (np.isfinite(values).all() and span.low <= values.min() and values.max() <= span.high):
+            raise UserError(
+                f"{name_of(source)}: values from {values.min():g} to {values.max():g} found,"
+                f" {span.low:g} to {span.high:g} expected, as the network was not trained on pictures of this depth"
+            )
+    scaled = (values - span.low) * (255.0 / (span.high - span.low))
+    return Image.fromarray(np.clip(np.nan_to_num(scaled).round(), 0, 255).astype(np.uint8))
 
 
 def name_of(source: Source) -> str:

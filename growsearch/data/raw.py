@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from growsearch.data.dataset import Split
 from growsearch.errors import UserError
+
+if TYPE_CHECKING:
+    from growsearch.data.pictures import Span
+    from growsearch.data.table_encoder import TableEncoder
 
 Constants = tuple[tuple[float, ...], tuple[float, ...]]
 """Mean and standard deviation per channel of pixels scaled to 0..1."""
@@ -23,10 +29,13 @@ class Raw:
         test: the official test set; None where there is none.
         classes: names by label.
         val: the official validation set, where the files have one beside ``pool`` and ``test``.
-        constants: published normalisation by convention; "standard" is the usual one.
+        constants: published normalisation by the name that ``data.normalisation`` has for it.
         fixed_classes: the classes are the data set's, whether or not the files have images of each.
         table: the images are tables laid out as squares, each cell to be scaled to 0..1 by the training
             rows' least and greatest value.
+        encoder: makes the encoder of a table that is not encoded yet
+            (:class:`~growsearch.data.table_encoder.TableSplit`), from its training rows.
+        span: see :class:`~growsearch.data.dataset.Dataset`.
         lossy: see :class:`~growsearch.data.dataset.Dataset`.
         notes: see :class:`~growsearch.data.dataset.Dataset`.
     """
@@ -38,6 +47,8 @@ class Raw:
     constants: dict[str, Constants] = field(default_factory=dict)
     fixed_classes: bool = False
     table: bool = False
+    encoder: Callable[[Split], TableEncoder] | None = None
+    span: Span | None = None
     lossy: bool = False
     notes: tuple[str, ...] = ()
 

@@ -27,20 +27,29 @@ class Entry(NamedTuple):
 
 
 DATASETS: dict[str, Entry] = {
-    "digits": Entry("growsearch.data.readers.digits:read", "scikit-learn's 1,797 digits, 8x8 grey (embedded)"),
-    "fashion_mnist": Entry("growsearch.data.readers.mnist:read_fashion_mnist", "Fashion-MNIST, 70,000, 28x28 grey"),
-    "mnist": Entry("growsearch.data.readers.mnist:read_mnist", "MNIST, 70,000, 28x28 grey"),
-    "cifar10": Entry("growsearch.data.readers.cifar:read_cifar10", "CIFAR-10, 60,000, 32x32 RGB"),
+    "digits": Entry("growsearch.data.readers.arrays:read_digits", "scikit-learn's 1,797 digits, 8x8 grey (embedded)"),
+    "fashion_mnist": Entry(
+        "growsearch.data.readers.torchvision_sets:read_fashion_mnist", "Fashion-MNIST, 70,000, 28x28 grey"
+    ),
+    "mnist": Entry("growsearch.data.readers.torchvision_sets:read_mnist", "MNIST, 70,000, 28x28 grey"),
+    "cifar10": Entry("growsearch.data.readers.torchvision_sets:read_cifar10", "CIFAR-10, 60,000, 32x32 RGB"),
     "cifar10_jpeg": Entry("growsearch.data.readers.cifar10_jpeg:read", "CIFAR-10 re-encoded as JPEG (lossy)"),
-    "cifar100": Entry("growsearch.data.readers.cifar:read_cifar100", "CIFAR-100, 60,000, 32x32 RGB"),
-    "svhn": Entry("growsearch.data.readers.svhn:read", "SVHN cropped digits, 99,289 (with extra 630,420), 32x32 RGB"),
-    "eurosat": Entry("growsearch.data.readers.eurosat:read", "EuroSAT land use, 27,000, 64x64 RGB"),
-    "tiny_imagenet": Entry("growsearch.data.readers.tiny_imagenet:read", "Tiny ImageNet, 110,000, 64x64 RGB"),
+    "cifar100": Entry("growsearch.data.readers.torchvision_sets:read_cifar100", "CIFAR-100, 60,000, 32x32 RGB"),
+    "svhn": Entry(
+        "growsearch.data.readers.torchvision_sets:read_svhn",
+        "SVHN cropped digits, 99,289 (with extra 630,420), 32x32 RGB",
+    ),
+    "eurosat": Entry("growsearch.data.readers.named_folders:read_eurosat", "EuroSAT land use, 27,000, 64x64 RGB"),
+    "tiny_imagenet": Entry(
+        "growsearch.data.readers.named_folders:read_tiny_imagenet", "Tiny ImageNet, 110,000, 64x64 RGB"
+    ),
     "imagenet32": Entry("growsearch.data.readers.imagenet32:read", "ImageNet scaled to 32x32 RGB, 1,331,167"),
-    "imagenet": Entry("growsearch.data.readers.imagenet:read", "ImageNet, 1,331,167 RGB, scaled to 224x224, streamed"),
+    "imagenet": Entry(
+        "growsearch.data.readers.named_folders:read_imagenet", "ImageNet, 1,331,167 RGB, scaled to 224x224, streamed"
+    ),
     "adult": Entry("growsearch.data.readers.adult:read", "Adult census income, 48,842 rows as 10x10 squares"),
     "image_folder": Entry("growsearch.data.readers.image_folder:read", "your own pictures, one folder per class"),
-    "npz": Entry("growsearch.data.readers.npz:read", "your own arrays in a .npz file"),
+    "npz": Entry("growsearch.data.readers.arrays:read_own_arrays", "your own arrays in a .npz file"),
     "csv": Entry("growsearch.data.readers.csv_table:read", "your own table with a named target, shown as squares"),
 }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 from growsearch.data.config import DataConfig
 from growsearch.errors import UserError
@@ -32,6 +34,22 @@ def data_root(config: DataConfig) -> Path:
     return cache_folder()
 
 
+def absolute_paths(config: DataConfig) -> DataConfig:
+    """The same options with ``path``, ``test_path`` and ``root`` absolute, so that they hold in any working directory.
+
+    Raises:
+        UserError: if ``~`` stands for the home of a user who is unknown.
+    """
+    paths: dict[str, Any] = {}
+    for option in ("path", "test_path", "root"):
+        if (value := getattr(config, option)) is not None:
+            try:
+                paths[option] = os.path.abspath(Path(value).expanduser())
+            except RuntimeError as error:
+                raise UserError(f"data.{option}: {value!r} found, but {error}") from error
+    return dataclasses.replace(config, **paths)
+
+
 def user_path(config: DataConfig) -> Path:
     """The user's own file or folder, ``data.path``.
 
@@ -42,7 +60,7 @@ def user_path(config: DataConfig) -> Path:
         raise UserError(f"data.path: null found, the file or folder that data={config.name} reads expected")
     path = Path(config.path).expanduser()
     if not path.exists():
-        raise UserError(f"data.path: {config.path!r} does not exist, a file or folder expected")
+        raise UserError(f"data.path: {config.path!r} does not exist; give the path of a valid file or folder")
     return path
 
 

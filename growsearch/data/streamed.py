@@ -17,6 +17,7 @@ from torch import Tensor
 
 from growsearch.data.dataset import Split
 from growsearch.data.decoders import Decoders
+from growsearch.data.pictures import Span
 
 CHUNK = 16
 """Pictures that a worker decodes at a time."""
@@ -26,14 +27,15 @@ AHEAD = 1024
 
 
 class StreamedImages:
-    """Stands where a [N, C, side, side] uint8 tensor would, as far as a split is used.
+    """Stands where a [N, C, H, W] uint8 tensor would, as far as a split is used.
 
     Args:
         files: one picture each.
         channels: of every decoded picture.
-        side: of every decoded picture, in pixels.
+        size: height and width of every decoded picture, in pixels.
         decoders: shared by all parts of a data set.
         device: where batches are wanted.
+        span: how deep pictures become bytes.
     """
 
     dtype = torch.uint8
@@ -42,13 +44,14 @@ class StreamedImages:
         self,
         files: Sequence[str],
         channels: int,
-        side: int,
+        size: tuple[int, int],
         decoders: Decoders,
         device: torch.device | str = "cpu",
+        span: Span | None = None,
     ) -> None:
-        self.files, self.channels, self.side, self.decoders = list(files), channels, side, decoders
-        self.device = torch.device(device)
-        self.shape = torch.Size((len(self.files), channels, side, side))
+        self.files, self.channels, self.size, self.decoders = list(files), channels, size, decoders
+        self.device, self.span = torch.device(device), span
+        self.shape = torch.Size((len(self.files), channels, *size))
         self._order: list[int] = []
         self._served = self._begun = 0
         self._pending: deque[Future[np.ndarray]] = deque()
@@ -60,12 +63,12 @@ class StreamedImages:
 
     def to(self, device: torch.device | str) -> StreamedImages:
         """The same pictures, with batches copied to ``device``."""
-        return StreamedImages(self.files, self.channels, self.side, self.decoders, device)
+        return StreamedImages(self.files, self.channels, self.size, self.decoders, device, self.span)
 
     def choose(self, rows: Sequence[int]) -> StreamedImages:
         """Some of the pictures, none of which is decoded yet."""
         files = [self.files[row] for row in rows]
-        return StreamedImages(files, self.channels, self.side, self.decoders, self.device)
+        return StreamedImages(files, self.channels, self.size, self.decoders, self.device, self.span)
 
     def __getitem__(self, part: slice) -> StreamedImages:
         return self.choose(range(len(self.files))[part])
@@ -78,7 +81,7 @@ class StreamedImages:
         """Decode the pictures ``rows`` [B] of axis ``dim`` (0, as there is no other to choose from).
 
         Returns:
-            [B, C, side, side] uint8 on the device.
+            [B, C, H, W] uint8 on the device.
 
         Raises:
             UserError: if one is damaged.
@@ -91,7 +94,7 @@ class StreamedImages:
             self._decoded.extend(self.decoders.result(self._pending.popleft()))
         self._begin()
         self._served += len(asked)
-        batch = torch.empty(len(asked), self.channels, self.side, self.side, dtype=torch.uint8)
+        batch = torch.empty(len(asked), *self.shape[1:], dtype=torch.uint8)
         for image in batch:
             image.copy_(torch.from_numpy(self._decoded.popleft()).permute(2, 0, 1))
         return batch.to(self.device)
@@ -122,7 +125,7 @@ class StreamedImages:
         while self._begun < len(self._order) and (not self._pending or self._begun - self._served < ahead):
             chunk = self._order[self._begun : self._begun + CHUNK]
             files = [self.files[row] for row in chunk]
-            self._pending.append(self.decoders.submit(files, self.channels, self.side))
+            self._pending.append(self.decoders.submit(files, self.channels, self.size, self.span))
             self._begun += len(chunk)
 
 

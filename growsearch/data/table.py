@@ -1,19 +1,25 @@
-"""Tables of text: read, told apart into numbers and categories, and laid out as squares."""
+"""Tables of text: read whole, and each column told apart into numbers, dates and categories.
+
+pandas is imported where a table is read, and nowhere else.
+"""
 
 from __future__ import annotations
 
 import csv
 import math
+import re
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from growsearch.errors import UserError
 from growsearch.memory import require_memory
 from growsearch.untrusted import parsing, require_plain
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BYTES_A_BYTE = 25
 """Memory that cells take, for each byte of their file: two letters and a comma are an object of fifty bytes."""
@@ -22,28 +28,69 @@ MOST_COLUMNS = 50_000
 LARGEST = 1e30
 """Columns of a table, and the largest number in it, of either sign: its square still is a float32's neighbour."""
 
-MISSING = frozenset(("", "?", "na", "n/a", "nan", "null", "none"))
 DELIMITERS = ",;\t|"
+_STATISTICS = ("", "?", "-", "--", ".", "na", "n/a", "n.a.", "nan", "-nan", "nat", "null", "nil", "none", "<na>")
+_SPREADSHEETS = ("#n/a", "#n/a n/a", "#na", "#null!", "#value!", "#div/0!", "#ref!", "#num!", "#name?")
+MISSING = frozenset((*_STATISTICS, *_SPREADSHEETS, "1.#ind", "1.#qnan"))
+"""Cells, in lower case, that say that a value is not known: the words of pandas, spreadsheets and statistics."""
+
+UNKNOWN_TARGETS = ("", "?")
+"""The same for a target of words, where None or NA may well be the name of a class."""
+
+NUMERIC_SHARE = 0.9
+"""A column is one of numbers if so many of its known cells are; the others then count as missing."""
+
+_PLAIN = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_SEPARATORS = "'\u2019 \u00a0\u202f"
+_GROUPS = f"[{{0}}{_SEPARATORS}]"
+STYLES = {
+    "plain": _PLAIN,
+    "thousands": rf"[+-]?[1-9]\d{{0,2}}(?:{_GROUPS.format(',')}\d{{3}})+(?:\.\d*)?|{_PLAIN}",
+    "decimal comma": rf"[+-]?(?:[1-9]\d{{0,2}}(?:{_GROUPS.format('.')}\d{{3}})+(?:,\d+)?|\d*,\d+|\d+)(?:[eE][+-]?\d+)?",
+}
+"""Ways to write a number, by what a whole cell looks like; each may end in a percent sign throughout a column."""
+
+_KEPT = {
+    "plain": str.maketrans("", "", " %"),
+    "thousands": str.maketrans("", "", f"{_SEPARATORS},%"),
+    "decimal comma": str.maketrans(",", ".", f"{_SEPARATORS}.%"),
+}
+"""What is left of a cell of each style for Python to read."""
+
+_NO_YEAR = r"0+(?:\D.*)?"
+"""A date without a year, which is none: spreadsheets and databases write it for a missing one."""
+
+MOST_TRIED = 1000
+"""Cells, evenly spaced, on which the format of dates is looked for."""
+
+_DAYS = ("%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%Y/%m/%d", "%d.%m.%y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y")
+DATES = ("ISO8601", *(day + time for day in _DAYS for time in ("", " %H:%M", " %H:%M:%S")))
+"""Ways to write a date, in the order in which they are tried."""
 
 
-class Table(NamedTuple):
-    """Column names and rows of as many cells."""
+class Style(NamedTuple):
+    """How the cells of a column are read as numbers.
 
-    columns: list[str]
-    rows: list[list[str]]
+    Attributes:
+        name: one of ``STYLES``, with `` %`` where cells end in a percent sign, or a date's format.
+        share: part of the known cells that it reads.
+    """
 
-    def column(self, name: str) -> list[str]:
-        """The cells of one column."""
-        index = self.columns.index(name)
-        return [row[index] for row in self.rows]
+    name: str
+    share: float
 
 
-def read_table(file: Path) -> Table:
+def read_table(file: Path) -> pd.DataFrame:
     """Read a text table with a header; the delimiter is the one of comma, semicolon, tab and bar in the header.
+
+    Returns:
+        Cells as text, without spaces around them.
 
     Raises:
         UserError: if it is not text, has no rows, or rows of another length than the header.
     """
+    import pandas as pd
+
     require_memory(BYTES_A_BYTE * require_plain(file), str(file), "a smaller table expected")
     what = "not readable as a table, UTF-8 text with a header expected"
     with parsing(file, what), file.open(newline="", encoding="utf-8-sig") as handle:
@@ -59,48 +106,92 @@ def read_table(file: Path) -> Table:
     twice = next((name for name, count in Counter(columns).items() if count > 1), None)
     if twice is not None:
         raise UserError(f"{file}: two columns named {twice!r} found, a header with different names expected")
-    for number, row in enumerate(rows[1:], start=2):
+    for number, row in enumerate(rows[1:], start=2):  # pandas would fill a short row up without a word
         if len(row) != len(columns):
             raise UserError(f"{file}, row {number}: {len(row)} cells found, {len(columns)} as in the header expected")
-    return Table(columns, rows[1:])
+    return pd.DataFrame(rows[1:], columns=columns, dtype=object)
 
 
-def is_missing(cell: str) -> bool:
-    """Whether a cell says that its value is not known."""
-    return cell.lower() in MISSING
+def is_missing(cells: pd.Series) -> pd.Series:
+    """Which cells say that their value is not known."""
+    import pandas as pd
+
+    return pd.Series([cell.lower() in MISSING for cell in cells], index=cells.index, dtype=bool)
 
 
-def as_numbers(cells: list[str]) -> list[float] | None:
-    """Values of a numeric column, NaN where missing; None if a cell is no finite number or none is there."""
-    values = []
-    for cell in cells:
-        try:
-            values.append(math.nan if is_missing(cell) else float(cell))
-        except ValueError:
-            return None
-        if abs(values[-1]) > LARGEST:
-            return None
-    return None if all(math.isnan(value) for value in values) else values
+def as_numbers(cells: pd.Series, style: str) -> pd.Series:
+    """Cells as float64: a date is its days since 1970, a percentage what stands before the sign.
+
+    Returns:
+        NaN for cells that are missing, not written in this style, or beyond ``LARGEST``.
+    """
+    import pandas as pd
+
+    if style in DATES:
+        cells = cells.where(~cells.str.fullmatch(_NO_YEAR), "")
+        dates = pd.to_datetime(cells, format=style, errors="coerce", utc=True)
+        return (dates - pd.Timestamp("1970-01-01", tz="UTC").as_unit("s")) / pd.Timedelta(days=1)
+    name = style.removesuffix(" %")
+    pattern = re.compile(STYLES[name] if name == style else rf"(?:{STYLES[name]})\s*%", re.ASCII)
+    kept = _KEPT[name]
+    numbers = (float(cell.translate(kept)) if pattern.fullmatch(cell) else math.nan for cell in cells)
+    values = np.fromiter(numbers, np.float64, len(cells))
+    values[~(np.abs(values) <= LARGEST)] = np.nan
+    return pd.Series(values, index=cells.index)
 
 
-def one_hot(cells: list[str], categories: list[str]) -> Tensor:
-    """[rows, categories] float32; a cell that is none of them is all zeros."""
-    place = {name: index for index, name in enumerate(categories)}
-    indices = torch.tensor([place.get(cell, -1) for cell in cells])
-    return (indices[:, None] == torch.arange(len(categories))).float()
-
-
-def squares(features: Tensor, order: Tensor | None = None) -> Tensor:
-    """Lay [N, F] out as [N, 1, S, S] row by row, zero-padded to the next square.
+def number_style(cells: pd.Series, comma_first: bool = False) -> Style | None:
+    """How the known cells of a column are read as numbers or dates; None if they are words.
 
     Args:
-        features: one row per sample.
-        order: [F] column to show at each place; the columns' own order if None.
+        cells: of one column.
+        comma_first: where several styles read as many cells, prefer decimal commas (another column has them).
     """
-    if order is not None:
-        features = features[:, order]
-    count, width = features.shape
-    side = math.isqrt(width - 1) + 1 if width else 1
-    padded = torch.zeros(count, side * side, dtype=torch.float32)
-    padded[:, :width] = features
-    return padded.view(count, 1, side, side)
+    known = cells[~is_missing(cells)]
+    if known.empty:
+        return None
+    sign = " %" if known.str.endswith("%").mean() >= NUMERIC_SHARE else ""
+    order = ("decimal comma", "plain", "thousands") if comma_first else tuple(STYLES)
+    best = _best(known, [name + sign for name in order])
+    if best.share < NUMERIC_SHARE and known.str.contains(r"\d", regex=True).mean() >= NUMERIC_SHARE:
+        some = _best(known.iloc[:: max(1, len(known) // MOST_TRIED)], DATES)
+        best = _best(known, [some.name])
+    return best if best.share >= NUMERIC_SHARE else None
+
+
+def number_styles(table: pd.DataFrame) -> dict[str, Style | None]:
+    """:func:`number_style` of every column, which may tell each other how a comma is meant: is 1,234 a thousand?"""
+    styles = {name: number_style(table[name]) for name in table.columns}
+    if any(style is not None and style.name.startswith("decimal comma") for style in styles.values()):
+        return {name: number_style(table[name], comma_first=True) for name in table.columns}
+    return styles
+
+
+def _best(known: pd.Series, names: tuple[str, ...] | list[str]) -> Style:
+    best = Style(names[0], -1.0)
+    for name in names:
+        share = float(as_numbers(known, name).notna().mean())
+        if share > best.share:
+            best = Style(name, share)
+        if share == 1.0:
+            break
+    return best
+
+
+FEWEST_ROWS = 10
+"""Rows of a table that may have an index."""
+
+_INDEX_WORDS = frozenset(
+    ("id", "ids", "index", "idx", "row", "rows", "rownum", "rowid", "rownames", "no", "nr", "num", "number", "key")
+)
+
+
+def is_index(name: str, cells: pd.Series) -> bool:
+    """Whether a column only numbers its rows: whole numbers, all different, under no name or one for that.
+
+    pandas writes a frame's index under no name and reads it as ``Unnamed: 0``.
+    """
+    if len(cells) < FEWEST_ROWS or not cells.str.fullmatch(r"\d{1,18}").all() or cells.nunique() < len(cells):
+        return False
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)
+    return name.strip("# ") == "" or name.startswith("Unnamed:") or bool({w.lower() for w in words} & _INDEX_WORDS)

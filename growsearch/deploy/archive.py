@@ -7,6 +7,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from growsearch.memory import require_memory
+from growsearch.networks.builders import trust_names
 from growsearch.networks.rebuild import rebuild
 from growsearch.networks.tensors import module_tensors, portable
 from growsearch.run_folder.files import read_json, write_atomic, write_json
@@ -26,13 +27,19 @@ def save_network(folder: Path, module: nn.Module, spec: dict[str, Any]) -> None:
     write_json(folder / ARCHITECTURE, spec)
 
 
-def load_network(folder: Path) -> nn.Module:
+def load_network(folder: Path, trust: bool = False) -> nn.Module:
     """Rebuild a network that :func:`save_network` wrote, on the CPU, in evaluation mode.
+
+    Args:
+        folder: where it is.
+        trust: whether the Python function that architecture.json names may be imported and called.
 
     Raises:
         UserError: if a file is missing, damaged, or does not fit the other.
     """
     spec, path = read_json(folder / ARCHITECTURE), folder / WEIGHTS
+    if trust:
+        trust_names(spec)
     return rebuild(spec, read_tensors(path, "weights"), folder / ARCHITECTURE).eval()
 
 

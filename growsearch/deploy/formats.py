@@ -1,4 +1,4 @@
-"""The formats that a network leaves in: each writes one file and gives back what runs it."""
+"""The formats that a network leaves in: each writes its file and gives back what runs it."""
 
 import contextlib
 import io
@@ -6,6 +6,7 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +15,67 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
+from growsearch.deploy.metadata import metadata
 from growsearch.deploy.preprocessing import Preprocessing
+from growsearch.deploy.raw import Half, Raw
+from growsearch.deploy.source import write_python
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.tensors import load_module_tensors, module_tensors, portable
+from growsearch.surgery.tensors import copied
 
 Runner = Callable[[Tensor], Tensor]
-"""Images [B, C, H, W] float32 to logits [B, classes], as the file on the disk computes them."""
+"""Images [B, C, H, W] float32 to logits [B, classes] (pictures [B, H, W, C] uint8 to probabilities), by the file."""
 
-Writer = Callable[[nn.Module, Preprocessing, Path], Runner]
+PRECISIONS = ("float32", "float16", "int8")
 
 
-def write_safetensors(module: nn.Module, preprocessing: Preprocessing, path: Path) -> Runner:
+@dataclass(frozen=True)
+class Variant:
+    """How a network is written.
+
+    Attributes:
+        raw: preprocessing is part of the file: pictures of bytes of any size in, probabilities out.
+        precision: one of ``PRECISIONS``; of weights and of what is computed with them.
+        calibration: training images [N, C, H, W] as the data set holds them, from which int8 learns its ranges.
+    """
+
+    raw: bool = False
+    precision: str = "float32"
+    calibration: Tensor | None = None
+
+
+Writer = Callable[[nn.Module, Preprocessing, Path, Variant], Runner]
+
+
+def write_safetensors(module: nn.Module, preprocessing: Preprocessing, path: Path, variant: Variant) -> Runner:
     """Weights, with the architecture as JSON in the metadata: ``growsearch.networks.build`` rebuilds the network."""
     spec = module.spec()  # type: ignore[operator]
     tensors = {name: portable(tensor) for name, tensor in module_tensors(module).items()}
-    metadata = {"architecture": json.dumps(spec), **_metadata(preprocessing)}
-    safetensors.torch.save_file(tensors, path, metadata)
+    safetensors.torch.save_file(tensors, path, {"architecture": json.dumps(spec), **metadata(preprocessing)})
     with safe_open(path, "pt") as file:
         rebuilt = build(json.loads(file.metadata()["architecture"]))
         load_module_tensors(rebuilt, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     return rebuilt.eval()
 
 
-def write_pt2(module: nn.Module, preprocessing: Preprocessing, path: Path) -> Runner:
+def write_source(module: nn.Module, preprocessing: Preprocessing, path: Path, variant: Variant) -> Runner:
+    """A folder of model.py and model.safetensors; see :mod:`growsearch.deploy.source`."""
+    path.mkdir()
+    return write_python(module, preprocessing, path)
+
+
+def write_pt2(module: nn.Module, preprocessing: Preprocessing, path: Path, variant: Variant) -> Runner:
     """A torch.export program: ``torch.export.load(path).module()`` runs it without growsearch."""
+    whole, example, sizes, notes = _program(module, preprocessing, variant)
     with _quiet():
-        program = torch.export.export(module, (_example(preprocessing),), dynamic_shapes=(_dynamic_batch(),))
-        torch.export.save(program, path, extra_files=_metadata(preprocessing))
+        program = torch.export.export(whole, (example,), dynamic_shapes=(sizes,))
+        torch.export.save(program, path, extra_files=notes)
         return torch.export.load(path).module()
 
 
-def write_onnx(module: nn.Module, preprocessing: Preprocessing, path: Path) -> Runner:
-    """An ONNX graph from ``images`` to ``logits``, for onnxruntime and others.
+def write_onnx(module: nn.Module, preprocessing: Preprocessing, path: Path, variant: Variant) -> Runner:
+    """An ONNX graph from ``images`` to ``logits`` (``pictures`` to ``probabilities``), for onnxruntime and others.
 
     Raises:
         UserError: if the packages of the extra ``export`` are not installed.
@@ -59,50 +88,92 @@ def write_onnx(module: nn.Module, preprocessing: Preprocessing, path: Path) -> R
         raise UserError(
             f"--format: onnx found, but the package {error.name!r} is missing; pip install 'growsearch[export]'"
         ) from error
+    whole, example, sizes, notes = _program(module, preprocessing, variant)
+    source, target = ("pictures", "probabilities") if variant.raw else ("images", "logits")
     with _quiet():
         program = torch.onnx.export(
-            module,
-            (_example(preprocessing),),
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=(_dynamic_batch(),),
+            whole,
+            (example,),
+            input_names=[source],
+            output_names=[target],
+            dynamic_shapes=(sizes,),
             dynamo=True,
             verbose=False,
         )
         assert program is not None
-        program.model.metadata_props.update(_metadata(preprocessing))
+        program.model.metadata_props.update(notes)
         program.save(path, external_data=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
+        if variant.precision == "int8":
+            from growsearch.deploy.quantise import quantise
+
+            quantise(path, source, _calibration(preprocessing, variant), variant.raw)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda images: torch.from_numpy(session.run([target], {source: images.numpy()})[0])
 
 
-WRITERS: dict[str, Writer] = {"pt2": write_pt2, "onnx": write_onnx, "safetensors": write_safetensors}
-"""By the name and suffix of the format."""
+WRITERS: dict[str, Writer] = {
+    "pt2": write_pt2,
+    "onnx": write_onnx,
+    "safetensors": write_safetensors,
+    "python": write_source,
+}
+"""By the name of the format, which is the file's suffix where there is one file."""
 
 
-def _metadata(preprocessing: Preprocessing) -> dict[str, str]:
-    """What a file says of itself: class names by label, and normalisation with tensors as [C][H][W] lists."""
-    normalisation = preprocessing.normalisation
-    return {
-        "classes": json.dumps(list(preprocessing.classes)),
-        "image_shape": json.dumps(list(preprocessing.image_shape)),
-        "normalisation": json.dumps(
-            {
-                "formula": "(byte / 255 - mean) / std",
-                "mean": normalisation.mean.tolist(),
-                "std": normalisation.std.tolist(),
-                "source": normalisation.source,
-            }
-        ),
-    }
+def check_variant(format: str, variant: Variant) -> None:
+    """Refuse what a format cannot hold.
+
+    Raises:
+        UserError: naming what it can.
+    """
+    if format not in WRITERS:
+        raise UserError(f"--format: {format!r} found, one of {', '.join(WRITERS)} expected")
+    if variant.raw and format not in ("onnx", "pt2"):
+        raise UserError(f"--raw found with --format {format}, onnx or pt2 expected")
+    if variant.precision not in PRECISIONS:
+        raise UserError(f"--precision: {variant.precision!r} found, one of {', '.join(PRECISIONS)} expected")
+    holds = {"onnx": PRECISIONS, "pt2": ("float32", "float16")}.get(format, ("float32",))
+    if variant.precision not in holds:
+        raise UserError(f"--precision: {variant.precision} found with --format {format}, {' or '.join(holds)} expected")
 
 
-def _example(preprocessing: Preprocessing) -> Tensor:
-    return torch.zeros(2, *preprocessing.image_shape)  # two, as a batch of one would be taken for a constant
+def _program(
+    module: nn.Module, preprocessing: Preprocessing, variant: Variant
+) -> tuple[nn.Module, Tensor, dict[int, Any], dict[str, str]]:
+    """What is exported: the module, an example of its input, which of its sizes are free, and notes for the file."""
+    notes = {**metadata(preprocessing), "precision": variant.precision}
+    channels, height, width = preprocessing.image_shape
+    if variant.precision == "float16":
+        module = Half(copied(module, lambda tensor: tensor.half() if tensor.is_floating_point() else tensor.clone()))
+    free = {0: torch.export.Dim("batch", min=1)}
+    if not variant.raw:
+        notes |= {"input": "normalised images [N, C, H, W] float32", "output": "logits [N, classes]"}
+        # Two images, as a batch of one would be taken for a constant.
+        return module.eval(), torch.zeros(2, channels, height, width), free, notes
+    notes |= {"input": "pictures [N, height, width, C] uint8, of any size", "output": "probabilities [N, classes]"}
+    free |= {1: torch.export.Dim("height", min=1), 2: torch.export.Dim("width", min=1)}
+    example = torch.zeros(2, height + 3, width + 5, channels, dtype=torch.uint8)
+    return Raw(module, preprocessing).eval(), example, free, notes
 
 
-def _dynamic_batch() -> dict[int, Any]:
-    return {0: torch.export.Dim("batch", min=1)}
+def _calibration(preprocessing: Preprocessing, variant: Variant) -> Tensor:
+    if variant.calibration is None or not len(variant.calibration):
+        raise UserError("--precision: int8 found without training images, from which its ranges would be learnt")
+    return pictures_of(variant.calibration) if variant.raw else preprocessing(variant.calibration)
+
+
+def pictures_of(images: Tensor) -> Tensor:
+    """Images [N, C, H, W] of a data set as pictures [N, H, W, C].
+
+    Raises:
+        UserError: if they are not bytes.
+    """
+    if images.dtype != torch.uint8:
+        raise UserError(f"--raw found, but the run's images are {images.dtype}, and bytes expected")
+    return images.permute(0, 2, 3, 1).contiguous()
 
 
 @contextlib.contextmanager

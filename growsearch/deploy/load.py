@@ -32,15 +32,17 @@ def candidates_of(run: Path) -> list[int]:
     return sorted(int(path.name) for path in (run / "candidates").glob("*") if path.name.isdecimal())
 
 
-def load(run_dir: str | PathLike[str], candidate: int | None = None) -> nn.Module:
+def load(run_dir: str | PathLike[str], candidate: int | None = None, trust: bool = False) -> nn.Module:
     """Rebuild the network that a run found, with its trained weights, in evaluation mode.
 
     Args:
         run_dir: folder of a finished run.
         candidate: number of the candidate, where a method's output is a list; None for the one that
             is best on validation data.
+        trust: whether a network of the user's own may be built: the Python function that the folder names is imported
+            and called. Only for folders of one's own runs.
 
     Raises:
         UserError: if the folder is not that of a finished run, or its files are damaged.
     """
-    return load_network(network_folder(run_dir, candidate))
+    return load_network(network_folder(run_dir, candidate), trust)

@@ -1,21 +1,23 @@
-"""From a picture to what a run's network expects, and from its outputs to names of classes."""
+"""From a picture or a row to what a run's network expects, and from its outputs to names of classes."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Dataset
 from growsearch.data.normalise import Normalisation
-from growsearch.data.pictures import MODES, decode
-from growsearch.data.resize import resize_square
+from growsearch.data.pictures import MODES, Span, decode
+from growsearch.data.resize import resize_to_cover
+from growsearch.data.table_encoder import TableEncoder
 from growsearch.deploy.archive import read_tensors
 from growsearch.deploy.load import network_folder
 from growsearch.errors import UserError
@@ -40,8 +42,10 @@ class Preprocessing:
         image_shape: (channels, height, width) that the network expects.
         classes: names by label.
         normalisation: see :class:`~growsearch.data.normalise.Normalisation`.
-        scaling: what brings pictures to size, ``pillow`` or ``torch``; both cover the square and cut at the centre.
+        scaling: what brings pictures to size, ``pillow`` or ``torch``; both cover the size and cut at the centre.
         table: the images were rows of a table, so that pictures mean nothing to the network.
+        encoder: what makes images of the rows of the user's own table.
+        span: values of pictures deeper than 8 bits that become 0 and 255; None where the run had none.
     """
 
     image_shape: tuple[int, int, int]
@@ -49,6 +53,8 @@ class Preprocessing:
     normalisation: Normalisation
     scaling: str = "pillow"
     table: bool = False
+    encoder: TableEncoder | None = None
+    span: Span | None = None
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise [B, C, H, W] uint8 as :meth:`read` has them; float32."""
@@ -67,14 +73,10 @@ class Preprocessing:
         if self.table or channels not in MODES:
             what = "rows of a table" if self.table else f"images of {channels} channels"
             raise UserError(f"{source}: a picture found, but the run was trained on {what}")
-        torch_scales = self.scaling == "torch" and height == width
-        side = height if height == width and not torch_scales else None
-        pixels = decode(Path(source), channels, side)
-        if not torch_scales and pixels.shape[:2] != (height, width):
-            picture = Image.fromarray(pixels.squeeze(2) if channels == 1 else pixels)
-            return _tensor(ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR), channels)
+        torch_scales = self.scaling == "torch"
+        pixels = decode(Path(source), channels, None if torch_scales else (height, width), self.span)
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
-        return resize_square(image[None], height)[0] if torch_scales else image
+        return resize_to_cover(image[None], (height, width))[0] if torch_scales else image
 
     def save(self, folder: Path) -> None:
         """Write both files beside a network.
@@ -82,11 +84,18 @@ class Preprocessing:
         Raises:
             UserError: if the disk is full or the folder cannot be written.
         """
-        plain = asdict(self)
-        source = plain.pop("normalisation")["source"]
+        plain = {
+            "image_shape": self.image_shape,
+            "classes": self.classes,
+            "scaling": self.scaling,
+            "table": self.table,
+            "encoder": None if self.encoder is None else self.encoder.to_json(),
+            "span": self.span,
+            "normalisation": self.normalisation.source,
+        }
         statistics = {"mean": portable(self.normalisation.mean), "std": portable(self.normalisation.std)}
         write_atomic(folder / STATISTICS, safetensors.torch.save(statistics))
-        write_json(folder / DESCRIPTION, {**plain, "normalisation": source})
+        write_json(folder / DESCRIPTION, plain)
 
     @classmethod
     def load(cls, folder: Path) -> Preprocessing:
@@ -104,19 +113,26 @@ class Preprocessing:
             shapes = (channels, 1, 1), (channels, height, width)
             if normalisation.mean.shape not in shapes or normalisation.std.shape != shapes[0]:
                 raise ValueError("mean and standard deviation do not fit the images")
+            encoder = None if plain.get("encoder") is None else TableEncoder.from_json(plain["encoder"])
+            if encoder is not None and (channels, height, width) != (1, encoder.side, encoder.side):
+                raise ValueError("the columns of the table do not fit the images")
             return cls(
                 (channels, height, width),
                 tuple(map(str, plain["classes"])),
                 normalisation,
                 str(plain["scaling"]),
                 bool(plain["table"]),
+                encoder,
+                _span(plain.get("span")),
             )
 
 
 def preprocessing_of(data: Dataset, config: DataConfig) -> Preprocessing:
     """What the images of a data set, as it was loaded from ``config``, went through."""
     scaling = "torch" if config.resize is not None and config.name not in DECODED_TO_SIZE else "pillow"
-    return Preprocessing(data.image_shape, data.classes, data.normalisation, scaling, data.table)
+    return Preprocessing(
+        data.image_shape, data.classes, data.normalisation, scaling, data.table, data.encoder, data.span
+    )
 
 
 def load_preprocessing(run_dir: str | PathLike[str], candidate: int | None = None) -> Preprocessing:
@@ -128,6 +144,10 @@ def load_preprocessing(run_dir: str | PathLike[str], candidate: int | None = Non
     return Preprocessing.load(network_folder(run_dir, candidate))
 
 
-def _tensor(picture: Image.Image, channels: int) -> Tensor:
-    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return pixels.view(picture.height, picture.width, channels).permute(2, 0, 1).contiguous()
+def _span(plain: Any) -> Span | None:
+    if plain is None:
+        return None
+    low, high = map(float, plain)
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError("a range of values that ends where it begins")
+    return Span(low, high)

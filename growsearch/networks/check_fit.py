@@ -56,10 +56,15 @@ def misfit(module: nn.Module, image_shape: Sequence[int], num_classes: int) -> s
             if is_lack_of_memory(error):
                 raise
             return f"it cannot take images of {shape} ({reason(error)})"
-        logits = output[0] if isinstance(output, tuple) else output
+        pair = training and isinstance(output, tuple) and len(output) == 2
+        logits, auxiliary = output if pair else (output, None)
         if not isinstance(logits, Tensor) or logits.dim() != 2:
-            kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            return f"{kind} found as its output for two images of {shape}, logits of shape (2, {num_classes}) expected"
+            kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(output).__name__
+            where = f"in {'train' if training else 'eval'} mode for two images of {shape}"
+            return f"{kind} found as its output {where}, logits of shape (2, {num_classes}) expected"
+        if auxiliary is not None and (not isinstance(auxiliary, Tensor) or auxiliary.shape != logits.shape):
+            kind = tuple(auxiliary.shape) if isinstance(auxiliary, Tensor) else type(auxiliary).__name__
+            return f"{kind} found beside its logits in train mode, None or logits of shape (2, {num_classes}) expected"
         if logits.shape[1] != num_classes:
             return f"{logits.shape[1]} classes found, but the data have {num_classes}"
     return None

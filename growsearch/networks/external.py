@@ -1,57 +1,39 @@
 """Networks from elsewhere: torchvision's by name, or any module of the user's."""
 
 import copy
-import warnings
-from collections.abc import Callable
-from importlib import import_module
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
+from growsearch.networks.builders import builder, call, is_trusted, trust
 from growsearch.networks.layers import arguments_of, construct, describe, kind_of, resize
 from growsearch.networks.registry import register
 from growsearch.randomness import seed_default_generators
 from growsearch.surgery.tensors import lookup, owner, places
 
-_TRUSTED: set[str] = set()
+LOGITS = ("logits", "out", "output")
+"""Names under which outputs of several parts hold the logits; else the first tensor is taken for them."""
+
+LARGEST_FRESH = 2**29
+"""Bytes of a network that a file's numbers may have built, where that is more than four times the file's weights."""
+
+_WEIGHTS_FOLLOW: ContextVar[bool] = ContextVar("weights_follow", default=False)
 
 
-def trust(name: str) -> None:
-    """Let ``name`` ("module:function") be imported and called in this process.
-
-    A spec comes out of a file that anybody may have written, so it cannot grant this itself.
-    """
-    _TRUSTED.add(name)
-
-
-def builder(name: str) -> Callable[..., nn.Module]:
-    """The function that builds the network ``name``.
-
-    Args:
-        name: ``torchvision/<model>`` or, if :func:`trust` allowed it, ``module:function``.
-
-    Raises:
-        UserError: if there is no such network or it is not trusted.
-    """
-    source, slash, model = name.partition("/")
-    if slash and source == "torchvision":
-        from torchvision import models
-
-        known = models.list_models(module=models)
-        if model not in known:
-            raise UserError(f"network.name: {name!r} found, torchvision/ and one of {', '.join(known)} expected")
-        return models.get_model_builder(model)
-    module, colon, function = name.partition(":")
-    if not colon or slash:
-        raise UserError(f"network.name: {name!r} found, torchvision/<model> or <module>:<function> expected")
-    if name not in _TRUSTED:
-        raise UserError(f"network.name: {name!r} found, which runs code; it is built only with network.trust=true")
+@contextmanager
+def weights_follow() -> Iterator[None]:
+    """Networks that are initialised meanwhile get no weights of their own, since a file's are loaded next."""
+    token = _WEIGHTS_FOLLOW.set(True)
     try:
-        return getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"network.name: {name!r} found, an importable function expected ({error})") from error
+        yield
+    finally:
+        _WEIGHTS_FOLLOW.reset(token)
 
 
 @register("external")
@@ -78,11 +60,15 @@ class External(nn.Module):
         self._built = dict(net.named_modules())  # by the builder's paths: edits of containers are told by them
         self._children = {path: list(module._modules.items()) for path, module in self._built.items()}
         self._ties = _ties(net)
+        self._built_bytes = _bytes(net)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits, or in train mode logits and the first of the auxiliary logits if there are any."""
-        out = self.net(x)
-        return (out[0], out[1]) if isinstance(out, tuple) else out
+        """Logits, or in train mode logits and the first of the auxiliary logits if there are any.
+
+        Outputs of several parts are understood as :func:`logits_of` says.
+        """
+        logits, auxiliary = logits_of(self.net(x))
+        return (logits, auxiliary) if auxiliary is not None and self.training else logits
 
     @classmethod
     def spec_from_options(
@@ -90,7 +76,8 @@ class External(nn.Module):
     ) -> dict[str, Any]:
         """Spec of the network ``name`` with ``arguments``; ``trust`` allows a Python path to be called.
 
-        torchvision's networks get ``num_classes`` unless the arguments have it; all take 3 channels.
+        Networks of torchvision and timm get ``num_classes`` unless the arguments have it, those of timm ``in_chans``
+        too; torchvision's take 3 channels.
 
         Raises:
             UserError: for an unknown option or a network that does not fit the images.
@@ -104,6 +91,8 @@ class External(nn.Module):
             arguments = {"num_classes": num_classes, **arguments}
             if image_shape[0] != 3:
                 raise UserError(f"network.name: {name!r} found for {image_shape[0]} channels, images of 3 expected")
+        if name.startswith("timm/"):
+            arguments = {"num_classes": num_classes, "in_chans": image_shape[0], **arguments}
         builder(name)
         return {"family": "external", "name": name, "arguments": arguments}
 
@@ -111,7 +100,7 @@ class External(nn.Module):
     def from_spec(cls, spec: dict[str, Any]) -> "External":
         """Build the network that :meth:`spec` describes; ``{"family": "external", "name": ...}`` is enough."""
         arguments = spec.get("arguments", {})
-        module = cls(_call(spec["name"], arguments), spec["name"], arguments)
+        module = cls(call(spec["name"], arguments), spec["name"], arguments)
         for path, layer in spec.get("layers", {}).items():
             resize(module._at(path), layer)
         for path, children in spec.get("containers", {}).items():
@@ -147,15 +136,31 @@ class External(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
-        """Start as the builder does, from this generator alone; resized layers start as PyTorch's do."""
+        """Start as the builder does, from this generator alone; resized layers start as PyTorch's do.
+
+        Under :func:`weights_follow` only what no file of weights holds gets its values.
+
+        Raises:
+            UserError: if a file's numbers ask for far more memory than its weights, to compute what they lack.
+        """
         _tie(self.net, self._ties)
         spec = self.spec()
+        stored = set(self.net.state_dict()) if _WEIGHTS_FOLLOW.get() else set()
+        missing = [held[0] for _, held in places(self.net) if not stored.intersection(held)]
+        if not missing:
+            return
+        most = max(4 * _bytes(self.net), LARGEST_FRESH)
+        if stored and not is_trusted(self.name) and self._built_bytes > most:
+            raise UserError(
+                f"network.arguments of {self.name}: a network of {self._built_bytes:,} bytes found for"
+                f" {_bytes(self.net):,} bytes of weights, at most {most:,} expected"
+            )
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             value = int(torch.randint(2**62, (), generator=generator))
             seed_default_generators(value, torch.device("cpu"), elsewhere=True)
             fresh = External.from_spec(spec).net
-        for tensor, held in places(fresh):
-            lookup(self.net, held[0]).copy_(tensor)
+        for name in missing:
+            lookup(self.net, name).copy_(lookup(fresh, name))
 
     def _at(self, path: str) -> nn.Module:
         """The builder's module at a path, wherever it is now."""
@@ -187,20 +192,33 @@ def _describe(module: nn.Module, path_of: dict[int, str]) -> dict[str, Any]:
     return describe(module)
 
 
-def _call(name: str, arguments: dict[str, Any]) -> nn.Module:
-    """Build a network; on the CPU if its constructor needs values, which the meta device has not."""
-    if "weights" in arguments:
-        raise UserError("network.arguments.weights found; weights are loaded into a network, not built with it")
-    function = builder(name)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # googlenet's about its own initialisation
-        try:
-            return function(**arguments)
-        except TypeError as error:
-            raise UserError(f"network.arguments of {name}: {arguments} found ({error})") from error
-        except (NotImplementedError, RuntimeError):
-            with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-                return function(**arguments)
+def logits_of(output: Any) -> tuple[Any, Tensor | None]:
+    """Logits and auxiliary logits (or None) of an output of several parts; the output itself where it has no tensor.
+
+    Takes tuples, lists, named tuples, dicts and dataclasses. Logits are the part of a name in :data:`LOGITS`, or the
+    first tensor; auxiliary ones the next tensor (of a name with ``aux`` where parts have names) of the same shape.
+    """
+    if is_dataclass(output) and not isinstance(output, type):
+        parts = {field.name: getattr(output, field.name) for field in fields(output)}
+    elif isinstance(output, tuple) and hasattr(output, "_asdict"):
+        parts = output._asdict()
+    elif isinstance(output, Mapping):
+        parts = dict(output)
+    elif isinstance(output, tuple | list):
+        parts = {f"aux{index}": part for index, part in enumerate(output)}
+    else:
+        return output, None
+    tensors = {str(name): part for name, part in parts.items() if isinstance(part, Tensor)}
+    first = next((name for name in (*LOGITS, *tensors) if name in tensors), None)
+    if first is None:
+        return output, None
+    logits = tensors.pop(first)
+    others = (part for name, part in tensors.items() if "aux" in name and part.shape == logits.shape)
+    return logits, next(others, None)
+
+
+def _bytes(net: nn.Module) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor, _ in places(net))
 
 
 def _ties(net: nn.Module) -> list[list[str]]:

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
+from growsearch.networks.external import weights_follow
 from growsearch.networks.registry import materialise, skeleton
 from growsearch.networks.tensors import load_module_tensors, require_fitting
 from growsearch.untrusted import parsing
@@ -30,6 +31,7 @@ def rebuild(spec: Any, tensors: dict[str, Tensor], file: Path | str) -> nn.Modul
             require_fitting(module, tensors)
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
-        module = materialise(module)
+        with weights_follow():
+            module = materialise(module)
         load_module_tensors(module, tensors)
     return module

@@ -2,52 +2,58 @@
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from growsearch.reports.fairness import budgets, protocol
+from markupsafe import Markup
+
+from growsearch.reports.fairness import LEDGER, Rows, budgets, protocol
 from growsearch.reports.figures.tradeoff import spread, tradeoff
 from growsearch.reports.groups import RunGroup, grouped
-from growsearch.reports.literature import LiteraturePoint, literature
-from growsearch.reports.markup import Html, shown, table, tag
-from growsearch.reports.numbers import MISSING, percent, size, time
-from growsearch.reports.page import Report
-from growsearch.reports.record import RunRecord
+from growsearch.reports.numbers import MISSING, percent, search_time, size, time
+from growsearch.reports.page import Page
+from growsearch.reports.paper import LiteraturePoint, literature
+from growsearch.run_folder.read import RunRecord
 
 MOST_RUNS = 500
 """Runs listed one by one for a data set."""
 
-LOSSY = "Images were compressed with loss: not comparable with published numbers."
-
 MEANS = (
-    "method",
-    "schedule",
-    "seeds",
-    "test accuracy",
-    "validation",
-    "parameters",
-    "MACs of an image",
-    "search time",
+    *("method", "schedule", "seeds", "test accuracy", "validation"),
+    *("parameters", "MACs of an image", "search time"),
 )
+RUNS = ("run", "seed", "test accuracy", "parameters", "MACs of an image", "search time", "training after it")
+PUBLISHED = ("paper", "network", "test accuracy", "parameters", "MACs of an image", "search time")
 
 
-def comparison_page(records: Sequence[RunRecord], place: Path) -> Report:
+def comparison_page(records: Sequence[RunRecord], place: Path) -> Page:
     """Every data set's comparison; links lead from ``place`` (the page's folder) to each run's own report."""
     finished = [record for record in records if record.result]
-    report = Report(f"{len(finished)} runs compared")
-    report.remarks += [f"{record.path}: {text}" for record in records for text in record.remarks]
-    report.remarks += [f"{record.path}: not finished, left out" for record in records if not record.result]
-    for data, groups in grouped(finished).items():
-        report.heading(f"On {data}")
-        if any(run.result.get("lossy") for group in groups for run in group.runs):
-            report.add(tag("p", LOSSY, class_="card"))
-        points = literature(data)
-        report.figure(partial(tradeoff, data, groups, points), f"{data}: trade-off")
-        report.figure(partial(spread, data, groups), f"{data}: spread")
-        report.add(tag("div", tag("h3", "Means over seeds"), table(MEANS, map(_mean_row, groups), 2), class_="card"))
-        report.add(budgets(groups), protocol(groups), _runs(groups, place), _published(points))
-    return report
+    page = Page("comparison.html", f"{len(finished)} runs compared")
+    parts = [_part(page, title, groups, place) for title, groups in grouped(finished).items()]
+    page.values = {"parts": parts, "ledger": LEDGER}
+    told = [f"{record.path}: {text}" for record in records for text in record.remarks]
+    told += [f"{record.path}: not finished, left out" for record in records if not record.result]
+    page.remarks = [*told, *page.remarks]
+    return page
+
+
+def _part(page: Page, title: str, groups: list[RunGroup], place: Path) -> dict[str, Any]:
+    points = literature(groups[0].data)
+    drawings = page.draw(f"{title}: trade-off", tradeoff, title, groups, points)
+    drawings += page.draw(f"{title}: spread", spread, title, groups)
+    return {
+        "title": title,
+        "lossy": any(run.result.get("lossy") for group in groups for run in group.runs),
+        "drawings": drawings,
+        "means": (MEANS, [_mean_row(group) for group in groups]),
+        "budgets": budgets(groups),
+        "protocol": protocol(groups),
+        "num_runs": sum(len(group.runs) for group in groups),
+        "runs": _runs(groups, place),
+        "published": _published(points),
+    }
 
 
 def _mean_row(group: RunGroup) -> tuple[str, ...]:
@@ -55,53 +61,47 @@ def _mean_row(group: RunGroup) -> tuple[str, ...]:
         sd = group.deviation(key)
         return percent(group.mean(key)) + (f" ± {100 * sd:.2f}" if sd is not None else "")
 
-    seeds = sorted({shown(run.result.get("seed"), 12) for run in group.runs})
     return (
         group.name,
         group.schedule,
-        str(len(seeds)),
+        str(len({run.result.get("seed") for run in group.runs})),
         with_spread("test_accuracy"),
         with_spread("val_accuracy"),
         size(group.mean("params")),
         size(group.mean("macs")),
-        time(group.mean("search_seconds")),
+        search_time(group.mean("search_seconds")),
     )
 
 
-def _runs(groups: list[RunGroup], place: Path) -> Html:
+def _runs(groups: list[RunGroup], place: Path) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
     rows = [
         (
             _link(run, place),
-            shown(run.result.get("seed"), 12),
+            run.result.get("seed", MISSING),
             percent(run.result.get("test_accuracy")),
             size(run.result.get("params")),
             size(run.result.get("macs")),
-            time(run.result.get("search_seconds")),
+            search_time(run.result.get("search_seconds")),
             time(run.result.get("train_seconds")),
         )
         for group in groups
         for run in group.runs
     ]
-    header = ("run", "seed", "test accuracy", "parameters", "MACs of an image", "search time", "training after it")
-    left_out = f" (the first {MOST_RUNS})" if len(rows) > MOST_RUNS else ""
-    summary = tag("summary", f"All {len(rows)} runs{left_out}")
-    return tag("details", summary, table(header, rows[:MOST_RUNS]), class_="card")
+    return RUNS, rows[:MOST_RUNS]
 
 
-def _published(points: list[LiteraturePoint]) -> Html | None:
-    if not points:
-        return None
-    rows = [
+def _published(points: list[LiteraturePoint]) -> Rows | None:
+    rows: list[tuple[str, ...]] = [
         (p.source, p.label, percent(p.accuracy), size(p.params), size(p.macs), time(p.search_seconds)) for p in points
     ]
-    header = ("paper", "network", "test accuracy", "parameters", "MACs of an image", "search time")
-    return tag("details", tag("summary", "Published numbers behind the figure"), table(header, rows, 2), class_="card")
+    return (PUBLISHED, rows) if rows else None
 
 
-def _link(run: RunRecord, place: Path) -> object:
+def _link(run: RunRecord, place: Path) -> str:
     """The run's folder, leading to its report where there is one."""
-    name = shown("/".join(run.path.parts[-3:]), 120) or MISSING
+    name = "/".join(run.path.parts[-3:]) or MISSING
     page = run.path / "report.html"
     if not page.is_file():
         return name
-    return tag("a", name, href="./" + quote(Path(os.path.relpath(page.resolve(), place.resolve())).as_posix()))
+    target = Path(os.path.relpath(page.resolve(), place.resolve())).as_posix()
+    return Markup('<a href="./{}">{}</a>').format(quote(target), name)

@@ -1,11 +1,14 @@
 """What a comparison rests on: what each method spent, and how its numbers came about."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from growsearch.reports.groups import RunGroup
-from growsearch.reports.markup import Html, shown, table, tag
-from growsearch.reports.numbers import MISSING, count, decimal, grouped, number, size, time
-from growsearch.reports.settings import Settings, settings_of
+from growsearch.reports.numbers import MISSING, count, decimal, grouped, search_time, size, time
+from growsearch.run_folder.plain import short
+from growsearch.run_folder.read import RunRecord
+
+Rows = tuple[Sequence[str], list[tuple[str, ...]]]
+"""A table's header and rows."""
 
 SPENT = (
     ("networks trained", "networks_trained", decimal),
@@ -13,71 +16,62 @@ SPENT = (
     ("images", "images", size),
     ("passes", "epochs", decimal),
     ("MACs spent", "macs_spent", size),
-    ("search time", "search_seconds", time),
+    ("search time", "search_seconds", search_time),
     ("training after it", "train_seconds", time),
 )
 LEDGER = (
     "Means over runs, counted the same way for every method and over all its networks. A pass is as many images as the "
     "training split has. MACs (multiply-accumulates) are those of forward passes on training images; backward passes "
-    "take about twice as many again, and validation is not counted. A network found in another run brings nothing of "
-    "that run's cost with it."
+    "take about twice as many again, and validation is not counted. The cost of a run whose network was taken over is "
+    "not included."
 )
 PROTOCOL = ("method", "seeds", "train / val / test images", "decides on", "caps", "threads", "versions", "device")
 CAPS = ("max_epochs", "max_seconds", "max_params", "max_layers", "max_filters")
 
 
-def budgets(groups: Sequence[RunGroup]) -> Html:
+def budgets(groups: Sequence[RunGroup]) -> Rows:
     """The ledger of every group."""
-    header = ("method", *(name for name, _, _ in SPENT))
     rows = [(group.label, *(form(group.mean(key)) for _, key, form in SPENT)) for group in groups]
-    return tag("div", tag("h3", "What was spent"), table(header, rows), tag("p", LEDGER, class_="quiet"), class_="card")
+    return ("method", *(name for name, _, _ in SPENT)), rows
 
 
-def protocol(groups: Sequence[RunGroup]) -> Html:
+def protocol(groups: Sequence[RunGroup]) -> Rows:
     """Seeds, images, what decisions looked at, caps, versions and devices of every group."""
-    rows = [_protocol(group) for group in groups]
-    return tag("div", tag("h3", "How it was measured"), table(PROTOCOL, rows, len(PROTOCOL)), class_="card")
+    return PROTOCOL, [_protocol(group) for group in groups]
 
 
 def _protocol(group: RunGroup) -> tuple[str, ...]:
-    settings = [settings_of(run.config) for run in group.runs]
     results = [run.result for run in group.runs]
     return (
         group.label,
-        _all(shown(result.get("seed"), 12) for result in results),
-        _all(_splits(result.get("splits")) for result in results),
-        _all(_decides_on(each, result.get("splits")) for each, result in zip(settings, results, strict=True)),
-        _all(_caps(each) for each in settings),
+        _all(str(result.get("seed", MISSING)) for result in results),
+        _all(" / ".join(map(count, result.get("splits", {}).values())) or MISSING for result in results),
+        _all(map(_decides_on, group.runs)),
+        _all(map(_caps, group.runs)),
         _all(count(result.get("threads")) for result in results),
-        _all(_versions(result.get("versions")) for result in results),
-        _all(shown(result.get("device"), 40) for result in results),
+        _all(map(_versions, group.runs)),
+        _all(short(result.get("device", MISSING), 40) for result in results),
     )
 
 
-def _all(words: object) -> str:
+def _all(words: Iterable[str]) -> str:
     """The different ones, in the order of their first appearance."""
-    found = list(dict.fromkeys(words))  # type: ignore[call-overload]
+    found = list(dict.fromkeys(words))
     return ", ".join(found[:6]) + (", …" if len(found) > 6 else "")
 
 
-def _splits(splits: object) -> str:
-    return " / ".join(count(value) for value in list(splits.values())[:3]) if isinstance(splits, dict) else MISSING
-
-
-def _decides_on(settings: Settings, splits: object) -> str:
-    if settings.get("data.val_from") == "test":
+def _decides_on(run: RunRecord) -> str:
+    if run.options.get("data.val_from") == "test":
         return "TEST images"
-    val = number(splits.get("val")) if isinstance(splits, dict) else None
+    val = run.result.get("splits", {}).get("val")
     return MISSING if val is None else "validation images" if val else "training images"
 
 
-def _caps(settings: Settings) -> str:
-    values = {name: settings.get(f"algo.{name}", "0") for name in CAPS}
-    kept = {name: value for name, value in values.items() if value not in ("0", "0.0")}
-    return ", ".join(f"{name} {grouped(value)}" for name, value in kept.items()) or "none"
+def _caps(run: RunRecord) -> str:
+    found = {name: run.options.get(f"algo.{name}") for name in CAPS}
+    return ", ".join(f"{name} {grouped(str(value))}" for name, value in found.items() if value) or "none"
 
 
-def _versions(versions: object) -> str:
-    if not isinstance(versions, dict):
-        return MISSING
-    return ", ".join(f"{name} {shown(versions[name], 30)}" for name in ("growsearch", "torch") if name in versions)
+def _versions(run: RunRecord) -> str:
+    found = run.result.get("versions", {})
+    return ", ".join(f"{name} {found[name]}" for name in ("growsearch", "torch") if name in found) or MISSING

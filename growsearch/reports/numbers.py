@@ -1,28 +1,12 @@
-"""Numbers from files that may hold anything, and how they are written."""
+"""How numbers are written; what is no number is written as missing."""
 
 import math
 from collections.abc import Sequence
 
 from growsearch.format import compact, duration
+from growsearch.run_folder.plain import number
 
 MISSING = "-"
-
-
-def number(value: object) -> float | None:
-    """A finite real number, or None for whatever else was found."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:
-        return None
-
-
-def numbers(values: object) -> list[float]:
-    """The finite numbers of a list, nothing of anything else."""
-    if not isinstance(values, list):
-        return []
-    return [found for value in values if (found := number(value)) is not None]
 
 
 def percent(value: object, digits: int = 2) -> str:
@@ -58,6 +42,16 @@ def time(value: object) -> str:
     """Seconds in the unit that reads best."""
     found = number(value)
     return MISSING if found is None else duration(found)
+
+
+NO_SEARCH = 0.01
+"""Seconds below which nothing was searched: a single epoch of any network takes longer."""
+
+
+def search_time(value: object) -> str:
+    """Seconds of a search; "none" for what was not searched."""
+    found = number(value)
+    return "none" if found is not None and found < NO_SEARCH else time(found)
 
 
 def plain(value: object, digits: int = 3) -> str:

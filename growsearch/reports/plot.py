@@ -1,15 +1,16 @@
 """Drawing with matplotlib: one look for print and page, and SVG that follows the page's colours."""
 
+import math
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from io import BytesIO
 from typing import Any
 
-from growsearch.reports.markup import Html, tag
+from markupsafe import Markup
+
 from growsearch.text import printable
 
 INK, MUTED, GRID, SURFACE = "#1f2933", "#667085", "#d5dae1", "#fefefe"
@@ -29,8 +30,10 @@ WIDTH = 9.0
 PRINT_DPI = 300
 """Dots per inch of a figure as PNG."""
 
-MOST_POINTS = 4000
+MOST_POINTS = 2000
 """Points of a line that are drawn; of longer ones every n-th."""
+
+FORMATS = ("svg", "png", "pdf")
 
 ROUND_TIMES = {
     unit * number: f"{number:,} {name}"
@@ -82,53 +85,51 @@ class Drawing:
         name: for its files.
         title: for the reader; so too ``caption``.
         svg: for print.
-        png: makes it as pixels, for print.
+        render: makes it in one of :data:`FORMATS`, in the colours of print.
     """
 
     name: str
     title: str
     caption: str
     svg: str
-    png: Callable[[], bytes]
+    render: Callable[[str], bytes]
 
-    def inline(self) -> Html:
+    def inline(self) -> Markup:
         """The figure for the page: colours are the page's variables, so they follow light and dark."""
         body = self.svg[self.svg.index("<svg") :]
         body = _COLOUR.sub(lambda m: f"{m[1]}var(--{_ROLES[m[2]]})" if m[2] in _ROLES else m[0], body)
         body = _GROUP_ID.sub("<g>", body)
-        body = re.sub(r' (?:width|height)="[^"]*"', "", body[: body.index(">")]) + body[body.index(">") :]
-        body = body.replace("<svg", '<svg role="img"', 1)
-        return tag(
-            "figure", tag("h3", self.title), tag("div", Html(body), class_="wide"), tag("figcaption", self.caption)
-        )
-
-
-def available() -> bool:
-    """Whether the drawing library is installed."""
-    return find_spec("matplotlib") is not None
+        head, _, inside = body.partition(">")
+        head = re.sub(r' (?:width|height)="[^"]*"', "", head).replace("<svg", '<svg role="img"', 1)
+        told = Markup("<title>{}</title><desc>{}</desc>").format(self.title, self.caption)
+        return Markup(f"{head}>{told}{inside}")
 
 
 def draw(name: str, title: str, caption: str, height: float, paint: Callable[[Any], None]) -> Drawing:
     """Make a figure of :data:`WIDTH` by ``height`` inches; ``paint`` fills it."""
-    svg = _rendered("svg", height, paint).decode()
-    return Drawing(name, title, caption, printable(svg), partial(_rendered, "png", height, paint))
+    render = partial(_rendered, height, paint)
+    return Drawing(name, title, caption, printable(render("svg").decode()), render)
 
 
-def _rendered(format: str, height: float, paint: Callable[[Any], None]) -> bytes:
+def _rendered(height: float, paint: Callable[[Any], None], format: str) -> bytes:
     """The figure as a file; no state of the drawing library outlives the call, and no text is read as markup."""
     import matplotlib
+    from matplotlib.backend_bases import get_registered_canvas_class
     from matplotlib.figure import Figure
 
-    no_stamps = dict.fromkeys(("Date", "Creator", "Format", "Type") if format == "svg" else ("Software",))
+    stamps = {"svg": ("Date", "Creator", "Format", "Type"), "png": ("Software",), "pdf": ("CreationDate", "Creator")}
     buffer = BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # letters that the measuring font lacks; the page's font has them
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=72 if format == "svg" else PRINT_DPI)
+        figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=PRINT_DPI if format == "png" else 72)
         paint(figure)
         _settle(figure)
-        figure.savefig(buffer, format=format, metadata=no_stamps)
+        canvas = get_registered_canvas_class(format)(figure)
+        getattr(canvas, f"print_{format}")(
+            buffer, metadata=dict.fromkeys(stamps[format])
+        )  # savefig would draw it twice
     return buffer.getvalue()
 
 
@@ -140,23 +141,48 @@ def _settle(figure: Any) -> None:
         axes.set_position([round(edge, 5) for edge in axes.get_position(original=True).bounds])
 
 
-def thin(points: list[Any], most: int = MOST_POINTS) -> list[Any]:
-    """Every n-th point of a long line, the last one always."""
-    step = -(-len(points) // most)
-    return points if step <= 1 else [*points[:-1:step], points[-1]]
+def finite(points: Iterable[tuple[float, float | None]]) -> list[tuple[float, float]]:
+    """The points that have a value that can be drawn."""
+    return [(x, y) for x, y in points if y is not None and math.isfinite(y)]
+
+
+def plot(axes: Any, points: Iterable[tuple[float, float | None]], *style: Any, **options: Any) -> None:
+    """Draw a line or marks through points; those without a value are left out, and very many are thinned."""
+    kept = thin(finite(points), options.pop("most", MOST_POINTS))
+    axes.plot([x for x, _ in kept], [y for _, y in kept], *style, **options)
+
+
+def thin(points: list[tuple[float, float]], most: int = MOST_POINTS) -> list[tuple[float, float]]:
+    """Of many points the lowest and highest of each few neighbours, and the last one."""
+    if len(points) <= most:
+        return points
+    step = 2 * -(-len(points) // most)
+    kept = []
+    for start in range(0, len(points), step):
+        few = points[start : start + step]
+        kept += sorted({min(few, key=lambda point: point[1]), max(few, key=lambda point: point[1])})
+    return kept if kept[-1] == points[-1] else [*kept, points[-1]]
 
 
 def readable_ticks(axis: Any, form: Callable[[float], str]) -> None:
-    """Write an axis's tick labels with ``form``; those between decades only where there is room for them."""
-    from matplotlib.ticker import FuncFormatter, LogFormatter, NullFormatter
+    """Write an axis's tick labels with ``form``, or with all digits where it makes two the same.
+
+    Those between decades of a logarithmic axis are written only where there is room for them.
+    """
+    from matplotlib.ticker import FuncFormatter, LogFormatter, LogLocator, NullFormatter
+
+    def text(value: float, _: object) -> str:
+        labels = [form(place) for place in axis.get_majorticklocs()]
+        return _WHOLE.sub("", form(value)) if len(set(labels)) == len(labels) else f"{value:,.6g}"
 
     logarithmic = isinstance(axis.get_major_formatter(), LogFormatter)
-    formatter = FuncFormatter(lambda value, _: _WHOLE.sub("", form(value)))
-    axis.set_major_formatter(formatter)
+    axis.set_major_formatter(FuncFormatter(text))
     if logarithmic:
         low, high = sorted(axis.get_view_interval())
-        narrow = low > 0 and high / low < 30
-        axis.set_minor_formatter(formatter if narrow else NullFormatter())
+        span = high / low if low > 0 else math.inf
+        if 3 < span < 60:
+            axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
+        axis.set_minor_formatter(FuncFormatter(text) if span < 60 else NullFormatter())
 
 
 def time_ticks(axis: Any, most: int = 5) -> None:

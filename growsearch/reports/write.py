@@ -1,16 +1,28 @@
-"""From run folders to a page on the disk."""
+"""From run folders to pages and figures on the disk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from growsearch.errors import UserError
 from growsearch.reports.comparison_page import comparison_page
-from growsearch.reports.find import find_runs
-from growsearch.reports.page import Report
+from growsearch.reports.figures.architecture import architecture
+from growsearch.reports.figures.timeline import speed, story
+from growsearch.reports.page import Page
+from growsearch.reports.paper import papers, papers_of
 from growsearch.reports.plot import Drawing
-from growsearch.reports.record import read_record
 from growsearch.reports.run_page import run_page
 from growsearch.run_folder import RunFolder
 from growsearch.run_folder.files import write_atomic
+from growsearch.run_folder.read import RunRecord, find_runs
+
+GENERAL: dict[str, Callable[[RunRecord], Drawing | None]] = {
+    "story": story,
+    "architecture": architecture,
+    "speed": speed,
+}
+"""The figures of every run."""
+
+COMPARISONS = {"tradeoff": "Accuracy against cost of several runs.", "spread": "Means and spreads of several runs."}
 
 
 def write_report(places: Sequence[Path], output: Path | None = None, figures: Path | None = None) -> Path:
@@ -30,24 +42,61 @@ def write_report(places: Sequence[Path], output: Path | None = None, figures: Pa
     runs = find_runs(places)
     if len(runs) == 1:
         output = output or RunFolder(runs[0]).report
-        report = run_page(read_record(runs[0]))
+        page = run_page(RunRecord(runs[0]))
     else:
         output = output or (places[0] if len(places) == 1 else Path()) / "report.html"
-        report = comparison_page([read_record(run, story=False) for run in runs], output.parent)
-    write_page(report, output)
-    if figures is not None:
-        write_figures(report.drawings, figures)
+        page = comparison_page([RunRecord(run) for run in runs], output.parent)
+    write_atomic(output, page.html().encode("utf-8", "replace"))
+    for drawing in page.drawings if figures is not None else ():
+        for format in ("svg", "png"):
+            _write(drawing, figures / _file_name(drawing.name, format), format)  # type: ignore[operator]
     return output
 
 
-def write_page(report: Report, output: Path) -> None:
-    """Put the page in place in one move."""
-    write_atomic(output, report.html().encode("utf-8", "replace"))
+def figure_names() -> dict[str, str]:
+    """The figures that :func:`write_figure` can make, with what each shows."""
+    own = {name: make for paper in papers() for name, make in paper.figures.items()}
+    return {name: (make.__doc__ or "").strip() for name, make in {**GENERAL, **own}.items()} | COMPARISONS
 
 
-def write_figures(drawings: Sequence[Drawing], folder: Path) -> None:
-    """Write each figure as ``<name>.svg`` and ``<name>.png`` in the colours of print."""
-    for drawing in drawings:
-        name = "".join(c if c.isalnum() or c in "-_" else "_" for c in drawing.name)[:80]
-        write_atomic(folder / f"{name}.svg", drawing.svg.encode("utf-8", "replace"))
-        write_atomic(folder / f"{name}.png", drawing.png())
+def write_figure(name: str, places: Sequence[Path], folder: Path, format: str) -> list[Path]:
+    """Write one figure of each run, or of the comparison of all runs.
+
+    Args:
+        name: one of :func:`figure_names`.
+        places: folders of runs, or folders above them.
+        folder: where the files go.
+        format: one of :data:`~growsearch.reports.plot.FORMATS`.
+
+    Returns:
+        The files; those of several runs bear the names of their folders.
+
+    Raises:
+        UserError: if no run has such a figure, its record is damaged, or a file cannot be written.
+    """
+    records = [RunRecord(run) for run in find_runs(places)]
+    page = Page("", "")
+    if name in COMPARISONS:
+        page = comparison_page(records, folder)
+        drawn = [(drawing.name, drawing) for drawing in page.drawings if drawing.name.startswith(name)]
+    else:
+        drawn = []
+        for record in records:
+            makers = {**GENERAL, **{key: make for paper in papers_of(record) for key, make in paper.figures.items()}}
+            label = name if len(records) == 1 else "-".join((name, *record.path.resolve().parts[-3:]))
+            drawn += [(label, drawing) for drawing in (page.draw(name, makers[name], record) if name in makers else ())]
+    if not drawn:
+        why = f" ({page.remarks[0]})" if page.remarks else ""
+        raise UserError(f"figure: none of {len(records)} runs holds anything for {name!r}{why}")
+    files = [(folder / _file_name(label, format), drawing) for label, drawing in drawn]
+    for path, drawing in files:
+        _write(drawing, path, format)
+    return [path for path, _ in files]
+
+
+def _write(drawing: Drawing, path: Path, format: str) -> None:
+    write_atomic(path, drawing.svg.encode("utf-8", "replace") if format == "svg" else drawing.render(format))
+
+
+def _file_name(name: str, format: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)[:120] + f".{format}"

@@ -1,6 +1,7 @@
 """The run folder: events, checkpoints, result and lock, made of plain types and tensors.
 
-Checkpoints, which need torch, are in :mod:`growsearch.run_folder.checkpoint`.
+Checkpoints, which need torch, are in :mod:`growsearch.run_folder.checkpoint`; whoever shows what a run did reads
+its folder through :mod:`growsearch.run_folder.read`.
 """
 
 from growsearch.run_folder.events import EventLog

@@ -16,7 +16,6 @@ from typing import Any
 from growsearch.errors import UserError
 from growsearch.release import RELEASE
 from growsearch.run_folder.files import is_at, open_in_place, read_json, storage_errors, write_atomic, write_json
-from growsearch.run_folder.fingerprint import fingerprint, fingerprint_of_options, is_fingerprint
 from growsearch.text import reason
 from growsearch.untrusted import read_bytes
 
@@ -37,6 +36,8 @@ class RunFolder:
         self.path = path
         self.config = path / "config.yaml"
         self.identity = path / "fingerprint.json"
+        self.data = path / "data.json"
+        self.error = path / "error.txt"
         self.events = path / "events.jsonl"
         self.result = path / "result.json"
         self.checkpoints = path / "checkpoints"
@@ -153,28 +154,25 @@ class RunFolder:
             raise UserError(f"{self.identity}: {type(found).__name__} found, an object expected")
         return found
 
-    def identify(self, config: dict[str, Any]) -> str:
-        """The run's fingerprint; written anew, from its configuration, where it is missing or damaged.
+    def read_data(self) -> Any:
+        """The digest of the data that the run began with; None where there is none.
+
+        Raises:
+            UserError: if it is damaged.
+        """
+        return read_json(self.data) if os.path.lexists(self.data) else None
+
+    def write_data(self, digest: dict[str, Any]) -> None:
+        """Keep the digest of the data.
 
         Raises:
             UserError: if it cannot be written.
         """
-        try:
-            found = read_json(self.identity)
-        except UserError:
-            found = None
-        if isinstance(found, dict) and is_fingerprint(found.get("fingerprint")):
-            return found["fingerprint"]
-        write_json(self.identity, _identity(config))
-        return fingerprint(config)
+        write_json(self.data, digest)
 
 
 def _open_folder(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-def _identity(config: dict[str, Any]) -> dict[str, str]:
-    return {"fingerprint": fingerprint(config), "options": fingerprint_of_options(config), "version": RELEASE}
 
 
 def git_state() -> str | None:
@@ -189,9 +187,16 @@ def git_state() -> str | None:
 
 
 def new_run(
-    root: Path, algo: str, data: str, seed: int, yaml: str, config: dict[str, Any], command: list[str] | None = None
+    root: Path,
+    algo: str,
+    data: str,
+    seed: int,
+    yaml: str,
+    identity: dict[str, str],
+    digest: dict[str, Any],
+    command: list[str] | None = None,
 ) -> RunFolder:
-    """Make ``root/<algo>/<data>/<timestamp>-seed<k>/`` with its configuration, fingerprint and origin.
+    """Make ``root/<algo>/<data>/<timestamp>-seed<k>/`` with its configuration, identity, origin and data digest.
 
     Args:
         root: folder above all runs.
@@ -199,7 +204,8 @@ def new_run(
         data: name of the data set.
         seed: of the run.
         yaml: text of config.yaml.
-        config: the same as plain types.
+        identity: what the run is recognised by.
+        digest: of the data.
         command: words of the command line that began it, if one did.
 
     Raises:
@@ -220,27 +226,33 @@ def new_run(
     folder = RunFolder(path)
     write_atomic(folder.config, yaml.encode())
     origin = {"command": None if command is None else shlex.join(command), "git": git_state()}
-    write_json(folder.identity, {**_identity(config), **origin})
+    write_json(folder.identity, {**identity, "version": RELEASE, **origin})
+    folder.write_data(digest)
     return folder
 
 
 def find_run(
-    root: Path, algo: str, data: str, config: dict[str, Any], reread: Callable[[str], dict[str, Any]] | None = None
+    root: Path, algo: str, data: str, identity: dict[str, str], reread: Callable[[str], str] | None = None
 ) -> RunFolder | None:
-    """The folder of an earlier run with this configuration: a finished one first, else the newest.
+    """The folder of an earlier run of this identity: a finished one first, else the newest.
 
-    A run of another version keeps its fingerprint, which knows nothing of options added since; it counts as
-    this one if its configuration does once ``reread`` has given them their defaults.
+    Args:
+        root: above all runs.
+        algo: what they are filed under.
+        data: likewise.
+        identity: ``fingerprint``, ``options`` and ``data`` as :func:`new_run` wrote them.
+        reread: the fingerprint that a run's config.yaml would get today; a run of the same data whose options are
+            others, as it was written before one was added, counts as this one if that fingerprint is the same.
     """
-    wanted, options = fingerprint(config), fingerprint_of_options(config)
     found = []
     for path in sorted((root / algo / data).glob("*/fingerprint.json"), reverse=True):
         folder = RunFolder(path.parent)
         try:
-            identity = read_json(path)
-            same = identity["fingerprint"] == wanted
-            if not same and reread is not None and identity.get("options") != options:
-                same = fingerprint(reread(folder.read_config())) == wanted
+            kept = folder.read_identity()
+            same = kept["fingerprint"] == identity["fingerprint"]
+            added = kept.get("options") != identity["options"] and kept.get("data") == identity["data"]
+            if not same and reread is not None and added:
+                same = reread(folder.read_config()) == identity["fingerprint"]
         except (UserError, KeyError, TypeError, AttributeError):
             continue
         if same:

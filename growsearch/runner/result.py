@@ -59,6 +59,7 @@ def make_result(
         "fingerprint": identity["fingerprint"],
         "command": identity.get("command"),
         "git": identity.get("git"),
+        "data_digest": identity.get("data"),
         "val_accuracy": found.val_accuracy,
         "val_loss": found.val_loss,
         "test_accuracy": test.accuracy,

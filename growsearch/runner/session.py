@@ -94,6 +94,8 @@ class Session:
             self.settle_threads()
         done = f" after {self.ledger.epochs} epochs" if not begins else ""
         say(f"{'run folder:' if begins else 'going on with'} {self.folder.path}{done}")
+        for note in self.engine.data.notes:
+            say(f"data: {note}")
         self.log = EventLog(self.folder.events, length)
         past = (event for _, event in self.recorded())
         self.trackers = Trackers(self.config.track.trackers, self.folder.path, past, asdict(self.config))

@@ -1,31 +1,41 @@
 """One run from top to bottom: configuration, data, method, journal, result."""
 
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from growsearch.config import RunConfig, read_run, typed
+from growsearch.config import RunConfig, classes_of, read_run, to_plain, typed
+from growsearch.data.fingerprint import DataDigest, difference, fingerprint_data
 from growsearch.data.load import load as load_data
 from growsearch.errors import UserError
 from growsearch.initial_networks import make_donor, make_network
+from growsearch.options import walk
 from growsearch.registry import method
-from growsearch.run_folder import RunFolder, find_run, new_run
+from growsearch.release import RELEASE
+from growsearch.run_folder import RunFolder, find_run, fingerprint, new_run
+from growsearch.run_folder.files import write_atomic, write_json
+from growsearch.runner.identity import identity_of, options_of, with_absolute_paths
 from growsearch.runner.script import ScriptRunner
 from growsearch.runner.session import Session, Stopped
 from growsearch.signals import stop_requests
 from growsearch.training import Engine
+from growsearch.training.device import resolve_device
 from growsearch.training.out_of_memory import attempt
 from growsearch.views.console import say
 from growsearch.views.trackers import require
+
+MAY_MOVE = ("data.path", "data.test_path")
+"""Options that name where something lies; what lies there is compared by its contents."""
 
 
 def start(composed: DictConfig, command: list[str] | None = None) -> float:
     """Run a composed configuration, or what is left of it, and return its best validation accuracy.
 
-    A finished run of the same configuration is not repeated (unless ``output.again``), an
-    unfinished one is continued. Nothing is written before data and method are ready.
+    A finished run of the same identity is not repeated (unless ``output.again``), an unfinished one is continued.
+    Nothing is written before data and method are ready.
 
     Args:
         composed: the configuration.
@@ -35,41 +45,131 @@ def start(composed: DictConfig, command: list[str] | None = None) -> float:
         UserError: for bad input, a full disk and the like.
         Stopped: after SIGINT or SIGTERM, with everything saved.
     """
-    config, plain = typed(composed), to_plain(composed)
+    composed = with_absolute_paths(composed)
+    config = typed(composed)
     require(config.track.trackers)
+    device = resolve_device(config.hardware.device).type
+    identity = identity_of(composed, config.data, device)
     place = (Path(config.output.root), config.algo.label, config.data.name)
-    folder = None if config.output.again else find_run(*place, plain, lambda text: to_plain(read_run(text)))
-    if folder is not None:
-        return execute(folder, config)
+    if not config.output.again:
+        written = identity.to_json()
+        folder = find_run(*place, written, lambda text: options_fingerprints(text, written["data"], device))
+        if folder is not None:
+            return execute(folder, config, uncompared=not_compared(composed, folder))
     runner = prepare(config)
     with attempt("making the first network"):
         runner.begin()
-    folder = new_run(*place, config.seed, OmegaConf.to_yaml(composed, resolve=True), plain, command)
+    yaml = OmegaConf.to_yaml(composed, resolve=True)
+    folder = new_run(*place, config.seed, yaml, identity.to_json(), identity.data.to_json(), command)
     return execute(folder, config, runner)
 
 
-def resume(path: Path) -> float:
+def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False) -> float:
     """Continue the run in a folder, which may have moved since; see :func:`start`.
 
+    Args:
+        path: the folder.
+        overrides: options that change no numbers, and ``data.path``, where the data have moved.
+        accept_data: go on although the data are not those that the run began with.
+
     Raises:
-        UserError: if it is not the folder of a run.
+        UserError: if it is not the folder of a run, or its data have changed.
     """
     folder = RunFolder(path)
-    composed = read_run(folder.read_config())
+    composed = moved(read_run(folder.read_config()), overrides)
     config = typed(composed)
-    folder.identify(to_plain(composed))
+    if not folder.finished:
+        check_data(folder, config, accept_data)
+        ensure_identity(folder, composed, config)
+    if overrides:
+        write_atomic(folder.config, OmegaConf.to_yaml(composed, resolve=True).encode())
     config.network.pop("trust", None)  # a folder may be a stranger's: only a command line allows code to be run
     return execute(folder, config)
 
 
-def execute(folder: RunFolder, config: RunConfig, runner: ScriptRunner | None = None) -> float:
+def moved(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """The configuration of a run with options that may be changed on resume.
+
+    Raises:
+        UserError: if an override changes the run's numbers, or is none.
+    """
+    known = {entry.path: entry for cls in classes_of(to_plain(composed)).items() for entry in walk(cls[1], cls[0])}
+    for override in overrides:
+        name, equals, value = override.partition("=")
+        entry = known.get(name)
+        if not equals or entry is None:
+            raise UserError(f"{override}: not an option of this run; write OPTION=VALUE, such as data.path=NEW")
+        if entry.option.changes_results and name not in MAY_MOVE:
+            raise UserError(f"{name}: cannot be changed on resume: it changes the result; begin another run with it")
+        if entry.option.path:
+            OmegaConf.update(composed, name, value)
+        else:
+            composed.merge_with_dotlist([override])
+    return with_absolute_paths(composed)
+
+
+def check_data(folder: RunFolder, config: RunConfig, accept: bool) -> None:
+    """Compare the data with those that the run began with.
+
+    Raises:
+        UserError: if they changed and that is not accepted.
+    """
+    began_with = folder.read_data()
+    if began_with is None:
+        return
+    now = fingerprint_data(config.data)
+    changed = difference(DataDigest.from_json(began_with), now)
+    if changed and not accept:
+        raise UserError(
+            f"{folder.path}: the data are not those that the run began with ({changed}); put them back, name their"
+            " place with data.path=..., or go on with what is there with --accept-data"
+        )
+    if changed:
+        folder.write_data(now.to_json())
+
+
+def ensure_identity(folder: RunFolder, composed: DictConfig, config: RunConfig) -> None:
+    """Write the run's fingerprint anew where it is missing or damaged."""
+    try:
+        kept = folder.read_identity()
+    except UserError:
+        kept = {}
+    if not isinstance(kept.get("fingerprint"), str):
+        device = resolve_device(config.hardware.device).type
+        write_json(folder.identity, {**identity_of(composed, config.data, device).to_json(), "version": RELEASE})
+
+
+def options_fingerprints(text: str, data: str, device: str) -> str:
+    """The fingerprint that a run with this config.yaml would get today, on data of this digest."""
+    return fingerprint({"options": options_of(read_run(text), device), "data": data})
+
+
+def not_compared(composed: DictConfig, folder: RunFolder) -> list[str]:
+    """Options that differ from those of a run in a folder all the same: they change no numbers."""
+    ours, theirs = (flat(to_plain(one)) for one in (composed, read_run(folder.read_config())))
+    differing = [name for name, value in ours.items() if name in theirs and theirs[name] != value]
+    return [name for name in differing if not name.startswith("output.")]
+
+
+def flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Values by dotted name."""
+    found: dict[str, Any] = {}
+    for name, value in plain.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return found
+
+
+def execute(
+    folder: RunFolder, config: RunConfig, runner: ScriptRunner | None = None, uncompared: Sequence[str] = ()
+) -> float:
     """Bring the run in ``folder`` to its result, from wherever it stands."""
     with folder.lock():
         if folder.finished and (result := whole_result(folder)) is not None:
-            say(f"finished already: {folder.path} (output.again=true runs it anew)")
+            differing = f"; not compared: {', '.join(uncompared)}" if uncompared else ""
+            say(f"finished already: {folder.path} (output.again=true runs it anew){differing}")
             accuracy = result.get("val_accuracy")
             return float(accuracy) if isinstance(accuracy, int | float) else 0.0
-        with stop_requests() as stop:
+        with stop_requests() as stop, failure_noted(folder):
             with attempt("beginning the run"):
                 session = Session(folder, config, runner or prepare(config), make_runner)
             with closing(session):
@@ -78,6 +178,19 @@ def execute(folder: RunFolder, config: RunConfig, runner: ScriptRunner | None = 
                 say("asked to stop when the run was about to end: nothing more is begun")
                 raise Stopped(stop.exit_code)
             return accuracy
+
+
+@contextmanager
+def failure_noted(folder: RunFolder) -> Iterator[None]:
+    """Keep the cause of a failure in the run's folder, for ``growsearch runs``; what an earlier one left goes."""
+    with suppress(OSError):
+        folder.error.unlink(missing_ok=True)
+    try:
+        yield
+    except UserError as error:
+        with suppress(UserError, OSError):
+            write_atomic(folder.error, f"{error}\n".encode())
+        raise
 
 
 def whole_result(folder: RunFolder) -> dict[str, Any] | None:
@@ -113,10 +226,3 @@ def make_runner(config: RunConfig, engine: Engine) -> ScriptRunner:
     if donor := getattr(config.algo, "donor", ""):
         given["donor"] = make_donor(donor)
     return ScriptRunner(method(config.algo.name).search_class(), config.algo, engine, given)
-
-
-def to_plain(composed: DictConfig) -> dict[str, Any]:
-    """The configuration as plain types, interpolations resolved."""
-    plain = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}

@@ -1,50 +1,142 @@
-"""Optimizer state moves with the tensor it belongs to."""
+"""Optimizer state moves with the tensor it belongs to.
 
-from collections.abc import Callable, Iterable
+An optimizer keeps for each weight a few entries. What becomes of an entry when channels are copied follows
+from what it is; entries and optimizers that are not listed are refused, for a guess would train on silently.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from torch import Tensor
+import torch
+from torch import Tensor, optim
 from torch.optim import Optimizer
+
+from growsearch.errors import UserError
 
 Optimizers: TypeAlias = Optimizer | Iterable[Optimizer] | None
 
-SECOND_MOMENTS = frozenset({"exp_avg_sq", "max_exp_avg_sq", "square_avg", "sum"})
-"""State that averages squared gradients: where a gradient is halved, these are quartered."""
+
+@dataclass(frozen=True)
+class Entry:
+    """What an entry of an optimizer's state is, for an entry of the weight's shape.
+
+    Attributes:
+        power: of the gradient it is proportional to: where a gradient is halved, a second moment is quartered.
+        averages_weight: whether it is an average of the weight, so that it changes as the weight does.
+        start: the option of the parameter group that new channels start at; they start at 0 if it is empty.
+    """
+
+    power: int = 0
+    averages_weight: bool = False
+    start: str = ""
+
+
+Carry: TypeAlias = Callable[[Tensor, Entry, Tensor | float], Tensor]
+"""(state of the old tensor's shape, what it is, where new channels start) -> state of the new tensor's shape."""
+
+COUNTER, GRADIENT, SQUARE, SCALE_FREE = None, Entry(1), Entry(2), Entry()
+FACTORS = ("row_var", "col_var")
+"""Means of a squared gradient over its last and over its last but one dimension (Adafactor)."""
+
+_ADAM: dict[str, Entry | None] = {"step": COUNTER, "exp_avg": GRADIENT, "exp_avg_sq": SQUARE, "max_exp_avg_sq": SQUARE}
+STATE: dict[type[Optimizer], Mapping[str, Entry | None]] = {
+    optim.SGD: {"momentum_buffer": GRADIENT},
+    optim.Adam: _ADAM,
+    optim.AdamW: _ADAM,
+    optim.Adamax: {"step": COUNTER, "exp_avg": GRADIENT, "exp_inf": Entry(1)},
+    optim.NAdam: {**_ADAM, "mu_product": COUNTER},
+    optim.RAdam: _ADAM,
+    optim.RMSprop: {"step": COUNTER, "square_avg": SQUARE, "grad_avg": GRADIENT, "momentum_buffer": SCALE_FREE},
+    optim.Adagrad: {"step": COUNTER, "sum": Entry(2, start="initial_accumulator_value")},
+    optim.Adadelta: {"step": COUNTER, "square_avg": SQUARE, "acc_delta": SCALE_FREE},
+    optim.Adafactor: {"step": COUNTER, "variance": SQUARE, **dict.fromkeys(FACTORS, SQUARE)},
+    optim.ASGD: {"step": COUNTER, "eta": COUNTER, "mu": COUNTER, "ax": Entry(averages_weight=True)},
+    optim.Rprop: {"step": COUNTER, "prev": GRADIENT, "step_size": Entry(start="lr")},
+}
+"""Optimizer -> its state's entries. Subclasses are known by their parents; an own optimizer may be added."""
+if hasattr(optim, "Muon"):
+    STATE[optim.Muon] = {"momentum_buffer": GRADIENT}
 
 
 def as_list(optimizer: Optimizers) -> list[Optimizer]:
-    """No, one or several optimizers as a list."""
+    """No, one or several optimizers as a list.
+
+    Raises:
+        UserError: for an optimizer whose state cannot follow an edit.
+    """
     if optimizer is None:
         return []
-    return [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
+    several = isinstance(optimizer, Iterable) and not isinstance(optimizer, Optimizer)
+    optimizers = list(optimizer) if several else [optimizer]  # type: ignore[arg-type]
+    for each in optimizers:
+        _entries(each)
+    return optimizers  # type: ignore[return-value]
 
 
-def hand_over(
-    optimizer: Optimizers, old: Tensor, new: Tensor, carry: Callable[[Tensor, bool], Tensor] | None = None
-) -> None:
-    """Put ``new`` in ``old``'s place in the parameter groups and give it the old tensor's state.
+def _entries(optimizer: object) -> Mapping[str, Entry | None]:
+    for kind in type(optimizer).__mro__:
+        if kind in STATE:
+            return STATE[kind]
+    known = ", ".join(kind.__name__ for kind in STATE)
+    raise UserError(
+        f"optimizer: {type(optimizer).__name__} found, whose state does not follow an edit; {known} expected "
+        "(or an own one, entered in growsearch.surgery.momentum.STATE)"
+    )
+
+
+def hand_over(optimizer: Optimizers, moves: Sequence[tuple[Tensor, Tensor, Carry | None]]) -> None:
+    """Put new parameters in the old ones' places in the parameter groups and give them the old ones' state.
 
     Args:
-        optimizer: none, one or several; those that do not hold ``old`` are left as they are.
-        old: the parameter that leaves.
-        new: the parameter that takes its place; identical to ``old``'s place and group settings.
-        carry: (state of ``old``'s shape, whether it is a second moment) -> state of ``new``'s shape; None
-            drops the state. Counters are kept as they are; state of any other shape (factored moments)
-            cannot follow and is dropped.
+        optimizer: none, one or several; parameters that they do not hold are passed over.
+        moves: the parameter that leaves, the one that takes its place, and what maps one entry of the state (see
+            :data:`Carry`; counters are kept as they are) or None to drop the state.
+
+    Raises:
+        UserError: for an entry that is not known, or is not of the tensor's shape.
     """
+    replaced = {id(old): new for old, new, _ in moves}
     for each in as_list(optimizer):
+        options: dict[int, Mapping[str, Any]] = {}
         for group in each.param_groups:
-            group["params"] = [new if parameter is old else parameter for parameter in group["params"]]
-        state = each.state.pop(old, None)
-        if state is not None and carry is not None and _fits(state, old):
-            each.state[new] = {key: _carried(key, value, old, carry) for key, value in state.items()}
+            options |= {id(parameter): group for parameter in group["params"] if id(parameter) in replaced}
+            group["params"] = [replaced.get(id(parameter), parameter) for parameter in group["params"]]
+        for old, new, carry in moves:
+            state, settings = each.state.pop(old, None), options.get(id(old), {})
+            if state and carry is not None:
+                each.state[new] = _carried(each, state, settings, old, new, carry)
+            elif state and settings.get("fused") and "momentum_buffer" in state:
+                each.state[new] = {"momentum_buffer": torch.zeros_like(new)}  # the fused step wants all of them or none
 
 
-def _fits(state: dict[str, Any], old: Tensor) -> bool:
-    return all(value.dim() == 0 or value.shape == old.shape for value in state.values() if isinstance(value, Tensor))
+def _carried(
+    optimizer: Optimizer, state: dict[str, Any], options: Mapping[str, Any], old: Tensor, new: Tensor, carry: Carry
+) -> dict[str, Any]:
+    entries, carried = _entries(optimizer), dict(state)
+    for key, value in state.items():
+        if key not in entries:
+            kind = type(optimizer).__name__
+            raise UserError(f"state of optimizer {kind}: entry {key!r} found, one of {', '.join(entries)} expected")
+        entry = entries[key]
+        if entry is None or not isinstance(value, Tensor) or key in FACTORS:
+            continue
+        if value.shape != old.shape:
+            shapes = f"{tuple(value.shape)} found, {tuple(old.shape)} (its weight's) expected"
+            raise UserError(f"state of optimizer {type(optimizer).__name__}: {key!r} of shape {shapes}")
+        start = new.detach() if entry.averages_weight else float(options.get(entry.start, 0.0)) if entry.start else 0.0
+        carried[key] = carry(value, entry, start)
+    if all(isinstance(state.get(key), Tensor) for key in FACTORS):
+        carried |= _factored(state, carry)
+    return carried
 
 
-def _carried(key: str, value: Any, old: Tensor, carry: Callable[[Tensor, bool], Tensor]) -> Any:
-    if isinstance(value, Tensor) and value.shape == old.shape and key != "step":
-        return carry(value, key in SECOND_MOMENTS)
-    return value
+def _factored(state: Mapping[str, Tensor], carry: Carry) -> dict[str, Tensor]:
+    """Carry the second moments that two factors stand for, and take their means again.
+
+    Exact where neither averaged dimension changes (a convolution's windows); else as exact as the factors are.
+    """
+    rows, columns = (state[key] for key in FACTORS)
+    mean = rows.mean(-2, keepdim=True)
+    squares = carry(torch.where(mean > 0, rows * columns / mean, 0.0), SQUARE, 0.0)
+    return {key: squares.mean(dim, keepdim=True) for key, dim in zip(FACTORS, (-1, -2), strict=True)}

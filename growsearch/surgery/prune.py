@@ -8,7 +8,7 @@ from torch import nn
 from growsearch.errors import UserError
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers
-from growsearch.surgery.remap import Removed, remap
+from growsearch.surgery.remap import Removed, channel_numbers, remap
 
 
 def prune(
@@ -36,7 +36,8 @@ def prune(
     Raises:
         UserError: if ``keep`` is empty, repeats a channel or is out of range, or the group is frozen or stale.
     """
-    keep = [int(channel) for channel in keep]
-    if not keep or len(set(keep)) != len(keep) or min(keep) < 0:
-        raise UserError(f"keep of {group.name}: {keep} found, distinct channels from 0 to {group.size - 1} expected")
-    remap(model, group, keep, momentum=momentum, optimizer=optimizer, removed=removed)
+    kept = channel_numbers(keep, f"keep of {group.name}", 0, group.size - 1)
+    if len(set(kept)) != len(kept):
+        twice = sorted({channel for channel in kept if kept.count(channel) > 1})
+        raise UserError(f"keep of {group.name}: {twice[:5]} found more than once, each channel at most once expected")
+    remap(model, group, kept, momentum=momentum, optimizer=optimizer, removed=removed)

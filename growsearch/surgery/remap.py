@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from growsearch.errors import UserError
+from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.memory import require_memory
 from growsearch.surgery import structure
-from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
-from growsearch.surgery.momentum import Optimizers, as_list
-from growsearch.surgery.replace import replace
+from growsearch.surgery.channels import Axis, ChannelGroup
+from growsearch.surgery.groups import Segment
+from growsearch.surgery.momentum import Carry, Entry, Optimizers, as_list, hand_over
+from growsearch.surgery.replace import ordered_like, put, set_sizes
 from growsearch.surgery.tensors import lookup, owner
+from growsearch.surgery.tiling import Ratio, Tiling, on_device
 from growsearch.surgery.transaction import transaction
+
+ROLES = ("producer", "bias", "norm", "depthwise", "consumer", "scale")
+START = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
+"""Fresh entries of a norm's tensors by their names: the identity."""
+COMPUTED = ".parametrizations."
+"""Part of the name of a tensor that a weight is computed from (``torch.nn.utils.parametrize``)."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +51,27 @@ class Slab:
 
     def make(self, fresh: Mapping[str, Initialiser]) -> Tensor:
         """The slab's values from the initialiser of its role, or the default documented in :func:`remap`."""
-        initialiser = fresh.get(self.role)
-        if initialiser is None:
-            if self.role in ("producer", "depthwise"):
-                raise UserError(f"fresh: no initialiser for role {self.role!r} found, one expected ({self.name})")
-            ones = self.role == "scale" or (self.role == "norm" and self.name.endswith(("weight", "running_var")))
-            initialiser = 1.0 if ones else 0.0
-        value = initialiser(self) if callable(initialiser) else torch.as_tensor(initialiser)
-        return value.detach().to(self.device, self.dtype).expand(self.shape)
+        initialiser = fresh[self.role] if self.role in fresh else self._default()
+        value = initialiser(self) if callable(initialiser) else initialiser
+        try:
+            return torch.as_tensor(value).detach().to(self.device, self.dtype).expand(self.shape)
+        except (TypeError, ValueError, RuntimeError) as error:
+            if is_lack_of_memory(error):
+                raise
+            raise UserError(
+                f"fresh: initialiser for role {self.role!r} ({self.name}) found to give {str(value)[:60]}, "
+                f"numbers that broadcast to shape {self.shape} expected"
+            ) from error
+
+    def _default(self) -> float:
+        leaf = self.name.rpartition(".")[2]
+        if self.role in ("bias", "consumer"):
+            return 0.0
+        if self.role == "norm" and leaf in START:
+            return START[leaf]
+        if self.role == "scale" and COMPUTED not in self.name and math.prod(self.shape) == self.shape[self.dim]:
+            return 1.0
+        raise UserError(f"fresh: no initialiser for role {self.role!r} found, one expected ({self.name})")
 
 
 Initialiser: TypeAlias = Callable[[Slab], Tensor] | Tensor | float
@@ -77,24 +98,26 @@ def remap(
             channel that is not named is removed.
         fresh: role -> initialiser of the fresh channels' part of a tensor: a number, a tensor that
             broadcasts to the slab, or a function of the :class:`Slab`. Left out, norms are the identity
-            (weight 1, bias 0, mean 0, variance 1), biases and consumers 0 and scales 1;
-            ``producer`` and ``depthwise`` must be given where they occur.
+            (weight 1, bias 0, mean 0, variance 1), biases and consumers 0 and scales of one entry a channel 1;
+            all else must be given where it occurs: ``producer``, ``depthwise``, and ``scale`` for
+            tensors that weights are computed from.
         duplicate: what is divided by the number of copies: the weights that sum over them (exact
             for every network), the weights and biases that write them (exact for layers without a
             norm and positively homogeneous activations), or nothing.
         momentum: optimizer state is mapped like its tensor, as if the network had had these channels
             all along (a gradient that copies share is divided between them, fresh channels
-            start at zero), or dropped for every tensor that is replaced.
-        optimizer: none, one or several ``torch.optim`` optimizers.
+            start as new ones do), or dropped for every tensor that is replaced.
+        optimizer: none, one or several optimizers, of those in :data:`growsearch.surgery.momentum.STATE`.
         removed: called with the group and the removed channels before anything is cut, inside
             the same transaction; it may use :func:`growsearch.surgery.replace`.
 
-    Removing an exact copy that a remap made gives its share of the consumers back to its twins, so
-    that widening and pruning are inverse; a copy that has been trained apart is cut as any other.
+    Copies that a remap made are copies as long as every tensor has equal entries for them, which is looked
+    at whenever one of them is copied or removed. Removing one gives its share of the consumers back to its
+    twins, so that widening and pruning are inverse; one that has been trained apart is a channel as any other.
 
     Raises:
-        UserError: for a frozen group, a stale handle, no channels, a source out of range or a role
-            without an initialiser.
+        UserError: for a frozen group, a stale handle, no channels, a source out of range, a role without an
+            initialiser, or an optimizer whose state cannot follow.
 
     Example:
         >>> remap(model, group, [0, 2, 3])  # cut channel 1
@@ -105,20 +128,62 @@ def remap(
     """
     group.map.check(model, group.number, group.name)
     optimizer = as_list(optimizer)
-    new = [int(source) for source in sources]
-    if not new or min(new) < -1 or max(new) >= group.size:
-        raise UserError(f"sources of {group.name}: {_short(new)} found, entries from -1 to {group.size - 1} expected")
+    new = channel_numbers(sources, f"sources of {group.name}", -1, group.size - 1)
     if duplicate not in ("scale_consumers", "scale_producers", "none") or momentum not in ("follow", "drop"):
         raise UserError(f"remap: duplicate={duplicate!r}, momentum={momentum!r} found, see its documentation")
+    _check_fresh(group, fresh or {}, min(new) < 0)
+    require_room(model, group, len(new))
     with transaction(model, optimizer, None if removed is not None else group.map.owners(model, group.number)):
-        gone = sorted(set(range(group.size)) - set(new))
-        if removed is not None and gone:
+        size = group.size
+        if removed is not None and (gone := sorted(set(range(size)) - set(new))):
             removed(group, gone)
+            group.map.check(model, group.number, group.name)
+            if group.size != size:
+                raise UserError(f"removed: {group.name} of {group.size} channels found after it, {size} expected")
         _Plan(model, group, new, duplicate).apply(fresh or {}, momentum, optimizer)
 
 
-def _short(values: list[int]) -> str:
-    return str(values) if len(values) < 12 else f"{len(values)} entries from {min(values)} to {max(values)}"
+def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int) -> list[int]:
+    """Whole numbers (of Python, numpy or torch) as a list.
+
+    Raises:
+        UserError: if there are none, or one is no whole number from ``lowest`` to ``highest``; a mask is none.
+    """
+    listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
+    numbers: list[Any] = list(listed) if isinstance(listed, Iterable) else []
+    if set(map(type, numbers)) != {int}:
+        numbers = [each.tolist() if isinstance(each, Tensor | np.generic) else each for each in numbers]
+    if set(map(type, numbers)) != {int} or min(numbers) < lowest or max(numbers) > highest:
+        found = f"{len(numbers)} entries such as {numbers[:3]}" if len(numbers) > 12 else str(numbers or values)
+        raise UserError(f"{what}: {found} found, whole numbers from {lowest} to {highest} expected")
+    return numbers
+
+
+def require_room(model: nn.Module, group: ChannelGroup, size: int) -> None:
+    """Check that there is memory for a group of so many channels, where it becomes much larger.
+
+    Raises:
+        UserError: if there is not.
+    """
+    if size <= 2 * group.size:
+        return
+    needed = 64 * size  # lists of channels
+    for axis in group.axes:
+        tensor = lookup(model, axis.name)
+        entries = size * sum(segment.repeat for segment in axis.segments if segment.group == group.number)
+        needed += tensor.nbytes // tensor.shape[axis.dim] * entries if tensor.device.type == "cpu" else 0
+    require_memory(needed, f"{group.name} of {size} channels", "fewer channels expected")
+
+
+def _check_fresh(group: ChannelGroup, fresh: Mapping[str, Initialiser], needed: bool) -> None:
+    """Raise UserError for a role that does not exist, or weights that are all computed, of tensors unknown here."""
+    unknown = [role for role in fresh if role not in ROLES]
+    if unknown:
+        raise UserError(f"fresh: role {unknown[0]!r} found, one of {', '.join(ROLES)} expected")
+    if needed and "scale" not in fresh and not (group.producers or group.layers("depthwise")):
+        raise UserError(
+            f"fresh: no initialiser for role 'scale' found, one expected ({group.name}: its weights are computed)"
+        )
 
 
 class _Plan:
@@ -127,71 +192,103 @@ class _Plan:
     def __init__(self, model: nn.Module, group: ChannelGroup, sources: list[int], duplicate: str) -> None:
         self.model, self.group, self.map = model, group, group.map
         self.sources, self.duplicate = np.array(sources), duplicate
-        before, self.lineage = self._lineage()
-        counts, after = Counter(before), Counter(self.lineage)
-        self.copies_before = np.array([max(counts[twin], 1) for twin in self.lineage])
-        self.copies_after = np.array([after[twin] for twin in self.lineage])
+        self.axes: dict[str, list[Axis]] = {}
+        for axis in group.axes:
+            self.axes.setdefault(axis.name, []).append(axis)
+        self.tilings: dict[tuple[Segment, ...] | int, Tiling] = {}
+        before = np.arange(group.size) if duplicate == "none" else self._lineage()
+        fresh = self.sources < 0
+        self.lineage = np.where(fresh, before.max() + np.cumsum(fresh), before[self.sources])
+        if duplicate == "none":
+            self.lineage = np.arange(len(sources))
+        counts = [np.bincount(each, minlength=self.lineage.max() + 1) for each in (before, self.lineage)]
+        self.copies_before, self.copies_after = (np.maximum(count, 1)[self.lineage] for count in counts)
+        self.recounted = self.copies_before != self.copies_after
 
-    def _lineage(self) -> tuple[list[int], list[int]]:
-        """Old and new channels' numbers, shared by exact copies; copies that have moved apart share none."""
-        before = list(self.map.lineage[self.group.number])
-        unused = itertools.count(max(before) + 1)
-        kept = set(self.sources.tolist())
-        for twin in {before[channel] for channel in set(range(len(before))) - kept}:
-            twins = [channel for channel, number in enumerate(before) if number == twin]
-            if self.duplicate == "none" or not self._equal(twins):
-                for channel in twins:
-                    before[channel] = next(unused)
-        if self.duplicate == "none":
-            return before, [next(unused) for _ in self.sources]
-        return before, [before[source] if source >= 0 else next(unused) for source in self.sources]
+    def _lineage(self) -> np.ndarray:
+        """The old channels' numbers, shared by exact copies; copies that have moved apart share none.
 
-    def _equal(self, twins: list[int]) -> bool:
-        """Whether channels have the same entries in every tensor."""
-        for axis in self.group.axes if len(twins) > 1 else ():
-            tensor = lookup(self.model, axis.name)
-            first, *rest = (self.group.positions(axis, channel) for channel in twins)
-            parts = [tensor.index_select(axis.dim, torch.tensor(p, device=tensor.device)) for p in (first, *rest)]
-            if not all(torch.equal(parts[0], part) for part in parts[1:]):
-                return False
-        return True
+        Only those that are copied or removed are looked at, and their twins.
+        """
+        number = np.array(self.map.lineage[self.group.number])
+        if np.bincount(number).max() == 1:
+            return np.arange(len(number))
+        named = np.bincount(self.sources[self.sources >= 0], minlength=len(number))
+        touched = np.zeros(number.max() + 1, bool)
+        touched[number[named != 1]] = True
+        twins = np.flatnonzero(touched[number] & (np.bincount(number)[number] > 1))
+        while len(twins):
+            _, first, inverse = np.unique(number[twins], return_index=True, return_inverse=True)
+            leaders = twins[first][inverse]
+            twins = twins[~self._equal(twins, leaders)]
+            number[twins] += number.max() + 1
+        return np.unique(number, return_inverse=True)[1]
+
+    def _equal(self, channels: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """For each pair of channels whether they have the same entries in every tensor."""
+        equal = torch.ones(len(channels), dtype=torch.bool)
+        for name, axes in self.axes.items():
+            tensor = lookup(self.model, name).detach()
+            for axis in axes if not tensor.is_meta else ():
+                ours, theirs = (self._tiling(axis).entries(tensor, axis.dim, each) for each in (channels, others))
+                equal &= (ours == theirs).movedim(axis.dim, 0).reshape(len(channels), -1).all(1).cpu()
+        return equal.numpy()
+
+    def _tiling(self, axis: Axis) -> Tiling:
+        key = axis.segments if len(axis.segments) < 8 else id(axis.segments)  # a long tuple's hash takes its time
+        if key not in self.tilings:
+            self.tilings[key] = Tiling(self.map, axis.segments, self.group.number, self.sources)
+        return self.tilings[key]
 
     def apply(self, fresh: Mapping[str, Initialiser], momentum: str, optimizer: Optimizers) -> None:
         """Replace every tensor of the group and make the channel map true again."""
-        for name in dict.fromkeys(axis.name for axis in self.group.axes):
-            self._replace(name, fresh, momentum, optimizer)
+        moves = []
+        for name, axes in self.axes.items():
+            old = lookup(self.model, name)
+            multipliers = self._multipliers(name) if any(axis.role == "depthwise" for axis in axes) else []
+            new = put(self.model, self.map.names[name], self._value(old.detach(), axes, fresh))
+            for conv, multiplier in multipliers:  # a depthwise convolution has as many groups as input channels
+                conv.groups = conv.in_channels = conv.out_channels // multiplier
+            if isinstance(old, nn.Parameter):
+                moves.append((old, new, self._carry(axes) if momentum == "follow" else None))
+        hand_over(optimizer, moves)
+        for name in self.axes:
+            layer, computed, leaf = name.partition(COMPUTED)
+            if computed and leaf.startswith("weight."):
+                module = self.model.get_submodule(layer)
+                set_sizes(module, cast(Tensor, module.weight).detach())
         self.map.sizes[self.group.number] = len(self.sources)
-        self.map.lineage[self.group.number] = self.lineage
+        self.map.lineage[self.group.number] = self.lineage.tolist()
         self.map.version = structure.structure_changed(self.model)
 
-    def _replace(self, name: str, fresh: Mapping[str, Initialiser], momentum: str, optimizer: Optimizers) -> None:
-        entries = [
-            _Entries(self.map, axis, self.group.number, self.sources) for axis in self.group.axes if axis.name == name
-        ]
-        multipliers = self._multipliers(name) if any(entry.axis.role == "depthwise" for entry in entries) else []
-        value = lookup(self.model, name).detach()
-        for entry in entries:
-            weight_divided, _ = self._divided(entry.axis.role)
-            value = entry.take(value, self._ratio(entry, weight_divided))
-            value = entry.fill(value, fresh)
+    def _value(self, value: Tensor, axes: list[Axis], fresh: Mapping[str, Initialiser]) -> Tensor:
+        for axis in axes:
+            tiling = self._tiling(axis)
+            value = tiling.take(value, axis.dim, self._ratio(tiling, self._divided(axis.role)[0]))
+            where = tiling.fresh
+            if len(where):
+                shape = tuple(len(where) if d == axis.dim else n for d, n in enumerate(value.shape))
+                slab = Slab(axis.name, axis.role, axis.dim, shape, value.dtype, value.device)
+                value.index_copy_(axis.dim, on_device(where, value), slab.make(fresh))
+        return value
 
-        def carry(state: Tensor, squared: bool) -> Tensor:
-            for entry in entries:
-                _, gradient_divided = self._divided(entry.axis.role)
-                state = entry.take(state, self._ratio(entry, gradient_divided, power=2 if squared else 1))
-                state = entry.fill(state, None)
-            return state
+    def _carry(self, axes: list[Axis]) -> Carry:
+        def carry(old: Tensor, entry: Entry, start: Tensor | float) -> Tensor:
+            state = old
+            for axis in axes:
+                weight_divided, gradient_divided = self._divided(axis.role)
+                power, divided = (1, weight_divided) if entry.averages_weight else (entry.power, gradient_divided)
+                tiling = self._tiling(axis)
+                state = tiling.take(state, axis.dim, self._ratio(tiling, divided and power > 0, power))
+            for axis in axes:
+                where = on_device(self._tiling(axis).fresh, state)
+                if isinstance(start, Tensor):
+                    state.index_copy_(axis.dim, where, start.index_select(axis.dim, where))
+                elif len(where):
+                    state.index_fill_(axis.dim, where, start)
+            return ordered_like(state, old)
 
-        replace(
-            self.model,
-            name,
-            value,
-            optimizer=optimizer,
-            carry=carry if momentum == "follow" else None,
-            names=self.map.names[name],
-        )
-        for conv, multiplier in multipliers:  # a depthwise convolution has as many groups as input channels
-            conv.groups = conv.in_channels = conv.out_channels // multiplier
+        return carry
 
     def _divided(self, role: str) -> tuple[bool, bool]:
         """Whether a role's weights, and whether its gradients, are divided among copies."""
@@ -201,69 +298,17 @@ class _Plan:
             return role in ("producer", "bias"), role == "consumer"
         return False, False
 
-    def _ratio(self, entry: _Entries, divided: bool, power: int = 1) -> tuple[np.ndarray, np.ndarray] | None:
-        """Numerator and denominator for each entry: copies before over copies after; None if all are one."""
-        if not divided or np.array_equal(self.copies_before, self.copies_after):
+    def _ratio(self, tiling: Tiling, divided: bool, power: int = 1) -> Ratio | None:
+        """Copies before and after, for each entry where they differ; None if they differ nowhere."""
+        if not divided or not self.recounted.any():
             return None
-        ours = entry.channel >= 0
-        fraction = [np.ones(len(ours), np.int64) for _ in range(2)]
-        for part, copies in zip(fraction, (self.copies_before, self.copies_after), strict=True):
-            part[ours] = copies[entry.channel[ours]] ** power
-        return fraction[0], fraction[1]
+        if tiling.recounted is None:
+            tiling.recounted = np.flatnonzero((tiling.channel >= 0) & self.recounted[tiling.channel])
+        channels = tiling.channel[tiling.recounted]
+        return tiling.recounted, self.copies_before[channels] ** power, self.copies_after[channels] ** power
 
     def _multipliers(self, name: str) -> list[tuple[nn.modules.conv._ConvNd, int]]:
         """The depthwise convolutions that hold a weight, with their filters per input channel."""
         holders = [owner(self.model, each)[0] for each in self.map.names[name]]
         convs = [holder for holder in holders if isinstance(holder, nn.modules.conv._ConvNd)]
         return [(conv, conv.out_channels // conv.in_channels) for conv in convs]
-
-
-class _Entries:
-    """What becomes of the entries of one dimension.
-
-    Attributes:
-        axis: the dimension.
-        source: for each new entry the old one it copies.
-        channel: for each new entry its new channel, or -1 if it belongs to another group.
-        is_fresh: for each new entry whether its channel is a fresh one.
-    """
-
-    def __init__(self, channel_map: ChannelMap, axis: Axis, number: int, sources: np.ndarray) -> None:
-        self.axis = axis
-        old, channel, start = [], [], 0
-        for segment in axis.segments:
-            length = channel_map.length(segment)
-            if segment.group == number:
-                inside = np.arange(segment.repeat)
-                old.append((start + sources[:, None] * segment.repeat + inside).ravel())
-                channel.append(np.repeat(np.arange(len(sources)), segment.repeat))
-            else:
-                old.append(np.arange(start, start + length))
-                channel.append(np.full(length, -1))
-            start += length
-        self.channel = np.concatenate(channel)
-        self.is_fresh = (self.channel >= 0) & (sources[self.channel] < 0)
-        self.source = np.where(self.is_fresh, 0, np.concatenate(old))
-
-    def take(self, tensor: Tensor, ratio: tuple[np.ndarray, np.ndarray] | None) -> Tensor:
-        """Copy the entries, times the ratio if there is one; fresh ones are still to be filled."""
-        dim = self.axis.dim
-        taken = tensor.index_select(dim, torch.from_numpy(self.source).to(tensor.device))
-        if ratio is None:
-            return taken
-        changed = np.flatnonzero(ratio[0] != ratio[1])
-        where = torch.from_numpy(changed).to(tensor.device)
-        shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
-        above, below = (torch.from_numpy(part[changed]).to(tensor).view(shape) for part in ratio)
-        return taken.index_copy_(dim, where, taken.index_select(dim, where) * above / below)
-
-    def fill(self, tensor: Tensor, fresh: Mapping[str, Initialiser] | None) -> Tensor:
-        """Give fresh entries their values; zero if there are no initialisers."""
-        where = np.flatnonzero(self.is_fresh)
-        if not len(where):
-            return tensor
-        dim = self.axis.dim
-        shape = tuple(len(where) if d == dim else n for d, n in enumerate(tensor.shape))
-        slab = Slab(self.axis.name, self.axis.role, dim, shape, tensor.dtype, tensor.device)
-        value = slab.make(fresh) if fresh is not None else torch.zeros(shape, dtype=slab.dtype, device=slab.device)
-        return tensor.index_copy(dim, torch.from_numpy(where).to(tensor.device), value)

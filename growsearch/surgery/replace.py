@@ -1,10 +1,11 @@
 """Replace a tensor of a network: in every place that holds it, with layer sizes and optimizer state."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from growsearch.surgery.momentum import Optimizers, hand_over
+from growsearch.errors import UserError
+from growsearch.surgery.momentum import Carry, Optimizers, hand_over
 from growsearch.surgery.structure import structure_changed, tensor_changed
 from growsearch.surgery.tensors import lookup, owner, places
 
@@ -15,12 +16,13 @@ def replace(
     value: Tensor,
     *,
     optimizer: Optimizers = None,
-    carry: Callable[[Tensor, bool], Tensor] | None = None,
-    names: Iterable[str] | None = None,
+    carry: Carry | None = None,
+    names: Sequence[str] | None = None,
 ) -> None:
     """Put ``value`` where the parameter or buffer ``name`` is. Nothing is written into the old tensor.
 
-    Gradients are dropped. A replaced parameter keeps ``requires_grad`` and its place in the optimizer.
+    Gradients are dropped. A replaced parameter keeps ``requires_grad``, its hooks, its order in memory (such as
+    channels_last) and its place in the optimizer.
 
     Args:
         model: the network.
@@ -29,29 +31,62 @@ def replace(
         optimizer: the optimizers that may hold the parameter.
         carry: maps optimizer state, see :func:`growsearch.surgery.momentum.hand_over`; None drops it.
         names: all names of the tensor if the caller knows them.
+
+    Raises:
+        UserError: if no tensor has this name, or the optimizer's state cannot follow.
     """
-    old = lookup(model, name)
     if names is None:
-        names = next(held for tensor, held in places(model) if tensor is old)
-    new = value.detach()
+        names = next((held for _, held in places(model) if name in held), None)
+    if names is None:
+        raise UserError(
+            f"replace: {name!r} found, the name of a parameter or buffer of {type(model).__name__} expected"
+        )
+    old = lookup(model, name)
+    new = put(model, names, value)
+    if isinstance(old, nn.Parameter):
+        hand_over(optimizer, [(old, new, carry)])
+    (tensor_changed if new.shape == old.shape else structure_changed)(model)
+
+
+def put(model: nn.Module, names: Sequence[str], value: Tensor) -> Tensor:
+    """Put ``value`` in all places of one tensor, as :func:`replace` does but for optimizer and version; return it."""
+    old = lookup(model, names[0])
+    new = ordered_like(value.detach(), old)
     if isinstance(old, nn.Parameter):
         new = nn.Parameter(new, requires_grad=old.requires_grad)
         new.__dict__.update(old.__dict__)
-        hand_over(optimizer, old, new, carry)
+        if old.requires_grad:
+            _share_hooks(old, new)
     for each in names:
         module, leaf = owner(model, each)
         held = module._parameters if leaf in module._parameters else module._buffers
         held[leaf] = new  # type: ignore[assignment]
         set_sizes(module)
-    (tensor_changed if new.shape == old.shape else structure_changed)(model)
+    return new
 
 
-def set_sizes(module: nn.Module) -> None:
-    """Make a layer's sizes those of its weight; a convolution's number of groups stays."""
-    weight = next(
-        (t for t in (getattr(module, "weight", None), getattr(module, "running_mean", None)) if isinstance(t, Tensor)),
-        None,
-    )
+def ordered_like(value: Tensor, like: Tensor) -> Tensor:
+    """The same entries with their dimensions in memory in the order of another tensor of as many dimensions."""
+    if value.dim() != like.dim() or like.is_contiguous():
+        return value.contiguous()
+    strides = like.stride()
+    order = sorted(range(like.dim()), key=lambda dim: -strides[dim])
+    back = sorted(range(like.dim()), key=order.__getitem__)
+    return value.permute(order).contiguous().permute(back)
+
+
+def _share_hooks(old: Tensor, new: Tensor) -> None:
+    """The user's hooks on the old tensor act on the new one, and their handles still remove them."""
+    if old._backward_hooks:
+        new._backward_hooks = old._backward_hooks
+    if old._post_accumulate_grad_hooks:
+        new._post_accumulate_grad_hooks = old._post_accumulate_grad_hooks
+
+
+def set_sizes(module: nn.Module, weight: Tensor | None = None) -> None:
+    """Make a layer's sizes those of its weight (its own if None); a convolution's number of groups stays."""
+    for held, leaf in ((module._parameters, "weight"), (module._buffers, "weight"), (module._buffers, "running_mean")):
+        weight = weight if weight is not None else held.get(leaf)
     if weight is None:
         return
     shape = weight.shape

@@ -6,6 +6,8 @@ kCS, DensEMANN's mean absolute weight, is :func:`growsearch.probes.kcs`.
 import torch
 from torch import Tensor
 
+from growsearch.errors import UserError
+
 
 def l1(weight: Tensor, *, dim: int = 0) -> Tensor:
     """Sum of absolute weights per index of ``dim`` (0: a layer's outputs, 1: its inputs)."""
@@ -33,7 +35,13 @@ def random(num_channels: int, generator: torch.Generator) -> Tensor:
 
 
 def weakest(scores_C: Tensor, count: int) -> list[int]:
-    """Return the channels of the ``count`` lowest scores, in ascending channel order; ties take the lower channel."""
+    """Return the channels of the ``count`` lowest scores, in ascending channel order; ties take the lower channel.
+
+    Raises:
+        UserError: if there are not so many channels.
+    """
+    if not 0 <= count <= len(scores_C):
+        raise UserError(f"weakest channels: {count} asked for, from 0 to {len(scores_C)} expected")
     return sorted(torch.argsort(scores_C, stable=True)[:count].tolist())
 
 

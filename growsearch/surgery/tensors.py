@@ -17,8 +17,10 @@ def places(model: nn.Module) -> list[tuple[Tensor, tuple[str, ...]]]:
 
 def owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     """The module that holds a tensor, and the tensor's name there."""
-    path, _, leaf = name.rpartition(".")
-    return model.get_submodule(path), leaf
+    *path, leaf = name.split(".")
+    for part in path:
+        model = model._modules[part]  # type: ignore[assignment]
+    return model, leaf
 
 
 def lookup(model: nn.Module, name: str) -> Tensor:

@@ -30,9 +30,7 @@ class Snapshot:
     ) -> None:
         self._model = model
         self._version = structure.structure_version(model)
-        self._maps = [
-            (each, list(each.sizes), [list(x) for x in each.lineage], each.version) for each in structure.maps_of(model)
-        ]
+        self._maps = [(each, list(each.sizes), list(each.lineage), each.version) for each in structure.maps_of(model)]
         self._attributes = [(module, dict(module.__dict__)) for module in modules or model.modules()]
         self._containers = [
             (value, value.copy())
@@ -61,7 +59,7 @@ class Snapshot:
                 _refill(group, {**content, "params": list(content["params"])})
             _refill(optimizer.state, {parameter: dict(state) for parameter, state in states.items()})
         for each, sizes, lineage, version in self._maps:
-            each.sizes[:], each.lineage[:], each.version = sizes, [list(x) for x in lineage], version
+            each.sizes[:], each.lineage[:], each.version = sizes, lineage, version
         structure.restore_version(self._model, self._version)
 
 

@@ -1,5 +1,7 @@
 """Net2Wider: more channels, the same function."""
 
+import math
+import sys
 from itertools import chain
 from typing import Literal
 
@@ -9,7 +11,7 @@ from torch import nn
 from growsearch.errors import UserError
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers, as_list
-from growsearch.surgery.remap import remap
+from growsearch.surgery.remap import channel_numbers, remap, require_room
 from growsearch.surgery.replace import replace
 from growsearch.surgery.tensors import lookup
 from growsearch.surgery.transaction import transaction
@@ -49,12 +51,16 @@ def widen(
         UserError: if ``size`` is smaller than the group, or the group is frozen or stale.
     """
     old = group.size
-    if size < old:
-        raise UserError(f"size of {group.name}: {size} found, at least {old} expected")
+    (size,) = channel_numbers([size], f"size of {group.name}", old, sys.maxsize)
+    if not isinstance(noise_std, int | float) or not 0 <= noise_std < math.inf:
+        raise UserError(f"noise_std: {noise_std!r} found, a number of at least 0 expected")
+    if noise_std and not (group.producers or group.layers("depthwise")):
+        raise UserError(f"noise_std: {noise_std} found for {group.name}, whose weights are computed; 0 expected")
+    group.map.check(model, group.number, group.name)
+    require_room(model, group, size)
     generator = generator if generator is not None else torch.Generator().manual_seed(0)
     passes = [torch.randperm(old, generator=generator).tolist() for _ in range(-(-(size - old) // old))]
     sources = [*range(old), *chain.from_iterable(passes)][:size]
-    group.map.check(model, group.number, group.name)
     optimizer = as_list(optimizer)
     with transaction(model, optimizer, group.map.owners(model, group.number)):
         remap(model, group, sources, momentum=momentum, optimizer=optimizer)
@@ -79,4 +85,4 @@ def _add_noise(
         copies = weight.index_select(axis.dim, where.to(weight.device))
         noise = torch.randn(copies.shape, generator=generator, dtype=torch.float64) * noise_std
         value = weight.index_copy(axis.dim, where.to(weight.device), copies + noise.to(weight))
-        replace(model, axis.name, value, optimizer=optimizer, carry=lambda state, _: state)
+        replace(model, axis.name, value, optimizer=optimizer, carry=lambda state, *_: state)

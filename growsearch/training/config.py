@@ -1,62 +1,69 @@
 """What a run computes on."""
 
+import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from growsearch.errors import UserError
+from growsearch.options import Options, option
 
 MOST_THREADS = 1024
 
 
 @dataclass
-class HardwareConfig:
-    """Device, threads, precision and layout.
+class HardwareConfig(Options):
+    """Device, threads, precision and layout."""
 
-    Attributes:
-        device: ``auto`` (the first CUDA GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:<n>``.
-        threads: CPU threads of an operator; 0 measures one against all on the first steps.
-        precision: ``float32``, or ``bf16`` for autocast (recorded in the result).
-        layout: memory layout of images and kernels: ``contiguous``, ``channels_last``, or ``auto``: on a CPU
-            channels_last for convolutional networks where that is sound.
-        step: how a step is taken. ``eager``: operation by operation. ``captured`` (GPU): recorded once as a CUDA
-            graph and replayed, until the network changes; the same numbers. ``compiled``: torch.compile makes the
-            network's kernels anew after each change, which takes from seconds to minutes and rounds differently;
-            for training that changes nothing. ``auto``: captured on a GPU, else eager.
-        eval_batch: images of an evaluation batch.
-        heartbeat: steps between two looks of the host at the device (CUDA only).
-        batch_autoscaling: let methods that ask for it grow the batch into the GPU's memory.
-        memory_fraction: share of the GPU's memory that autoscaling may fill.
-        out_of_memory: when memory runs out, ``stop``, saved; go on with a ``smaller_batch`` (half the images,
-            at the same learning rate, which changes the result); or ``skip`` the candidate network, where the
-            method has candidates.
-    """
+    section: ClassVar[str] = "hardware"
 
-    device: str = "auto"
-    threads: int = 0
-    precision: str = "float32"
-    layout: str = "contiguous"
-    step: str = "auto"
-    eval_batch: int = 512
-    heartbeat: int = 50
-    batch_autoscaling: bool = True
-    memory_fraction: float = 0.95
-    out_of_memory: str = "stop"
+    device: str = option(
+        "auto",
+        "What computes: auto (the first CUDA GPU, else the CPU), cpu, cuda or cuda:N; the kind of device changes"
+        " results, its number does not.",
+    )
+    threads: int = option(
+        1,
+        "CPU threads of an operator; 0 measures one against all on the first steps. Results depend on the number.",
+        unit="threads",
+        low=0,
+        high=MOST_THREADS,
+    )
+    precision: str = option("float32", "float32, or bf16 for automatic mixed precision.", choices=("float32", "bf16"))
+    layout: str = option(
+        "contiguous",
+        "Memory layout of images and kernels; auto is channels_last for convolutional networks on a CPU where it is"
+        " sound, else contiguous.",
+        choices=("contiguous", "channels_last", "auto"),
+    )
+    step: str = option(
+        "auto",
+        "How a training step is taken: eager, operation by operation; captured (GPU), replayed as a CUDA graph until"
+        " network changes, with the same numbers; compiled by torch.compile after each change, in seconds to minutes"
+        " and with other rounding; auto is captured on a GPU, else eager.",
+        choices=("auto", "eager", "captured", "compiled"),
+    )
+    eval_batch: int = option(512, "Images of an evaluation batch.", unit="images", low=1)
+    heartbeat: int = option(
+        50,
+        "Steps after which the host looks whether training has diverged (CUDA only).",
+        unit="steps",
+        low=1,
+        changes_results=False,
+    )
+    batch_autoscaling: bool = option(True, "Let methods that ask for it grow the batch into the GPU's memory.")
+    memory_fraction: float = option(
+        0.95, "Share of the GPU's memory that autoscaling may fill.", unit="share", above=0, high=1
+    )
+    out_of_memory: str = option(
+        "stop",
+        "When memory runs out: stop, with everything saved; go on with a smaller_batch (half the images, at the same"
+        " learning rate); or skip the candidate network, where the method has candidates.",
+        choices=("stop", "smaller_batch", "skip"),
+        # A run that ran out of memory goes on by the same command with another choice; its record says what was halved.
+        changes_results=False,
+    )
 
     def __post_init__(self) -> None:
-        _one_of("hardware.precision", self.precision, ("float32", "bf16"))
-        _one_of("hardware.layout", self.layout, ("contiguous", "channels_last", "auto"))
-        _one_of("hardware.step", self.step, ("auto", "eager", "captured", "compiled"))
-        _one_of("hardware.out_of_memory", self.out_of_memory, ("stop", "smaller_batch", "skip"))
-        if not (self.device in ("auto", "cpu") or self.device.split(":")[0] == "cuda"):
-            raise UserError(f"hardware.device: {self.device!r} found, auto, cpu, cuda or cuda:<n> expected")
-        for name in ("eval_batch", "heartbeat"):
-            if getattr(self, name) < 1:
-                raise UserError(f"hardware.{name}: {getattr(self, name)} found, 1 or more expected")
-        if not 0 <= self.threads <= MOST_THREADS:
-            raise UserError(f"hardware.threads: {self.threads} found, 0 (measure) to {MOST_THREADS} expected")
-        if not 0 < self.memory_fraction <= 1:
-            raise UserError(f"hardware.memory_fraction: {self.memory_fraction} found, a share in (0, 1] expected")
-
-
-def _one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UserError(f"{option}: {value!r} found, one of {', '.join(choices)} expected")
+        super().__post_init__()
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise UserError(f"hardware.device: {self.device!r} is not accepted; use auto, cpu, cuda or cuda:N")

@@ -1,77 +1,73 @@
 """A phase of training as options: torch-free, so that configurations load at once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 from growsearch.errors import UserError
+from growsearch.options import Options, option
 
 SCHEDULES = ("constant", "fractions", "milestones", "every", "cosine")
+LR_COURSE = (
+    "Course of the learning rate: constant; times lr_factor after each of lr_at, which are fractions of the epochs"
+    " (fractions) or epochs (milestones); times lr_factor every lr_at[0] epochs (every); half a cosine (cosine)."
+)
 KEEPS = ("last", "best_val_loss", "best_val_accuracy")
 
 
 @dataclass
-class TrainingSettings:
-    """How a network is trained.
+class TrainingSettings(Options):
+    """How a network is trained."""
 
-    Attributes:
-        epochs: passes over the training images.
-        batch_size: images a step.
-        lr: learning rate at the start.
-        lr_min: where the cosine ends.
-        schedule: ``constant``; ``fractions`` and ``milestones`` (times ``lr_factor`` after each of
-            ``lr_at``, fractions of the epochs or epochs); ``every`` (times ``lr_factor`` every
-            ``lr_at[0]`` epochs); ``cosine``.
-        lr_at: see ``schedule``.
-        lr_factor: see ``schedule``.
-        momentum: of SGD.
-        nesterov: look ahead.
-        weight_decay: of SGD.
-        decay_only: ``all`` parameters, or ``conv_kernels``.
-        clip: largest gradient norm; 0 for no clipping.
-        label_smoothing: share of the target spread over all classes.
-        aux_weight: of the auxiliary head's loss, where there is one.
-        drop_path: probability reached at the end of training, where the network can.
-        crop_padding: pixels of padding for random crops.
-        flip: mirror half of the images.
-        cutout: side of the square set to the mean.
-        augment_validation: validate on images augmented like the training images.
-        keep: weights to end with: ``last``, ``best_val_loss`` or ``best_val_accuracy``.
-        test_last: also report the mean test accuracy of that many last epochs; nothing is chosen by it.
-    """
+    section: ClassVar[str] = "training"
 
-    epochs: int = 300
-    batch_size: int = 64
-    lr: float = 0.1
-    lr_min: float = 0.0
-    schedule: str = "fractions"
-    lr_at: list[float] = field(default_factory=lambda: [0.5, 0.75])
-    lr_factor: float = 0.1
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float = 1e-4
-    decay_only: str = "all"
-    clip: float = 0.0
-    label_smoothing: float = 0.0
-    aux_weight: float = 0.4
-    drop_path: float = 0.0
-    crop_padding: int = 0
-    flip: bool = False
-    cutout: int = 0
-    augment_validation: bool = False
-    keep: str = "best_val_loss"
-    test_last: int = 0
+    epochs: int = option(300, "Passes over the training images.", unit="epochs", low=0)
+    batch_size: int = option(64, "Images of a training step.", unit="images", low=1)
+    lr: float = option(0.1, "Learning rate at the start.", low=0)
+    lr_min: float = option(0.0, "Learning rate at the end of schedule=cosine.", low=0)
+    schedule: str = option(
+        "fractions",
+        LR_COURSE,
+        choices=SCHEDULES,
+    )
+    lr_at: list[float] = option(
+        [0.5, 0.75], "When the learning rate falls, in fractions or epochs as schedule says.", low=0
+    )
+    lr_factor: float = option(0.1, "What the learning rate is multiplied by when it falls.", low=0)
+    momentum: float = option(0.9, "Momentum of SGD.", low=0)
+    nesterov: bool = option(True, "Use Nesterov's momentum.")
+    weight_decay: float = option(1e-4, "Weight decay of SGD.", low=0)
+    decay_only: str = option("all", "Parameters that decay: all, or conv_kernels.", choices=("all", "conv_kernels"))
+    clip: float = option(0.0, "Largest norm of the gradient, larger ones are scaled down; 0 for no clipping.", low=0)
+    label_smoothing: float = option(0.0, "Share of the target spread over all classes.", unit="share", low=0, below=1)
+    aux_weight: float = option(0.4, "Weight of the auxiliary head's loss, where the network has one.", low=0)
+    drop_path: float = option(
+        0.0,
+        "Probability of dropping a path at the end of training, rising from 0, where the network can.",
+        unit="probability",
+        low=0,
+        below=1,
+    )
+    crop_padding: int = option(
+        0, "Padding around an image before a random crop; the data set's crop_padding caps it.", unit="pixels", low=0
+    )
+    flip: bool = option(False, "Mirror half of the training images, where the data set allows it.")
+    cutout: int = option(
+        0,
+        "Side of a square set to the mean in each training image; the data set's cutout caps it.",
+        unit="pixels",
+        low=0,
+    )
+    augment_validation: bool = option(False, "Augment validation images like training images.")
+    keep: str = option(
+        "best_val_loss", "Weights to end with: those of the last epoch, or of the best on validation.", choices=KEEPS
+    )
+    test_last: int = option(
+        0, "Also report the mean test accuracy of so many last epochs; nothing is chosen by it.", unit="epochs", low=0
+    )
 
     def __post_init__(self) -> None:
-        for name, choices in (("schedule", SCHEDULES), ("keep", KEEPS), ("decay_only", ("all", "conv_kernels"))):
-            if getattr(self, name) not in choices:
-                raise UserError(f"training.{name}: {getattr(self, name)!r} found, one of {', '.join(choices)} expected")
-        for name, least in (("epochs", 0), ("batch_size", 1), ("test_last", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"training.{name}: {getattr(self, name)} found, {least} or more expected")
-        for name in ("lr", "lr_min", "momentum", "weight_decay", "clip", "aux_weight"):
-            if getattr(self, name) < 0:
-                raise UserError(f"training.{name}: {getattr(self, name)} found, 0 or more expected")
-        for name in ("label_smoothing", "drop_path"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"training.{name}: {getattr(self, name)} found, a share in [0, 1) expected")
+        super().__post_init__()
         if self.schedule == "every" and (len(self.lr_at) != 1 or self.lr_at[0] < 1):
-            raise UserError(f"training.lr_at: {self.lr_at} found, one number of epochs expected by schedule=every")
+            raise UserError(
+                f"training.lr_at: {self.lr_at} is not accepted with schedule=every; use one number of epochs, 1 or more"
+            )

@@ -1,5 +1,6 @@
 """A short line for each structural event, and the summary at the end."""
 
+import re
 import sys
 from typing import Any
 
@@ -15,7 +16,7 @@ def line(event: Event) -> str | None:
     if isinstance(event, Edit):
         facts = [] if event.accuracy is None else [f"{event.accuracy:.1%}".replace("%", " %")]
         facts.append(f"{compact(event.params)} params")
-        return f"epoch {event.epoch:>4}  {event.where}: {what(event)}, {', '.join(facts)}"
+        return f"epoch {event.epoch:>4}  {what(event)}; {', '.join(facts)}"
     if isinstance(event, Phase):
         return f"epoch {event.epoch:>4}  -- {event.name} --"
     if isinstance(event, Note):
@@ -23,13 +24,51 @@ def line(event: Event) -> str | None:
     return None
 
 
+SENTENCES = {
+    "add_layer": "add {where}{filters}",
+    "remove_layer": "remove the layer after {where}",
+    "add_block": "add {where}",
+    "undo_pruning": "undo the pruning of {where}",
+    "redraw": "draw the weights of the {where} anew",
+    "prune_and_replace": "prune and replace operations, {where}",
+    "genotype": "choose the operations of {where}",
+    "add_channels": "widen the convolution at layer {layer} to {size} channels",
+    "remove_channels": "narrow the convolution at layer {layer} to {size} channels",
+    "add_units": "widen the dense layer at layer {layer} to {size} units",
+    "remove_units": "narrow the dense layer at layer {layer} to {size} units",
+    "add_cell": "add a convolution before layer {layer}",
+    "remove_cell": "remove the convolution at layer {layer}",
+    "add_dense": "add a dense layer before layer {layer}",
+    "remove_dense": "remove the dense layer at layer {layer}",
+    "identity": "keep the network as it is",
+    "insert_pooling": "insert {where}",
+    "resize": "resize {where} layers",
+    "deepen": "deepen {where}",
+    "grow": "deepen {where}",
+    "no growth": "deepen {where}",
+}
+"""Operations as sentences; ``where`` is the event's, ``layer`` and ``size`` come from codes such as "+ 6 CH L 4"."""
+
+_CODE = re.compile(r"[+-] (?:(?P<size>\d+) )?(?:CH|U|CB|FC) L (?P<layer>\d+)(?: - \d+)?")
+
+
 def what(event: Edit) -> str:
-    """An edit's name in words, with the numbers of the filters that come or go where they are few."""
-    words = event.op.replace("_", " ")
+    """An edit as words: what is added, removed or changed, how much of it and where."""
     filters = event.detail.get("filters")
-    if event.op not in ("add_filters", "prune") or not isinstance(filters, list) or not 0 < len(filters) <= 4:
-        return words
-    return f"{words} {', '.join(map(str, filters))}"
+    if event.op in ("add_filters", "prune") and isinstance(filters, list):
+        verb, to = ("add", "to") if event.op == "add_filters" else ("prune", "of")
+        numbers = f" ({', '.join(map(str, filters))})" if 0 < len(filters) <= 4 else ""
+        return f"{verb} {_filters(len(filters))}{numbers} {to} {event.where}"
+    code = _CODE.fullmatch(event.where)
+    known = {"where": event.where, "filters": f" with {_filters(len(filters))}" if isinstance(filters, list) else ""}
+    try:
+        return SENTENCES[event.op].format(**known, **(code.groupdict() if code else {}))
+    except KeyError:  # another method's operation, or a place in other terms
+        return f"{event.op.replace('_', ' ')}: {event.where}"
+
+
+def _filters(count: int) -> str:
+    return f"{count} filter{'' if count == 1 else 's'}"
 
 
 def say(text: str) -> None:

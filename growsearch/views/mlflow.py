@@ -7,6 +7,7 @@ from typing import Any
 
 from growsearch.events import Epoch, Event
 from growsearch.run_folder.files import read_json, write_json
+from growsearch.run_folder.plain import flat
 from growsearch.views.scalars import remark, scalars
 
 EXPERIMENT = "growsearch"
@@ -65,11 +66,3 @@ class MLflow:
     def close(self) -> None:
         """Mark as stopped what has not come to its result."""
         self._client.set_terminated(self._run, "KILLED")
-
-
-def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Leaves by their path, with dots."""
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found

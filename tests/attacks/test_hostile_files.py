@@ -15,10 +15,10 @@ from growsearch.data.load import load as load_data
 from growsearch.data.pictures import decode
 from growsearch.data.readers import imagenet32
 from growsearch.deploy import Preprocessing, load_network
-from growsearch.reports.settings import settings_of
 from growsearch.run_folder.checkpoint import read_checkpoint
 from growsearch.run_folder.files import read_json
 from growsearch.run_folder.folder import RunFolder
+from growsearch.run_folder.read import config_of
 
 
 def resume_config(file: Path, run: Path) -> None:
@@ -80,4 +80,4 @@ def test_it_is_refused(name: str, run: Path, tmp_path: Path, monkeypatch: pytest
 
 def test_yaml_that_unfolds_is_no_configuration_for_reports(tmp_path: Path) -> None:
     for name in ("billion-laughs", "cycle", "deep", "long-number"):
-        assert settings_of(placed(f"config/{name}.yaml", tmp_path).read_text()) == {}
+        assert config_of(placed(f"config/{name}.yaml", tmp_path).read_text()) == {}

@@ -107,7 +107,10 @@ def test_environment_variables_are_not_told(run: Path, monkeypatch: pytest.Monke
     assert not [path for path in run.rglob("*") if path.is_file() and b"a-password" in path.read_bytes()]
 
 
-def test_names_move_no_cursor(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_move_no_cursor(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     file = run / "network/preprocessing.json"
     plain = json.loads(file.read_text())
     file.write_text(json.dumps({**plain, "classes": [f"{ESCAPE}{n}" for n in range(10)]}))

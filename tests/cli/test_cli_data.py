@@ -29,4 +29,4 @@ def test_what_is_missing_is_said_and_the_next_is_looked_at(capsys, tmp_path):
     assert "data cifar10: " in said.err
     assert "digits: in order" in said.out
     assert main(["data", "get", "nope"]) == 2
-    assert "data: 'nope' found, one of " in capsys.readouterr().err
+    assert "data: there is no 'nope'; use one of " in capsys.readouterr().err

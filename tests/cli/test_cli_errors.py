@@ -10,23 +10,67 @@ from growsearch.cli import main
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["run", "algo=densmann"], "algo: 'densmann' found, one of "),
-        (["run", "data=nope"], "data: 'nope' found, one of "),
-        (["run", "schedule=fast"], "schedule: 'fast' found, one of paper, quick, smoke expected"),
+        (["run", "algo=densmann"], "algo: there is no 'densmann'; did you mean densemann?"),
+        (["run", "data=nope"], "data: there is no 'nope'; use one of adult, "),
+        (["run", "data=cifar"], "data: there is no 'cifar'; did you mean cifar10?"),
+        (["run", "network=resnet21"], "network: there is no 'resnet21'; did you mean resnet20?"),
+        (["run", "schedule=fast"], "schedule: there is no 'fast'; use one of paper, quick, smoke"),
+        (
+            ["run", "experiment=conet/tabel2_phi"],
+            "experiment: there is no 'conet/tabel2_phi'; did you mean conet/table2_phi?",
+        ),
         (["run", "algo.patiense=3"], "algo.patiense: there is no such option; did you mean algo.patience?"),
+        (["run", "+algo.patiense=3"], "algo.patiense: there is no such option; did you mean algo.patience?"),
+        (["run", "+data.resise=8"], "data.resise: there is no such option; did you mean data.resize?"),
+        (["run", "algo=fixed", "network=resnet20", "+algo.training.epoch=1"], "did you mean algo.training.epochs?"),
+        (["run", "algo=fixed", "network=resnet20", "+network.widht=1"], "did you mean network.width?"),
+        (["run", "+foo=3"], "foo: there is no such option"),
+        (["run", "+seed=3"], "seed: an option that is there; write it without +"),
         (["run", "sed=3"], "sed: there is no such option; did you mean seed?"),
-        (["run", "seed=-1"], "seed: -1 found, 0 or more expected"),
-        (["run", "algo=fixed", "algo.training.epochs=-5"], "training.epochs: -5 found, 0 or more expected"),
-        (["run", "algo=fixed", "algo.training.epochs=many"], "algo.training.epochs: Value 'many'"),
+        (["run", "debgu=tiny"], "debgu: there is no such option; did you mean debug?"),
+        (["run", "seed=-1"], "seed: -1 is not accepted; use 0 to "),
+        (["run", "seed=["], "seed: '[' is not accepted; use a whole number"),
+        (["run", "seed=0,1"], "seed=0,1: several values found; add -m for a sweep over them"),
+        (["run", "algo=fixed", "algo.training.epochs=-5"], "algo.training.epochs: -5 is not accepted; use 0 or more"),
+        (
+            ["run", "algo=fixed", "algo.training.epochs=many"],
+            "algo.training.epochs: 'many' is not accepted; use a whole",
+        ),
+        (["run", "algo.lr_milestones=[a]"], "algo.lr_milestones[0]: 'a' is not accepted; use a list of numbers"),
+        (["run", "algo.stem=smal"], "algo.stem: 'smal' is not accepted; use auto, small, large; did you mean small?"),
+        (["run", "algo.patience=${nothing}"], "algo.patience: Interpolation key 'nothing' not found"),
         (["run", "algo=fixed"], "network: none found, but algo=fixed trains one"),
+        (["run", "network=resnet20"], "network: 'resnet' is not accepted by algo=densemann, which makes its own"),
+        (["run", "algo=prdarts", "network=darts"], "network: 'darts' is not accepted by algo=prdarts"),
+        (["run", "algo=fixed", "network=found"], "network.run: no value given; add network.run=..."),
         (["run", "algo=fixed", "network=found", "network.run=/nowhere"], "/nowhere/network: not found"),
-        (["run", "hardware.device=tpu"], "hardware.device: 'tpu' found"),
+        (["run", "algo=prdarts", "algo.pool=[conv_7x1_1x7]"], "algo.pool: 'conv_7x1_1x7' is not accepted; use none, "),
+        (["run", "algo=prdarts", "algo.pool=[max3,conv4[]]"], "algo.pool: 'conv4[]' is not accepted; use none, "),
+        (["run", "algo=prdarts", "algo.pool=[max2]"], "algo.pool: 'max2' is not accepted; use none, "),
+        (["run", "hardware.device=tpu"], "hardware.device: 'tpu' is not accepted; use auto, cpu, cuda or cuda:N"),
         (["run", "hardware.device=cuda:99"], "hardware.device: 'cuda:99' found, but"),
         (["run", "data=fashion_mnist", "data.root=/nowhere", "data.download=false"], "/nowhere"),
-        (["run", "seed=["], "no viable alternative"),
+        (["run", "hydra.run.dir=here"], "hydra.run.dir: not an option of growsearch; output.root=FOLDER"),
+        (["run", "-m", "hydra.sweep.dir=here"], "hydra.sweep.dir: not an option of growsearch; output.root=FOLDER"),
+        (["run", "~seed"], "~seed: options cannot be deleted"),
+        (["run", "densemann"], "densemann: options are written NAME=VALUE; did you mean algo=densemann?"),
+        (["run", "densmann"], "densmann: options are written NAME=VALUE; did you mean algo=densemann?"),
+        (["run", "--seed", "3"], "--seed=3: options are written without dashes; write seed=3"),
+        (["run", "--algo", "conet"], "--algo=conet: options are written without dashes; write algo=conet"),
+        (["run", "--max-epochs=3"], "--max-epochs=3: options are written without dashes; write algo.max_epochs=3"),
+        (["run", "--config-dir", "/nowhere"], "--config-dir: /nowhere is not a folder"),
+        (["run", "algo.label=a/b"], "algo.label: 'a/b' is not accepted"),
+        (["run", f"output.root={'z' * 300}"], "cannot be used (File name too long)"),
+        (["run", f"data.path={'z' * 300}", "data=npz"], "data.path: 'zzz"),
         (["resume", "/nowhere"], "/nowhere: no config.yaml found"),
-        (["validate", "algo.name=none"], "algo.name: 'none' found"),
-        (["frobnicate"], "'frobnicate' found, one of run, resume, "),
+        (["runs", "/nowhere"], "/nowhere: there is no such folder"),
+        (["explain", "algo.patiense"], "algo.patiense: there is no such option; did you mean algo.patience?"),
+        (["validate", "algo.name=none"], "algo.name: 'none' is no method; use one of "),
+        (["validate", "algo.name=conett"], "; did you mean conet?"),
+        (["table", "densman-1"], "table: there is no 'densman-1'; use one of "),
+        (["table", "densman-1"], "; did you mean densemann-1?"),
+        (["frobnicate"], "there is no command 'frobnicate'; use one of run, resume, "),
+        (["reprot"], "did you mean report?"),
     ],
 )
 def test_one_line_and_exit_code_2(words, expected, capsys, tmp_path, monkeypatch):
@@ -35,8 +79,18 @@ def test_one_line_and_exit_code_2(words, expected, capsys, tmp_path, monkeypatch
     assert main(words) == 2
     said = capsys.readouterr().err.strip()
     assert expected in said
-    assert "\n" not in said
+    assert "\n" not in said and "hydra.cc" not in said and "Error executing job" not in said
+    assert not list(tmp_path.iterdir())
     assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize("value", ["0", "1"])
+def test_hydras_own_switch_for_errors_changes_nothing(value, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", value)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+    assert main(["run", "algo.patience=many"]) == 2
+    assert capsys.readouterr().err == "growsearch: algo.patience: 'many' is not accepted; use a whole number\n"
 
 
 def test_a_folder_that_cannot_be_written(capsys, tmp_path, monkeypatch):

@@ -24,6 +24,8 @@ from growsearch.cli.completion import SCRIPTS, candidates
         ("growsearch run -m algo=conet algo.tria", ["algo.trials="]),
         ("growsearch run experiment=conet/table4", ["experiment=conet/table4_decay", "experiment=conet/table4_step"]),
         ("growsearch validate se", ["seed="]),
+        ("growsearch explain algo.uft", ["algo.uft_auto"]),
+        ("growsearch ru", ["run", "runs"]),
     ],
 )
 def test_candidates(line, expected):

@@ -1,17 +1,38 @@
 """What a line on the console says."""
 
+import pytest
+
 from growsearch.events import Edit, Epoch, Note, Phase
-from growsearch.views.console import compact, duration, line
+from growsearch.views.console import compact, duration, line, what
 from growsearch.views.estimate import estimate
 
 
 def test_structural_events_get_a_line_each():
     edit = Edit(0, "add_filters", "block 1 layer 3", 14, 48123, 0.912, {"filters": [13]})
-    assert line(edit) == "epoch   14  block 1 layer 3: add filters 13, 91.2 %, 48.1k params"
+    assert line(edit) == "epoch   14  add 1 filter (13) to block 1 layer 3; 91.2 %, 48.1k params"
     many = Edit(0, "add_layer", "block 1 layer 3", 14, 48123, None, {"filters": list(range(12))})
-    assert line(many) == "epoch   14  block 1 layer 3: add layer, 48.1k params"
+    assert line(many) == "epoch   14  add block 1 layer 3 with 12 filters; 48.1k params"
     assert line(Phase(0, "final training", 70)) == "epoch   70  -- final training --"
     assert line(Note(0, "clamped", 3)) == "epoch    3  note: clamped"
+
+
+@pytest.mark.parametrize(
+    ("op", "where", "detail", "words"),
+    [
+        ("prune", "block 1 layer 2", {"filters": [0, 1, 2, 3, 4]}, "prune 5 filters of block 1 layer 2"),
+        ("prune", "cycle 8", {}, "prune: cycle 8"),
+        ("add_channels", "+ 6 CH L 4", {}, "widen the convolution at layer 4 to 6 channels"),
+        ("remove_units", "- 8 U L 13", {}, "narrow the dense layer at layer 13 to 8 units"),
+        ("remove_cell", "- CB L 4 - 7", {}, "remove the convolution at layer 4"),
+        ("add_dense", "+ FC L 14", {}, "add a dense layer before layer 14"),
+        ("identity", "B", {}, "keep the network as it is"),
+        ("grow", "stage 1, stage 3", {}, "deepen stage 1, stage 3"),
+        ("add_channels", "in other terms", {}, "add channels: in other terms"),
+        ("double_it", "conv", {}, "double it: conv"),
+    ],
+)
+def test_edits_are_words(op, where, detail, words):
+    assert what(Edit(0, op, where, 1, 10, None, detail)) == words
 
 
 def test_what_happens_all_the_time_gets_none():

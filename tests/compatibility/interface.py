@@ -18,6 +18,8 @@ import yaml
 from growsearch.cli import COMMANDS
 from growsearch.config import DataConfig, HardwareConfig, OutputConfig, RunConfig, ScheduleConfig, TrackConfig
 from growsearch.events import KINDS
+from growsearch.network_options import FAMILIES
+from growsearch.options import entries
 from growsearch.registry import OWN
 
 FILE = Path(__file__).parent / "interface.json"
@@ -37,20 +39,25 @@ def interface() -> dict[str, Any]:
         "config": [field.name for field in dataclasses.fields(RunConfig)],
         **{group: keys(cls()) for group, cls in groups.items()},
         "schedule": [field.name for field in dataclasses.fields(ScheduleConfig)],
-        "network": {file.stem: yaml.safe_load(file.read_text()) for file in sorted(CONF.glob("network/*.yaml"))},
+        "network": {file.stem: network(file) for file in sorted(CONF.glob("network/*.yaml"))},
         "algo": {entry.name: keys(entry.config_class()()) for entry in OWN},
         "events": {kind: fields(cls) for kind, cls in KINDS.items()},
     }
 
 
 def options(command: str) -> list[str]:
-    """The options and places that a command's own help names; those of ``run`` are Hydra's."""
-    if command == "run":
-        return []
+    """The flags that a command's own help names."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
         import_module(f"growsearch.cli.{command}").main(["--help"])
     return sorted(set(re.findall(r"(?<![\w-])--[a-z][\w-]*", said.getvalue())))
+
+
+def network(file: Path) -> dict[str, Any]:
+    """The options of a choice of ``network``: its family's, with the values of its file."""
+    values = yaml.safe_load(file.read_text())
+    family = values.pop("defaults")[0].removeprefix("base_")
+    return {entry.path: entry.default for entry in entries(FAMILIES[family])} | values
 
 
 def fields(cls: type) -> dict[str, str]:

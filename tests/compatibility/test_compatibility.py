@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from compatibility.interface import FILE, interface
-from compatibility.write_runs import FOLDERS, ROWS
+from compatibility.write_runs import COMMON, FOLDERS, ROWS
 from processes import events_of
 from safetensors.torch import load_file
 
@@ -16,9 +16,6 @@ import growsearch
 from growsearch.cli import main
 from growsearch.config import read_run
 from growsearch.registry import methods
-from growsearch.run_folder import fingerprint
-from growsearch.run_folder.fingerprint import fingerprint_of_options
-from growsearch.runner.start import to_plain
 
 KEPT = sorted(path for path in FOLDERS.glob("*/*") if path.is_dir())
 
@@ -65,7 +62,7 @@ def test_a_finished_run_loads_reports_exports_and_is_not_repeated(kept, place, c
     assert main(["export", str(run), "--format", "safetensors", "--output", "exported.safetensors"]) == 0
     assert load_file("exported.safetensors")
     capsys.readouterr()
-    assert main(json.loads((kept / "command.json").read_text())) == 0
+    assert main(["resume", str(run)]) == 0
     assert "finished already" in capsys.readouterr().out
 
 
@@ -73,10 +70,9 @@ def test_a_finished_run_loads_reports_exports_and_is_not_repeated(kept, place, c
 def test_an_unfinished_run_of_0_1_is_refused_in_a_line(kept, place, capsys):
     run = place(kept, "unfinished")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    for command in (json.loads((kept / "command.json").read_text()), ["resume", str(run)]):
-        assert main(command) == 2
-        said = capsys.readouterr().err.strip()
-        assert "unfinished run of growsearch 0.1.0" in said and said.count("\n") == 0
+    assert main(["resume", str(run)]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "unfinished run of growsearch 0.1.0" in said and said.count("\n") == 0
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
@@ -91,29 +87,21 @@ def test_an_unfinished_run_goes_on_to_its_end(kept, place):
     assert old.keys() <= result.keys() and old["fingerprint"] == result["fingerprint"]
 
 
-@pytest.mark.parametrize("state", ["finished", "unfinished"])
-def test_options_added_since_do_not_part_a_run_from_its_command(state, place, capsys):
+def test_an_option_added_since_does_not_part_a_run_from_its_command(tmp_path, monkeypatch, capsys):
     """As if ``algo.max_params`` had not been there when the run was written."""
-    kept = KEPT[[path.name for path in KEPT].index("fixed")]
-    run = place(kept, state)
-    text = (run / "config.yaml").read_text()
-    assert "  max_params: 0\n" in text
-    text = text.replace("  max_params: 0\n", "")
-    (run / "config.yaml").write_text(text)
-    plain = to_plain(read_run(text))
-    del plain["algo"]["max_params"]
-    old = {
-        "fingerprint": fingerprint(plain),
-        "options": fingerprint_of_options(plain),
-        "version": growsearch.__version__,
-    }
-    (run / "fingerprint.json").write_text(json.dumps(old))
-    command = json.loads((kept / "command.json").read_text())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+    command = ["run", *ROWS["fixed"], *COMMON, "algo.training.epochs=1"]
     assert main(command) == 0
-    said = capsys.readouterr().out
-    assert ("finished already" if state == "finished" else "going on with") in said
-    assert len(list(Path("outputs").glob("*/*/*/config.yaml"))) == 1
-    if state == "unfinished":
-        assert json.loads((run / "result.json").read_text())["fingerprint"] == old["fingerprint"]
+    (config,) = Path("outputs").glob("*/*/*/config.yaml")
+    text = config.read_text()
+    assert "  max_params: 0\n" in text
+    config.write_text(text.replace("  max_params: 0\n", ""))
+    kept = json.loads((config.parent / "fingerprint.json").read_text())
+    then = {**kept, "fingerprint": "0" * 16, "options": "1" * 16}
+    (config.parent / "fingerprint.json").write_text(json.dumps(then))
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "finished already" in capsys.readouterr().out
     assert main([*command, "algo.max_params=100000"]) == 0  # another run: the option is not at its default
     assert len(list(Path("outputs").glob("*/*/*/config.yaml"))) == 2

@@ -19,7 +19,7 @@ from growsearch.data.load import load
 from growsearch.data.pictures import decode
 from growsearch.data.plain_pickle import read_plain_pickle
 from growsearch.data.readers.cifar10_jpeg import CLASSES, _decode_archive
-from growsearch.data.readers.mnist import parse_idx
+from growsearch.data.readers.torchvision_sets import parse_idx
 from growsearch.data.table import read_table
 from growsearch.errors import UserError
 

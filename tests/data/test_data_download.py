@@ -9,11 +9,11 @@ import torch
 import torchvision
 from official_files import make_cifar, make_class_folders, make_mnist, make_svhn, md5, random_bytes
 
+from growsearch.cli.data import inventory
 from growsearch.data.config import DataConfig
 from growsearch.data.download import download
-from growsearch.data.inventory import check, get
 from growsearch.data.load import load
-from growsearch.data.readers import eurosat
+from growsearch.data.readers import named_folders
 from growsearch.errors import UserError
 
 
@@ -146,11 +146,11 @@ def test_named_sets_are_fetched(server: Server, tmp_path: Path, monkeypatch: pyt
     assert fetched("cifar10", root) == 120
     assert fetched("svhn", root) == 50
     with pytest.raises(UserError, match=r"extra_32x32\.mat missing"):
-        check(DataConfig(name="svhn", root=str(root), pool="train_extra"))
-    described = get(DataConfig(name="svhn", root=str(root), pool="train_extra", download=False))
+        inventory(DataConfig(name="svhn", root=str(root), pool="train_extra", download=False))
+    described = inventory(DataConfig(name="svhn", root=str(root), pool="train_extra"))
     assert described["images"] == {"train": 70, "test": 20}
     assert described["train_class_counts"] == [7] * 10
-    assert check(DataConfig(name="svhn", root=str(root), pool="train_extra")) == described
+    assert inventory(DataConfig(name="svhn", root=str(root), pool="train_extra", download=False)) == described
     asked = len(server.asked)
     assert fetched("mnist", root) == 80
     assert len(server.asked) == asked
@@ -162,10 +162,10 @@ def test_eurosat_is_fetched_and_unpacked(server: Server, tmp_path: Path, monkeyp
         for file in (tmp_path / "2750").rglob("*.jpg"):
             packed.write(file, file.relative_to(tmp_path))
     server.files["EuroSAT.zip"] = (tmp_path / "EuroSAT.zip").read_bytes()
-    monkeypatch.setattr(eurosat, "URL", server.url("EuroSAT.zip"))
+    monkeypatch.setattr(named_folders, "EUROSAT_URL", server.url("EuroSAT.zip"))
     with pytest.raises(UserError, match="another checksum"):
         fetched("eurosat", tmp_path / "root")
-    monkeypatch.setattr(eurosat, "MD5", md5(server.files["EuroSAT.zip"]))
+    monkeypatch.setattr(named_folders, "EUROSAT_MD5", md5(server.files["EuroSAT.zip"]))
     assert fetched("eurosat", tmp_path / "root") == 20
     assert not list((tmp_path / "root").glob(".fetching-*"))
     whole = load(DataConfig(name="eurosat", root=str(tmp_path / "root")), seed=0)

@@ -9,8 +9,8 @@ from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
 from growsearch.data.load import load
 from growsearch.data.raw import Raw
-from growsearch.data.readers import digits
-from growsearch.data.resize import resize_square
+from growsearch.data.readers import arrays
+from growsearch.data.resize import resize_to_cover
 from growsearch.errors import UserError
 
 
@@ -55,10 +55,11 @@ def test_resized_digits() -> None:
 def test_resize_covers_and_cuts_the_centre() -> None:
     images = torch.zeros(2, 3, 8, 16, dtype=torch.uint8)
     images[:, :, :, 4:12] = 200
-    resized = resize_square(images, 4)
+    resized = resize_to_cover(images, (4, 4))
     assert resized.shape == (2, 3, 4, 4)
     assert resized[:, :, :, 1:3].eq(200).all()
-    assert resize_square(images[:, :, :, :8], 8).data_ptr() == images.data_ptr()
+    assert resize_to_cover(images[:, :, :, :8], (8, 8)).data_ptr() == images.data_ptr()
+    assert torch.equal(resize_to_cover(images, (4, 8))[:, :, :, 3:5], torch.full((2, 3, 4, 2), 200, dtype=torch.uint8))
 
 
 def test_moving_moves_everything() -> None:
@@ -117,9 +118,9 @@ def test_what_nothing_can_be_trained_on(raw: Raw, message: str) -> None:
 
 
 def test_digits_are_scikit_learns(monkeypatch: pytest.MonkeyPatch) -> None:
-    straight = digits.read(DataConfig())
-    monkeypatch.setattr(digits, "FILE", "sklearn/elsewhere")
-    by_its_loader = digits.read(DataConfig())
+    straight = arrays.read_digits(DataConfig())
+    monkeypatch.setattr(arrays, "DIGITS", "sklearn/elsewhere")
+    by_its_loader = arrays.read_digits(DataConfig())
     assert torch.equal(straight.pool.images, by_its_loader.pool.images)
     assert torch.equal(straight.pool.labels, by_its_loader.pool.labels)
     assert straight.pool.images.shape == (1797, 1, 8, 8)

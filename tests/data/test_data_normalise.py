@@ -5,6 +5,7 @@ from growsearch.data import normalise
 from growsearch.data.config import DataConfig
 from growsearch.data.load import load
 from growsearch.data.normalise import Normalisation
+from growsearch.errors import UserError
 
 
 def random_images(count: int = 50) -> torch.Tensor:
@@ -50,7 +51,6 @@ def test_unit_only_scales() -> None:
     ("asked", "source"),
     [
         ("standard", "measured on the training images"),
-        ("densemann", "measured on the training images"),
         ("mean_image", "mean image of the training images"),
         ("unit", "scaled to 0..1"),
     ],
@@ -58,6 +58,36 @@ def test_unit_only_scales() -> None:
 def test_the_option_chooses(asked: str, source: str) -> None:
     data = load(DataConfig(normalisation=asked), seed=0)
     assert data.describe()["normalisation"]["source"] == source
+
+
+def test_constants_may_be_given_for_the_data_sets_that_have_them() -> None:
+    constants = {"digits": [[0.5], [0.25]]}
+    data = load(DataConfig(normalisation="given", constants=constants), seed=0)
+    assert data.describe()["normalisation"] == {"source": "constants of digits (given)", "mean": [0.5], "std": [0.25]}
+    others = load(DataConfig(normalisation="given", constants={"mnist": [[0.5], [0.25]]}), seed=0)
+    assert others.normalisation.source == "measured on the training images"
+
+
+@pytest.mark.parametrize("constants", [{"digits": [[0.5], [0.0]]}, {"digits": [[0.5, 0.5], [0.2]]}, {"digits": 3}])
+def test_constants_that_are_none(constants: dict) -> None:
+    with pytest.raises(UserError, match=r"data\.constants\.digits: .* found, \[\[mean, ...\]"):
+        load(DataConfig(normalisation="given", constants=constants), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"normalisation": "given"}, "but data.constants is empty"),
+        ({"normalisation": "imagenet"}, "constants of 3 channels, but the images have 1"),
+        (
+            {"normalisation": "given", "constants": {"digits": [[0.5] * 3, [0.2] * 3]}},
+            "constants of 3 channels, but the images have 1",
+        ),
+    ],
+)
+def test_constants_that_do_not_fit(options: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load(DataConfig(**options), seed=0)
 
 
 def test_statistics_are_of_the_training_images_only() -> None:

@@ -77,8 +77,8 @@ def test_cifar(name: str, num_classes: int, tmp_path: Path, monkeypatch: pytest.
     data = load(config(name, tmp_path, split="halves", train_size=0.5, val_size=0.5), seed=0)
     assert torch.equal(data.train.images, raw.pool.images[: len(raw.pool) // 2])
     assert (data.num_classes, data.image_shape) == (num_classes, (3, 32, 32))
-    conet = load(config(name, tmp_path, normalisation="conet"), seed=0).normalisation
-    assert conet.mean.flatten()[0] == pytest.approx(0.4914, abs=1e-4)
+    imagenet = load(config(name, tmp_path, normalisation="imagenet"), seed=0).normalisation
+    assert imagenet.describe()["std"] == [0.229, 0.224, 0.225]
     (folder / source.test_list[0][0]).write_bytes(b"changed")
     with pytest.raises(UserError, match=f"data {name}: .* missing or damaged"):
         load(config(name, tmp_path), seed=0)
@@ -99,9 +99,9 @@ def test_svhn_reads_ten_as_zero(pool: str, count: int, tmp_path: Path, monkeypat
     assert torch.bincount(raw.pool.labels).tolist() == [count // 10] * 10
     assert raw.pool.labels[0] == 0
     assert torch.equal(raw.pool.images[3], torch.from_numpy(random_bytes(0, 32, 32, 3, 30)[..., 3]).permute(2, 0, 1))
-    data = load(config("svhn", tmp_path, pool=pool, train_size=6, val_size=6, normalisation="densemann"), seed=0)
+    data = load(config("svhn", tmp_path, pool=pool, train_size=6, val_size=6, normalisation="standard"), seed=0)
     assert (len(data.train), len(data.val), len(data.test)) == (6, 6, 20)
-    assert data.normalisation.mean.flatten().tolist() == [0.5] * 3
+    assert data.normalisation.describe()["mean"] == [0.4377, 0.4438, 0.4728]
 
 
 def test_eurosat(tmp_path: Path) -> None:
@@ -120,8 +120,8 @@ def test_eurosat_is_unpacked_whole_or_not_at_all(tmp_path: Path, monkeypatch: py
         make_class_folders(Path(place) / "2750", ["River"], 1, 64)
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("growsearch.data.readers.eurosat.download", lambda *_: None)
-    monkeypatch.setattr("growsearch.data.readers.eurosat.extract_archive", interrupted)
+    monkeypatch.setattr("growsearch.data.readers.named_folders.download", lambda *_: None)
+    monkeypatch.setattr("growsearch.data.readers.named_folders.extract_archive", interrupted)
     with pytest.raises(UserError, match=r"could not be fetched .No space left on device.: check network and disk"):
         load(DataConfig(name="eurosat", root=str(tmp_path)), seed=0)
     assert [entry.name for entry in tmp_path.iterdir()] == [".eurosat.lock"]

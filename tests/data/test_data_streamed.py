@@ -70,17 +70,17 @@ def test_only_so_much_is_decoded_ahead(tmp_path: Path) -> None:
     asked: list[int] = []
 
     class Counting(Decoders):
-        def submit(self, files, channels, side):  # type: ignore[no-untyped-def]
+        def submit(self, files, channels, size, span=None):  # type: ignore[no-untyped-def]
             asked.append(len(files))
-            return super().submit(files, channels, side)
+            return super().submit(files, channels, size, span)
 
     decoders = Counting(0)
-    images = StreamedImages(files, 3, 8, decoders)
+    images = StreamedImages(files, 3, (8, 8), decoders)
     images.prepare(torch.arange(3000))
     images.index_select(0, torch.arange(10))
     assert sum(asked) <= 2 * CHUNK
     decoders.workers = 1  # now others would do the work
-    decoders.submit = lambda files, channels, side: Counting.submit(Counting(0), files, channels, side)  # type: ignore
+    decoders.submit = lambda *args: Counting.submit(Counting(0), *args)  # type: ignore
     images.index_select(0, torch.arange(10, 20))
     assert AHEAD <= sum(asked) <= AHEAD + 4 * CHUNK
 

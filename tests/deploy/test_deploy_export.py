@@ -1,6 +1,7 @@
 """Exports compute what the network does, for every family, format and batch size."""
 
 import json
+import re
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors import safe_open
 from torch import nn
 
 from growsearch.cli import main
+from growsearch.data.dataset import Split
 from growsearch.data.normalise import Normalisation
 from growsearch.deploy import Preprocessing
 from growsearch.deploy.export import ABSOLUTE, RELATIVE, export
@@ -53,7 +55,7 @@ def edited(spec) -> nn.Module:
 
 def check_pt2(module: nn.Module, folder) -> None:
     """Write, read and compare at a batch size that the writer has not seen."""
-    done = export(module, PREPROCESSING, pictures(8), folder / "network.pt2", "pt2")
+    done = export(module, PREPROCESSING, split(8), folder / "network.pt2", "pt2")
     images = PREPROCESSING(pictures(13))
     with torch.no_grad():
         wanted, found = module(images), torch.export.load(done.path).module()(images)
@@ -65,6 +67,10 @@ def check_pt2(module: nn.Module, folder) -> None:
 
 def pictures(count: int) -> torch.Tensor:
     return torch.randint(0, 256, (count, 1, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+
+
+def split(count: int) -> Split:
+    return Split(pictures(count), torch.zeros(count, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -88,7 +94,7 @@ def test_onnx_agrees_at_any_batch_size(make, family, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     module = make(FAMILIES[family])
-    done = export(module, PREPROCESSING, pictures(8), tmp_path / "network.onnx", "onnx")
+    done = export(module, PREPROCESSING, split(8), tmp_path / "network.onnx", "onnx")
     session = onnxruntime.InferenceSession(done.path)
     images = PREPROCESSING(pictures(13))
     (found,) = session.run(None, {"images": images.numpy()})
@@ -103,7 +109,7 @@ def test_onnx_agrees_at_any_batch_size(make, family, tmp_path):
 
 def test_safetensors_hold_architecture_and_weights(tmp_path):
     module = lively(FAMILIES["densenet"])
-    done = export(module, PREPROCESSING, pictures(4), tmp_path / "network.safetensors", "safetensors")
+    done = export(module, PREPROCESSING, split(4), tmp_path / "network.safetensors", "safetensors")
     assert done.difference == 0
     with safe_open(done.path, "pt") as file:
         assert json.loads(file.metadata()["architecture"]) == module.spec()
@@ -120,7 +126,7 @@ def test_a_file_that_disagrees_is_not_written(tmp_path):
     kept = tmp_path / "network.pt2"
     kept.write_text("an earlier one")
     with pytest.raises(UserError, match=r"not written; its outputs differ from the network's by up to 0\.001"):
-        export(Disagreeing(256, 5), PREPROCESSING, pictures(4), kept, "pt2")
+        export(Disagreeing(256, 5), PREPROCESSING, split(4), kept, "pt2")
     assert kept.read_text() == "an earlier one"
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -129,11 +135,26 @@ def test_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     with pytest.raises(UserError, match=r"pip install 'growsearch\[export\]'"):
-        export(build(FAMILIES["sequential"]), PREPROCESSING, pictures(4), tmp_path / "network.onnx", "onnx")
+        export(build(FAMILIES["sequential"]), PREPROCESSING, split(4), tmp_path / "network.onnx", "onnx")
 
 
 def test_the_command_checks_on_the_runs_own_test_images(digits_run, tmp_path, capsys):
     assert main(["export", str(digits_run), "--format", "safetensors", "-o", str(tmp_path / "a.safetensors")]) == 0
-    assert "agrees with the network on 32 test images" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "agrees with the network on 32 test images" in said
+    assert re.search(r"ms for 1 image .*\n.*ms for 32 images", said)
     assert main(["export", str(digits_run), "--candidate", "3"]) == 2
     assert "candidate 3 found, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "safetensors", "--raw"], "--raw found with --format safetensors, onnx or pt2 expected"),
+        (["--format", "python", "--precision", "float16"], "float16 found with --format python, float32 expected"),
+        (["--format", "pt2", "--precision", "int8"], "int8 found with --format pt2, float32 or float16 expected"),
+    ],
+)
+def test_what_a_format_cannot_hold_is_refused(words, said, digits_run, capsys):
+    assert main(["export", str(digits_run), *words]) == 2
+    assert said in capsys.readouterr().err

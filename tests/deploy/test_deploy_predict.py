@@ -66,7 +66,8 @@ def test_exif_orientation_is_followed_and_large_pictures_are_scaled(digits_run, 
     assert torch.equal(first, second)
 
 
-def test_a_damaged_picture_is_named_and_the_others_are_classified(digits_run, tmp_path, capsys):
+def test_a_damaged_picture_is_named_and_the_others_are_classified(digits_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
     assert main(["predict", str(digits_run), str(tmp_path)]) == 2

@@ -154,7 +154,7 @@ def test_rejection(limits: Limits, max_params: int, reason: str | None) -> None:
     [
         (lambda: EctonasConfig(budget_mode="exact"), "algo.budget_mode: 'exact'"),
         (lambda: EctonasConfig(rounds=0), "algo.rounds: 0"),
-        (lambda: EctonasConfig(hidden=[3]), "custom expected"),
+        (lambda: EctonasConfig(hidden=[3]), "use custom"),
         (lambda: EctonasConfig(lr=0.0), "algo.lr"),
         (lambda: EctonasConfig(budget=0.0), "algo.budget"),
         (lambda: MorphChoices(pool_choice="mean"), "algo.morphs.pool_choice: 'mean'"),

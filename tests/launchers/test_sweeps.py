@@ -28,7 +28,7 @@ def assert_one_done_and_one_told(folder: Path, said: str) -> None:
     assert result["test_accuracy"] is not None
     assert "1 job of the sweep failed, the others are done" in said
     assert "job 0 (" in said
-    assert "): data.resize: 0 found, a side of 1 to 8192 pixels expected" in said
+    assert "): data.resize: 0 is not accepted; use 1 to 8192 or null" in said
     (note,) = folder.glob("outputs/sweeps/*/0/error.txt")
     assert note.read_text().startswith("job 0 (")
 

@@ -55,7 +55,10 @@ def test_what_fits_is_left_as_it_is(module):
         (Small(only=224), r"it cannot take images of 3x9x9 \(9 found\); data\.resize=224 would do$"),
         (Small(only=7), r"it cannot take images of 3x9x9 \(9 found\)$"),
         (Small(classes=7), r"7 classes found, but the data have 5$"),
-        (Named(), r"dict found as its output for two images of 3x9x9, logits of shape \(2, 5\) expected$"),
+        (
+            Named(),
+            r"dict found as its output in train mode for two images of 3x9x9, logits of shape \(2, 5\) expected$",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told(module, said):

@@ -116,7 +116,7 @@ def owned(monkeypatch):
 
 
 def test_a_python_path_needs_trust_and_the_spec_cannot_grant_it(owned, monkeypatch):
-    monkeypatch.setattr("growsearch.networks.external._TRUSTED", set())
+    monkeypatch.setattr("growsearch.networks.builders._TRUSTED", set())
     with pytest.raises(UserError, match="trust"):
         build({**owned, "trust": True})
     trust(owned["name"])
@@ -176,7 +176,7 @@ def test_a_network_at_hand_is_wrapped():
 
 
 def test_options_of_a_configuration_become_a_spec(owned, monkeypatch):
-    monkeypatch.setattr("growsearch.networks.external._TRUSTED", set())
+    monkeypatch.setattr("growsearch.networks.builders._TRUSTED", set())
     options = {"family": "external", "name": "torchvision/resnet18"}
     spec = spec_from_options(options, (3, 32, 32), 5)
     assert build(spec).net.fc.out_features == 5

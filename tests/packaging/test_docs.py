@@ -21,7 +21,7 @@ def commands() -> list[str]:
     return [line for line in found if not any(name in line for name in NOT_HERE)]
 
 
-@pytest.mark.parametrize("name", ["growsearch_toy.py", "entry_points.txt"])
+@pytest.mark.parametrize("name", ["growsearch_toy.py", "growsearch_toy_paper.py", "entry_points.txt"])
 def test_the_toy_package_is_shown_whole(name):
     shown = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
     assert (ROOT / "tests" / "plugins" / "toy" / name).read_text(encoding="utf-8").strip() in shown
@@ -29,7 +29,7 @@ def test_the_toy_package_is_shown_whole(name):
 
 @pytest.mark.parametrize("line", commands())
 def test_commands_compose(line):
-    words = [word for word in shlex.split(line, comments=True) if word != "-m" and not word.startswith("hydra")]
+    words = [word for word in shlex.split(line, comments=True) if not word.startswith(("-", "hydra"))]
     first = [word.split(",")[0] if "=" in word and "[" not in word else word for word in words]
     typed(compose_run(first))
 

@@ -68,7 +68,14 @@ def test_the_method_runs_and_reports(toy_runs):
     run = toy_runs("doubling")
     assert json.loads((run / "result.json").read_text())["method"] == {"doubled": 2}
     assert growsearch.load(run).spec()["channels"] == 16
-    assert "doubling" in (run / "report.html").read_text()
+    assert "Parameters after each doubling of the channels." in (run / "report.html").read_text()
+
+
+def test_the_method_brings_a_figure_and_a_table(installed, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["figure"]) == 0 and "doubling-sizes       Parameters after each doubling." in capsys.readouterr().out
+    assert main(["table", "doubling-1"]) == 0
+    assert "stripes: doubled twice" in capsys.readouterr().out
 
 
 def test_the_method_resumes(toy_runs, tmp_path, monkeypatch):

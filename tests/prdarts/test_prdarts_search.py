@@ -253,7 +253,7 @@ def test_too_few_images_and_unknown_pools_are_named():
         search(pool="other")
     with pytest.raises(UserError, match="pool: 5"):
         search(pool=5)
-    with pytest.raises(UserError, match="different candidates"):
+    with pytest.raises(UserError, match="different labels"):
         search(pool=["skip", "skip"])
 
 

@@ -8,7 +8,7 @@ Event = dict[str, Any]
 
 NAMES = {
     "densemann": ("densemann-kcs", "densemann-growth"),
-    "prdarts": ("prdarts-pools", "cells"),
+    "prdarts": ("prdarts-pools", "prdarts-cells"),
     "ectonas": ("ectonas-family-tree", "ectonas-lineage"),
     "conet": ("conet-channels", "conet-ranks"),
     "stagewise": ("stagewise-depths", "stagewise-scores"),

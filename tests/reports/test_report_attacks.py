@@ -11,7 +11,7 @@ from reports.pages import Page
 from reports.report_runs import MAKERS, edit, epoch, phase, result, write_run
 
 from growsearch.reports import write_report
-from growsearch.reports.markup import shown, tag
+from growsearch.run_folder.plain import plain, short
 
 EVIL = [
     "<script>alert(1)</script>",
@@ -58,6 +58,14 @@ def test_no_text_becomes_markup(method: str, tmp_path: Path) -> None:
         assert not drawing.getElementsByTagName("script") and not drawing.getElementsByTagName("img")
 
 
+def test_names_of_folders_neither_turn_text_round_nor_act(tmp_path: Path) -> None:
+    runs = [MAKERS["conet"](tmp_path / "\x1b[31m\u202e<i>run"), MAKERS["stagewise"](tmp_path / "b")]
+    for page in (write_report(runs[:1], tmp_path / "one.html"), write_report(runs, tmp_path / "two.html")):
+        text = page.read_text(encoding="utf-8")
+        assert "[31m&lt;i&gt;run" in text and "\x1b" not in text and "\u202e" not in text
+        Page(page)
+
+
 def test_text_is_no_mathematics(tmp_path: Path) -> None:
     events = [phase(EVIL[3], 0), epoch(0), edit(EVIL[3], 0), epoch(1)]
     read = Page(write_report([write_run(tmp_path / "run", result(EVIL[3]), events, {})]))
@@ -81,7 +89,10 @@ def test_strange_values_never_break_the_page(seed: int, tmp_path: Path) -> None:
     Page(write_report([run]))
 
 
-def test_markup_escapes_children_and_attributes() -> None:
-    assert tag("p", "<&>", title='"x"') == '<p title="&quot;x&quot;">&lt;&amp;&gt;</p>'
-    assert tag("p", tag("b", "1")) == "<p><b>1</b></p>"
-    assert shown("a\u202eb\x00c") == "abc" and len(shown("y" * 10_000)) == 400
+def test_texts_and_trees_become_plain() -> None:
+    assert short("a\u202eb\x00c") == "abc" and len(short("y" * 10_000)) == 400
+    assert plain({"\x1b": [10**400, float("inf"), True, 3]}) == {"": [None, None, True, 3]}
+    deep: Any = 1
+    for _ in range(100):
+        deep = [deep]
+    assert "1" not in repr(plain(deep)) and len(plain([0] * 100_000)) == 20_000

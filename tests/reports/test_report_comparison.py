@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,16 +10,13 @@ from hypothesis import strategies as st
 from reports.pages import Page
 from reports.report_runs import MAKERS, result, write_run
 
-from growsearch.reports import literature, write_report
-from growsearch.reports.figures.densemann import filters_over_time
-from growsearch.reports.figures.family_tree import ancestors
-from growsearch.reports.figures.tradeoff import legend_columns
-from growsearch.reports.find import find_runs
+from growsearch.reports import paper, write_report
+from growsearch.reports.figures.architecture import groups_of, links_of
+from growsearch.reports.figures.tradeoff import _pairs as tradeoff_pairs
+from growsearch.reports.figures.tradeoff import legend_columns, pareto_front
 from growsearch.reports.groups import grouped
-from growsearch.reports.layers import groups_of
-from growsearch.reports.pareto import pareto_front
-from growsearch.reports.record import read_record
-from growsearch.reports.settings import MOST_LEAVES, settings_of
+from growsearch.reports.paper import LiteraturePoint, Paper, literature
+from growsearch.run_folder.read import RunRecord, config_of, find_runs
 
 costs = st.floats(0.1, 10)
 
@@ -82,25 +80,41 @@ def test_lossy_images_are_told(tmp_path: Path) -> None:
     assert "not comparable with published numbers" in write_report([tmp_path]).read_text()
 
 
-def test_no_published_points_for_data_of_ones_own() -> None:
-    assert literature.literature("my_pictures") == []
-
-
-def test_published_points_from_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    columns = ["model", "variant", "c10_top1", "c10_params_M", "c10_cost"]
-    rows = [["R", "baseline", 95, 21, "Manual"], ["R", "d1", 94, 5.5, 0.5], ["R", "d2", None, None, None]]
-    tables = {
-        "conet": {"table3_cifar": {"columns": columns, "rows": rows}},
-        "prdarts": {"table3_results": [{"method": "PR-DARTS DL1", "c10": 2.5, "params_M": 3.0, "gpu_days": 1}]},
+def test_test_sets_of_different_sizes_are_not_compared(tmp_path: Path) -> None:
+    for name, images in (("a", 20), ("b", 20), ("c", 7)):
+        splits = {"train": 100, "val": 20, "test": images}
+        write_run(tmp_path / name, result("fixed", seed=ord(name), splits=splits), [], {})
+    groups = grouped([RunRecord(path) for path in find_runs([tmp_path])])
+    assert {title: [len(group.runs) for group in each] for title, each in groups.items()} == {
+        "digits, 20 test images": [2],
+        "digits, 7 test images": [1],
     }
-    monkeypatch.setattr(literature, "published", lambda method: tables.get(method, {}))
-    made, found = literature.literature("cifar10")
-    assert (made.source, made.search_seconds, found.label) == ("PR-DARTS", 86400.0, "R d1")
-    assert made.accuracy == pytest.approx(0.975) and found.params == 5.5e6
-    write_run(tmp_path / "a", result("fixed", data="cifar10", test_accuracy=0.9), [], {})
-    write_run(tmp_path / "b", result("fixed", data="cifar10", test_accuracy=0.91), [], {})
+    read = Page(write_report([tmp_path]))
+    assert read.count["svg"] == 4 and "On digits, 7 test images" in read.text
+
+
+def test_networks_that_were_not_searched_have_no_place_on_the_axis_of_search_time(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / "a", result("fixed", search_seconds=1.5e-5, test_accuracy=0.99), [], {})]
+    runs.append(write_run(tmp_path / "b", result("ectonas", search_seconds=600.0), [], {}))
+    (groups,) = grouped([RunRecord(path) for path in runs]).values()
+    assert [tradeoff_pairs(group, "search_seconds") for group in groups] == [[(600.0, 87.5)], []]
+    assert all(len(tradeoff_pairs(group, "params")) == 1 for group in groups)
+    read = Page(write_report(runs, tmp_path / "page.html"))
+    assert "Methods without a search are left out of the panel of search time" in read.text and "none" in read.text
+
+
+def test_no_published_points_for_data_of_ones_own() -> None:
+    assert literature("my_pictures") == []
+
+
+def test_published_points_stand_behind_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    printed = Paper(points=lambda data: [LiteraturePoint("PR-DARTS", "DL1", 0.975, 3e6, None, 86400.0)])
+    monkeypatch.setattr(paper, "papers", lambda: [printed])
+    for name, accuracy in (("a", 0.9), ("b", 0.91)):
+        write_run(tmp_path / name, result("fixed", data="cifar10", test_accuracy=accuracy), [], {})
     read = Page(write_report([tmp_path]))
     assert "published: PR-DARTS" in read.text and "Published numbers behind the figure" in read.text
+    assert "97.50 %" in read.text
 
 
 def test_a_legend_fills_its_lines_evenly() -> None:
@@ -108,48 +122,51 @@ def test_a_legend_fills_its_lines_evenly() -> None:
     assert legend_columns(["x" * 80] * 3) == 1
 
 
-def test_filters_replayed_from_edits(tmp_path: Path) -> None:
-    steps = filters_over_time(read_record(MAKERS["densemann"](tmp_path / "run")))
-    assert [layers for _, layers in steps] == [[3], [4], [3], [3, 2], [3], [3], [3, 3]]
-
-
-def test_ancestors_end_even_in_a_circle() -> None:
-    people = {1: {"parent": 2}, 2: {"parent": 1}, 3: {"parent": 1}}
-    assert ancestors(people, 3) == {1, 2, 3}
-    assert ancestors(people, None) == set()
-
-
 def test_layers_of_a_spec() -> None:
     spec = {"family": "sequential", "cells": [{"channels": 3}], "hidden": [7], "num_classes": 10}
     groups = [(group.label, [layer.width for layer in group.layers]) for group in groups_of(spec)]
     assert groups == [("cell 1", [3.0]), ("dense", [7.0]), ("classes", [10.0])]
+    assert [layer.kernels for group in groups_of(spec) for layer in group.layers] == ["3x3", "", ""]
     assert groups_of({"family": "sequential"}) == [] and groups_of(json.loads('{"family": []}')) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "links"),
+    [
+        ({"family": "densenet", "stem_filters": 4, "filters": [[2, 2]], "transitions": []}, [(0, 2), (0, 3), (1, 3)]),
+        ({"family": "resnet", "depths": [1, 2], "width": 4}, [(0, 1), (1, 2), (2, 3)]),
+        ({"family": "resnet_channels", "sizes": [[8, 4, 8, 4, 8], [6, 16]]}, [(0, 2), (2, 4), (4, 6)]),
+        ({"family": "darts", "layers": 3, "channels": 4}, [(0, 2)]),
+        ({"family": "sequential", "cells": [{"channels": 3, "pool": "max"}], "hidden": [], "num_classes": 2}, []),
+    ],
+)
+def test_branches_of_a_network(spec: dict[str, Any], links: list[tuple[int, int]]) -> None:
+    assert list(links_of(groups_of({"classes": 10, **spec}))) == links
 
 
 def test_only_seeds_are_averaged(tmp_path: Path) -> None:
     for number, (rate, seed, extra) in enumerate([(1, 0, ""), (1, 1, "  new: 3\n"), (2, 0, "")]):
         run = write_run(tmp_path / str(number), result("ectonas", seed=seed), [], {})
         (run / "config.yaml").write_text(f"algo:\n  rate: {rate}\n{extra}seed: {seed}\noutput:\n  root: {number}\n")
-    (groups,) = grouped([read_record(path, story=False) for path in find_runs([tmp_path])]).values()
+    (groups,) = grouped([RunRecord(path) for path in find_runs([tmp_path])]).values()
     assert [(group.name, len(group.runs)) for group in groups] == [("ectonas: rate=1", 2), ("ectonas: rate=2", 1)]
     (tmp_path / "0" / "config.yaml").unlink()
-    (groups,) = grouped([read_record(path, story=False) for path in find_runs([tmp_path])]).values()
+    (groups,) = grouped([RunRecord(path) for path in find_runs([tmp_path])]).values()
     assert [len(group.runs) for group in groups] == [1, 1, 1]
 
 
 def test_configurations_that_unfold_without_end_are_cut() -> None:
     bomb = "k0: &k0 {x: 1}\n" + "".join(f"k{i}: &k{i} {{x: *k{i - 1}, y: *k{i - 1}}}\n" for i in range(1, 50))
-    assert len(settings_of(bomb)) <= MOST_LEAVES
-    assert settings_of("{") == settings_of("- 1") == {}
+    assert config_of(bomb) == config_of("{") == config_of("- 1") == {}
 
 
 @pytest.mark.parametrize("data", ["cifar10", "cifar100", "svhn", "fashion_mnist", "mnist", "eurosat"])
 def test_published_points_of_the_package(data: str) -> None:
-    points = literature.literature(data)
+    points = literature(data)
     assert points and all(0 < point.accuracy < 1 for point in points)
     assert all(point.params is None or 1e3 < point.params < 1e9 for point in points)
 
 
 def test_a_published_point_is_as_printed() -> None:
-    (dl2,) = [point for point in literature.literature("cifar10") if point.label == "PR-DARTS DL2"]
+    (dl2,) = [point for point in literature("cifar10") if point.label == "PR-DARTS DL2"]
     assert (dl2.accuracy, dl2.params, dl2.search_seconds) == pytest.approx((0.9749, 4.0e6, 0.82 * 86400))

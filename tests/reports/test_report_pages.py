@@ -10,9 +10,10 @@ from PIL import Image
 from reports.pages import Page
 from reports.report_runs import MAKERS, NAMES, edit, epoch, phase, result, write_run
 
+from growsearch.cli import main
 from growsearch.errors import UserError
 from growsearch.reports import plot, write_report
-from growsearch.reports.figures.timeline import _wide
+from growsearch.reports.figures.timeline import wide
 
 OF_EVERY_RUN = {"story", "architecture", "speed"}
 
@@ -69,7 +70,7 @@ def test_places_are_whole_hundred_thousandths_of_the_figure() -> None:
 def test_a_few_huge_losses_do_not_flatten_the_rest(tmp_path: Path) -> None:
     losses = [2.0, 1.5, 90.0, 1.2, 1.0, 0.8]
     events = [epoch(index, val_loss=loss) for index, loss in enumerate(losses)]
-    assert _wide(losses) and not _wide(losses[3:]) and not _wide([None])
+    assert wide(losses) and not wide(losses[3:]) and not wide([None])
     write_report([write_run(tmp_path / "run", result("fixed"), events, {})], figures=tmp_path)
     svg = (tmp_path / "story.svg").read_text()
     assert all(f">{label}</text>" in svg for label in ("1", "10", "100"))
@@ -81,11 +82,76 @@ def test_a_phase_that_leaves_something_is_named_where_it_ends(tmp_path: Path) ->
     assert ">end of generation 1</text>" in page.read_text() and ">rest</text>" in page.read_text()
 
 
-def test_without_the_drawing_library_tables_remain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("growsearch.reports.page.available", lambda: False)
-    read = Page(write_report([MAKERS["stagewise"](tmp_path / "run")]))
-    assert read.count["svg"] == 0
-    assert "growsearch[report]" in read.text and "[2, 4]" in read.text and "87.50 %" in read.text
+def test_constant_quantities_have_no_panel_and_are_told(tmp_path: Path) -> None:
+    events = [epoch(index, lr=0.1 / (index + 1), params=12345) for index in range(3)]
+    write_report([write_run(tmp_path / "run", result("fixed"), events, {})], figures=tmp_path)
+    svg = (tmp_path / "story.svg").read_text()
+    assert ">learning rate</text>" in svg and ">batch size</text>" not in svg and ">parameters</text>" not in svg
+    assert (
+        "Constant, and without a panel: parameters 12345, batch size 64" in (tmp_path / "run/report.html").read_text()
+    )
+
+
+def test_structural_changes_are_counted_however_many_lie_on_one_place(tmp_path: Path) -> None:
+    events = [epoch(0), *[edit("add_cell", 0)] * 1234, edit("prune", 0), epoch(1)]
+    write_report([write_run(tmp_path / "run", result("fixed"), events, {})], figures=tmp_path)
+    svg = (tmp_path / "story.svg").read_text()
+    assert ">add cell (1,234)</text>" in svg and ">prune (1)</text>" in svg
+
+
+def test_drawings_say_what_they_are_to_those_who_do_not_see_them(tmp_path: Path) -> None:
+    page = write_report([MAKERS["stagewise"](tmp_path / "run")]).read_text()
+    pictures = page.split("<svg ")[1:]
+    assert len(pictures) == 5
+    for picture in pictures:
+        assert picture.startswith('role="img"') and "<title>" in picture[:400] and "</desc>" in picture[:1500]
+
+
+def test_the_command_that_made_the_run(tmp_path: Path) -> None:
+    run = MAKERS["conet"](tmp_path / "run")
+    (run / "config.yaml").write_text("algo: {name: conet, label: conet_original}\ndata: {name: digits}\nseed: 3\n")
+    assert (
+        "growsearch run algo=conet_original data=digits seed=3  # and what config.yaml"
+        in Page(write_report([run])).text
+    )
+    words = ["algo=conet", "network.depths=[1,2]"]
+    (run / "result.json").write_text(json.dumps(result("conet", command=words)))
+    assert "growsearch run algo=conet 'network.depths=[1,2]'" in Page(write_report([run])).text
+
+
+def test_long_tables_become_blocks_on_a_phone(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_run(tmp_path / name, result("fixed"), [], {})
+    page = write_report([tmp_path]).read_text()
+    assert '<table class="stacked">' in page and 'data-label="test accuracy"' in page and "attr(data-label)" in page
+
+
+@pytest.mark.parametrize(("format", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
+def test_one_figure_as_a_file(format: str, start: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [str(MAKERS[name](tmp_path / name)) for name in ("conet", "stagewise")]
+    words = ["--output", str(tmp_path / "out"), "--format", format]
+    assert main(["figure", "conet-ranks", runs[0], *words]) == 0
+    (path,) = (tmp_path / "out").iterdir()
+    assert capsys.readouterr().out == f"{path}\n" and path.name == f"conet-ranks.{format}"
+    first = path.read_bytes()
+    assert first.startswith(start)
+    assert main(["figure", "conet-ranks", runs[0], *words]) == 0 and path.read_bytes() == first
+    if format == "svg":
+        assert main(["figure", "story", *runs, *words]) == 0
+        assert main(["figure", "tradeoff", *runs, *words]) == 0
+        made = {path.name for path in (tmp_path / "out").iterdir()}
+        assert len(made) == 4 and "tradeoff-digits.svg" in made and sum(name.startswith("story-") for name in made) == 2
+
+
+def test_figures_have_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["figure"]) == 0
+    said = capsys.readouterr().out
+    assert all(name in said for names in NAMES.values() for name in names) and "tradeoff" in said
+    assert main(["figure", "nothing"]) == 2
+    assert "'nothing' found, one of story" in capsys.readouterr().err
+    run = MAKERS["stagewise"](tmp_path / "run")
+    assert main(["figure", "conet-ranks", str(run)]) == 2
+    assert "none of 1 runs holds anything for 'conet-ranks'" in capsys.readouterr().err
 
 
 def test_what_was_measured_of_each_network_is_shown_where_there_is_any(tmp_path: Path) -> None:
@@ -112,12 +178,17 @@ def test_damaged_line_is_told_and_what_stands_before_it_is_drawn(tmp_path: Path)
     assert "2 damaged lines (the first is line 7); left out" in read.text and read.count["svg"] == 5
 
 
-def test_many_epochs_stay_small(tmp_path: Path) -> None:
+def test_many_epochs_stay_small_and_are_counted(tmp_path: Path) -> None:
     events = []
-    for index in range(6000):
+    for index in range(20_000):
         events += [epoch(index, network=index % 50), edit("add_cell", index)]
-    page = write_report([write_run(tmp_path / "run", result("ectonas"), events, {"family": "strange"})])
-    assert page.stat().st_size < 6_000_000
+    run = write_run(tmp_path / "run", result("ectonas"), events, {"family": "strange"})
+    page = write_report([run])
+    assert page.stat().st_size < 2_000_000
+    assert "20,000 epochs and 20,000 structural changes" in page.read_text()
+    (run / "result.json").unlink()
+    text = Page(write_report([run])).text
+    assert "epochs so far20,000" in text and "changes so far20,000" in text
 
 
 def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
@@ -132,7 +203,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
 
 def test_huge_files_are_named_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = MAKERS["conet"](tmp_path / "run")
-    monkeypatch.setattr("growsearch.reports.record.LARGEST_EVENTS", 100)
+    monkeypatch.setattr("growsearch.run_folder.read.LARGEST_EVENTS", 100)
     read = Page(write_report([run]))
     assert "events.jsonl holds" in read.text and "87.50 %" in read.text
 

@@ -60,6 +60,16 @@ def test_mean_and_deviation_over_seeds_best_run_and_device(tmp_path, capsys):
     assert best["setting"] == "as published; best of 2"
 
 
+def test_errors_are_what_accuracies_leave(tmp_path, capsys):
+    write_run(tmp_path, "a", ["experiment=densemann/cifar10"], test_accuracy=0.94, params_paper=2_500_000)
+    (row,) = of(table(capsys, "densemann-2", tmp_path), "cifar10: DensEMANN (average performance) + cutout")
+    assert (row["error % ours"], row["params M ours"], row["GPU days ours"]) == ("6.00", "2.500", "0.04")
+    words = ["experiment=prdarts/table3", "data=cifar10", "network.genotype=DL1"]
+    write_run(tmp_path, "b", words, test_accuracy=0.5, method={"last_test_accuracies": [0.96, 0.98]})
+    (row,) = of(table(capsys, "prdarts-3", tmp_path), "cifar10: PR-DARTS DL1")
+    assert (row["error % ours"], row["search GPU days ours"]) == ("3.00", "-")
+
+
 def test_reduced_lossy_and_changed_settings_stand_apart_and_are_named(tmp_path, capsys):
     write_run(tmp_path, "a", ["experiment=densemann/cifar10"], test_accuracy=0.9)
     write_run(tmp_path, "b", ["experiment=densemann/cifar10", "schedule=quick"], test_accuracy=0.8)
@@ -140,7 +150,7 @@ def test_formats_and_names(tmp_path, monkeypatch, capsys):
     assert main(["table"]) == 0
     names = capsys.readouterr().out
     assert "prdarts-3" in names and "stagewise-6" in names
-    for format, sign in (("terminal", "paper"), ("markdown", "|---|"), ("latex", r"\begin{tabular}{l")):
+    for format, sign in (("terminal", "paper"), ("markdown", "|:---"), ("latex", r"\begin{tabular}{lr")):
         assert main(["table", "conet-3", "--format", format]) == 0
         assert sign in capsys.readouterr().out
     assert main(["table", "conet-9"]) == 2

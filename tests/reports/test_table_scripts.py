@@ -14,8 +14,9 @@ import pytest
 
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
-from growsearch.reports.tables import TABLES
+from growsearch.reports.paper import tables
 
+TABLES = tables()
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 pytestmark = pytest.mark.skipif(
     not SCRIPTS.is_dir() or shutil.which("bash") is None, reason="scripts/ and bash are part of a checkout only"

@@ -6,34 +6,43 @@ import sys
 import pytest
 
 from growsearch.errors import UserError
-from growsearch.run_folder import EventLog, RunFolder, find_run, fingerprint, new_run
+from growsearch.run_folder import EventLog, RunFolder, find_run, new_run
 from growsearch.run_folder.events import read_events
 from growsearch.run_folder.files import read_json, write_json
 from growsearch.run_folder.folder import git_state
 
-CONFIG = {"algo": {"name": "fixed"}, "data": {"name": "digits", "root": "/a"}, "seed": 0, "hardware": {"threads": 1}}
+RUN = {"fingerprint": "0123456789abcdef", "options": "a" * 16, "data": "d" * 20}
+OTHER = {**RUN, "fingerprint": "f" * 16}
 
 
-def test_where_and_on_what_a_run_is_made_does_not_change_its_fingerprint():
-    moved = {**CONFIG, "hardware": {"threads": 8}, "data": {"name": "digits", "root": "/b"}, "output": {"root": "x"}}
-    assert fingerprint(moved) == fingerprint(CONFIG)
-    assert fingerprint({**CONFIG, "seed": 1}) != fingerprint(CONFIG)
+def made(root):
+    return new_run(root, "fixed", "digits", 0, "a: 1\n", RUN, {"name": "digits"})
 
 
 def test_a_finished_run_is_found_before_an_unfinished_one(tmp_path):
-    assert find_run(tmp_path, "fixed", "digits", CONFIG) is None
-    first, second = (new_run(tmp_path, "fixed", "digits", 0, "a: 1\n", CONFIG) for _ in range(2))
+    assert find_run(tmp_path, "fixed", "digits", RUN) is None
+    first, second = made(tmp_path), made(tmp_path)
     assert first.path != second.path
-    assert find_run(tmp_path, "fixed", "digits", CONFIG).path == max(first.path, second.path)
+    assert find_run(tmp_path, "fixed", "digits", RUN).path == max(first.path, second.path)
     write_json(first.result, {})
-    assert find_run(tmp_path, "fixed", "digits", CONFIG).path == first.path
-    assert find_run(tmp_path, "fixed", "digits", {**CONFIG, "seed": 1}) is None
+    assert find_run(tmp_path, "fixed", "digits", RUN).path == first.path
+    assert find_run(tmp_path, "fixed", "digits", OTHER) is None
+    assert first.read_data() == {"name": "digits"}
+
+
+def test_a_run_from_before_an_option_was_added_is_compared_as_it_would_be_today(tmp_path):
+    run = made(tmp_path)
+    today = {**OTHER, "options": "b" * 16}
+    read = []
+    found = find_run(tmp_path, "fixed", "digits", today, lambda text: read.append(text) or OTHER["fingerprint"])
+    assert (found.path, read) == (run.path, ["a: 1\n"])
+    other_data = {**today, "data": "e" * 20}
+    assert find_run(tmp_path, "fixed", "digits", other_data, lambda text: OTHER["fingerprint"]) is None
 
 
 def test_a_damaged_neighbour_is_passed_over(tmp_path):
-    bad = new_run(tmp_path, "fixed", "digits", 0, "", CONFIG)
-    bad.identity.write_text("[")
-    assert find_run(tmp_path, "fixed", "digits", CONFIG) is None
+    made(tmp_path).identity.write_text("[")
+    assert find_run(tmp_path, "fixed", "digits", RUN) is None
 
 
 def test_only_one_process_works_on_a_run(tmp_path):
@@ -89,7 +98,7 @@ def test_a_run_keeps_the_command_and_the_commit_it_began_with(tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     words = ["growsearch", "run", "network.name=a b"]
-    identity = new_run(tmp_path, "fixed", "digits", 0, "", CONFIG, words).read_identity()
+    identity = new_run(tmp_path, "fixed", "digits", 0, "", RUN, {}, words).read_identity()
     assert identity["command"] == "growsearch run 'network.name=a b'"
     assert identity["git"] is None
     if shutil.which("git") is None:
@@ -109,7 +118,7 @@ def test_a_run_keeps_the_command_and_the_commit_it_began_with(tmp_path, monkeypa
 def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        new_run(tmp_path / "file", "fixed", "digits", 0, "", CONFIG)
+        made(tmp_path / "file")
 
 
 def test_events_are_cut_back_to_what_the_checkpoint_knew(tmp_path):

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from growsearch.surgery import ChannelGroup, channel_groups, prune, remap, widen
+from growsearch.errors import UserError
+from growsearch.surgery import ChannelGroup, channel_groups, prune, remap, replace, transaction, widen
+from growsearch.surgery.momentum import STATE
 
 X = torch.randn(8, 3, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 Y = torch.randint(4, (8,), generator=torch.Generator().manual_seed(2))
@@ -17,7 +19,21 @@ OPTIMIZERS = {
     "amsgrad": lambda p: torch.optim.Adam(p, lr=0.01, amsgrad=True),
     "fused adam": lambda p: torch.optim.Adam(p, lr=torch.tensor(0.01), fused=True),
     "adamw": lambda p: torch.optim.AdamW(p, lr=0.01),
+    "adamax": lambda p: torch.optim.Adamax(p, lr=0.01, eps=1e-30),
+    "nadam": lambda p: torch.optim.NAdam(p, lr=0.01),
+    "radam": lambda p: torch.optim.RAdam(p, lr=0.01),
+    "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.01, momentum=0.5, centered=True, eps=1e-30),
+    "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.01),
+    "adadelta": lambda p: torch.optim.Adadelta(p, lr=0.1, eps=1e-30),
+    "asgd": lambda p: torch.optim.ASGD(p, lr=0.01, t0=0),
+    "rprop": lambda p: torch.optim.Rprop(p, lr=0.01),
+    "adafactor": lambda p: torch.optim.Adafactor(p, lr=0.01),
 }
+"""As exact as they can be: a constant added to a second moment is not scaled with it."""
+
+
+NOISE = ("0.bias",)
+"""The norm behind it leaves it a gradient of rounding errors."""
 
 
 def network() -> nn.Sequential:
@@ -57,7 +73,7 @@ def test_the_step_after_pruning_is_the_one_computed_by_hand(kind):
     by_hand = OPTIMIZERS[kind](twin.parameters())
     for (name, old), new in zip(model.named_parameters(), twin.parameters(), strict=True):
         state = {k: v.clone() if isinstance(v, Tensor) else v for k, v in optimizer.state[old].items()}
-        shaped = {k for k, v in state.items() if isinstance(v, Tensor) and v.shape == old.shape}
+        shaped = {k for k, v in state.items() if isinstance(v, Tensor) and v.dim() == old.dim()}
         by_hand.state[new] = {k: cut_by_hand(name, v, keep) if k in shaped else v for k, v in state.items()}
 
     prune(model, first_group(model), keep, optimizer=optimizer)
@@ -65,7 +81,10 @@ def test_the_step_after_pruning_is_the_one_computed_by_hand(kind):
         step(model, optimizer)
         step(twin, by_hand)
         for (name, ours), theirs in zip(model.state_dict().items(), twin.state_dict().values(), strict=True):
-            assert torch.equal(ours, theirs), name
+            if kind != "adafactor":  # its factors are taken anew
+                assert torch.equal(ours, theirs), name
+            elif name not in NOISE:
+                torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
@@ -83,14 +102,17 @@ def test_state_after_widening_is_that_of_a_network_that_was_always_wide(kind):
         remap(model, first_group(model), [*range(6), 1, 4, 4], optimizer=optimizer)
         if widen_first:
             step(model, optimizer)
-        states.append([{k: v for k, v in optimizer.state[p].items()} for p in model.parameters()])
-    for early, late in zip(*states, strict=True):
-        assert early.keys() == late.keys()
-        for key in early:
-            torch.testing.assert_close(early[key], late[key], rtol=1e-9, atol=1e-12)
+        named = dict(model.named_parameters())
+        states.append({name: dict(optimizer.state[named[name]]) for name in named if name not in NOISE})
+    early, late = states
+    assert early.keys() == late.keys()
+    for name in early:
+        assert early[name].keys() == late[name].keys()
+        for key in early[name]:
+            torch.testing.assert_close(early[name][key], late[name][key], rtol=1e-9, atol=1e-22)
 
 
-@pytest.mark.parametrize("kind", ["sgd", "adam", "fused adam"])
+@pytest.mark.parametrize("kind", OPTIMIZERS)
 @pytest.mark.parametrize("momentum", ["follow", "drop"])
 def test_no_state_of_dead_tensors_is_left(kind, momentum):
     model = network()
@@ -102,11 +124,14 @@ def test_no_state_of_dead_tensors_is_left(kind, momentum):
         prune(model, group, range(1, group.size), momentum=momentum, optimizer=optimizer)
     alive = list(model.parameters())
     assert [id(p) for p in optimizer.param_groups[0]["params"]] == [id(p) for p in alive]
-    expected = {id(p) for p in alive} if momentum == "follow" else {id(model[7].bias)}
+    all_have_state = momentum == "follow" or kind == "fused sgd"
+    expected = {id(p) for p in alive} if all_have_state else {id(model[7].bias)}
     assert {id(p) for p in optimizer.state} == expected
     for parameter, state in optimizer.state.items():
-        assert all(v.shape in (parameter.shape, ()) for v in state.values() if isinstance(v, Tensor))
+        assert all(v.dim() in (parameter.dim(), 0) for v in state.values() if isinstance(v, Tensor))
+    before = {name: p.detach().clone() for name, p in model.named_parameters() if name not in NOISE}
     step(model, optimizer)
+    assert not any(torch.equal(old, model.get_parameter(name)) for name, old in before.items())
 
 
 def test_groups_with_their_own_rates_and_several_optimizers_keep_their_places():
@@ -136,11 +161,99 @@ def test_fresh_channels_start_without_momentum():
             assert (state.select(dim, 6) == 0).all() and (state.select(dim, 5) != 0).any()
 
 
-def test_factored_moments_are_dropped_for_they_cannot_follow():
-    model = network()
+def test_fresh_channels_start_as_the_optimizer_starts_them():
+    starts = {
+        "adagrad": (torch.optim.Adagrad, {"initial_accumulator_value": 0.5}, "sum", 0.5),
+        "rprop": (torch.optim.Rprop, {"lr": 0.03}, "step_size", 0.03),
+        "asgd": (torch.optim.ASGD, {"t0": 0}, "ax", 2.5),  # the average of one weight is the weight
+    }
+    for make, options, key, start in starts.values():
+        model = network()
+        optimizer = make(model.parameters(), **options)
+        for _ in range(3):
+            step(model, optimizer)
+        remap(model, first_group(model), [-1, *range(6)], fresh={"producer": 2.5}, optimizer=optimizer)
+        state = optimizer.state[model[0].weight][key]
+        assert (state[0] == start).all() and (state[1:] != start).any()
+        step(model, optimizer)
+
+
+def test_factors_of_a_second_moment_follow_as_what_they_stand_for():
+    """Where a squared gradient is a product of its factors, they are those of the mapped square."""
+    generator = torch.Generator().manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double()
     optimizer = torch.optim.Adafactor(model.parameters())
+    model(torch.randn(5, 3, dtype=torch.float64)).square().sum().backward()
+    optimizer.step()
+    squares = {}
+    for index, (rows, columns) in {0: (4, 3), 2: (2, 4)}.items():
+        square = torch.rand(rows, 1, generator=generator) * torch.rand(1, columns, generator=generator)
+        squares[index] = square.double()
+        state = optimizer.state[model[index].weight]
+        state["row_var"], state["col_var"] = (squares[index].mean(dim, keepdim=True) for dim in (1, 0))
+    group = channel_groups(model, torch.zeros(2, 3, dtype=torch.float64), prove=False)[0]
+    remap(model, group, [3, 0, 0, 1, -1], fresh={"producer": 1.0}, optimizer=optimizer)
+    written = torch.cat([squares[0][[3, 0, 0, 1]] / torch.tensor([[1.0], [4.0], [4.0], [1.0]]), torch.zeros(1, 3)])
+    read = torch.cat([squares[2][:, [3, 0, 0, 1]], torch.zeros(2, 1)], 1)
+    for index, expected in ((0, written), (2, read)):
+        state = optimizer.state[model[index].weight]
+        torch.testing.assert_close(state["row_var"], expected.mean(1, keepdim=True))
+        torch.testing.assert_close(state["col_var"], expected.mean(0, keepdim=True))
+
+
+class OwnState(torch.optim.SGD):
+    """A known optimizer that keeps something more."""
+
+    def step(self, closure=None):
+        super().step(closure)
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter]["trust"] = torch.ones_like(parameter)
+
+
+class Unknown(torch.optim.Optimizer):
+    def __init__(self, params):
+        super().__init__(params, {})
+
+    def step(self, closure=None):
+        return None
+
+
+@pytest.mark.parametrize("momentum", ["follow", "drop"])
+@pytest.mark.parametrize("make", [torch.optim.LBFGS, torch.optim.SparseAdam, Unknown])
+def test_an_optimizer_whose_state_cannot_follow_is_refused(make, momentum):
+    model = network()
+    optimizer = make(list(model.parameters()))
+    group = first_group(model)
+    for edit in (
+        lambda: prune(model, group, [0, 1], momentum=momentum, optimizer=optimizer),
+        lambda: widen(model, group, 8, momentum=momentum, optimizer=iter([optimizer])),
+        lambda: replace(model, "0.bias", torch.zeros(6), optimizer=optimizer),
+        lambda: transaction(model, optimizer).__enter__(),
+    ):
+        with pytest.raises(UserError, match=make.__name__):
+            edit()
+    assert group.size == 6 and model[0].out_channels == 6
+
+
+def test_an_entry_that_is_not_known_is_refused_and_the_edit_undone():
+    model = network()
+    optimizer = OwnState(model.parameters(), lr=0.1, momentum=0.9)
     step(model, optimizer)
-    prune(model, first_group(model), [0, 1], optimizer=iter([optimizer]))
-    assert model[0].weight not in optimizer.state and model[3].weight not in optimizer.state
-    assert model[1].weight in optimizer.state and model[7].weight in optimizer.state
+    group = first_group(model)
+    state = {parameter: dict(entries) for parameter, entries in optimizer.state.items()}
+    with pytest.raises(UserError, match="'trust'"):
+        prune(model, group, [0, 1], optimizer=optimizer)
+    assert group.size == 6 and dict(optimizer.state) == state
+    assert [id(p) for p in optimizer.param_groups[0]["params"]] == [id(p) for p in model.parameters()]
+    prune(model, group, [0, 1], momentum="drop", optimizer=optimizer)
     step(model, optimizer)
+
+
+def test_an_own_optimizer_can_be_entered(monkeypatch):
+    monkeypatch.setitem(STATE, OwnState, {**STATE[torch.optim.SGD], "trust": STATE[torch.optim.RMSprop]["square_avg"]})
+    model = network()
+    optimizer = OwnState(model.parameters(), lr=0.1)
+    step(model, optimizer)
+    remap(model, first_group(model), [*range(6), 0], optimizer=optimizer)
+    assert optimizer.state[model[0].weight]["trust"][6].unique().tolist() == [0.25]

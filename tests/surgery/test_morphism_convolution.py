@@ -8,8 +8,7 @@ from growsearch.errors import UserError
 from growsearch.randomness import generator
 from growsearch.surgery.initialise import library_
 from growsearch.surgery.morphisms.deepen import centre_kernel, identity_conv
-from growsearch.surgery.morphisms.dilation import set_dilation
-from growsearch.surgery.morphisms.kernel import crop_kernel, grow_kernel, pad_kernel, shrink_kernel
+from growsearch.surgery.morphisms.kernel import crop_kernel, grow_kernel, pad_kernel, set_dilation, shrink_kernel
 
 
 def made(seed, *arguments, **options):

@@ -10,7 +10,7 @@ from growsearch.errors import UserError
 from growsearch.randomness import generator
 from growsearch.surgery.initialise import library_
 from growsearch.surgery.morphisms.containers import insert_module, remove_module
-from growsearch.surgery.morphisms.residual import silence_branch
+from growsearch.surgery.morphisms.deepen import silence_branch
 
 
 class Block(nn.Module):

@@ -11,7 +11,7 @@ from growsearch.errors import UserError
 from growsearch.randomness import generator
 from growsearch.surgery.channels import channel_groups
 from growsearch.surgery.initialise import library_
-from growsearch.surgery.morphisms import dilation, kernel, separable
+from growsearch.surgery.morphisms import kernel, separable
 from growsearch.surgery.remap import remap
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/surgery_prdarts.json").read_text())
@@ -59,7 +59,7 @@ def morph(parent, old, new, channels):
             kernel.grow_kernel(block.depthwise)
         for _ in range((old["kernel"] - new["kernel"]) // 2):
             kernel.shrink_kernel(block.depthwise)
-        dilation.set_dilation(block.depthwise, new["dilation"])
+        kernel.set_dilation(block.depthwise, new["dilation"])
     if len(new["expansions"]) > len(old["expansions"]):
         child.append(Block(channels, channels, new["kernel"], new["dilation"], 1).double())
         separable.identity_separable(child[-1])

@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from growsearch.errors import UserError
 from growsearch.randomness import generator
 from growsearch.surgery import scores
 
@@ -21,6 +23,12 @@ def test_gamma_and_weakest():
     assert scores.weakest(scores.gamma_absolute(gamma), 3) == [1, 3, 4]
     assert scores.weakest(torch.tensor([1.0, 0.0, 0.0, 0.0]), 2) == [1, 2]
     assert scores.gamma_signed(gamma).data_ptr() != gamma.data_ptr()
+
+
+@pytest.mark.parametrize("count", [-1, 6])
+def test_as_many_weakest_as_there_are(count):
+    with pytest.raises(UserError, match="from 0 to 5"):
+        scores.weakest(torch.zeros(5), count)
 
 
 def test_random_scores_name_their_generator():

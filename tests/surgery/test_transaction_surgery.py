@@ -12,7 +12,7 @@ from growsearch.surgery import channel_groups, prune, remap, replace, structure_
 
 X = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(1))
 FOLDER = Path(surgery.__file__).parent
-EDITING = ["channels", "momentum", "places", "prune", "remap", "replace", "widen"]
+EDITING = ["channels", "momentum", "tensors", "prune", "remap", "replace", "tiling", "widen"]
 FILES = {str(FOLDER / f"{name}.py") for name in EDITING}
 """Every file of an edit but the undoing itself."""
 

@@ -1,23 +1,11 @@
 """Options of CONet; defaults are those its publication's numbers come from (see README.md for the alternatives)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
+from growsearch.options import option
 from growsearch.training.settings import TrainingSettings
-
-CHOICES = {
-    "lr_schedule": ("adas", "step"),
-    "plateau": ("argmax", "patience"),
-    "rank_average": ("members", "layers"),
-    "condition": ("shrunk", "observed"),
-    "resnet_member_rule": ("graph", "original"),
-    "factor_scope": ("private", "shared"),
-    "shrink_test": ("code", "paper"),
-    "rounding": ("even", "floor"),
-    "stop": ("variable", "search"),
-}
-"""Words that options accept."""
 
 
 def search_settings() -> TrainingSettings:
@@ -61,89 +49,113 @@ def final_settings() -> TrainingSettings:
 class ConetConfig(AlgoConfig):
     """All options of the method.
 
-    Attributes:
-        start_channels: size that every channel variable starts with; 0 for the network's own.
-        trials: networks trained; the last one's sizes are the result.
-        search: training of a trial; ``search.epochs`` are the epochs per trial.
-        lr_schedule: ``adas`` gives each convolution a rate of its own, from ``search.lr`` on; ``step`` follows
-            ``search.schedule``.
-        adas_beta: what a rate remembers.
-        adas_zeta: weight of the knowledge gain's growth.
-        adas_min_lr: least rate.
-        delta: rank slopes below it shrink, others expand: the smaller, the larger the network.
-        phi: share by which sizes change at first.
-        gamma: a variable has converged once a change of direction finds its factor under it.
-        mu: mapping conditions from here on shrink.
-        c_min: least size (32 is advised for ResNet34).
-        c_max: greatest size.
-        plateau: epoch up to which a slope is taken: first ``argmax`` of the rank curve (code), or ``patience`` (the
-            first epoch that none of the next four beats by 0.005).
-        measure_at_start: let curves start at initialisation and not after the first epoch.
-        rank_average: mean over the ``members`` of a variable (code), or over both sides of these ``layers`` (Eq. 3).
-        condition: ratio of the ``shrunk`` singular values (code), or of the ``observed`` ones.
-        evbmf_transpose: look at tall matrices from their other side, as the theory asks (the code does not).
-        evbmf_tolerance: absolute tolerance of noise variances; 0 is precise, 1e-5 the code's.
-        resnet_member_rule: ``graph``, or ``original``: a residual width is judged by its blocks' first and last
-            convolutions only, without stem and shortcuts.
-        factor_scope: a ``private`` phi for each variable (code), or one ``shared`` by all (paper's listing).
-        shrink_test: ``code`` (condition >= mu, never below c_min, always above c_max), or ``paper`` (> mu, no
-            exceptions).
-        rounding: sizes to the nearest ``even`` number (code), or ``floor``.
-        stop: a converged factor freezes its ``variable`` (code), or ends the ``search`` (paper's listing).
-        early_end: end the search once every variable is frozen; the result is the same.
-        adapt_after_last: move sizes once more after the last trial (the code leaves its measurements unused).
-        inherit: a trial starts from the last one's weights, fitted to the new sizes; not from fresh ones.
-        final: training of the found network; no epochs for none.
-        final_inherit: it starts from the last trial's weights, but for a new auxiliary head; not from fresh ones.
-        final_auxiliary: give networks that can have one an auxiliary head in the final training.
-
     A search ends with the sizes it has once the next trial would exceed ``max_params`` or ``max_epochs``, or after
     the trial that reaches ``max_seconds``.
     """
 
     name: str = "conet"
-    start_channels: int = 32
-    trials: int = 25
-    search: TrainingSettings = field(default_factory=search_settings)
-    lr_schedule: str = "adas"
-    adas_beta: float = 0.8
-    adas_zeta: float = 1.0
-    adas_min_lr: float = 1e-20
-    delta: float = 0.0075
-    phi: float = 0.2
-    gamma: float = 0.01
-    mu: float = 10.0
-    c_min: int = 16
-    c_max: int = 256
-    plateau: str = "argmax"
-    measure_at_start: bool = False
-    rank_average: str = "members"
-    condition: str = "shrunk"
-    evbmf_transpose: bool = True
-    evbmf_tolerance: float = 0.0
-    resnet_member_rule: str = "graph"
-    factor_scope: str = "private"
-    shrink_test: str = "code"
-    rounding: str = "even"
-    stop: str = "variable"
-    early_end: bool = True
-    adapt_after_last: bool = False
-    inherit: bool = False
-    final: TrainingSettings = field(default_factory=final_settings)
-    final_inherit: bool = False
-    final_auxiliary: bool = True
+    start_channels: int = option(
+        32, "Size that every channel variable starts with; 0 for the network's own.", unit="channels", low=0
+    )
+    trials: int = option(
+        25, "Networks trained; the last one's sizes are the result.", unit="networks", low=1, paper="T"
+    )
+    search: TrainingSettings = option(
+        search_settings, "Training of a trial; search.epochs are the epochs per trial.", paper="E for its epochs"
+    )
+    lr_schedule: str = option(
+        "adas",
+        "Learning rates of a trial: adas gives each convolution a rate of its own, starting at search.lr; step follows"
+        " search.schedule.",
+        choices=("adas", "step"),
+        paper="AdaS",
+    )
+    adas_beta: float = option(0.8, "Share of its last value that an AdaS rate keeps.", unit="share", low=0, below=1)
+    adas_zeta: float = option(1.0, "Weight of the knowledge gain's growth in an AdaS rate.", low=0)
+    adas_min_lr: float = option(1e-20, "Least AdaS rate.", low=0)
+    delta: float = option(
+        0.0075,
+        "Rank slopes below it shrink a variable, others expand it: the smaller, the larger the network.",
+        paper="delta, algorithm 2",
+    )
+    phi: float = option(0.2, "Share by which sizes change at first.", unit="share", above=0, below=1, paper="phi")
+    gamma: float = option(
+        0.01,
+        "A variable has converged once a change of direction finds its factor below it.",
+        unit="share",
+        low=0,
+        paper="gamma, algorithm 2",
+    )
+    mu: float = option(10.0, "Mapping conditions from here on shrink a variable.", low=0, paper="mu, algorithm 2")
+    c_min: int = option(16, "Least size (32 is advised for ResNet34).", unit="channels", low=1, paper="c_min")
+    c_max: int = option(256, "Greatest size.", unit="channels", low=1, paper="c_max")
+    plateau: str = option(
+        "argmax",
+        "Epoch up to which a slope is taken: the first maximum of the rank curve (argmax, code), or the first epoch"
+        " that none of the next four exceeds by 0.005 (patience).",
+        choices=("argmax", "patience"),
+        paper="plateau epoch t2, section 2.2",
+    )
+    measure_at_start: bool = option(False, "Let rank curves start at initialisation and not after the first epoch.")
+    rank_average: str = option(
+        "members",
+        "Ranks averaged for a variable: those of its members (code), or of both sides of their layers (equation 3).",
+        choices=("members", "layers"),
+        paper="R_avg, equation 3",
+    )
+    condition: str = option(
+        "shrunk",
+        "Singular values whose ratio is the mapping condition: shrunk (code) or observed.",
+        choices=("shrunk", "observed"),
+        paper="kappa",
+    )
+    evbmf_transpose: bool = option(
+        True, "Factorise tall matrices from their other side, as the theory asks (the code does not)."
+    )
+    evbmf_tolerance: float = option(
+        0.0, "Absolute tolerance of noise variances; 0 is precise, 1e-5 is the code's.", low=0
+    )
+    resnet_member_rule: str = option(
+        "graph",
+        "Convolutions that judge a residual width: all that share it (graph), or only its blocks' first and last,"
+        " without stem and shortcuts (original).",
+        choices=("graph", "original"),
+    )
+    factor_scope: str = option(
+        "private",
+        "Scope of the factor phi: private to each variable (code), or shared by all (the paper's listing).",
+        choices=("private", "shared"),
+    )
+    shrink_test: str = option(
+        "code",
+        "When a variable shrinks: condition >= mu, never below c_min, always above c_max (code), or condition > mu"
+        " without exceptions (paper).",
+        choices=("code", "paper"),
+    )
+    rounding: str = option(
+        "even", "Rounding of sizes: to the nearest even number (code), or down (floor).", choices=("even", "floor")
+    )
+    stop: str = option(
+        "variable",
+        "What a converged factor ends: its variable's changes (code), or the whole search (the paper's listing).",
+        choices=("variable", "search"),
+    )
+    early_end: bool = option(True, "End the search once every variable has converged; the result is the same.")
+    adapt_after_last: bool = option(
+        False, "Change sizes once more after the last trial (the code leaves its measurements unused)."
+    )
+    inherit: bool = option(
+        False, "A trial starts from the last one's weights, fitted to the new sizes, and not from fresh ones."
+    )
+    final: TrainingSettings = option(final_settings, "Training of the found network; final.epochs=0 for none.")
+    final_inherit: bool = option(
+        False, "The final training starts from the last trial's weights, apart from a new auxiliary head."
+    )
+    final_auxiliary: bool = option(True, "Give networks that can have one an auxiliary head in the final training.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise UserError(f"algo.{name}: {getattr(self, name)!r} found, one of {', '.join(choices)} expected")
-        for name, least in (("start_channels", 0), ("trials", 1), ("c_min", 1), ("evbmf_tolerance", 0), ("gamma", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"algo.{name}: {getattr(self, name)} found, {least} or more expected")
         if self.c_max < self.c_min:
-            raise UserError(f"algo.c_max: {self.c_max} found, c_min ({self.c_min}) or more expected")
-        if not 0 < self.phi < 1:
-            raise UserError(f"algo.phi: {self.phi} found, a share in (0, 1) expected")
+            raise UserError(f"algo.c_max: {self.c_max} is not accepted; use algo.c_min ({self.c_min}) or more")
         if self.search.epochs < 1:
-            raise UserError(f"algo.search.epochs: {self.search.epochs} found, 1 or more expected")
+            raise UserError(f"algo.search.epochs: {self.search.epochs} is not accepted; use 1 or more")

@@ -1,225 +1,204 @@
-"""Settings of ECToNAS: the publication's values, and the authors' code's choice as the other option."""
+"""Options of ECToNAS: the publication's values, and the authors' code's choice as the other option."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "budget_mode": ("generation", "strict"),
-    "bracket": ("code", "paper"),
-    "deltas": ("relative", "absolute"),
-    "score_key": ("val_accuracy", "train_accuracy"),
-}
-MORPH_CHOICES: dict[str, tuple[str, ...]] = {
-    "widen_map": ("random", "cyclic"),
-    "widen_bn": ("copy", "reset"),
-    "gamma_order": ("abs", "signed"),
-    "fold_beta": ("all", "channels", "none"),
-    "svd_variant": ("paper", "code"),
-    "conv_init": ("identity", "sum"),
-    "added_cell_order": ("paper", "code"),
-    "pool_choice": ("random", "avg", "max"),
-    "max_rewrite": ("abs", "signed"),
-}
-LEAST: dict[str, float] = {
-    "warm_up_epochs": 1,
-    "max_parents": 1,
-    "rounds": 1,
-    "epochs_per_round": 1,
-    "max_generations": 0,
-    "alpha": 0,
-    "rolling": 1,
-    "batch_size": 1,
-    "interleave": 0,
-}
-
-
-def one_of(option: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is none of the choices.
-
-    Raises:
-        UserError: naming the option, what was found and what would be accepted.
-    """
-    if value not in choices:
-        raise UserError(f"{option}: {value!r} found, one of {', '.join(choices)} expected")
-
-
-def at_least(option: str, value: float, least: float) -> None:
-    """Refuse a value below the least.
-
-    Raises:
-        UserError: naming the option, what was found and what would be accepted.
-    """
-    if value < least:
-        raise UserError(f"{option}: {value} found, {least} or more expected")
+from growsearch.options import Options, option
 
 
 @dataclass
-class Amounts:
-    """How much an operation changes, and how long its child recuperates.
+class Amounts(Options):
+    """How much an operation changes."""
 
-    Attributes:
-        channels: channels added to or removed from a cell.
-        units_percent: share of a dense layer's units added or removed, in percent.
-        units_min: least number of units added or removed.
-    """
+    section = "algo.amounts"
 
-    channels: int = 3
-    units_percent: float = 10.0
-    units_min: int = 2
-
-    def __post_init__(self) -> None:
-        at_least("algo.amounts.channels", self.channels, 1)
-        at_least("algo.amounts.units_min", self.units_min, 1)
-        at_least("algo.amounts.units_percent", self.units_percent, 0)
+    channels: int = option(3, "Channels added to or removed from a cell.", unit="channels", low=1)
+    units_percent: float = option(10.0, "Share of a dense layer's units added or removed.", unit="percent", low=0)
+    units_min: int = option(2, "Least number of units added or removed.", unit="units", low=1)
 
 
 @dataclass
-class Recuperation:
+class Recuperation(Options):
     """Epochs of training a child gets before it competes, by operation (authors' code)."""
 
-    identity: float = 0.1
-    add_channels: float = 0.1
-    add_dense: float = 0.1
-    add_units: float = 0.1
-    add_cell: float = 0.25
-    remove_channels: float = 1.0
-    remove_cell: float = 1.0
-    remove_dense: float = 1.0
-    remove_units: float = 1.0
+    section = "algo.recuperation"
 
-    def __post_init__(self) -> None:
-        for op, epochs in asdict(self).items():
-            if epochs <= 0:
-                raise UserError(f"algo.recuperation.{op}: {epochs} found, more than 0 epochs expected")
-
-
-@dataclass
-class MorphChoices:
-    """Where paper and authors' code inherit weights differently (README, table of choices).
-
-    Attributes:
-        widen_map: ``random`` draws the units and channels that are copied and scales what they feed
-            (Net2Wider); ``cyclic`` copies from the first on and scales what feeds them (code).
-        widen_bn: batch norm of added channels: ``copy`` the source's, or ``reset`` to 1, 0, 0, 1 (code).
-        widen_noise_std: standard deviation, relative to the weights', of noise on copies, so that twins
-            can separate; 0 in both sources.
-        gamma_order: channels go by the smallest ``abs`` or ``signed`` (code) scale of the batch norm.
-        fold_beta: where a removed batch norm's shift is added to the next bias: ``all`` edits (code),
-            only removed ``channels`` and not removed cells, or ``none``.
-        svd_variant: removed units: ``paper`` projects on the right singular vectors; ``code`` cuts them
-            square and transposes.
-        conv_init: kernel of an added cell: ``identity`` or ``sum`` of all channels (code).
-        added_cell_order: ``paper``: conv, pool, norm, relu; ``code``: conv, pool, relu, norm.
-        pool_choice: pooling of an added cell: drawn at ``random``, ``avg``, or ``max`` (code).
-        max_rewrite: weight kept where a max pooling is added: largest ``abs`` or ``signed`` (code).
-    """
-
-    widen_map: str = "random"
-    widen_bn: str = "copy"
-    widen_noise_std: float = 0.0
-    gamma_order: str = "abs"
-    fold_beta: str = "all"
-    svd_variant: str = "paper"
-    conv_init: str = "identity"
-    added_cell_order: str = "paper"
-    pool_choice: str = "random"
-    max_rewrite: str = "abs"
-
-    def __post_init__(self) -> None:
-        for name, choices in MORPH_CHOICES.items():
-            one_of(f"algo.morphs.{name}", getattr(self, name), choices)
-        at_least("algo.morphs.widen_noise_std", self.widen_noise_std, 0)
+    identity: float = option(0.1, "Training of a child after no change, before it competes.", unit="epochs", above=0)
+    add_channels: float = option(
+        0.1, "Training of a child after added channels, before it competes.", unit="epochs", above=0
+    )
+    add_dense: float = option(
+        0.1, "Training of a child after an added dense layer, before it competes.", unit="epochs", above=0
+    )
+    add_units: float = option(0.1, "Training of a child after added units, before it competes.", unit="epochs", above=0)
+    add_cell: float = option(
+        0.25, "Training of a child after an added cell, before it competes.", unit="epochs", above=0
+    )
+    remove_channels: float = option(
+        1.0, "Training of a child after removed channels, before it competes.", unit="epochs", above=0
+    )
+    remove_cell: float = option(
+        1.0, "Training of a child after a removed cell, before it competes.", unit="epochs", above=0
+    )
+    remove_dense: float = option(
+        1.0, "Training of a child after a removed dense layer, before it competes.", unit="epochs", above=0
+    )
+    remove_units: float = option(
+        1.0, "Training of a child after removed units, before it competes.", unit="epochs", above=0
+    )
 
 
 @dataclass
-class Limits:
-    """Children beyond these are rejected before any training, as those are that have ``max_params`` or more.
+class MorphChoices(Options):
+    """Where paper and authors' code inherit weights differently (README, table of choices)."""
 
-    Attributes:
-        growth_percent: a child has grown by less than this over its parent's parameters.
-        layers: most cells and dense layers, the output included; 0 for any number.
-        channels: most channels of a cell; 0 for any number.
-        units: most units of a hidden dense layer; 0 for any number.
-    """
+    section = "algo.morphs"
 
-    growth_percent: float = 300.0
-    layers: int = 0
-    channels: int = 0
-    units: int = 0
+    widen_map: str = option(
+        "random",
+        "Units and channels that are copied: drawn at random, with what they feed scaled (Net2Wider), or cyclic from"
+        " the first on (code).",
+        choices=("random", "cyclic"),
+        paper="equations 4 and 5",
+    )
+    widen_bn: str = option(
+        "copy",
+        "Batch norm of added channels: copy the source's, or reset to 1, 0, 0, 1 (code).",
+        choices=("copy", "reset"),
+    )
+    widen_noise_std: float = option(
+        0.0,
+        "Standard deviation, relative to that of the weights, of noise on copies, so that twins can separate; 0 in"
+        " paper and code.",
+        low=0,
+    )
+    gamma_order: str = option(
+        "abs",
+        "Channels to remove are those with the smallest abs or signed (code) scale of the batch norm.",
+        choices=("abs", "signed"),
+    )
+    fold_beta: str = option(
+        "all",
+        "Removals whose batch norm's shift is added to the next bias: all (code), channels only, or none.",
+        choices=("all", "channels", "none"),
+    )
+    svd_variant: str = option(
+        "paper",
+        "Removal of units: project on the right singular vectors (paper), or cut them square and transpose (code).",
+        choices=("paper", "code"),
+    )
+    conv_init: str = option(
+        "identity",
+        "Kernel of an added cell: the identity, or the sum of all channels (code).",
+        choices=("identity", "sum"),
+    )
+    added_cell_order: str = option(
+        "paper",
+        "Order in an added cell: conv, pool, norm, relu (paper), or conv, pool, relu, norm (code).",
+        choices=("paper", "code"),
+    )
+    pool_choice: str = option(
+        "random",
+        "Pooling of an added cell: drawn at random, avg, or max (code).",
+        choices=("random", "avg", "max"),
+        paper="appendix A.2.1",
+    )
+    max_rewrite: str = option(
+        "abs",
+        "Weight kept where a max pooling is added: the largest abs or signed (code) one.",
+        choices=("abs", "signed"),
+        paper="appendix A.2",
+    )
+
+
+@dataclass
+class Limits(Options):
+    """Children beyond these are rejected before any training, as those are that have ``max_params`` or more."""
+
+    section = "algo.limits"
+
+    growth_percent: float = option(
+        300.0, "A child has grown by less than this over its parent's parameters.", unit="percent", low=0
+    )
+    layers: int = option(0, "Most cells and dense layers, the output included; 0 for any number.", unit="layers", low=0)
+    channels: int = option(0, "Most channels of a cell; 0 for any number.", unit="channels", low=0)
+    units: int = option(0, "Most units of a hidden dense layer; 0 for any number.", unit="units", low=0)
 
 
 @dataclass
 class EctonasConfig(AlgoConfig):
-    """Everything ``algo=ectonas`` can be told.
-
-    Attributes:
-        topology: start topology of Table 6 by name; ``custom`` takes ``cells`` and ``hidden``.
-        cells: channels of each cell of a custom start.
-        hidden: units of each hidden dense layer of a custom start.
-        budget: epochs that all candidates together may be trained.
-        budget_mode: ``generation`` asks only before a generation and overshoots (authors' code);
-            ``strict`` makes no training call beyond the budget and cuts the last one.
-        max_generations: stop after so many generations; 0 for as many as the budget gives.
-        warm_up_epochs: training of the start network before the first generation.
-        max_parents: networks that live on from one generation to the next.
-        rounds: rounds of a bracket.
-        epochs_per_round: training of every member of a bracket in every round, in epochs.
-        bracket: ``code`` always plays all rounds, trains single members too and lets groups grow beyond
-            two; ``paper`` pairs members until the wanted number is left and trains no lucky ticket.
-        alpha: weight of accuracy against size in phase 2 and the final choice; 1 is greedy.
-        deltas: changes of score and size against the parent, ``relative`` (code) or ``absolute``.
-        random_mode: winners are drawn, not judged (the paper's ablation).
-        score_key: ``val_accuracy``, or ``train_accuracy`` (the running mean of a pass; code).
-        rolling: history entries a score is the mean of.
-        lr: constant learning rate of plain SGD.
-        batch_size: images a step.
-        interleave: candidates of a round trained in turn, step by step (on a GPU side by side); 0 for one on a CPU
-            and four on a GPU. Results do not depend on it.
-        amounts: how much an operation changes.
-        recuperation: epochs of training before a child competes.
-        morphs: how weights are inherited.
-        limits: which children are rejected.
-    """
+    """All options of the method."""
 
     name: str = "ectonas"
     max_params: int = 7_999_999
-    topology: str = "medium_cnn"
-    cells: list[int] = field(default_factory=list)
-    hidden: list[int] = field(default_factory=list)
-    budget: float = 1000.0
-    budget_mode: str = "generation"
-    max_generations: int = 0
-    warm_up_epochs: int = 10
-    max_parents: int = 2
-    rounds: int = 3
-    epochs_per_round: int = 5
-    bracket: str = "code"
-    alpha: float = 1.0
-    deltas: str = "relative"
-    random_mode: bool = False
-    score_key: str = "val_accuracy"
-    rolling: int = 3
-    lr: float = 0.1
-    batch_size: int = 32
-    interleave: int = 0
-    amounts: Amounts = field(default_factory=Amounts)
-    recuperation: Recuperation = field(default_factory=Recuperation)
-    morphs: MorphChoices = field(default_factory=MorphChoices)
-    limits: Limits = field(default_factory=Limits)
+    topology: str = option(
+        "medium_cnn",
+        "Start topology by name; custom takes cells and hidden.",
+        choices=("small_cnn", "small_ffnn", "medium_cnn", "medium_ffnn", "large_cnn", "large_ffnn", "custom"),
+        paper="table 6",
+    )
+    cells: list[int] = option([], "Channels of each cell of a custom start.", unit="channels", low=1)
+    hidden: list[int] = option([], "Units of each hidden dense layer of a custom start.", unit="units", low=1)
+    budget: float = option(1000.0, "Epochs that all candidates together may be trained.", unit="epochs", above=0)
+    budget_mode: str = option(
+        "generation",
+        "When the budget is looked at: before each generation, which may overshoot (code), or strict: no training"
+        " beyond it, the last one is cut.",
+        choices=("generation", "strict"),
+    )
+    max_generations: int = option(
+        0, "Stop after so many generations; 0 for as many as the budget gives.", unit="generations", low=0
+    )
+    warm_up_epochs: int = option(10, "Training of the start network before the first generation.", unit="epochs", low=1)
+    max_parents: int = option(2, "Networks that live on from one generation to the next.", unit="networks", low=1)
+    rounds: int = option(3, "Rounds of a bracket.", unit="rounds", low=1)
+    epochs_per_round: int = option(5, "Training of every member of a bracket in every round.", unit="epochs", low=1)
+    bracket: str = option(
+        "code",
+        "Rules of a bracket: code always plays all rounds, trains single members too and lets groups grow beyond two;"
+        " paper pairs members until the wanted number is left and trains no lucky ticket.",
+        choices=("code", "paper"),
+    )
+    alpha: float = option(
+        1.0,
+        "Weight of accuracy against size in phase 2 and the final choice; 1 is greedy.",
+        low=0,
+        paper="alpha, equation 2",
+    )
+    deltas: str = option(
+        "relative",
+        "Changes of score and size against the parent: relative (code) or absolute.",
+        choices=("relative", "absolute"),
+        paper="equation 2",
+    )
+    random_mode: bool = option(False, "Winners are drawn, not judged (the paper's ablation).")
+    score_key: str = option(
+        "val_accuracy",
+        "What candidates are judged by: val_accuracy, or train_accuracy, the running mean of a pass (code).",
+        choices=("val_accuracy", "train_accuracy"),
+    )
+    rolling: int = option(3, "History entries that a score is the mean of.", unit="entries", low=1)
+    lr: float = option(0.1, "Constant learning rate of plain SGD.", above=0, paper="appendix C.2")
+    batch_size: int = option(32, "Images of a training step.", unit="images", low=1)
+    interleave: int = option(
+        0,
+        "Candidates of a round trained in turn, step by step; 0 for one on a CPU and four on a GPU.",
+        unit="networks",
+        low=0,
+        changes_results=False,
+    )
+    amounts: Amounts = option(Amounts, "How much an operation changes.")
+    recuperation: Recuperation = option(Recuperation, "Training before a child competes.")
+    morphs: MorphChoices = option(MorphChoices, "How weights are inherited.")
+    limits: Limits = option(Limits, "Which children are rejected.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in CHOICES.items():
-            one_of(f"algo.{name}", getattr(self, name), choices)
-        for name, least in LEAST.items():
-            at_least(f"algo.{name}", getattr(self, name), least)
-        for name in ("lr", "budget"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"algo.{name}: {getattr(self, name)} found, more than 0 expected")
         if self.topology != "custom" and (self.cells or self.hidden):
-            raise UserError(f"algo.topology: {self.topology!r} found beside cells or hidden, custom expected")
+            raise UserError(
+                f"algo.topology: {self.topology!r} is not accepted beside algo.cells or algo.hidden; use custom"
+            )
 
     @property
     def epoch_limit(self) -> float:

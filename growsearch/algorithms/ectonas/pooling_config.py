@@ -1,39 +1,36 @@
-"""Settings of the pooling trial (Table 4)."""
+"""Options of the pooling trial (Table 4)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
+from growsearch.options import option
 
 
 @dataclass
 class PoolingTrialConfig(AlgoConfig):
-    """What the paper leaves open about its "minimal example network" is a setting here.
-
-    Attributes:
-        cells: channels of the two convolutions, which have batch norm and relu but no pooling.
-        hidden: units of the hidden dense layer.
-        epochs: training before a pooling is inserted.
-        retrain_epochs: training after it.
-        lr: constant learning rate of plain SGD.
-        batch_size: images a step.
-    """
+    """What the paper leaves open about its "minimal example network" is an option here."""
 
     name: str = "ectonas_pooling"
-    cells: list[int] = field(default_factory=lambda: [8, 8])
-    hidden: list[int] = field(default_factory=lambda: [32])
-    epochs: int = 25
-    retrain_epochs: int = 1
-    lr: float = 0.1
-    batch_size: int = 32
+    cells: list[int] = option(
+        [8, 8],
+        "Channels of the convolutions, which have batch norm and relu but no pooling.",
+        unit="channels",
+        low=1,
+    )
+    hidden: list[int] = option([32], "Units of the hidden dense layers.", unit="units", low=1)
+    epochs: int = option(25, "Training before a pooling is inserted.", unit="epochs", low=1)
+    retrain_epochs: int = option(1, "Training after it.", unit="epochs", low=1)
+    lr: float = option(0.1, "Constant learning rate of plain SGD.", low=0)
+    batch_size: int = option(32, "Images of a training step.", unit="images", low=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("epochs", "retrain_epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UserError(f"algo.{name}: {getattr(self, name)} found, 1 or more expected")
         for name in ("max_epochs", "max_seconds", "max_params"):
             if getattr(self, name):
-                raise UserError(f"algo.{name}: {getattr(self, name)} found, 0 expected: the trial's size is fixed")
+                raise UserError(
+                    f"algo.{name}: {getattr(self, name)} is not accepted by algo=ectonas_pooling, whose size is fixed;"
+                    " use 0"
+                )
         if not self.cells:
-            raise UserError("algo.cells: none found, at least one convolution to put a pooling behind expected")
+            raise UserError("algo.cells: [] is not accepted; name at least one convolution to put a pooling behind")

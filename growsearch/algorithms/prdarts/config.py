@@ -1,44 +1,41 @@
 """Options of PR-DARTS; defaults are the publication's, or what README.md says of each disagreement."""
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from typing import Any
 
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
+from growsearch.options import Options, option
 from growsearch.training.settings import TrainingSettings
-
-CHOICES = {
-    "morph_limits": ("DL", "DR", "UR"),
-    "output": ("concat", "mean"),
-    "batch_reset": ("every_cycle", "after_replacement"),
-}
-"""Words that options accept."""
 
 TABLE = ("epochs", "grace_epochs", "morphs", "keep")
 """Options with one entry per cycle."""
 
+POOLS = ("prdarts4", "prdarts5", "darts")
+"""Named pools of candidates; their labels stand in growsearch/networks/darts/pools.py."""
+
+CANDIDATE = re.compile(
+    r"none|skip|(max|avg)([3579]|1[13579])|conv([13579]|1[13579])(d[1-9])?\[([1-9]\d*(,[1-9]\d*)*)?\]"
+)
+"""Labels of candidates that a search can build: windows have odd sides."""
+
 
 @dataclass
-class LimitOverrides:
-    """Limits in place of those of ``morph_limits``; null keeps the named setting's.
+class LimitOverrides(Options):
+    """Limits in place of those of ``morph_limits``; null keeps the named setting's."""
 
-    Attributes:
-        kernel_min: smallest side of a window.
-        kernel_max: largest side of a window.
-        dilation_max: largest dilation.
-        depth_max: largest number of inner expansions.
-        width_max: largest multiple of one expansion.
-        total_max: largest sum of a candidate's multiples.
-        pointwise_dilation: allow 1 x 1 windows with dilation (Table II counts them, its caption excludes them).
-    """
+    section = "algo.limits"
 
-    kernel_min: int | None = None
-    kernel_max: int | None = None
-    dilation_max: int | None = None
-    depth_max: int | None = None
-    width_max: int | None = None
-    total_max: int | None = None
-    pointwise_dilation: bool = False
+    kernel_min: int | None = option(None, "Smallest side of a window.", unit="pixels", low=1, paper="table II")
+    kernel_max: int | None = option(None, "Largest side of a window.", unit="pixels", low=1, paper="table II")
+    dilation_max: int | None = option(None, "Largest dilation.", low=1, paper="table II")
+    depth_max: int | None = option(None, "Largest number of inner expansions.", low=0, paper="table II")
+    width_max: int | None = option(None, "Largest multiple of one expansion.", low=1, paper="table II")
+    total_max: int | None = option(None, "Largest sum of a candidate's multiples (code only).", low=0)
+    pointwise_dilation: bool = option(
+        False, "Allow 1x1 windows with dilation (table II counts them, its caption excludes them).", paper="table II"
+    )
 
 
 def evaluation_training() -> TrainingSettings:
@@ -62,132 +59,154 @@ def evaluation_training() -> TrainingSettings:
 
 
 @dataclass
-class EvaluationConfig:
-    """The network that the found cells are trained in from fresh weights.
+class EvaluationConfig(Options):
+    """The network that the found cells are trained in from fresh weights."""
 
-    Attributes:
-        channels: width of its first cell.
-        layers: number of cells.
-        auxiliary: train with an auxiliary head (left out where its input would be under 8 x 8).
-        batch_max: largest batch; with autoscaling a batch grows from ``training.batch_size`` to it. Not above
-            that size, it stays fixed (DARTS: 96).
-        batch_multiple: batches that grow are multiples of this.
-        batch_interval: steps between two looks at the device's memory.
-        training: how; 0 epochs leave the network untrained.
-    """
+    section = "algo.evaluation"
 
-    channels: int = 36
-    layers: int = 20
-    auxiliary: bool = True
-    batch_max: int = 128
-    batch_multiple: int = 8
-    batch_interval: int = 10
-    training: TrainingSettings = field(default_factory=evaluation_training)
+    channels: int = option(36, "Width of its first cell.", unit="channels", low=1)
+    layers: int = option(20, "Number of cells.", unit="cells", low=1)
+    auxiliary: bool = option(True, "Train with an auxiliary head (left out where its input would be under 8x8).")
+    batch_max: int = option(
+        128,
+        "Largest batch: with autoscaling a batch grows from training.batch_size to it; not above that size, it stays"
+        " fixed (DARTS: 96).",
+        unit="images",
+        low=1,
+    )
+    batch_multiple: int = option(8, "Batches that grow are multiples of this.", unit="images", low=1)
+    batch_interval: int = option(10, "Steps between two looks at the device's memory.", unit="steps", low=1)
+    training: TrainingSettings = option(
+        evaluation_training, "Training of the found cells; 0 epochs leave the network untrained.", paper="section IV-A"
+    )
 
 
 @dataclass
 class PrdartsConfig(AlgoConfig):
-    """All options of the search.
-
-    Attributes:
-        channels: width of the search network's first cell.
-        layers: its cells, 3 or more.
-        nodes: computed nodes of a cell.
-        output: a cell's output: ``concat`` of its nodes (code; Table III's parameter counts), or their ``mean``.
-        pool: candidates every edge starts with: prdarts4, prdarts5, darts, or a list of labels.
-        none_in_genotype: let ``none`` win an edge; DARTS never does.
-        epochs: of each cycle (Table I).
-        grace_epochs: the first of these, in which architecture weights rest.
-        morphs: candidates inserted into each edge at the end of each cycle.
-        keep: candidates per edge after it.
-        skip_dropout: dropout behind stride-1 skips at the start of each cycle; one entry for all, or one per cycle.
-        morph_limits: Table II's setting: DL (DARTS-like), DR (restricted depth), UR (unrestricted).
-        limits: single limits in place of the setting's.
-        inherit_weights: cycles take over weights of the one before.
-        reinit_children_every_cycle: derive candidates from their parents again in every cycle in which
-            the parent is alive (what the code does; the paper derives new ones only).
-        alpha_noise: standard deviation of architecture weights at a cycle's start (code; the paper has them equal: 0).
-        mask_absent: an edge with fewer candidates than others shares its probability among those it
-            has (False: places it does not have take a share, as in the code).
-        train_portion: share of the training images, from the front, that weights are trained on; the
-            rest trains architecture weights.
-        lr: of the weights, at the start of a cycle.
-        lr_min: where each cycle's cosine ends.
-        momentum: of the weights' SGD.
-        weight_decay: of the weights.
-        alpha_lr: of the architecture weights' Adam, constant.
-        alpha_beta1: its first decay rate.
-        alpha_beta2: its second.
-        alpha_weight_decay: of the architecture weights.
-        clip: largest gradient norm, of weights and architecture weights apart; 0 for no clipping.
-        crop_padding: of the random crops in search.
-        flip: mirror half of the images in search.
-        cutout: side of a cutout in search.
-        validate_last: epochs at the end of each cycle after which the second part of the images is evaluated.
-        augment_validation: augment the images of those evaluations like training images (code).
-        batch_size: images a batch at the start of a cycle; with autoscaling it grows from there.
-        batch_max: largest batch; not above ``batch_size`` turns autoscaling off.
-        batch_multiple: batches are multiples of this; an epoch leaves what makes no whole batch.
-        batch_interval: steps between two looks at the device's memory.
-        batch_reset: go back to ``batch_size`` at the start of every cycle (code), or only after
-            candidates were inserted (paper).
-        similarity_of_self: let pairs of a candidate with itself count in the statistics (code; Figure 2).
-        evaluation: training of the found cells.
-    """
+    """All options of the search."""
 
     name: str = "prdarts"
-    channels: int = 16
-    layers: int = 8
-    nodes: int = 4
-    output: str = "concat"
-    pool: Any = "prdarts4"
-    none_in_genotype: bool = False
-    epochs: list[int] = field(default_factory=lambda: [15, 15, 10, 10, 10, 10, 10, 10, 10])
-    grace_epochs: list[int] = field(default_factory=lambda: [5, 5, 3, 3, 3, 3, 3, 3, 3])
-    morphs: list[int] = field(default_factory=lambda: [3, 3, 3, 3, 3, 0, 0, 0, 0])
-    keep: list[int] = field(default_factory=lambda: [6, 6, 6, 6, 6, 4, 3, 2, 1])
-    skip_dropout: list[float] = field(default_factory=lambda: [0.0])
-    morph_limits: str = "DL"
-    limits: LimitOverrides = field(default_factory=LimitOverrides)
-    inherit_weights: bool = True
-    reinit_children_every_cycle: bool = False
-    alpha_noise: float = 1e-3
-    mask_absent: bool = True
-    train_portion: float = 0.5
-    lr: float = 0.025
-    lr_min: float = 0.01
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
-    alpha_lr: float = 6e-4
-    alpha_beta1: float = 0.5
-    alpha_beta2: float = 0.999
-    alpha_weight_decay: float = 1e-3
-    clip: float = 5.0
-    crop_padding: int = 4
-    flip: bool = True
-    cutout: int = 0
-    validate_last: int = 4
-    augment_validation: bool = True
-    batch_size: int = 24
-    batch_max: int = 128
-    batch_multiple: int = 8
-    batch_interval: int = 5
-    batch_reset: str = "every_cycle"
-    similarity_of_self: bool = True
-    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    channels: int = option(16, "Width of the search network's first cell.", unit="channels", low=1)
+    layers: int = option(8, "Cells of the search network.", unit="cells", low=3)
+    nodes: int = option(4, "Computed nodes of a cell.", unit="nodes", low=1)
+    output: str = option(
+        "concat",
+        "A cell's output: concat of its nodes (code, and table III's parameter counts), or their mean.",
+        choices=("concat", "mean"),
+        paper="sections II-B and III-A",
+    )
+    pool: Any = option(
+        "prdarts4",
+        "Candidates that every edge starts with: prdarts4, prdarts5, darts, or a list of labels such as"
+        " [max3,skip,conv3[],conv5d2[1]].",
+        paper="section IV-A",
+    )
+    none_in_genotype: bool = option(False, "Let none win an edge; DARTS never does.")
+    epochs: list[int] = option(
+        [15, 15, 10, 10, 10, 10, 10, 10, 10], "Epochs of each cycle.", unit="epochs", low=1, paper="table I"
+    )
+    grace_epochs: list[int] = option(
+        [5, 5, 3, 3, 3, 3, 3, 3, 3],
+        "First epochs of each cycle, in which architecture weights rest.",
+        unit="epochs",
+        low=0,
+        paper="table I",
+    )
+    morphs: list[int] = option(
+        [3, 3, 3, 3, 3, 0, 0, 0, 0],
+        "Candidates inserted into each edge at the end of each cycle.",
+        unit="candidates",
+        low=0,
+        paper="table I",
+    )
+    keep: list[int] = option(
+        [6, 6, 6, 6, 6, 4, 3, 2, 1], "Candidates per edge after it.", unit="candidates", low=1, paper="table I"
+    )
+    skip_dropout: list[float] = option(
+        [0.0],
+        "Dropout behind stride-1 skips at the start of each cycle; one entry for all, or one per cycle.",
+        unit="probability",
+        low=0,
+        below=1,
+    )
+    morph_limits: str = option(
+        "DL",
+        "Named limits of candidates: DL (DARTS-like), DR (restricted depth), UR (unrestricted).",
+        choices=("DL", "DR", "UR"),
+        paper="table II",
+    )
+    limits: LimitOverrides = option(LimitOverrides, "Single limits in place of the named ones.")
+    inherit_weights: bool = option(True, "Cycles take over weights of the one before.")
+    reinit_children_every_cycle: bool = option(
+        False,
+        "Derive candidates from their parents again in every cycle in which the parent is alive (code; the paper"
+        " derives new ones only).",
+    )
+    alpha_noise: float = option(
+        1e-3,
+        "Standard deviation of architecture weights at a cycle's start (code; in the paper they are equal: 0).",
+        low=0,
+    )
+    mask_absent: bool = option(
+        True,
+        "An edge with fewer candidates than others shares its probability among those it has; false lets absent places"
+        " take a share (code).",
+    )
+    train_portion: float = option(
+        0.5,
+        "Share of the training images, from the front, that weights are trained on; the rest trains architecture"
+        " weights.",
+        unit="share",
+        above=0,
+        below=1,
+    )
+    lr: float = option(0.025, "Learning rate of the weights at the start of a cycle.", low=0)
+    lr_min: float = option(0.01, "Learning rate at which each cycle's cosine ends.", low=0)
+    momentum: float = option(0.9, "Momentum of the weights' SGD.", low=0)
+    weight_decay: float = option(3e-4, "Weight decay of the weights.", low=0)
+    alpha_lr: float = option(6e-4, "Constant learning rate of the architecture weights' Adam.", low=0)
+    alpha_beta1: float = option(0.5, "First decay rate of that Adam.", low=0, below=1)
+    alpha_beta2: float = option(0.999, "Second decay rate of that Adam.", low=0, below=1)
+    alpha_weight_decay: float = option(1e-3, "Weight decay of the architecture weights.", low=0)
+    clip: float = option(
+        5.0, "Largest norm of the gradient, of weights and architecture weights apart; 0 for no clipping.", low=0
+    )
+    crop_padding: int = option(
+        4, "Padding for random crops in search; the data set's crop_padding caps it.", unit="pixels", low=0
+    )
+    flip: bool = option(True, "Mirror half of the images in search, where the data set allows it.")
+    cutout: int = option(0, "Side of a cutout in search; the data set's cutout caps it.", unit="pixels", low=0)
+    validate_last: int = option(
+        4,
+        "Epochs at the end of each cycle after which the second part of the images is evaluated.",
+        unit="epochs",
+        low=0,
+    )
+    augment_validation: bool = option(True, "Augment the images of those evaluations like training images (code).")
+    batch_size: int = option(
+        24, "Images of a batch at the start of a cycle; with autoscaling it grows from there.", unit="images", low=1
+    )
+    batch_max: int = option(128, "Largest batch; not above batch_size turns autoscaling off.", unit="images", low=1)
+    batch_multiple: int = option(
+        8, "Batches are multiples of this; an epoch leaves what makes no whole batch.", unit="images", low=1
+    )
+    batch_interval: int = option(5, "Steps between two looks at the device's memory.", unit="steps", low=1)
+    batch_reset: str = option(
+        "every_cycle",
+        "When a batch goes back to batch_size: at the start of every cycle (code), or only after candidates were"
+        " inserted (paper).",
+        choices=("every_cycle", "after_replacement"),
+    )
+    similarity_of_self: bool = option(
+        True, "Let pairs of a candidate with itself count in the statistics (code).", paper="figure 2"
+    )
+    evaluation: EvaluationConfig = option(EvaluationConfig, "Training of the found cells.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                _refuse(name, getattr(self, name), f"one of {', '.join(choices)}")
-        for name, least in (("layers", 3), ("nodes", 1), ("channels", 1), ("batch_multiple", 1), ("batch_interval", 1)):
-            if getattr(self, name) < least:
-                _refuse(name, getattr(self, name), f"{least} or more")
-        if not 0 < self.train_portion < 1:
-            _refuse("train_portion", self.train_portion, "a share between 0 and 1")
+        _check_pool(self.pool)
         if self.batch_size < self.batch_multiple or self.batch_size % self.batch_multiple:
-            _refuse("batch_size", self.batch_size, f"a multiple of algo.batch_multiple={self.batch_multiple}")
+            _refuse("batch_size", self.batch_size, f"a multiple of algo.batch_multiple ({self.batch_multiple})")
         self._check_cycles()
 
     def _check_cycles(self) -> None:
@@ -206,5 +225,15 @@ class PrdartsConfig(AlgoConfig):
             _refuse("skip_dropout", self.skip_dropout, f"one entry, or {len(self.epochs)}")
 
 
-def _refuse(name: str, found: object, expected: str) -> None:
-    raise UserError(f"algo.{name}: {found!r} found, {expected} expected")
+def _check_pool(pool: Any) -> None:
+    if isinstance(pool, str) and pool in POOLS:
+        return
+    if not isinstance(pool, list | tuple) or not pool or len(set(map(str, pool))) < len(pool):
+        _refuse("pool", pool, f"{', '.join(POOLS)} or a list of different labels")
+    for label in pool:
+        if not isinstance(label, str) or not CANDIDATE.fullmatch(label):
+            _refuse("pool", label, "none, skip, max3, avg3, conv3[], conv5d2[1] and the like, windows of odd sides")
+
+
+def _refuse(name: str, found: object, use: str) -> None:
+    raise UserError(f"algo.{name}: {found!r} is not accepted; use {use}")

@@ -1,111 +1,94 @@
 """Options of Stage-Wise NAS; defaults are the publication's (README.md has the rows where its code differs)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from growsearch.algorithms.config import AlgoConfig
-from growsearch.algorithms.stagewise.families import family, starting_depths
+from growsearch.algorithms.stagewise.families import FAMILIES, family, starting_depths
 from growsearch.errors import UserError
-from growsearch.training.settings import TrainingSettings
-
-CHOICES = {
-    "criterion": ("pls", "inf_fs", "il_fs"),
-    "feature_point": ("add", "relu"),
-    "grow": ("scratch", "morph"),
-    "donor_pick": ("first", "last", "even"),
-    "flops_convention": ("true", "paper"),
-}
-"""Words that options accept."""
+from growsearch.options import Options, option
+from growsearch.training.settings import LR_COURSE, SCHEDULES, TrainingSettings
 
 
 @dataclass
-class PlsSettings:
-    """Variable importance in projection of a partial-least-squares regression.
+class PlsSettings(Options):
+    """Variable importance in projection of a partial-least-squares regression."""
 
-    Attributes:
-        n_components: components of the regression.
-        backend: ``svd`` (exact) or ``sklearn`` (NIPALS at its default tolerance, which stops early: code).
-    """
+    section = "algo.pls"
 
-    n_components: int = 2
-    backend: str = "svd"
-
-
-@dataclass
-class InfFsSettings:
-    """Infinite feature selection.
-
-    Attributes:
-        alpha: share of spread against decorrelation.
-        factor: discount of longer paths (0.9 or 0.99 in released code).
-        sigma: spread term scaled to [0, 1] over all pairs (``minmax``) or left (``plain``).
-    """
-
-    alpha: float = 0.5
-    factor: float = 0.9
-    sigma: str = "minmax"
+    n_components: int = option(2, "Components of the regression.", low=1)
+    backend: str = option(
+        "svd",
+        "Solver: svd (exact), or sklearn (NIPALS at its default tolerance, which stops early; code).",
+        choices=("svd", "sklearn"),
+    )
 
 
 @dataclass
-class IlFsSettings:
-    """Infinite latent feature selection.
+class InfFsSettings(Options):
+    """Infinite feature selection."""
 
-    Attributes:
-        tokens: levels of discriminability.
-        edges: range of the levels: each feature's own (``minmax``) or [0, 1] (``unit``).
-        prior_rule: tokens that count as relevant at the start: ``matfr``, ``fslib`` or ``late``.
-        update_token_factor: estimate P(token | factor) too.
-        max_iter: bound on EM iterations.
-        factor: discount of paths.
-    """
+    section = "algo.inf_fs"
 
-    tokens: int = 4
-    edges: str = "minmax"
-    prior_rule: str = "matfr"
-    update_token_factor: bool = False
-    max_iter: int = 15
-    factor: float = 0.99
+    alpha: float = option(0.5, "Share of spread against decorrelation.", unit="share", low=0, high=1)
+    factor: float = option(0.9, "Discount of longer paths (0.9 or 0.99 in released code).", above=0, below=1)
+    sigma: str = option(
+        "minmax",
+        "Spread term: scaled to [0, 1] over all pairs (minmax), or left as it is (plain).",
+        choices=("minmax", "plain"),
+    )
 
 
 @dataclass
-class TrainingProtocol:
-    """How each network is trained.
+class IlFsSettings(Options):
+    """Infinite latent feature selection."""
 
-    Attributes:
-        epochs: passes over the training images.
-        batch_size: images a step.
-        lr: learning rate at the start.
-        schedule: as in :class:`~growsearch.training.settings.TrainingSettings`; so too the next two.
-        lr_at: epochs (``milestones``) or fractions of them at which the rate falls.
-        lr_factor: what the rate is multiplied by.
-        momentum: of SGD.
-        nesterov: look ahead.
-        weight_decay: null for the module type's (2e-4 residual and bottleneck, 1e-3 cell).
-        time_decay: the rate is divided by 1 + time_decay * updates (code: 1e-6).
-        augment_copies: augmented copies of the training images in a pass (code: 3).
-        crop_padding: pixels of padding, with the mean, for random crops.
-        flip: mirror half of the images.
-    """
+    section = "algo.il_fs"
 
-    epochs: int = 200
-    batch_size: int = 128
-    lr: float = 0.01
-    schedule: str = "milestones"
-    lr_at: list[float] = field(default_factory=lambda: [100, 150])
-    lr_factor: float = 0.1
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float | None = None
-    time_decay: float = 0.0
-    augment_copies: int = 1
-    crop_padding: int = 4
-    flip: bool = True
+    tokens: int = option(4, "Levels of discriminability.", low=2)
+    edges: str = option(
+        "minmax", "Range of the levels: each feature's own (minmax), or [0, 1] (unit).", choices=("minmax", "unit")
+    )
+    prior_rule: str = option("matfr", "Tokens that count as relevant at the start.", choices=("matfr", "fslib", "late"))
+    update_token_factor: bool = option(False, "Estimate P(token | factor) too.")
+    max_iter: int = option(15, "Bound on EM iterations.", unit="iterations", low=1)
+    factor: float = option(0.99, "Discount of longer paths.", above=0, below=1)
 
-    def __post_init__(self) -> None:
-        if self.augment_copies < 1:
-            raise UserError(f"algo.training.augment_copies: {self.augment_copies} found, 1 or more expected")
-        if self.time_decay < 0:
-            raise UserError(f"algo.training.time_decay: {self.time_decay} found, 0 or more expected")
+
+@dataclass
+class TrainingProtocol(Options):
+    """How each network is trained."""
+
+    section = "algo.training"
+
+    epochs: int = option(200, "Passes over the training images.", unit="epochs", low=0)
+    batch_size: int = option(128, "Images of a training step.", unit="images", low=1)
+    lr: float = option(0.01, "Learning rate at the start.", low=0)
+    schedule: str = option(
+        "milestones",
+        LR_COURSE,
+        choices=SCHEDULES,
+    )
+    lr_at: list[float] = option(
+        [100, 150], "When the learning rate falls, in fractions or epochs as schedule says.", low=0
+    )
+    lr_factor: float = option(0.1, "What the learning rate is multiplied by when it falls.", low=0)
+    momentum: float = option(0.9, "Momentum of SGD.", low=0)
+    nesterov: bool = option(True, "Use Nesterov's momentum.")
+    weight_decay: float | None = option(
+        None,
+        "Weight decay of convolution kernels; null for the module type's (2e-4 residual and bottleneck, 1e-3 cell).",
+        low=0,
+    )
+    time_decay: float = option(0.0, "The rate is divided by 1 + time_decay * updates (code: 1e-6).", low=0)
+    augment_copies: int = option(1, "Augmented copies of the training images in a pass (code: 3).", low=1)
+    crop_padding: int = option(
+        4,
+        "Padding, with the mean, around an image before a random crop; the data set's crop_padding caps it.",
+        unit="pixels",
+        low=0,
+    )
+    flip: bool = option(True, "Mirror half of the training images, where the data set allows it.")
 
     def settings(self, modules: str) -> TrainingSettings:
         """The same in the terms of training, for a module type."""
@@ -139,92 +122,117 @@ class StagewiseConfig(AlgoConfig):
     ``max_params`` and ``max_layers`` end the search before a temporary network would exceed them, ``max_epochs``
     before an iteration it has no room for; ``max_seconds`` drops the network in training. A network chosen with
     ``network=`` gives ``m0`` and ``width``; with ``iterations=0`` it is trained and judged, and nothing is searched.
-
-    Attributes:
-        modules: ``residual`` (CIFAR), ``cell`` (NASNet) or ``bottleneck`` (ImageNet).
-        m0: modules per stage at the start, a number or a list; null for 6 (residual) or 2.
-        delta: modules that a stage grows by; null for 2 (residual) or 1.
-        norm_momentum: weight of a batch in the running statistics of norms; null for 0.01 (residual) or 0.1. Short
-            trainings need more than 0.01, as networks are scored and judged by those statistics.
-        width: channels of the stem; null for 16 (residual), 32 (cell) or 64 (bottleneck).
-        iterations: temporary networks, and candidates, to train (n).
-        criterion: ``pls``, ``inf_fs`` or ``il_fs``.
-        pls: of the criterion; so too ``inf_fs`` and ``il_fs``.
-        min_gain: what a stage's score in the temporary network must exceed its present score by (strictly).
-        feature_point: read features at the last sum of a stage (``add``) or behind its ReLU (``relu``).
-        feature_pool: side and stride of the average pooling that makes features of a map.
-        score_samples: training images to score with; 0 for all.
-        training: protocol from scratch (and for ``grow: morph``).
-        fine_tuning: protocol where weights come from a donor.
-        extra_epochs: further training of each candidate at the final rate, behind the search.
-        score_after_extra: score a candidate behind its extra epochs, which then come at once.
-        stop_if_no_growth: end the search when no stage grows, instead of training the same depths again.
-        grow: ``scratch`` starts every network anew; ``morph`` (ours) from the present one's weights, with
-            new modules that change nothing yet.
-        donor: run folder of a trained network, or ``torchvision:<name>``, whose modules every network starts
-            from; its stages cap the depths.
-        donor_pick: modules that a shallower stage takes: the ``first``, the ``last`` or ``even``ly spaced ones.
-        flops_convention: ``paper`` charges separable convolutions as dense ones, as its Table IV does.
-        inference_repeats: timed forward passes of one image on the CPU; 0 for none.
-        power_w: power of the device in watts, for an estimate of carbon; 0 for none (training is then not timed).
-        intensity: carbon of the grid, kg per kWh.
-        max_layers: convolution layers of a network of the search; 0 for no cap.
     """
 
     name: str = "stagewise"
-    modules: str = "residual"
-    m0: Any = None
-    delta: int | None = None
-    width: int | None = None
-    norm_momentum: float | None = None
-    iterations: int = 5
-    criterion: str = "pls"
-    pls: PlsSettings = field(default_factory=PlsSettings)
-    inf_fs: InfFsSettings = field(default_factory=InfFsSettings)
-    il_fs: IlFsSettings = field(default_factory=IlFsSettings)
-    min_gain: float = 0.0
-    feature_point: str = "add"
-    feature_pool: int = 8
-    score_samples: int = 0
-    training: TrainingProtocol = field(default_factory=TrainingProtocol)
-    fine_tuning: TrainingProtocol = field(default_factory=fine_tuning)
-    extra_epochs: int = 100
-    score_after_extra: bool = False
-    stop_if_no_growth: bool = False
-    grow: str = "scratch"
-    donor: str = ""
-    donor_pick: str = "first"
-    flops_convention: str = "true"
-    inference_repeats: int = 50
-    power_w: float = 0.0
-    intensity: float = 0.432
-    max_layers: int = 0
+    modules: str = option(
+        "residual",
+        "Kind of module: residual (CIFAR), cell (NASNet) or bottleneck (ImageNet).",
+        choices=tuple(FAMILIES),
+    )
+    m0: Any = option(
+        None,
+        "Modules per stage at the start, a number or a list; null for 6 (residual) or 2.",
+        unit="modules",
+        low=1,
+        paper="m_0, algorithm 1",
+    )
+    delta: int | None = option(
+        None,
+        "Modules that a stage grows by; null for 2 (residual) or 1.",
+        unit="modules",
+        low=1,
+        paper="delta, algorithm 1",
+    )
+    width: int | None = option(
+        None, "Channels of the stem; null for 16 (residual), 32 (cell) or 64 (bottleneck).", unit="channels", low=1
+    )
+    norm_momentum: float | None = option(
+        None,
+        "Weight of a batch in the running statistics of norms; null for 0.01 (residual) or 0.1; short trainings need"
+        " more than 0.01, as networks are scored by those statistics.",
+        above=0,
+        high=1,
+    )
+    iterations: int = option(
+        5, "Temporary networks, and candidates, to train.", unit="iterations", low=0, paper="n, algorithm 1"
+    )
+    criterion: str = option(
+        "pls",
+        "Score of a stage's features: pls (VIP), inf_fs or il_fs.",
+        choices=("pls", "inf_fs", "il_fs"),
+        paper="section III",
+    )
+    pls: PlsSettings = option(PlsSettings, "Settings of the score by partial least squares.")
+    inf_fs: InfFsSettings = option(InfFsSettings, "Settings of the score by infinite feature selection.")
+    il_fs: IlFsSettings = option(IlFsSettings, "Settings of the score by infinite latent feature selection.")
+    min_gain: float = option(
+        0.0, "Gain of a stage's score in the temporary network that must be exceeded for the stage to grow."
+    )
+    feature_point: str = option(
+        "add",
+        "Output of a stage that is scored: its last addition (add) or the relu behind it.",
+        choices=("add", "relu"),
+    )
+    feature_pool: int = option(
+        8, "Side and stride of the average pooling that makes features of a map.", unit="pixels", low=1
+    )
+    score_samples: int = option(0, "Training images that scores are taken on; 0 for all.", unit="images", low=0)
+    training: TrainingProtocol = option(TrainingProtocol, "Training of each network from scratch, and with grow=morph.")
+    fine_tuning: TrainingProtocol = option(fine_tuning, "Training of each network that takes weights from a donor.")
+    extra_epochs: int = option(
+        100, "Further training of each candidate at the final rate, after the search.", unit="epochs", low=0
+    )
+    score_after_extra: bool = option(False, "Score a candidate after its extra epochs, which then come at once.")
+    stop_if_no_growth: bool = option(
+        False, "End the search when no stage grows, instead of training the same depths again."
+    )
+    grow: str = option(
+        "scratch",
+        "Weights of a grown network: fresh (scratch), or those of the present one, with new modules that change nothing"
+        " yet (morph, ours).",
+        choices=("scratch", "morph"),
+    )
+    donor: str = option(
+        "",
+        "Run folder of a trained network, or torchvision:NAME, whose modules every network starts from; its stages cap"
+        " the depths.",
+        path=True,
+    )
+    donor_pick: str = option(
+        "first",
+        "Modules that a shallower stage takes from the donor: the first, the last or evenly spaced ones (even).",
+        choices=("first", "last", "even"),
+    )
+    flops_convention: str = option(
+        "true",
+        "Count of separable convolutions: as they are (true), or as dense ones, as in table IV (paper).",
+        choices=("true", "paper"),
+        paper="table IV",
+    )
+    inference_repeats: int = option(
+        50, "Timed forward passes of one image on the CPU; 0 for none.", unit="passes", low=0
+    )
+    power_w: float = option(
+        0.0,
+        "Power of the device, for an estimate of carbon; 0 for none, training is then not timed.",
+        unit="watts",
+        low=0,
+    )
+    intensity: float = option(0.432, "Carbon of the grid.", unit="kg per kWh", low=0)
+    max_layers: int = option(
+        0, "Cap on the convolution layers of a network of the search; 0 for none.", unit="layers", low=0
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         starting_depths(self.m0, self.modules)
-        for option, words in CHOICES.items():
-            if getattr(self, option) not in words:
-                raise UserError(f"algo.{option}: {getattr(self, option)!r} found, one of {', '.join(words)} expected")
-        for option, least in (("iterations", 0), ("extra_epochs", 0), ("score_samples", 0), ("feature_pool", 1)):
-            self._at_least(option, least)
-        for option in ("inference_repeats", "power_w", "intensity", "max_layers"):
-            self._at_least(option, 0)
-        if self.norm_momentum is not None and not 0 < self.norm_momentum <= 1:
-            raise UserError(f"algo.norm_momentum: {self.norm_momentum} found, above 0 and up to 1 expected")
-        for option in ("delta", "width"):
-            if getattr(self, option) is not None:
-                self._at_least(option, 1)
         if self.grow == "morph" and self.modules == "cell":
-            raise UserError("algo.grow: 'morph' found, 'scratch' expected with modules=cell: no cell is an identity")
+            raise UserError("algo.grow: 'morph' is not accepted with modules=cell, no cell is an identity; use scratch")
         if self.grow == "morph" and self.donor:
-            raise UserError("algo.grow: 'morph' found, 'scratch' expected with a donor, which all weights come from")
+            raise UserError("algo.grow: 'morph' is not accepted with a donor, which gives all weights; use scratch")
         for protocol in (self.training, self.fine_tuning):
             protocol.settings(self.modules)
-
-    def _at_least(self, option: str, least: int) -> None:
-        if getattr(self, option) < least:
-            raise UserError(f"algo.{option}: {getattr(self, option)} found, {least} or more expected")
 
     @property
     def protocol(self) -> TrainingProtocol:

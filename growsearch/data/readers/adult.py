@@ -18,7 +18,7 @@ from growsearch.data.download import download
 from growsearch.data.fetch import found_or_fetched
 from growsearch.data.raw import Raw
 from growsearch.data.root import data_root
-from growsearch.data.table import one_hot, squares
+from growsearch.data.table_encoder import squares
 from growsearch.errors import UserError
 from growsearch.randomness import generator
 from growsearch.untrusted import read_bytes
@@ -108,6 +108,13 @@ def _categories(train: list[Row], test: list[Row]) -> tuple[dict[str, list[str]]
 
 def _split(rows: list[Row], categories: dict[str, list[str]], order: torch.Tensor) -> Split:
     numbers = torch.tensor([[float(row[index]) for index in NUMERIC.values()] for row in rows])
-    encoded = [one_hot([row[index] for row in rows], categories[name]) for name, index in CATEGORICAL.items()]
+    encoded = [_one_hot([row[index] for row in rows], categories[name]) for name, index in CATEGORICAL.items()]
     labels = torch.tensor([CLASSES.index(row[-1]) for row in rows])
     return Split(squares(torch.cat([numbers, *encoded], dim=1), order), labels)
+
+
+def _one_hot(cells: list[str], categories: list[str]) -> torch.Tensor:
+    """[rows, categories] float32; a cell that is none of them is all zeros."""
+    place = {name: index for index, name in enumerate(categories)}
+    indices = torch.tensor([place.get(cell, -1) for cell in cells])
+    return (indices[:, None] == torch.arange(len(categories))).float()

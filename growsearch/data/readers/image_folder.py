@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from growsearch.data.class_folders import class_names, list_pictures
+import torch
+
+from growsearch.data.class_folders import class_names, list_pictures, pictures_below
 from growsearch.data.config import DataConfig
-from growsearch.data.picture_splits import picture_splits
-from growsearch.data.pictures import Look, look
+from growsearch.data.decoded import decoded, digest
+from growsearch.data.options import image_size
+from growsearch.data.picture_splits import picture_splits, stamps
+from growsearch.data.pictures import FEWEST_LEVELS, SUFFIXES, Look, Span, extremes, look_at_depth, span_of
 from growsearch.data.raw import Raw
 from growsearch.data.root import cache_folder, user_path
 from growsearch.errors import UserError
 
-PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing")}
+SHOWN = 5
+"""Names in a note."""
 
 
 def read(config: DataConfig) -> Raw:
@@ -25,37 +34,140 @@ def read(config: DataConfig) -> Raw:
     folder = user_path(config)
     if not folder.is_dir():
         raise UserError(f"data.path: {str(folder)!r} is a file, a folder of one folder per class expected")
-    parts = _parts(folder)
-    classes = class_names(parts["train"])
+    parts, classes, notes = find_layout(folder)
     for part in ("val", "test"):
         unknown = set(class_names(parts[part])) - set(classes) if part in parts else set()
         if unknown:
             raise UserError(f"{parts[part]}: class {sorted(unknown)[0]!r} found, one of those in train expected")
-    listed = {part: list_pictures(place, classes, allow_empty=part != "train") for part, place in parts.items()}
-    looks = [look(file) for pictures in listed.values() for file in pictures.files]
+    skipped = Counter[str]()
+    listed = {
+        part: list_pictures(place, classes, allow_empty=part != "train", skipped=skipped)
+        for part, place in parts.items()
+    }
+    if skipped:
+        counts = ", ".join(
+            f"{suffix} {count}" for suffix, count in sorted(skipped.items(), key=lambda x: (-x[1], x[0]))
+        )
+        notes.append(f"{skipped.total()} files that are no pictures were skipped: {counts}.")
+    if loose := [entry.name for entry in parts["train"].iterdir() if entry.suffix.lower() in SUFFIXES]:
+        notes.append(f"{len(loose)} pictures in no folder of a class were skipped, such as {loose[0]!r}.")
+    files = [file for pictures in listed.values() for file in pictures.files]
+    looks, depths = zip(*map(look_at_depth, files), strict=True)
     common = Look(config.channels or _common_channels(looks), looks[0].height, looks[0].width)
-    made = picture_splits(list(listed.values()), common, config.resize, config, cache_folder() / "derived")
+    deep = {depth: [file for file, found in zip(files, depths, strict=True) if found == depth] for depth in set(depths)}
+    span = _span(config, deep.get("deep", []), deep.get("deep colours", []), notes)
+    size = image_size(config)
+    made = picture_splits(list(listed.values()), common, size, config, cache_folder() / "derived", span)
     splits = dict(zip(listed, made, strict=True))
-    notes = _notes(looks, config.resize)
-    return Raw(splits["train"], splits.get("test"), classes, val=splits.get("val"), notes=notes)
+    notes += _size_notes(looks, size)
+    return Raw(splits["train"], splits.get("test"), classes, val=splits.get("val"), span=span, notes=tuple(notes))
 
 
-def _parts(folder: Path) -> dict[str, Path]:
-    """Folders by part; the folder itself is the pool where it has no ``train``."""
-    inside = {entry.name.lower(): entry for entry in folder.iterdir() if entry.is_dir()}
-    found = {part: inside[name] for part, names in PARTS.items() for name in names if name in inside}
-    return found if "train" in found else {"train": folder}
+class Layout(NamedTuple):
+    """Folders of classes by part, their classes, and how the names of the folders were taken."""
+
+    parts: dict[str, Path]
+    classes: tuple[str, ...]
+    notes: list[str]
 
 
-def _common_channels(looks: list[Look]) -> int:
+def find_layout(folder: Path) -> Layout:
+    """Tell splits from classes.
+
+    A folder called train, val or test is a split if it holds a folder for each class, that is, for each of the
+    other folders with pictures; where there are no others, the folders in the one for training are the classes.
+    Else it is a class like the others.
+
+    Raises:
+        UserError: if there are no classes, or two folders for one part.
+    """
+    inside = class_names(folder)
+    part_of = {name: part for name in inside for part, names in PARTS.items() if name.lower() in names}
+    if not part_of:
+        return Layout({"train": folder}, inside, [])
+    held = {name: _with_pictures(folder / name) for name in part_of}
+    others = {name for name in inside if name not in part_of and pictures_below(folder / name)}
+    splits = [name for name in part_of if held[name] and others <= held[name]]
+    shown, stray = _quoted(part_of), [name for name in part_of if name not in splits]
+    if others and stray:
+        note = f"{shown} read as class, not as split: {_quoted(stray)} holds no folders {_quoted(sorted(others))}."
+        return Layout({"train": folder}, inside, [note])
+    if not others and not splits:
+        raise UserError(f"{folder}: {shown} without folders found, one folder of pictures per class expected")
+    if not others and not any(part_of[name] == "train" for name in splits):
+        return Layout({"train": folder}, inside, [f"{shown} read as class, as there is no folder for training."])
+    parts = {part_of[name]: folder / name for name in splits}
+    if len(parts) < len(splits):
+        raise UserError(
+            f"{folder}: {_quoted(splits)} found, one folder for each of training, validation, test expected"
+        )
+    notes = [f"{_quoted(splits)} read as split, not as class."]
+    notes += [f"{name!r} was left out: it holds no folders of classes." for name in stray]
+    if "train" not in parts:
+        return Layout({"train": folder, **parts}, tuple(sorted(others)), notes)
+    if others:
+        notes.append(f"{_quoted(sorted(others))} beside {shown} was left out.")
+    return Layout(parts, class_names(parts["train"]), notes)
+
+
+def _with_pictures(folder: Path) -> set[str]:
+    """Names of the folders inside that have pictures."""
+    inside = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    return {name for name in inside if pictures_below(folder / name)}
+
+
+def _quoted(names: Iterable[str]) -> str:
+    listed = list(map(repr, names))
+    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} others" if len(listed) > SHOWN else "")
+
+
+def _common_channels(looks: Sequence[Look]) -> int:
     """Grey if all are, with transparency if all have it, colour otherwise."""
     channels = {entry.channels for entry in looks}
     return channels.pop() if len(channels) == 1 else 3
 
 
-def _notes(looks: list[Look], side: int | None) -> tuple[str, ...]:
+def _span(config: DataConfig, deep: list[Path], colours: list[Path], notes: list[str]) -> Span | None:
+    """How pictures of more than 8 bits become bytes, with a note on it.
+
+    Raises:
+        UserError: if the upper bytes of deep colours, which are all that Pillow gives, say next to nothing.
+    """
+    if colours:
+        greatest = _extremes(colours)[1]
+        if greatest < FEWEST_LEVELS:
+            raise UserError(
+                f"{colours[0]}: 16 bits a colour found, of which the upper 8 reach {greatest:g} of 255 only,"
+                " pictures of 8 bits a colour, or in the full range of 16, expected"
+            )
+        notes.append(f"{len(colours)} pictures have 16 bits a colour; the upper 8 are used.")
+    if not deep:
+        if config.range is not None:
+            raise UserError(f"data.range: {config.range} found, but no picture is deeper than 8 bits, null expected")
+        return None
+    least, greatest = _extremes(deep)
+    span = Span(*config.range) if config.range is not None else span_of(least, greatest)
+    notes.append(
+        f"{len(deep)} pictures are deeper than 8 bits, with values from {least:g} to {greatest:g}:"
+        f" {span.low:g} to {span.high:g} was scaled to 0 to 255 (data.range sets another range)."
+    )
+    return span
+
+
+def _extremes(files: list[Path]) -> tuple[float, float]:
+    """Least and greatest value of all, looked at once and kept."""
+
+    def build() -> dict[str, torch.Tensor]:
+        return {"extremes": torch.tensor([extremes(file) for file in files], dtype=torch.float64)}
+
+    place, name = cache_folder() / "derived", f"extremes-{digest(*stamps(files))}"
+    found = decoded(place, name, {"extremes": len(files)}, build)["extremes"]
+    return float(found[:, 0].min()), float(found[:, 1].max())
+
+
+def _size_notes(looks: Sequence[Look], size: tuple[int, int] | None) -> list[str]:
     sizes = sorted({(entry.height, entry.width) for entry in looks})
-    if side is None or sizes == [(side, side)]:
-        return ()
+    if size is None or sizes == [size]:
+        return []
     ends = " to ".join(f"{height}x{width}" for height, width in sizes[:1] + sizes[1:][-1:])
-    return (f"Pictures of {ends} pixels were scaled to cover {side}x{side} and cut at the centre.",)
+    return [f"Pictures of {ends} pixels were scaled to cover {size[0]}x{size[1]} and cut at the centre."]

@@ -1,14 +1,18 @@
 """Several runs: accuracy against size, work and search time."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from growsearch.reports.groups import RunGroup
-from growsearch.reports.literature import LiteraturePoint
-from growsearch.reports.numbers import number, size
-from growsearch.reports.pareto import pareto_front
+from growsearch.reports.numbers import NO_SEARCH, size
+from growsearch.reports.paper import LiteraturePoint
 from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks, time_ticks
+from growsearch.run_folder.plain import number
 
 AXES = (("params", "parameters"), ("macs", "MACs of an image"), ("search_seconds", "search time"))
+LOWEST = {"search_seconds": NO_SEARCH}
+"""What a cost must exceed to be drawn: a network that was not searched has no search time, and no place on its axis."""
+
 MOST_COLUMNS = 4
 LEGEND_LETTERS = 140
 """Letters of a legend's line, with some eight for each entry's mark."""
@@ -20,10 +24,20 @@ CAPTION = (
     "against parameters, multiply-accumulates (MACs) of one image and the seconds until the architecture was final. "
     "Line: the Pareto front, runs to which no other is better on one axis and at least as good on the other."
 )
+NO_SEARCH_CAPTION = " Methods without a search are left out of the panel of search time and of its front."
 LITERATURE_CAPTION = (
     " Grey: published numbers, measured elsewhere with other budgets and hardware: a background, no ranking; "
     "those below the runs' range are left out."
 )
+
+
+def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Of (cost, accuracy) points, those that no other matches at less or equal cost; cheapest first."""
+    front: list[tuple[float, float]] = []
+    for cost, accuracy in sorted(set(points), key=lambda point: (point[0], -point[1])):
+        if not front or accuracy > front[-1][1]:
+            front.append((cost, accuracy))
+    return front
 
 
 def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint]) -> Drawing | None:
@@ -51,7 +65,8 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
 
-    caption = CAPTION + (LITERATURE_CAPTION if literature else "")
+    skipped = any(seconds < NO_SEARCH for group in groups for seconds in group.values("search_seconds"))
+    caption = CAPTION + (NO_SEARCH_CAPTION if skipped else "") + (LITERATURE_CAPTION if literature else "")
     return draw(
         f"tradeoff-{data}",
         "Accuracy against cost",
@@ -98,9 +113,12 @@ def _marker(index: int) -> str:
 
 
 def _pairs(group: RunGroup, key: str) -> list[tuple[float, float]]:
-    """(cost, accuracy in percent) of the runs that have both, and a cost that a logarithm can show."""
-    both = ((number(run.result.get(key)), number(run.result.get("test_accuracy"))) for run in group.runs)
-    return [(cost, 100 * accuracy) for cost, accuracy in both if cost and cost > 0 and accuracy is not None]
+    """(cost, accuracy in percent) of the runs that have both."""
+    both = ((number(run.result.get(key)), run.result.get("test_accuracy")) for run in group.runs)
+    lowest = LOWEST.get(key, 0.0)
+    return [
+        (cost, 100 * accuracy) for cost, accuracy in both if cost is not None and accuracy is not None and cost > lowest
+    ]
 
 
 def _group(panel: Any, group: RunGroup, key: str, colour: str, marker: str) -> None:

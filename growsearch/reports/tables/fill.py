@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from growsearch.reports.markup import shown
-from growsearch.reports.numbers import deviation, number
+from growsearch.reports.numbers import deviation
 from growsearch.reports.tables.layout import QUOTED, Column, Row, Table, number_text, spread_text
 from growsearch.reports.tables.setting import Compose, setting
-from growsearch.reports.tables.tabled_run import TabledRun, lookup
+from growsearch.run_folder.plain import lookup, number, short
+from growsearch.run_folder.read import RunRecord
 
 STAND_INS = {"cifar10": ("cifar10_jpeg",)}
 """Data sets that are shown in another's rows, labelled."""
@@ -40,7 +40,7 @@ class Line:
     note: str
 
 
-def fill(table: Table, runs: Sequence[TabledRun], compose: Compose) -> list[Line]:
+def fill(table: Table, runs: Sequence[RunRecord], compose: Compose) -> list[Line]:
     """A line per row and setting, rows without runs marked as missing; last, runs on data not in the paper.
 
     Settings whose runs ended before a row (an iteration that they never came to, say) are named there only if none
@@ -48,7 +48,7 @@ def fill(table: Table, runs: Sequence[TabledRun], compose: Compose) -> list[Line
     """
     lines = []
     for row in (*table.rows, *_elsewhere(table.rows, runs)):
-        groups: defaultdict[str, list[TabledRun]] = defaultdict(list)
+        groups: defaultdict[str, list[RunRecord]] = defaultdict(list)
         for run in runs:
             if row.experiment != QUOTED and belongs(run, row):
                 groups[setting(run, row, compose)].append(run)
@@ -62,12 +62,12 @@ def fill(table: Table, runs: Sequence[TabledRun], compose: Compose) -> list[Line
     return lines
 
 
-def _reach(row: Row, runs: Sequence[TabledRun]) -> bool:
+def _reach(row: Row, runs: Sequence[RunRecord]) -> bool:
     """Whether any of the runs came to what a row is about."""
     return row.view is None or any(list(row.view(run)) for run in runs)
 
 
-def belongs(run: TabledRun, row: Row) -> bool:
+def belongs(run: RunRecord, row: Row) -> bool:
     """Whether a run repeats a row, in whatever setting."""
     data = run.result.get("data")
     if row.data is not None and data != row.data and data not in STAND_INS.get(row.data, ()):
@@ -75,9 +75,11 @@ def belongs(run: TabledRun, row: Row) -> bool:
     return _matches(run, row)
 
 
-def _matches(run: TabledRun, row: Row) -> bool:
+def _matches(run: RunRecord, row: Row) -> bool:
     return all(
-        any(_equal(run.value(name), one) for one in (wanted if isinstance(wanted, tuple) else (wanted,)))
+        wanted(run.value(name))
+        if callable(wanted)
+        else any(_equal(run.value(name), one) for one in (wanted if isinstance(wanted, tuple) else (wanted,)))
         for name, wanted in row.match.items()
     )
 
@@ -89,21 +91,21 @@ def _equal(found: Any, wanted: Any) -> bool:
     return found == wanted
 
 
-def _elsewhere(rows: Sequence[Row], runs: Sequence[TabledRun]) -> list[Row]:
+def _elsewhere(rows: Sequence[Row], runs: Sequence[RunRecord]) -> list[Row]:
     """Rows of the same kinds for data sets that the paper has not."""
     known = {name for row in rows if row.data for name in (row.data, *STAND_INS.get(row.data, ()))}
     known |= {name for row in rows for name in (row.match.get("data") or ())}
     found: dict[tuple[str, str], Row] = {}
     for row in rows:
         for run in runs if row.data and row.experiment != QUOTED else ():
-            data = shown(run.result.get("data"), 30)
+            data = run.result.get("data", "")
             if data not in known and _matches(run, row):
                 blank = dataclasses.replace(row, data=data, printed=[None] * len(row.printed), note="not in the paper")
                 found.setdefault((data, row.kind), blank)
     return [found[key] for key in sorted(found, key=lambda key: key[0])]
 
 
-def _line(row: Row, columns: Sequence[Column], runs: Sequence[TabledRun], said: str) -> Line:
+def _line(row: Row, columns: Sequence[Column], runs: Sequence[RunRecord], said: str) -> Line:
     printed = [number_text(value, column.digits) for value, column in zip(row.printed, columns, strict=True)]
     chosen = [min(runs, key=_val_loss)] if runs and row.best else list(runs)
     values: list[Mapping[str, Any]] = [one for run in chosen for one in (row.view(run) if row.view else [run.result])]
@@ -112,13 +114,13 @@ def _line(row: Row, columns: Sequence[Column], runs: Sequence[TabledRun], said: 
         values = [{**one, "spent": spent} for one in values]
         said = f"{said}; best of {len(runs)}"
     ours = [_ours(values, column) for column in columns]
-    devices = sorted({shown(run.result.get("device"), 40) for run in chosen})
+    devices = sorted({run.result.get("device", "") for run in chosen})
     if runs and not values:
         said = f"{said}; not reached"
     return Line(row.label, list(zip(ours, printed, strict=True)), len(chosen), ", ".join(devices), said, row.note)
 
 
-def _val_loss(run: TabledRun) -> float:
+def _val_loss(run: RunRecord) -> float:
     found = number(run.result.get("val_loss"))
     return math.inf if found is None else found
 
@@ -143,4 +145,4 @@ def _value(found: Any) -> float | str | None:
     if isinstance(found, list):
         inside = [one for value in found if (one := number(value)) is not None]
         return sum(inside) / len(inside) if inside else None
-    return shown(found, 60) if isinstance(found, str) else number(found)
+    return short(found, 60) if isinstance(found, str) else number(found)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from growsearch.reports.tables.tabled_run import TabledRun
+from growsearch.run_folder.read import RunRecord
 
-View = Callable[[TabledRun], Sequence[Mapping[str, Any]]]
+View = Callable[[RunRecord], Sequence[Mapping[str, Any]]]
 """What a run holds for a row: one set of values, or several (a search that is a list of networks)."""
 
 QUOTED = "quoted"
@@ -41,7 +41,8 @@ class Row:
         printed: for each column a number, text, ``{"mean": ..., "pm": ...}``, ``[mean, deviation]`` or None.
         experiment: name in conf/experiment, or :data:`QUOTED`.
         data: name of the data set; None where several count or none does.
-        match: dotted options or keys of the result that a run must have; a tuple lists several values.
+        match: dotted options or keys of the result that a run must have; a tuple lists several values, a function
+            says whether a value will do.
         free: options that may differ between the runs of the row.
         view: values of a run; None for its result.
         best: only the run of least validation loss counts.

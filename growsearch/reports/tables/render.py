@@ -4,6 +4,8 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 
+from tabulate import tabulate
+
 from growsearch.reports.tables.fill import MISSING, Line
 from growsearch.reports.tables.layout import QUOTED, Table
 from growsearch.text import printable
@@ -41,19 +43,16 @@ def terminal(table: Table, lines: Sequence[Line]) -> str:
             ours = _cells(line)[::2]
             said = line.setting if line.setting == MISSING or not line.device else f"{line.setting}; {line.device}"
             rows.append(["", "ours", *ours, str(line.runs or ""), said])
-    rows = [[printable(text) for text in row] for row in rows]
-    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
-    texts = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    rule = "  ".join("-" * width for width in widths)
-    return "\n".join([table.title, "", texts[0], rule, *texts[1:], *_notes(table)])
+    text = tabulate([[printable(text) for text in row] for row in rows], "firstrow", "simple", disable_numparse=True)
+    return "\n".join([table.title, "", *(line.rstrip() for line in text.splitlines()), *_notes(table)])
 
 
 def markdown(table: Table, lines: Sequence[Line]) -> str:
     """A pipe table."""
     rows = [[text.replace("|", "\\|") for text in row] for row in grid(table, lines)]
-    texts = ["| " + " | ".join(row) + " |" for row in rows]
-    rule = "|" + "---|" * len(rows[0])
-    return "\n".join([f"**{table.title}**", "", texts[0], rule, *texts[1:], *_notes(table)])
+    return "\n".join(
+        [f"**{table.title}**", "", tabulate(rows, "firstrow", "pipe", disable_numparse=True), *_notes(table)]
+    )
 
 
 def comma_separated(table: Table, lines: Sequence[Line]) -> str:
@@ -68,16 +67,9 @@ def comma_separated(table: Table, lines: Sequence[Line]) -> str:
 
 def latex(table: Table, lines: Sequence[Line]) -> str:
     """A tabular of the package booktabs."""
-    rows = [[_escaped(text) for text in row] for row in grid(table, lines)]
-    body = [" & ".join(row) + r" \\" for row in rows]
-    head = [
-        f"% {table.title}",
-        r"\begin{tabular}{l"
-        + "r" * (2 * len(table.columns) + 1)
-        + "l" * (len(rows[0]) - 2 - 2 * len(table.columns))
-        + "}",
-    ]
-    return "\n".join([*head, r"\toprule", body[0], r"\midrule", *body[1:], r"\bottomrule", r"\end{tabular}"])
+    align = ["left", *["right"] * (2 * len(table.columns) + 1)]
+    body = tabulate(grid(table, lines), "firstrow", "latex_booktabs", disable_numparse=True, colalign=align)
+    return f"% {table.title}\n{body}".replace("±", r"$\pm$")
 
 
 FORMATS: dict[str, Callable[[Table, Sequence[Line]], str]] = {
@@ -90,9 +82,3 @@ FORMATS: dict[str, Callable[[Table, Sequence[Line]], str]] = {
 
 def _notes(table: Table) -> list[str]:
     return ["", table.note] if table.note else []
-
-
-def _escaped(text: str) -> str:
-    for sign in "&%$#_{}":
-        text = text.replace(sign, f"\\{sign}")
-    return text.replace("±", r"$\pm$").replace("~", r"\textasciitilde{}").replace("^", r"\textasciicircum{}")

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from growsearch.reports.markup import shown
 from growsearch.reports.tables.layout import Row
-from growsearch.reports.tables.tabled_run import TabledRun, flat
+from growsearch.run_folder.plain import flat, short
+from growsearch.run_folder.read import RunRecord
 
 Compose = Callable[[tuple[str, ...]], dict[str, Any] | None]
 """The configuration that these overrides compose, as plain types; None if they do not fit together."""
@@ -22,22 +22,22 @@ NAMED = 4
 """Options that are named; of more the number is given."""
 
 
-def setting(run: TabledRun, row: Row, compose: Compose) -> str:
+def setting(run: RunRecord, row: Row, compose: Compose) -> str:
     """What a reader must know of the run beside the published setting; "as published" for nothing.
 
     Schedules other than ``paper``, lossy images, reduced precision, and every option that differs
     from the row's experiment at the run's schedule and data set.
     """
     result, said = run.result, []
-    schedule, data = str(result.get("schedule")), str(result.get("data"))
+    schedule, data = result.get("schedule", ""), result.get("data", "")
     if schedule != "paper":
-        said.append(f"schedule {shown(schedule, 20)}")
+        said.append(f"schedule {short(schedule, 20)}")
     if row.data and data != row.data:
-        said.append(f"{shown(data, 30)} instead")
+        said.append(f"{short(data, 30)} instead")
     if result.get("lossy"):
         said.append("lossy images")
     if (precision := result.get("precision", "float32")) != "float32":
-        said.append(shown(precision, 20))
+        said.append(short(precision, 20))
     wanted = compose((f"experiment={row.experiment}", f"schedule={schedule}", f"data={data}"))
     if wanted is None:
         said.append("options not compared")
@@ -46,19 +46,19 @@ def setting(run: TabledRun, row: Row, compose: Compose) -> str:
     return ", ".join(said) or "as published"
 
 
-def _differences(run: TabledRun, row: Row, wanted: dict[str, Any], compose: Compose) -> list[str]:
+def _differences(run: RunRecord, row: Row, wanted: dict[str, Any], compose: Compose) -> list[str]:
     if not run.options:
         return ["options not readable"]
     options = {**_since(run, wanted, compose), **run.options}
     known = (*ELSEWHERE, *OF_DATA, *row.free, *(name for name in row.match if "." in name))
     names = [name for name in sorted({*options, *wanted}) if name not in SOURCES and not name.startswith(known)]
     differing = [n for n in names if not _same(options.get(n), wanted.get(n))]
-    told = [f"{name}={shown(options.get(name), 30)}" for name in differing[:NAMED]]
+    told = [f"{name}={short(str(options.get(name)), 30)}" for name in differing[:NAMED]]
     more = len(differing) - NAMED
     return told + ([f"{more} option{'s' if more > 1 else ''} more"] if more > 0 else [])
 
 
-def _since(run: TabledRun, wanted: dict[str, Any], compose: Compose) -> dict[str, Any]:
+def _since(run: RunRecord, wanted: dict[str, Any], compose: Compose) -> dict[str, Any]:
     """The method's options that came after the run was written, at their defaults."""
     lacking = {name for name in wanted.keys() - run.options.keys() if name.startswith("algo.")}
     usual = flat(compose((f"algo={wanted.get('algo.name')}", "schedule=paper")) or {}) if lacking else {}

@@ -5,9 +5,8 @@ a transaction can undo them.
 """
 
 from growsearch.surgery.morphisms.containers import insert_module, remove_module
-from growsearch.surgery.morphisms.deepen import centre_kernel, identity_conv, identity_dense
-from growsearch.surgery.morphisms.dilation import set_dilation
-from growsearch.surgery.morphisms.kernel import crop_kernel, grow_kernel, pad_kernel, shrink_kernel
+from growsearch.surgery.morphisms.deepen import centre_kernel, identity_conv, identity_dense, silence_branch
+from growsearch.surgery.morphisms.kernel import crop_kernel, grow_kernel, pad_kernel, set_dilation, shrink_kernel
 from growsearch.surgery.morphisms.merge import merge_dense, merged_dense
 from growsearch.surgery.morphisms.norms import fold_shift, reset_norm
 from growsearch.surgery.morphisms.pooling import (
@@ -18,7 +17,6 @@ from growsearch.surgery.morphisms.pooling import (
     unpooled_weight,
 )
 from growsearch.surgery.morphisms.replace import replace_tensor
-from growsearch.surgery.morphisms.residual import silence_branch
 from growsearch.surgery.morphisms.separable import identity_separable, unseen_channels
 from growsearch.surgery.morphisms.sources import cyclic_sources, random_sources
 from growsearch.surgery.morphisms.svd import reduce_units, reduced_units, singular_factors

@@ -1,4 +1,4 @@
-"""Windows of convolutions one ring larger or smaller (PR-DARTS, Table II)."""
+"""Windows of convolutions one ring larger or smaller, or spread wider or closer (PR-DARTS, Table II)."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,6 +47,24 @@ def shrink_kernel(conv: Convolution) -> None:
     replace_tensor(conv, "weight", crop_kernel(conv.weight))
     conv.kernel_size = tuple(conv.weight.shape[2:])
     conv.padding = smaller
+
+
+def set_dilation(conv: Convolution, dilation: int) -> None:
+    """Change the dilation of every side and the padding with it, weights unchanged; the map keeps its size.
+
+    Raises:
+        UserError: if the dilation is less than 1 or no padding keeps the size of the map.
+    """
+    padding = zero_padding(conv)
+    spread = [(k - 1) * (dilation - d) for k, d in zip(conv.kernel_size, conv.dilation, strict=True)]
+    new_padding = tuple(p + s // 2 for p, s in zip(padding, spread, strict=True))
+    if dilation < 1 or any(s % 2 for s in spread) or min(new_padding) < 0:
+        raise UserError(
+            f"dilation: {dilation} asked for a window {tuple(conv.kernel_size)} with padding {padding} and "
+            f"dilation {tuple(conv.dilation)}; at least 1, and a padding that keeps the map's size, expected"
+        )
+    conv.dilation = (dilation,) * len(padding)
+    conv.padding = new_padding
 
 
 def zero_padding(conv: Convolution) -> tuple[int, ...]:

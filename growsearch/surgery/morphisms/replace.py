@@ -3,20 +3,17 @@
 import torch
 from torch import Tensor, nn
 
+from growsearch.surgery.replace import put
+
 
 def replace_tensor(layer: nn.Module, name: str, value: Tensor) -> None:
     """Replace a layer's own parameter or buffer by one of the old one's type, device and ``requires_grad``.
 
-    The old tensor stays as it is, so that the edit can be undone. The layer's sizes are the edit's to set:
-    an edit of several of its tensors sets them once. Where a network's optimizer and ties matter,
+    The old tensor stays as it is, so that the edit can be undone. Where a network's optimizer and ties matter,
     :func:`growsearch.surgery.replace` sees to them too.
     """
     old: Tensor = getattr(layer, name)
-    value = value.detach().to(device=old.device, dtype=old.dtype)
-    if isinstance(old, nn.Parameter):
-        setattr(layer, name, nn.Parameter(value, requires_grad=old.requires_grad))
-    else:
-        layer._buffers[name] = value
+    put(layer, [name], value.detach().to(device=old.device, dtype=old.dtype))
 
 
 def exact(first: Tensor, *others: Tensor | None) -> list[Tensor]:

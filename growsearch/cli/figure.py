@@ -1,0 +1,43 @@
+"""``growsearch figure NAME [RUN...]``: one figure of a run, or of several compared, as a file for print."""
+
+import argparse
+from pathlib import Path
+
+from growsearch.errors import UserError
+
+FORMATS = ("svg", "png", "pdf")
+
+EPILOG = """\
+examples:
+  growsearch figure                                    the names of all figures
+  growsearch figure densemann-growth outputs/densemann/digits/20261122-105318-seed0
+  growsearch figure tradeoff outputs --format pdf --output figures
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Write the figure and say where it is, or print the names of all."""
+    parser = argparse.ArgumentParser(
+        "growsearch figure",
+        description="Write one figure of a report as a file, in the colours of print.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("name", nargs="?", help="which figure; without it all names are listed")
+    parser.add_argument(
+        "runs", nargs="*", type=Path, metavar="RUN", help="folders of runs, or above many (default: outputs)"
+    )
+    parser.add_argument("-o", "--output", type=Path, default=Path(), metavar="DIR", help="default: this folder")
+    parser.add_argument("--format", choices=FORMATS, default="svg", help="default: svg")
+    options = parser.parse_args(argv)
+    from growsearch.reports.write import figure_names, write_figure
+
+    known = figure_names()
+    if options.name is None:
+        print("\n".join(f"{name:<20} {text}" for name, text in known.items()))
+        return 0
+    if options.name not in known:
+        raise UserError(f"figure: {options.name!r} found, one of {', '.join(known)} expected")
+    for path in write_figure(options.name, options.runs or [Path("outputs")], options.output, options.format):
+        print(path)
+    return 0

@@ -1,0 +1,70 @@
+"""``growsearch latency RUN``: how long a run's network takes to answer on this machine."""
+
+import argparse
+import json
+from pathlib import Path
+
+from growsearch.cli.trusting import add_trust, with_trust
+from growsearch.errors import UserError
+
+EPILOG = """\
+One forward pass in evaluation mode, on random images of the network's size, again and again after a few runs that do
+not count. Close other programs first: they take part in what is measured.
+
+examples:
+  growsearch latency outputs/densemann/digits/20261122-105318-seed0
+  growsearch latency outputs/ectonas/digits/... --batch 1 8 64 --threads 4 --json
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        "growsearch latency",
+        description="Time a run's network on this machine.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
+    parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 32], metavar="N", help="images at a time (1 32)")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of the CPU (default: torch's own choice)")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:1")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, seconds")
+    add_trust(parser)
+    options = parser.parse_args(with_trust(argv))
+    for name, values in (("batch", options.batch), ("threads", [options.threads or 1 if options.threads != 0 else 0])):
+        if min(values) < 1:
+            raise UserError(f"--{name}: {min(values)} found, 1 or more expected")
+    import dataclasses
+
+    from growsearch.deploy import load, load_preprocessing
+    from growsearch.deploy.latency import measure_network
+
+    _check_device(options.device)
+    module = load(options.run, options.candidate, options.trust)
+    shape = load_preprocessing(options.run, options.candidate).image_shape
+    found = measure_network(module, shape, options.batch, options.threads, options.device)
+    if options.json:
+        for one in found:
+            print(json.dumps(dataclasses.asdict(one)))
+        return 0
+    where = f"{found[0].threads} threads" if found[0].device == "cpu" else found[0].device
+    print(f"{options.run} on {where.replace('1 threads', '1 thread')}:")
+    for one in found:
+        print(f"  {one.text()}")
+    return 0
+
+
+def _check_device(name: str) -> None:
+    import torch
+
+    try:
+        device = torch.device(name)
+        usable = device.type == "cpu" or (device.type == "cuda" and (device.index or 0) < torch.cuda.device_count())
+    except RuntimeError:
+        usable = False
+    if not usable:
+        raise UserError(
+            f"--device: {name!r} found, cpu or a GPU of this machine ({torch.cuda.device_count()}) expected"
+        )

@@ -1,0 +1,38 @@
+"""What an exported file says of itself, as text by key."""
+
+import json
+
+from growsearch.deploy.preprocessing import Preprocessing
+
+FORMULA = "(byte / 255 - mean) / std"
+
+SCALED_BY = {
+    "pillow": "as Pillow's ImageOps.fit(picture, (width, height), BILINEAR)",
+    "torch": "as torch.nn.functional.interpolate(mode='bilinear', antialias=True), to the nearest whole number",
+}
+
+
+def metadata(preprocessing: Preprocessing) -> dict[str, str]:
+    """Class names by label, size, the rule for other sizes, and normalisation with tensors as [C][H][W] lists."""
+    normalisation = preprocessing.normalisation
+    channels, height, width = preprocessing.image_shape
+    resize = {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "rule": "scale until the size is covered, bilinear with antialiasing, and cut out the centre",
+        "by": SCALED_BY.get(preprocessing.scaling, preprocessing.scaling),
+    }
+    return {
+        "classes": json.dumps(list(preprocessing.classes)),
+        "image_shape": json.dumps([channels, height, width]),
+        **({} if preprocessing.table else {"resize": json.dumps(resize)}),
+        "normalisation": json.dumps(
+            {
+                "formula": FORMULA,
+                "mean": normalisation.mean.tolist(),
+                "std": normalisation.std.tolist(),
+                "source": normalisation.source,
+            }
+        ),
+    }

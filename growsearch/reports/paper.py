@@ -1,0 +1,86 @@
+"""What a method adds to reports: its own figures, its paper's tables and the results printed in them.
+
+A method's ``paper.py`` declares a :class:`Paper`; the registry finds it, so that nothing here knows any method.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from growsearch import registry
+from growsearch.reports.plot import Drawing
+from growsearch.reports.tables.layout import Table
+from growsearch.run_folder.read import RunRecord
+
+DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class LiteraturePoint:
+    """A published network; None where its paper gives no number.
+
+    Attributes:
+        source: the method, or ``others`` for what its paper quotes.
+        label: which of the paper's networks.
+        accuracy: on test images, a fraction.
+        params: their number.
+        macs: for one image.
+        search_seconds: of GPU time.
+    """
+
+    source: str
+    label: str
+    accuracy: float
+    params: float | None = None
+    macs: float | None = None
+    search_seconds: float | None = None
+
+
+def _no_points(_: str) -> Iterator[LiteraturePoint]:
+    return iter(())
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A method's part of reports.
+
+    Attributes:
+        figures: by name; each draws from a run's record, and returns None where the run holds nothing for it.
+        tables: by name; each makes a table of the paper without its runs.
+        points: the published networks of a data set.
+    """
+
+    figures: Mapping[str, Callable[[RunRecord], Drawing | None]] = field(default_factory=dict)
+    tables: Mapping[str, Callable[[], Table]] = field(default_factory=dict)
+    points: Callable[[str], Iterable[LiteraturePoint]] = _no_points
+
+
+def papers() -> list[Paper]:
+    """The papers of all methods, each once."""
+    return list({id(paper): paper for paper in registry.papers().values() if isinstance(paper, Paper)}.values())
+
+
+def papers_of(record: RunRecord) -> list[Paper]:
+    """The paper of a run's method; those of all where its method is not known or has none, as in a retraining."""
+    own = registry.papers().get(str(record.options.get("algo.name")))
+    return [own] if isinstance(own, Paper) else papers()
+
+
+def tables() -> dict[str, Callable[[], Table]]:
+    """The tables of all papers by name."""
+    return {name: make for paper in papers() for name, make in paper.tables.items()}
+
+
+def literature(data: str) -> list[LiteraturePoint]:
+    """Published networks of a data set, as far as papers' tables give them; none for data of one's own."""
+    return [point for paper in papers() for point in paper.points(data)]
+
+
+@cache
+def published(package: str) -> dict[str, Any]:
+    """The numbers that a method's paper prints, from ``published.yaml`` in the method's package."""
+    return yaml.safe_load(files(package).joinpath("published.yaml").read_text(encoding="utf-8"))

@@ -1,0 +1,79 @@
+"""What a remap does to the entries of one dimension."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from growsearch.surgery.channels import ChannelMap
+from growsearch.surgery.groups import Segment
+
+Ratio: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Entries of a dimension, with the numerators and denominators that they are multiplied by."""
+MOST_PIECES = 8
+"""Up to so many runs of entries are copied as runs, which is faster than one by one."""
+
+
+class Tiling:
+    """What becomes of the entries of dimensions that are tiled alike.
+
+    Attributes:
+        source: for each new entry the old one it copies, 0 if it is fresh.
+        channel: for each new entry its new channel, or -1 if it belongs to another group.
+        fresh: the new entries of fresh channels.
+        runs: first and length of each run of consecutive sources, or None if there are many.
+        recounted: the new entries of channels that have another number of copies than before, once known.
+    """
+
+    def __init__(
+        self, channel_map: ChannelMap, segments: tuple[Segment, ...], number: int, sources: np.ndarray
+    ) -> None:
+        self.recounted: np.ndarray | None = None
+        self.own: list[tuple[int, int]] = []  # where a pass through the group begins, and how often it repeats each
+        source, channel, start, done = [], [], 0, 0
+        for segment in segments:
+            length = channel_map.length(segment)
+            if segment.group == number:
+                self.own.append((start, segment.repeat))
+                inside = np.arange(segment.repeat)
+                source += [np.arange(done, start), (start + sources[:, None] * segment.repeat + inside).ravel()]
+                channel += [np.full(start - done, -1), np.repeat(np.arange(len(sources)), segment.repeat)]
+                done = start + length
+            start += length
+        source.append(np.arange(done, start))
+        self.channel = np.concatenate([*channel, np.full(start - done, -1)])
+        is_fresh = (self.channel >= 0) & (sources[self.channel] < 0)
+        self.fresh = np.flatnonzero(is_fresh)
+        self.source = np.where(is_fresh, 0, np.concatenate(source))
+        cuts = np.flatnonzero(np.diff(self.source) != 1) + 1
+        self.runs: list[tuple[int, int]] | None = None
+        if len(cuts) < MOST_PIECES:
+            ends = [0, *cuts.tolist(), len(self.source)]
+            self.runs = [(int(self.source[a]), b - a) for a, b in pairwise(ends)]
+
+    def entries(self, tensor: Tensor, dim: int, channels: np.ndarray) -> Tensor:
+        """The entries of old channels, one channel's after another's."""
+        places = [start + channels[:, None] * repeat + np.arange(repeat) for start, repeat in self.own]
+        return tensor.index_select(dim, on_device(np.concatenate(places, axis=1).ravel(), tensor))
+
+    def take(self, tensor: Tensor, dim: int, ratio: Ratio | None) -> Tensor:
+        """Copy the entries, times the ratio if there is one; fresh ones are still to be filled."""
+        if self.runs is not None:
+            taken = torch.cat([tensor.narrow(dim, first, length) for first, length in self.runs], dim)
+        else:
+            taken = tensor.index_select(dim, on_device(self.source, tensor))
+        if ratio is None:
+            return taken
+        where = on_device(ratio[0], tensor)
+        shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
+        above, below = (torch.from_numpy(part).to(tensor).view(shape) for part in ratio[1:])
+        return taken.index_copy_(dim, where, taken.index_select(dim, where) * above / below)
+
+
+def on_device(numbers: np.ndarray, tensor: Tensor) -> Tensor:
+    """Numbers as a tensor where another tensor is."""
+    return torch.from_numpy(numbers).to(tensor.device)

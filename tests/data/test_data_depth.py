@@ -1,0 +1,186 @@
+"""Pictures deeper than 8 bits keep their depth by a rule that is told, or are refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from growsearch.data.config import DataConfig
+from growsearch.data.dataset import Dataset
+from growsearch.data.load import load
+from growsearch.data.normalise import Normalisation
+from growsearch.data.pictures import Span, decode, extremes, span_of
+from growsearch.deploy import Preprocessing, preprocessing_of
+from growsearch.errors import UserError
+
+Make = Callable[[np.random.Generator], np.ndarray]
+
+
+def folder_of(place: Path, make: Make, suffix: str = "tiff", each: int = 6) -> Path:
+    draws = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (place / name).mkdir(parents=True)
+        for index in range(each):
+            Image.fromarray(make(draws)).save(place / name / f"{index}.{suffix}")
+    return place
+
+
+def loaded(place: Path, **options: object) -> Dataset:
+    return load(DataConfig(name="image_folder", path=str(place), val_size=0.2, **options), seed=0)  # type: ignore[arg-type]
+
+
+def integers(low: int, high: int, dtype: type) -> Make:
+    return lambda draws: draws.integers(low, high, (16, 16)).astype(dtype)
+
+
+def floats(low: float, high: float) -> Make:
+    return lambda draws: (low + (high - low) * draws.random((16, 16))).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("make", "low", "high"),
+    [
+        (integers(0, 1024, np.uint16), 0, 1023),
+        (integers(0, 4096, np.uint16), 0, 4095),
+        (integers(0, 16384, np.uint16), 0, 16383),
+        (integers(0, 65536, np.uint16), 0, 65535),
+        (integers(0, 256, np.int32), 0, 255),
+        (integers(0, 4096, np.int32), 0, 4095),
+        (integers(-1000, 1001, np.int32), -1000, 1000),
+        (integers(-1024, 3072, np.int32), -1024, 3071),
+        (integers(0, 10**6, np.int32), 0, 10**6),
+        (floats(0, 1), 0, 1),
+        (floats(0, 255), 0, 255),
+        (floats(-1, 1), -1, 1),
+        (floats(0, 0.01), 0, 0.01),
+        (floats(300, 301), 300, 301),
+    ],
+)
+def test_depth_is_kept_and_the_rule_is_told(make: Make, low: float, high: float, tmp_path: Path) -> None:
+    data = loaded(folder_of(tmp_path / "d", make))
+    assert data.span == (pytest.approx(low, abs=(high - low) / 100), pytest.approx(high, rel=0.01, abs=0.01))
+    assert len(data.train.images.unique()) > 200
+    (told,) = [note for note in data.notes if "deeper than 8 bits" in note]
+    assert told.startswith("12 pictures are deeper than 8 bits, with values from ")
+    assert f"{data.span.low:g} to {data.span.high:g} was scaled to 0 to 255" in told
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "pgm"])
+def test_sixteen_bits_in_full_are_what_they_were(suffix: str, tmp_path: Path) -> None:
+    values = np.array([[0, 128, 129, 257, 32767, 65534, 65535]], dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+    for span in (None, Span(0, 65535)):
+        found = decode(tmp_path / f"a.{suffix}", 1, None, span)[0, :, 0].tolist()
+        assert found == [0, 0, 1, 1, 127, 255, 255]
+
+
+def test_bytes_need_no_rule(tmp_path: Path) -> None:
+    data = loaded(folder_of(tmp_path / "d", integers(0, 256, np.uint8), "png"))
+    assert data.span is None
+    assert not any("bits" in note for note in data.notes)
+
+
+def test_a_window_may_be_asked_for(tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "d", integers(-1000, 1000, np.int32))
+    data = loaded(place, range=[-160, 240])
+    assert data.span == (-160, 240)
+    assert 0.7 < float(((data.train.images == 0) | (data.train.images == 255)).float().mean()) < 0.9
+    with pytest.raises(UserError, match=r"data\.range: \[240, -160\] found, \[low, high\] expected"):
+        loaded(place, range=[240, -160])
+    with pytest.raises(UserError, match=r"data\.range: .*data=digits has no use for it"):
+        load(DataConfig(range=[0.0, 1.0]), seed=0)
+    with pytest.raises(UserError, match=r"data\.range: \[0, 9\] found, but no picture is deeper than 8 bits"):
+        loaded(folder_of(tmp_path / "bytes", integers(0, 256, np.uint8), "png"), range=[0, 9])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_values_that_are_no_numbers_are_refused(value: float, tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "d", floats(0, 1))
+    broken = np.zeros((16, 16), np.float32)
+    broken[3, 3] = value
+    Image.fromarray(broken).save(place / "b" / "2.tiff")
+    with pytest.raises(UserError, match=r"b/2\.tiff: values that are no finite numbers found"):
+        loaded(place)
+
+
+def colours(draws: np.random.Generator, high: int) -> bytes:
+    """A PNG of 16 bits a colour, which Pillow reads and does not write."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    pixels = draws.integers(0, high, (16, 16, 3)).astype(">u2")
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("high", "refused"), [(65536, False), (4096, True)])
+def test_deep_colours(high: int, refused: bool, tmp_path: Path) -> None:
+    draws = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "d" / name).mkdir(parents=True)
+        for index in range(6):
+            (tmp_path / "d" / name / f"{index}.png").write_bytes(colours(draws, high))
+    if refused:
+        with pytest.raises(UserError, match="16 bits a colour found, of which the upper 8 reach 15 of 255 only"):
+            loaded(tmp_path / "d")
+    else:
+        data = loaded(tmp_path / "d")
+        assert any("12 pictures have 16 bits a colour; the upper 8 are used" in note for note in data.notes)
+        assert len(data.train.images.unique()) == 256
+
+
+def test_streamed_and_resident_pictures_are_scaled_alike(tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "d", integers(0, 4096, np.uint16))
+    resident, streamed = (loaded(place, resize=8, stream=how, workers=0) for how in ("never", "always"))
+    rows = torch.arange(len(resident.train))
+    assert torch.equal(streamed.train.take(rows).images, resident.train.images)
+
+
+def test_a_new_picture_is_scaled_as_those_of_the_run_were(tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "d", integers(0, 4096, np.uint16))
+    config = DataConfig(name="image_folder", path=str(place), val_size=0.2)
+    made = preprocessing_of(load(config, 0), config)
+    made.save(tmp_path)
+    read = Preprocessing.load(tmp_path)
+    assert read.span == (0, 4095)
+    file = place / "a" / "0.tiff"
+    expected = torch.from_numpy((np.asarray(Image.open(file)) / 4095 * 255).round().astype(np.uint8))
+    assert torch.equal(read.read(file)[0], expected)
+    dark = np.full((16, 16), 100, np.uint16)
+    Image.fromarray(dark).save(tmp_path / "dark.tiff")
+    assert read.read(tmp_path / "dark.tiff").unique().tolist() == [6]
+
+
+def test_a_deep_picture_for_a_network_of_bytes(tmp_path: Path) -> None:
+    trained_on_bytes = Preprocessing((1, 16, 16), ("a", "b"), Normalisation.unit(1))
+    Image.fromarray(np.full((16, 16), 0.5, np.float32)).save(tmp_path / "half.tiff")
+    assert trained_on_bytes.read(tmp_path / "half.tiff").unique().tolist() == [128]
+    Image.fromarray(np.full((16, 16), -500, np.int32)).save(tmp_path / "air.tiff")
+    with pytest.raises(UserError, match=r"air\.tiff: values from -500 to -500 found, 0 to 255 expected"):
+        trained_on_bytes.read(tmp_path / "air.tiff")
+
+
+@pytest.mark.parametrize("span", [[0], [1, 1], ["a", "b"], [float("nan"), 1], 3])
+def test_a_damaged_span_is_refused(span: object, tmp_path: Path) -> None:
+    import json
+
+    Preprocessing((1, 8, 8), ("a", "b"), Normalisation.unit(1)).save(tmp_path)
+    file = tmp_path / "preprocessing.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "span": span}))
+    with pytest.raises(UserError, match="not the preprocessing of a run"):
+        Preprocessing.load(tmp_path)
+
+
+def test_extremes_and_spans(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-3, 7]], np.int32)).save(tmp_path / "a.tiff")
+    assert extremes(tmp_path / "a.tiff") == (-3, 7)
+    assert span_of(5, 5) == (0, 255)
+    assert span_of(-5, -5) == (-5, -4)
+    assert span_of(0, 0) == (0, 1)

@@ -1,0 +1,140 @@
+"""The programs of docs/deploying.md, as they stand there, do what the page says."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from growsearch.cli import main
+from growsearch.deploy import predict
+
+pytest.importorskip("onnxruntime")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "deploying.md").read_text(encoding="utf-8")
+
+
+def block(name: str) -> str:
+    """The code block that begins with the comment ``# name``."""
+    return next(code for code in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL) if code.startswith(f"# {name}"))
+
+
+def write(name: str, folder: Path) -> Path:
+    (folder / name).write_text(block(name), encoding="utf-8")
+    return folder / name
+
+
+def run(*words: object, folder: Path) -> str:
+    """What a program prints where growsearch cannot be imported."""
+    (folder / "growsearch.py").write_text("raise ImportError('this program does without growsearch')\n")
+    done = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory) -> Path:
+    """A digit that is large and oblong."""
+    from sklearn.datasets import load_digits
+
+    pixels = (load_digits().images[3] * 15.9375).astype("uint8")
+    path = tmp_path_factory.mktemp("picture") / "picture.png"
+    Image.fromarray(pixels).resize((36, 28), Image.Resampling.BILINEAR).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def raw_onnx(digits_run, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("exported") / "network.onnx"
+    assert main(["export", str(digits_run), "--format", "onnx", "--raw", "-o", str(path)]) == 0
+    return path
+
+
+def said_of(run_dir: Path, picture: Path) -> tuple[str, float]:
+    (said,) = predict(run_dir, [picture], top=1)
+    return said.classes[0], said.probabilities[0]
+
+
+def test_onnxruntime_says_what_predict_says(digits_run, raw_onnx, picture, tmp_path):
+    name, probability = said_of(digits_run, picture)
+    told = run(write("classify.py", tmp_path), raw_onnx, picture, folder=tmp_path)
+    found = re.fullmatch(r".*picture\.png: (.*) \((.*) %\)\n", told)
+    assert found is not None and found[1] == name
+    assert float(found[2]) == pytest.approx(100 * probability, abs=1.0)
+
+
+def test_torch_alone_says_what_predict_says(digits_run, picture, tmp_path, capsys):
+    assert main(["export", str(digits_run), "--format", "python", "-o", str(tmp_path / "exported")]) == 0
+    name, probability = said_of(digits_run, picture)
+    told = run(write("use_model.py", tmp_path), "exported", picture, folder=tmp_path)
+    assert f"picture.png: {name} ({100 * probability:.1f} %)" in told
+
+
+def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, dict]:
+    request = urllib.request.Request(url, data=body, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def test_the_service_answers_and_refuses(digits_run, raw_onnx, picture, tmp_path):
+    server = subprocess.Popen(
+        [sys.executable, write("serve.py", tmp_path), raw_onnx, "0"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert server.stdout is not None
+        url = server.stdout.readline().decode().strip()
+        assert url.startswith("http://127.0.0.1:")
+        name, probability = said_of(digits_run, picture)
+        status, said = post(url, picture.read_bytes())
+        assert status == 200 and max(said, key=said.get) == name
+        assert said[name] == pytest.approx(probability, abs=0.01)
+        assert post(url, b"no picture")[0] == 400
+        assert post(url, b"", {"Content-Length": str(2**40)})[0] == 413
+        Image.new("L", (5000, 5000)).save(tmp_path / "large.png")
+        status, said = post(url, (tmp_path / "large.png").read_bytes())
+        assert status == 400 and "5000x5000 pixels" in said["error"]
+        assert post(url, picture.read_bytes())[0] == 200
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=30)
+
+
+@pytest.mark.parametrize("name", ["mynet:build", pytest.param("timm/", marks=pytest.mark.slow)])
+def test_networks_of_others_go_all_the_way(name, picture, tmp_path):
+    if name == "timm/":
+        pytest.importorskip("timm")
+    (script,) = (text for text in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) if name in text)
+    write("mynet.py", tmp_path)
+    write("use_model.py", tmp_path)
+    small = script.replace("schedule=smoke", "schedule=smoke data.train_size=200 hardware.threads=1 track=quiet")
+    command = "from growsearch.cli import main; raise SystemExit(main())"
+    text = f'python() {{ {sys.executable} "$@"; }}\ngrowsearch() {{ python -c \'{command}\' "$@"; }}\n{small}'
+    (tmp_path / "picture.png").write_bytes(picture.read_bytes())
+    done = subprocess.run(
+        ["bash", "-e", "-c", text],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "exported" / "model.py").exists()
+    assert done.stdout.count("picture.png") == 2

@@ -1,0 +1,99 @@
+"""The page on own data is done as it stands there: from files to predictions."""
+
+import csv
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from growsearch.cli import main
+
+PAGE = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^    growsearch (\w+ .*)$", PAGE, flags=re.MULTILINE)
+PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+SMALL = [
+    *("algo=fixed", "network=sequential", "network.topology=large_ffnn", "schedule=smoke", "hardware=cpu"),
+    *("hardware.threads=1", "track=quiet", "track.report=false", "algo.training.epochs=30"),
+    *("algo.training.batch_size=16", "data.train_size=null", "data.val_size=0.2", "data.test_size=null"),
+]
+
+
+def make_signs(folder: Path, each: int) -> None:
+    """Pictures of two traffic signs, a triangle and a disc, of several sizes."""
+    draws = np.random.default_rng(each)
+    for name in ("give way", "stop"):
+        (folder / name).mkdir(parents=True)
+        for index in range(each):
+            side = int(draws.integers(30, 60))
+            rows, columns = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+            inside = rows**2 + columns**2 < 0.7 if name == "stop" else np.abs(columns) < -rows / 2 + 0.4
+            pixels = np.where(inside[..., None], [200, 30, 40], [90, 140, 90]) + draws.normal(0, 10, (side, side, 3))
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name / f"{index}.jpg")
+
+
+def make_patients(file: Path, count: int) -> None:
+    """A table with everything that tables have: an index, decimal commas, dates, missing values, a class None."""
+    draws = np.random.default_rng(count)
+    lines = ["id;age;weight;smoker;visit;outcome"]
+    for index in range(count):
+        age, smoker = int(draws.integers(20, 90)), ("yes", "no", "")[index % 3]
+        weight = f"{draws.normal(75, 12):.1f}".replace(".", ",") if index % 11 else "n/a"
+        outcome = "ill" if age + 20 * (smoker == "yes") > 62 else "None"
+        lines.append(f"{index + 1000};{age};{weight};{smoker};{1 + index % 28:02d}.03.2024;{outcome}")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory in which every command of the page has run."""
+    folder = tmp_path_factory.mktemp("project")
+    make_signs(folder / "photos", 40)
+    make_signs(folder / "new_photos", 5)
+    make_signs(folder / "photos_of_today", 41)
+    make_patients(folder / "patients.csv", 300)
+    make_patients(folder / "new_patients.csv", 20)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setattr(sys, "argv", ["growsearch"])
+        for line in COMMANDS:
+            words = [here(word, folder) for word in shlex.split(line)]
+            assert main([*words, *(SMALL if words[0] == "run" else [])]) == 0, line
+        for program in PROGRAMS:
+            exec(compile(here(program, folder), "own-data.md", "exec"), {})
+    return folder
+
+
+def here(text: str, folder: Path) -> str:
+    """The text with the page's run folders replaced by those that the commands made."""
+
+    def made(match: re.Match[str]) -> str:
+        (run,) = folder.glob(f"outputs/*/{match[1]}/*/")
+        return str(run.relative_to(folder))
+
+    return re.sub(r"outputs/densemann/(\w+)/[\w-]+", made, text)
+
+
+def test_the_page_shows_the_whole_way() -> None:
+    assert [command.split()[0] for command in COMMANDS] == ["data", "data", "run", "run", "predict", "predict"]
+    assert len(PROGRAMS) == 2
+
+
+def test_new_patients_are_classified(place: Path) -> None:
+    with (place / "new_patients-predictions.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    right = sum(row["predicted_class"] == row["outcome"] for row in rows)
+    assert len(rows) == 20
+    assert {row["predicted_class"] for row in rows} == {"ill", "None"}
+    assert right >= 14
+
+
+def test_new_photos_are_classified(place: Path) -> None:
+    with (place / "new_photos-predictions.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    right = sum(Path(row["image"]).parent.name == row["predicted_class"] for row in rows)
+    assert (len(rows), right) == (10, 10)
