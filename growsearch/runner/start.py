@@ -189,6 +189,7 @@ def failure_noted(folder: RunFolder) -> Iterator[None]:
         yield
     except UserError as error:
         with suppress(UserError, OSError):
+            folder.require_held()
             write_atomic(folder.error, f"{error}\n".encode())
         raise
 
