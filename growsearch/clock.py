@@ -81,8 +81,8 @@ def working_seconds() -> float:
 
 def cpu_seconds() -> float:
     """CPU seconds of this process, of those it started that have ended, and of its workers."""
-    total = 0.0
-    for pid in (None, *(worker.pid for worker in multiprocessing.active_children())):
+    total = time.process_time() + sum(os.times()[2:4])
+    for worker in multiprocessing.active_children():
         with suppress(psutil.Error):  # a worker that has just ended
-            total += sum(psutil.Process(pid).cpu_times()[:4])
+            total += sum(psutil.Process(worker.pid).cpu_times()[:2])
     return total

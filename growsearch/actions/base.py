@@ -57,11 +57,13 @@ class Action:
 
     Attributes:
         answers: the class of the answer; None for plain types.
+        progress: the class of :meth:`position`; NoneType for actions without steps.
         may_fail: a loss that is not finite, or memory that runs out under ``out_of_memory=skip``, is answered with
             a :class:`Failure`; else the runner's policy holds.
     """
 
     answers: ClassVar[type | None] = None
+    progress: ClassVar[type] = type(None)
     may_fail: bool = field(default=False, kw_only=True)
 
     @property

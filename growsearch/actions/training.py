@@ -48,6 +48,7 @@ class Train(Action):
     """
 
     answers = Trained
+    progress = Cursor
     net: Net
     phase: str
     epoch: int
@@ -155,6 +156,7 @@ class Fit(Action):
     """
 
     answers = Fitted
+    progress = FitState
     net: Net
     plan: FitPlan
     stream: str = "train"

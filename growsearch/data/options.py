@@ -64,7 +64,7 @@ def image_size(config: DataConfig) -> tuple[int, int] | None:
     pair = tuple(found) if isinstance(found, Sequence) and not isinstance(found, str) else (found, found)
     if len(pair) != 2 or not all(type(side) is int and 1 <= side <= LARGEST_SIDE for side in pair):
         raise UserError(
-            f"data.resize: {found} found, a side of 1 to {LARGEST_SIDE} pixels expected, or [height, width] of such"
+            f"data.resize: {found} is not accepted; use a side of 1 to {LARGEST_SIDE} pixels, or [height, width]"
         )
     return pair[0], pair[1]
 

@@ -41,7 +41,8 @@ class External(nn.Module):
     """A network of somebody else's that knows how to be built again after any number of edits.
 
     Its spec is the builder's name and arguments, the arguments of every known layer, the shapes of
-    other tensors, inserted and removed layers of its containers, and which tensors are tied.
+    other tensors and the whole numbers of other modules that have changed (a head's size, a norm's shape),
+    inserted and removed layers of its containers, and which tensors are tied.
 
     Args:
         net: the network, as its builder returned it.
@@ -59,6 +60,7 @@ class External(nn.Module):
         self.auxiliary = bool(getattr(net, "aux_logits", False))
         self._built = dict(net.named_modules())  # by the builder's paths: edits of containers are told by them
         self._children = {path: list(module._modules.items()) for path, module in self._built.items()}
+        self._counts = {path: _counts(module) for path, module in self._built.items()}
         self._ties = _ties(net)
         self._built_bytes = _bytes(net)
 
@@ -109,6 +111,8 @@ class External(nn.Module):
             container._modules.update({name: module._construct(child) for name, child in children.items()})
         for name, shape in spec.get("shapes", {}).items():
             _reshape(module.net, name, shape)
+        for path, counts in spec.get("counts", {}).items():
+            _recount(module._at(path), counts, module._counts[path])
         module._ties = spec.get("ties", module._ties)
         _tie(module.net, module._ties)
         return module
@@ -119,6 +123,7 @@ class External(nn.Module):
         layers: dict[str, Any] = {}
         containers: dict[str, Any] = {}
         shapes: dict[str, Any] = {}
+        counts: dict[str, Any] = {}
         for path, module in self.net.named_modules():
             built = path_of.get(id(module))
             if built is None:
@@ -128,10 +133,18 @@ class External(nn.Module):
                 layers[built] = arguments_of(module)
             else:
                 shapes |= {f"{path}.{n}".lstrip("."): list(t.shape) for n, t in held.items() if t is not None}
+                changed = {n: c for n, c in _counts(module).items() if c != self._counts[built].get(n)}
+                counts |= {built: changed} if changed else {}
             if list(module._modules.items()) != self._children[built]:
                 children = module._modules.items()
                 containers[built] = {name: _describe(child, path_of) for name, child in children if child is not None}
-        edits = {"layers": layers, "containers": containers, "shapes": shapes, "ties": _ties(self.net)}
+        edits = {
+            "layers": layers,
+            "containers": containers,
+            "shapes": shapes,
+            "counts": counts,
+            "ties": _ties(self.net),
+        }
         return {"family": "external", "name": self.name, "arguments": copy.deepcopy(self.arguments), **edits}
 
     @torch.no_grad()
@@ -233,6 +246,26 @@ def _tie(net: nn.Module, ties: list[list[str]]) -> None:
             module, leaf = owner(net, name)
             held = module._parameters if leaf in module._parameters else module._buffers
             held[leaf] = tensor  # type: ignore[assignment]
+
+
+def _counts(module: nn.Module) -> dict[str, int | list[int]]:
+    """Whole numbers, and tuples of them, that a module holds in attributes of its own."""
+    found: dict[str, int | list[int]] = {}
+    for name, value in vars(module).items():
+        if type(value) is int:
+            found[name] = value
+        elif type(value) is tuple and all(type(each) is int for each in value):
+            found[name] = list(value)
+    return found
+
+
+def _recount(module: nn.Module, counts: dict[str, Any], usual: dict[str, Any]) -> None:
+    """Give a module other numbers in attributes that hold numbers of this form."""
+    for name, value in counts.items():
+        numbers = value if isinstance(value, list) else [value]
+        if type(value) is not type(usual.get(name)) or any(type(each) is not int for each in numbers):
+            raise UserError(f"network: attribute {name!r} = {value!r} found, one that the builder sets expected")
+        vars(module)[name] = tuple(value) if isinstance(value, list) else value
 
 
 def _reshape(net: nn.Module, name: str, shape: list[int]) -> None:

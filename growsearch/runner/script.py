@@ -19,8 +19,9 @@ from growsearch.algorithms.base import Algorithm, Found, Outcome
 from growsearch.errors import Diverged, UserError
 from growsearch.events import Event
 from growsearch.runner.state import dump, restore
-from growsearch.training import Engine
+from growsearch.training import Engine, FitState, Network
 from growsearch.training.out_of_memory import OutOfMemory, attempt
+from growsearch.training.stateful import STATES
 
 
 @dataclass(frozen=True)
@@ -107,10 +108,10 @@ class ScriptRunner:
             if "ask" in record:
                 self.journal[record["branch"]].append(record)
         place = self.bench.engine.place
-        self.bench.networks = restore(tree["networks"], place)
-        self.bench.fits = restore(tree["fits"], place)
-        self.positions = restore(tree["positions"], place)
-        self.bench.start_clock(tree["seconds"])
+        self.bench.networks = _of_kind(restore(tree["networks"], place), Network, "networks")
+        self.bench.fits = _of_kind(restore(tree["fits"], place), FitState, "fits")
+        self.positions = _of_kind(restore(tree["positions"], place), tuple(STATES.values()), "positions")
+        self.bench.start_clock(float(tree["seconds"]))
 
     def _drive(self, script: Script, branch: str) -> Generator[Line | None, None, Any]:
         """One branch to its end: replay what the journal has, then carry out what is asked; its return value."""
@@ -137,8 +138,7 @@ class ScriptRunner:
         network = self.bench.networks.get(net.name) if isinstance(net, Net) else None
         try:
             with attempt(action.doing, network):
-                if branch not in self.positions and (start := action.position(self.bench)) is not None:
-                    self.positions[branch] = start
+                self._begin(action, branch)
                 for event in (steps := _Returning(action.steps(self.bench, self.positions.get(branch)))):
                     yield None if event is None else Line({**event.to_json(), "branch": branch}, event)
             answer = steps.value
@@ -151,6 +151,19 @@ class ScriptRunner:
         told = event.to_json() if event is not None else {"kind": "action"}
         yield Line({**told, "branch": branch, "ask": asked(action), "answer": _plain(answer)}, event)
         return answer
+
+    def _begin(self, action: Action, branch: str) -> None:
+        """Put an action at its start, unless the checkpoint had it under way.
+
+        Raises:
+            UserError: if what was under way is another kind of action.
+        """
+        under_way = self.positions.get(branch)
+        if under_way is None and (start := action.position(self.bench)) is not None:
+            self.positions[branch] = start
+        elif under_way is not None and not isinstance(under_way, action.progress):
+            found = type(under_way).__name__
+            raise UserError(f"checkpoint: a {found} is under way, but the run asks for {type(action).__name__}")
 
     def _may_fail(self, action: Action, error: Exception) -> bool:
         skips = isinstance(error, Diverged) or self.bench.engine.hardware.out_of_memory == "skip"
@@ -200,6 +213,17 @@ class _Returning:
 
     def __iter__(self) -> Generator[Event | None, None, None]:
         self.value = yield from self.steps
+
+
+def _of_kind(found: Any, kind: type | tuple[type, ...], name: str) -> dict[str, Any]:
+    """What a checkpoint holds by name.
+
+    Raises:
+        UserError: if it holds anything else.
+    """
+    if not isinstance(found, dict) or not all(isinstance(value, kind) for value in found.values()):
+        raise UserError(f"checkpoint: {name} are not what a run saves")
+    return found
 
 
 def _plain(answer: Any) -> Any:

@@ -3,8 +3,9 @@
 Surgery replaces tensors and never writes into one.
 """
 
-from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap, channel_groups, editable_share
+from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.complement import complementary_filters
+from growsearch.surgery.discovery import channel_groups, editable_share, prunable_share
 from growsearch.surgery.prune import prune
 from growsearch.surgery.remap import Slab, remap
 from growsearch.surgery.replace import replace
@@ -23,6 +24,7 @@ __all__ = [
     "channel_groups",
     "complementary_filters",
     "editable_share",
+    "prunable_share",
     "prune",
     "remap",
     "replace",

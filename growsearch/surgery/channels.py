@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import ref
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.groups import Segment, group
+from growsearch.surgery.labels import Bond
 from growsearch.surgery.tensors import lookup, owner, places
 from growsearch.surgery.trace import trace
 
@@ -48,7 +49,10 @@ class ChannelMap:
     Attributes:
         axes: group number -> the dimensions that carry it.
         sizes: group number -> its number of channels.
-        frozen: group number -> None or why the group may not change.
+        bonds: group number -> what may be done with it.
+        frozen: group number -> None or why the group may not be widened exactly.
+        unprunable: group number -> None or why none of its channels may be cut.
+        attributes: (module path, name, index or None) -> what tiles the dimension that the attribute counts.
         lineage: group number -> for each channel a number that exact copies have in common.
         names: tensor name -> all its names.
         version: the structure version of the network that the map is true for.
@@ -59,10 +63,12 @@ class ChannelMap:
         layout = group(traced)
         self.axes: list[list[Axis]] = [[] for _ in layout.sizes]
         for (name, dim), segments in layout.axes.items():
-            axis = Axis(name, dim, _role(traced.roles.get((name, dim), ())), segments)
+            axis = Axis(name, dim, _role(model, name, dim, traced.roles.get((name, dim), ())), segments)
             for number in dict.fromkeys(segment.group for segment in segments):
                 self.axes[number].append(axis)
-        self.sizes, self.frozen = layout.sizes, layout.frozen
+        self.sizes, self.bonds = layout.sizes, layout.bonds
+        self.frozen, self.unprunable = layout.frozen, layout.unprunable
+        self.attributes = layout.attributes
         self.lineage = [list(range(size)) for size in self.sizes]
         self.names = {held[0]: held for _, held in places(model)}
         self._model, self._modules = ref(model), list(model.modules())
@@ -72,7 +78,8 @@ class ChannelMap:
     def on(self, model: nn.Module) -> ChannelMap:
         """The same map for a copy of the network (``copy.deepcopy``), to be edited independently."""
         other = copy.copy(self)
-        other.sizes, other.frozen = list(self.sizes), list(self.frozen)
+        other.sizes, other.bonds = list(self.sizes), list(self.bonds)
+        other.frozen, other.unprunable = list(self.frozen), list(self.unprunable)
         other.lineage = [list(each) for each in self.lineage]
         other._model, other._modules = ref(model), list(model.modules())
         other.version = structure.structure_version(model)
@@ -84,17 +91,44 @@ class ChannelMap:
         return segment.fixed + segment.repeat * self.sizes[segment.group]
 
     def owners(self, model: nn.Module, number: int) -> list[nn.Module]:
-        """The modules that hold a group's tensors."""
-        return [owner(model, name)[0] for axis in self.axes[number] for name in self.names[axis.name]]
+        """The modules that hold a group's tensors or sizes."""
+        holders = [owner(model, name)[0] for axis in self.axes[number] for name in self.names[axis.name]]
+        return [*holders, *(model.get_submodule(path) for path, _, _ in self._counting(number))]
 
-    def check(self, model: nn.Module, number: int, name: str) -> None:
-        """Raise UserError unless the map is of this network as it is now and the group may change."""
+    def _counting(self, number: int) -> list[tuple[str, str, int | None]]:
+        """The attributes that count channels of a group."""
+        return [key for key, parts in self.attributes.items() if any(part.group == number for part in parts)]
+
+    def resize(self, model: nn.Module, number: int, size: int) -> None:
+        """Note a group's new number of channels, and give the attributes that count them their values."""
+        self.sizes[number] = size
+        for path, name, index in self._counting(number):
+            held, value = vars(model.get_submodule(path)), sum(map(self.length, self.attributes[path, name, index]))
+            if index is None:
+                held[name] = value
+            else:
+                held[name] = (*held[name][:index], value, *held[name][index + 1 :])
+
+    def check(self, model: nn.Module, number: int, name: str, sources: Sequence[int] | None = None) -> None:
+        """Raise UserError unless the map is of this network as it is now and the group may change so.
+
+        Args:
+            model: the network.
+            number: the group.
+            name: the group's name.
+            sources: the edit, see :func:`growsearch.surgery.remap`: if it copies nothing and adds nothing, it
+                may be carried out wherever channels may be cut. None asks whether the group may be widened.
+        """
+        cuts = sources is not None and len(set(sources)) == len(sources) > 0 and min(sources) >= 0
+        reason = self.unprunable[number] if cuts else self.frozen[number]
         if self._model() is not model:
             found = "a handle of another network found, one of this network"
         elif not self._fits(model, self.axes[number]):
             found = "a stale handle found (the network was edited), a new trace"
-        elif self.frozen[number] is not None:
-            found = f"a frozen one found ({self.frozen[number]}), an editable one"
+        elif cuts and self.bonds[number] is Bond.ORDERED and list(sources or ()) != sorted(sources or ()):
+            found = f"channels in another order found ({self.frozen[number]}), ascending ones"
+        elif reason is not None:
+            found = f"{'an unprunable' if cuts else 'a frozen'} one found ({reason}), an editable one"
         else:
             return
         raise UserError(f"channel group {name}: {found} expected")
@@ -114,8 +148,13 @@ class ChannelMap:
         return True
 
 
-def _role(roles: Collection[str]) -> str:
+def _role(model: nn.Module, name: str, dim: int, roles: Collection[str]) -> str:
     known = ("depthwise", "consumer", "producer", "bias", "norm")
+    holder, leaf = owner(model, name)
+    if leaf == "weight" and isinstance(holder, (nn.modules.conv._ConvNd, nn.Linear)) and "scale" in roles:
+        transposed = isinstance(holder, nn.modules.conv._ConvTransposeNd)
+        if dim == (1 if transposed else 0) and not any(role in roles for role in known):
+            return "producer"  # through a weight that is computed from this one
     return next((role for role in known if role in roles), "scale")
 
 
@@ -145,8 +184,13 @@ class ChannelGroup:
 
     @property
     def frozen(self) -> str | None:
-        """None, or why the group may not change."""
+        """None, or why the group may not be widened without changing what the network computes."""
         return self.map.frozen[self.number]
+
+    @property
+    def unprunable(self) -> str | None:
+        """None, or why none of the channels may be cut. A group may be prunable and frozen, as under a layer norm."""
+        return self.map.unprunable[self.number]
 
     @property
     def axes(self) -> tuple[Axis, ...]:
@@ -179,60 +223,4 @@ class ChannelGroup:
         return found
 
     def __repr__(self) -> str:
-        return f"ChannelGroup({self.name!r}, size={self.size}, frozen={self.frozen!r})"
-
-
-def channel_groups(model: nn.Module, example: Tensor | tuple[Any, ...], *, prove: bool = True) -> list[ChannelGroup]:
-    """Find the groups of channels of a network by one trace.
-
-    Args:
-        model: any module; its weights, statistics and mode are not touched.
-        example: an input, or a tuple of positional inputs; only shapes and types matter.
-        prove: widen every group in a float64 copy and freeze those that change its output. Leave it
-            on for networks that are not of growsearch: no trace sees a view with written-down sizes.
-
-    Returns:
-        Handles in the order of the network's parameters, frozen ones among them.
-
-    Raises:
-        UserError: if the network cannot be traced.
-
-    Example:
-        >>> groups = channel_groups(model, torch.zeros(1, 3, 32, 32))
-        >>> free = [group for group in groups if group.frozen is None]
-        >>> widen(model, free[0], free[0].size + 4)
-    """
-    channel_map = ChannelMap(model, example)
-    handles: list[ChannelGroup] = []
-    taken: set[str] = set()
-    for number, axes in enumerate(channel_map.axes):
-        writers = [axis.layer for axis in axes if axis.role == "producer"]
-        others = [axis.layer for axis in axes if axis.role in ("consumer", "depthwise")]
-        if not writers and not others:
-            continue
-        name = base = writers[0] if writers else f"{others[0]} (input)"
-        while name in taken:
-            name = f"{base} ({len([t for t in taken if t.startswith(base)]) + 1})"
-        taken.add(name)
-        handles.append(ChannelGroup(name, channel_map, number))
-    if prove:
-        from growsearch.surgery.verify import prove_groups
-
-        prove_groups(model, example, [handle for handle in handles if handle.frozen is None])
-    return handles
-
-
-def editable_share(groups: list[ChannelGroup]) -> float:
-    """Output channels in groups that may change over all outputs of convolutions and linear layers.
-
-    The network's own outputs are not counted.
-    """
-    free = total = 0
-    for group_ in groups:
-        for axis in group_.axes:
-            if axis.role not in ("producer", "depthwise") or group_.frozen == "network output":
-                continue
-            count = sum(group_.map.length(s) for s in axis.segments if s.group == group_.number)
-            total += count
-            free += count if group_.frozen is None else 0
-    return free / total if total else 0.0
+        return f"ChannelGroup({self.name!r}, size={self.size}, frozen={self.frozen!r}, unprunable={self.unprunable!r})"

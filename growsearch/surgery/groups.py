@@ -1,15 +1,16 @@
 """From labels to groups: which channels always occur together, and how they tile each dimension."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from growsearch.surgery.labels import LabelTrace, Vector
+from growsearch.surgery.labels import Bond, LabelTrace, Vector
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A run of a dimension: a group's channels in turn, each ``repeat`` times, or ``fixed`` entries if it is frozen."""
+    """Part of a dimension: a group's channels in turn, each ``repeat`` times, or ``fixed`` entries of a fixed group."""
 
     group: int
     repeat: int
@@ -22,80 +23,124 @@ class Layout:
 
     Attributes:
         axes: (tensor name, dimension) -> its segments.
+        attributes: (module path, attribute, index or None) -> the segments that it counts.
         sizes: group -> number of channels.
-        frozen: group -> None or why it may not change.
+        bonds: group -> what may be done with it.
+        frozen: group -> None or why it may not be widened exactly.
+        unprunable: group -> None or why none of its channels may be cut.
     """
 
     axes: dict[tuple[str, int], tuple[Segment, ...]]
+    attributes: dict[tuple[str, str, int | None], tuple[Segment, ...]]
     sizes: list[int]
+    bonds: list[Bond]
     frozen: list[str | None]
+    unprunable: list[str | None]
 
 
 def group(trace: LabelTrace) -> Layout:
     """Join the labels and group those that occur in the same dimensions equally often.
 
     A group's channels must come in the same order wherever it occurs, for a remap reorders all
-    places alike; a group that does not is frozen.
+    places alike; a group that does not is fixed.
     """
     label = _joined(trace)
     axes = {axis: label[vector] for axis, vector in trace.axes.items()}
-    groups = _refined(list(axes.values()), trace.count)
+    attributes = {key: label[vector] for key, vector in trace.attributes.items()}
+    groups = _refined([*axes.values(), *attributes.values()], trace.count)
     sizes = np.bincount(groups[groups >= 0]).tolist()
-    frozen: list[str | None] = [None] * len(sizes)
-    for vector, reason in trace.frozen:
+    bonds = [Bond.FREE for _ in sizes]
+    unprunable: list[str | None] = [None for _ in sizes]
+    frozen: list[str | None] = [None for _ in sizes]
+    for vector, reason, bond in trace.frozen:
         for each in np.unique(groups[label[vector]]):
-            if each >= 0 and frozen[each] is None:
-                frozen[each] = reason
+            if each >= 0:
+                bonds[each] = max(bonds[each], bond)
+                frozen[each] = frozen[each] or reason
+                if bond is Bond.FIXED:
+                    unprunable[each] = unprunable[each] or reason
     order: dict[int, Vector] = {}
-    segments = {axis: _segments(vector, groups, order, frozen) for axis, vector in axes.items()}
-    if any(reason == _DISORDER for reason in frozen):  # what was segmented before it froze is inert now
-        segments = {axis: _segments(vector, groups, order, frozen) for axis, vector in axes.items()}
-    return Layout(segments, sizes, frozen)
+
+    def segmented() -> tuple[dict[Any, tuple[Segment, ...]], dict[Any, tuple[Segment, ...]]]:
+        ours = {axis: _segments(vector, groups, order, unprunable) for axis, vector in axes.items()}
+        return ours, {key: _segments(vector, groups, order, unprunable) for key, vector in attributes.items()}
+
+    segments = segmented()
+    once = {part.group for parts in segments[0].values() for part, count in _counted(parts) if count == 1}
+    for each, size in enumerate(sizes):
+        if size == 1 and each not in once and unprunable[each] is None:
+            unprunable[each] = _TIED
+    if {_DISORDER, _TIED}.intersection(unprunable):  # what was segmented before it froze is inert now
+        segments = segmented()
+        for each, why in enumerate(unprunable):
+            if why in (_DISORDER, _TIED):
+                bonds[each], frozen[each] = Bond.FIXED, frozen[each] or why
+    return Layout(*segments, sizes, bonds, frozen, unprunable)
 
 
 _DISORDER = "its channels come in different orders"
+_TIED = "views and splits tie all its entries together"
+"""How the entries of several channels would lie cannot be told from one."""
+
+
+def _counted(parts: tuple[Segment, ...]) -> list[tuple[Segment, int]]:
+    """Each segment with the number of its dimension's entries that one channel of its group has."""
+    return [(part, sum(other.repeat for other in parts if other.group == part.group)) for part in parts]
 
 
 def _joined(trace: LabelTrace) -> Vector:
-    """Label -> the number of its class under all joins."""
+    """Label -> the number of its class under all joins.
+
+    Vectors that must stay equally long are joined too, unless they have the same channels equally often.
+    """
+    joins, waiting = list(trace.joins), trace.equal
+    while True:
+        label = _classes(joins, trace.count)
+        apart = [(a, b) for a, b in waiting if not np.array_equal(np.sort(label[a]), np.sort(label[b]))]
+        if not apart:
+            return label
+        joins, waiting = [*joins, apart[0]], apart[1:]
+
+
+def _classes(joins: list[tuple[Vector, Vector]], count: int) -> Vector:
     from scipy.sparse import coo_array  # slow to import, and many runs never edit
     from scipy.sparse.csgraph import connected_components
 
-    left = np.concatenate([a for a, _ in trace.joins] or [np.empty(0, np.int64)])
-    right = np.concatenate([b for _, b in trace.joins] or [np.empty(0, np.int64)])
-    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(trace.count, trace.count))
+    left = np.concatenate([a for a, _ in joins] or [np.empty(0, np.int64)])
+    right = np.concatenate([b for _, b in joins] or [np.empty(0, np.int64)])
+    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def _refined(axes: list[Vector], count: int) -> Vector:
     """Class -> group, -1 for a class that no axis has: equal counts in every axis make a group.
 
-    Each axis splits the groups of the classes that it has by how often it has them.
+    A class's counts are compared by a sum of random multiples of them, one multiple an axis.
     """
-    groups, unused = np.full(count, -1), 0
-    for vector in axes:
-        classes, times = np.unique(vector, return_counts=True)
-        _, parts = np.unique(np.stack([groups[classes], times]), axis=1, return_inverse=True)
-        groups[classes] = unused + parts.ravel()
-        unused += len(classes)
-    found, first = np.unique(groups[np.concatenate(axes)], return_index=True)
-    number = np.full(unused + 1, -1)  # the last entry is for -1
-    number[found[np.argsort(first)]] = np.arange(len(found))
-    return number[groups]
+    groups = np.full(count, -1)
+    if not axes:
+        return groups
+    classes = np.concatenate(axes)
+    where = np.repeat(np.arange(len(axes)), [len(vector) for vector in axes])
+    pairs, times = np.unique(where * count + classes, return_counts=True)
+    multiples = np.random.default_rng(0).integers(1, 2**63, len(axes), dtype=np.uint64)
+    counts = np.zeros(count, np.uint64)
+    np.add.at(counts, pairs % count, multiples[pairs // count] * times.astype(np.uint64))
+    _, first, part = np.unique(counts[classes], return_index=True, return_inverse=True)
+    groups[classes] = np.argsort(np.argsort(first))[part]
+    return groups
 
 
-def _segments(
-    vector: Vector, groups: Vector, order: dict[int, Vector], frozen: list[str | None]
-) -> tuple[Segment, ...]:
+def _segments(vector: Vector, groups: Vector, order: dict[int, Vector], fixed: list[str | None]) -> tuple[Segment, ...]:
     """Cut a dimension into runs of one group each, and these into whole passes through the group."""
     member = groups[vector]
     cuts = np.flatnonzero(np.diff(member)) + 1
     segments: list[Segment] = []
     for run in np.split(vector, cuts) if len(vector) else []:
         number = int(groups[run[0]])
-        passes = None if frozen[number] else _passes(run, number, order)
+        passes = None if fixed[number] else _passes(run, number, order)
         if passes is None:
-            frozen[number] = frozen[number] or _DISORDER
+            fixed[number] = fixed[number] or _DISORDER
             segments.append(Segment(number, 0, len(run)))
         else:
             segments.extend(Segment(number, repeat) for repeat in passes)

@@ -2,18 +2,16 @@
 
 A *label* is the identity of one channel. Every parameter and buffer gets fresh labels on each of
 its dimensions; operators carry them to activations and say which labels must be the same channel
-(`join`) and which may not change (`freeze`). A dimension without labels (`None`: batch, space, a
-constant) has a size that no edit changes.
+(`join`) and what may not be done with them (`freeze`). A dimension without labels (`None`: batch,
+space, a constant) has a size that no edit changes.
 """
 
 from collections import defaultdict
+from enum import IntEnum
 from typing import Any, TypeAlias
 
 import numpy as np
 from torch import Tensor
-
-from growsearch.dispatch import DispatchMode
-from growsearch.surgery.operators import Call, rule_of
 
 Vector: TypeAlias = np.ndarray
 """One label (int64) for each entry of a dimension."""
@@ -21,40 +19,107 @@ Labels: TypeAlias = tuple[Vector | None, ...]
 """One vector, or None, for each dimension of a tensor."""
 
 
-class LabelTrace(DispatchMode):
-    """Pushes labels through every operator that runs under it.
+class Bond(IntEnum):
+    """What an operator allows with channels; the strictest one of a group's operators counts."""
+
+    FREE = 0
+    """Any channel may be copied any number of times: whoever reads the copies is divided among them."""
+    EVEN = 1
+    """Exact only if all channels are copied equally often, as under a mean over them; any channel may be cut."""
+    CUT = 2
+    """Copies change what is computed (a sum, a softmax); any channel may be cut, and all be permuted."""
+    ORDERED = 3
+    """Channels may be cut, but their order has a meaning (a convolution along the channels)."""
+    FIXED = 4
+    """No channel may be added or cut."""
+
+
+class Width(int):
+    """A size that remembers where it comes from: labelled entries, or an attribute of a module.
+
+    Attributes:
+        vector: the labels that it counts, if any.
+        attribute: (path of the module, name, index in a tuple or None) if it was read off a module.
+        parts: it is one of that many equal parts of the vector or the attribute.
+        times: it is that many of these parts.
+    """
+
+    vector: Vector | None = None
+    attribute: tuple[str, str, int | None] | None = None
+    parts: int = 1
+    times: int = 1
+
+    @staticmethod
+    def make(
+        size: int,
+        vector: Vector | None = None,
+        attribute: tuple[str, str, int | None] | None = None,
+        parts: int = 1,
+        times: int = 1,
+    ) -> "Width":
+        """A size with its origin."""
+        width = Width(size)
+        width.vector, width.attribute, width.parts, width.times = vector, attribute, parts, times
+        return width
+
+    def __floordiv__(self, other: Any) -> Any:
+        quotient = int(self) // int(other) if isinstance(other, int) else NotImplemented
+        if quotient is NotImplemented or other <= 0 or int(self) % other:
+            return quotient
+        return Width.make(quotient, self.vector, self.attribute, self.parts * int(other), self.times)
+
+    def __mul__(self, other: Any) -> Any:
+        product = int(self) * other
+        if type(product) is not int or other <= 0 or isinstance(other, Width):
+            return product
+        return Width.make(product, self.vector, self.attribute, self.parts, self.times * int(other))
+
+    __rmul__ = __mul__
+
+    def __deepcopy__(self, memo: Any) -> "Width":
+        return self
+
+    def __reduce__(self) -> Any:
+        return int, (int(self),)
+
+
+class LabelTrace:
+    """The labels of every tensor of one run, and what operators said about them.
 
     Args:
         tensors: the network's distinct parameters and buffers by name.
 
     Attributes:
         axes: (tensor name, dimension) -> the labels it was given.
+        attributes: (module path, attribute, index in a tuple or None) -> the labels that it counts.
         roles: (tensor name, dimension) -> what operators used it as.
         joins: pairs of equally long vectors of labels that are the same channels.
-        frozen: vectors of labels that may not change, with the reason, in the order found.
+        equal: pairs of vectors that must stay equally long.
+        frozen: vectors of labels with what they allow and the reason, in the order found.
         count: number of labels given out.
+        written: sizes that the code passes to the operator that runs now, where they are known.
+        grouped: dimensions of depthwise weights whose number of groups the code takes from their channels.
     """
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
-        super().__init__()
         self.axes: dict[tuple[str, int], Vector] = {}
+        self.attributes: dict[tuple[str, str, int | None], Vector] = {}
         self.roles: dict[tuple[str, int], set[str]] = defaultdict(set)
         self.joins: list[tuple[Vector, Vector]] = []
-        self.frozen: list[tuple[Vector, str]] = []
+        self.equal: list[tuple[Vector, Vector]] = []
+        self.frozen: list[tuple[Vector, str, Bond]] = []
         self.count = 0
+        self.written: tuple[int, ...] | None = None
+        self.grouped: set[tuple[str, int]] = set()
         self._labels: dict[int, Labels] = {}
         self._origin: dict[int, tuple[str, tuple[int, ...]]] = {}
-        self._alive: list[Tensor] = []  # an id is only unique while its tensor lives
+        self._fixed: set[int] = set()
+        self._alive: list[Any] = []  # an id is only unique while its object lives
         for name, tensor in tensors.items():
             vectors = tuple(self.new(size) for size in tensor.shape)
             self.axes.update({(name, dim): vector for dim, vector in enumerate(vectors)})
             self.put(tensor, vectors)
             self.put_origin(tensor, name, tuple(range(tensor.dim())))
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        rule_of(func)(self, Call(func, args, kwargs or {}, out))
-        return out
 
     def new(self, size: int) -> Vector:
         """Labels that no other tensor has."""
@@ -87,16 +152,23 @@ class LabelTrace(DispatchMode):
             self.roles[origin[0], origin[1][dim]].add(role)
         return origin is not None
 
-    def freeze(self, vector: Vector | None, reason: str) -> None:
-        """Forbid any change of these labels' channels."""
-        if vector is not None:
-            self.frozen.append((vector, reason))
+    def freeze(self, vector: Vector | None, reason: str, bond: Bond = Bond.FIXED) -> None:
+        """Limit what may be done with these labels' channels."""
+        if vector is not None and len(vector):
+            self.frozen.append((vector, reason, bond))
+            if bond is Bond.FIXED:
+                self._fixed.add(id(vector))
+                self._alive.append(vector)
 
     def freeze_all(self, tensors: list[Tensor], reason: str) -> None:
         """Forbid any change of every dimension of these tensors."""
         for tensor in tensors:
             for vector in self.get(tensor):
                 self.freeze(vector, reason)
+
+    def is_fixed(self, vector: Vector) -> bool:
+        """Whether this very vector is known to be of fixed size."""
+        return id(vector) in self._fixed
 
     def join(self, *vectors: Vector | None) -> Vector | None:
         """Make vectors of one length the same channels; against a dimension of fixed size all freeze."""
@@ -113,3 +185,31 @@ class LabelTrace(DispatchMode):
         vector = self.new(size)
         self.freeze(vector, reason)
         return vector
+
+    def blocks(self, vector: Vector, count: int) -> Vector:
+        """The first of ``count`` equal blocks; the same place of every block becomes one channel."""
+        first = vector[: len(vector) // count]
+        if count > 1:
+            self.join(vector, np.tile(first, count))
+        return first
+
+    def runs(self, vector: Vector, length: int) -> Vector:
+        """Each ``length`` successive entries become one channel."""
+        heads = vector[::length]
+        if length > 1:
+            self.join(vector, np.repeat(heads, length))
+        return heads
+
+    def measure(self, width: int, vector: Vector | None) -> None:
+        """Note that the code sizes these labelled entries by ``width``, which must stay true after an edit."""
+        if vector is None or not isinstance(width, Width) or int(width) != len(vector) or width.times != 1:
+            return
+        if width.attribute is not None:
+            whole = np.tile(vector, width.parts) if width.parts > 1 else vector
+            self._equal(self.attributes.setdefault(width.attribute, whole), whole)
+        elif width.vector is not None and len(width.vector) == len(vector) * width.parts:
+            self._equal(width.vector, np.tile(vector, width.parts))
+
+    def _equal(self, first: Vector, second: Vector) -> None:
+        if first is not second and not np.array_equal(first, second):
+            self.equal.append((first, second))

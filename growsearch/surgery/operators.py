@@ -1,23 +1,22 @@
 """The allow-list: what each operator does to channel labels.
 
 An operator that is not listed freezes the channels of its inputs, for a label passed through an
-unknown operator is silently wrong (a softmax or a mean over channels). A rule sees the finished
-call and labels its outputs; an output it leaves alone has no labels.
+unknown operator is silently wrong (a sort, a determinant). A rule sees the finished call and labels
+its outputs; an output it leaves alone has no labels.
 
 The test of every rule is Net2Wider's: if channels are copied and the weights that sum over them
-are divided by the number of copies, the operator's output must hold the same copies.
+are divided by the number of copies, the operator's output must hold the same copies. Where it does
+not, the rule says with a :class:`~growsearch.surgery.labels.Bond` what may be done all the same.
 """
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
-if TYPE_CHECKING:
-    from growsearch.surgery.labels import LabelTrace
+from growsearch.surgery.labels import LabelTrace
 
 aten = torch.ops.aten
 
@@ -50,10 +49,10 @@ class Call:
     @property
     def inputs(self) -> list[Tensor]:
         """Every tensor among the arguments."""
-        return [leaf for leaf in pytree.tree_leaves((self.args, self.kwargs)) if isinstance(leaf, Tensor)]
+        return tensors_among(*self.args, *self.kwargs.values())
 
 
-Rule = Callable[["LabelTrace", Call], None]
+Rule = Callable[[LabelTrace, Call], None]
 _RULES: dict[Any, Rule] = {}
 
 
@@ -72,9 +71,20 @@ def rule_of(func: Any) -> Rule:
     return _RULES.get(func.overloadpacket, unknown)
 
 
-def unknown(trace: "LabelTrace", call: Call) -> None:
+def unknown(trace: LabelTrace, call: Call) -> None:
     """Freeze everything that goes in."""
     trace.freeze_all(call.inputs, f"operator {call.name} is not on the list of known ones")
+
+
+def tensors_among(*values: Any) -> list[Tensor]:
+    """The tensors among an operator's arguments or results; they lie in lists at most one deep."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found += [each for each in value if isinstance(each, Tensor)]
+    return found
 
 
 def normal(dims: int | Sequence[int] | None, ndim: int) -> list[int]:
@@ -82,7 +92,3 @@ def normal(dims: int | Sequence[int] | None, ndim: int) -> list[int]:
     if dims is None or (not isinstance(dims, int) and len(dims) == 0):
         return list(range(ndim))
     return [dim % ndim if ndim else 0 for dim in ([dims] if isinstance(dims, int) else dims)]
-
-
-# Importing the rules enters them in the list.
-from growsearch.surgery import rules_layers, rules_pointwise, rules_shapes  # noqa: E402, F401

@@ -34,7 +34,7 @@ def prune(
         removed: called with the group and the numbers of the channels to cut before they go (beta folding).
 
     Raises:
-        UserError: if ``keep`` is empty, repeats a channel or is out of range, or the group is frozen or stale.
+        UserError: if ``keep`` is empty, repeats a channel or is out of range, or the group is unprunable or stale.
     """
     kept = channel_numbers(keep, f"keep of {group.name}", 0, group.size - 1)
     if len(set(kept)) != len(kept):

@@ -126,9 +126,9 @@ def remap(
         ...     model, group, [*range(group.size), -1], fresh={"producer": lambda slab: torch.randn(slab.shape)}
         ... )
     """
-    group.map.check(model, group.number, group.name)
-    optimizer = as_list(optimizer)
     new = channel_numbers(sources, f"sources of {group.name}", -1, group.size - 1)
+    group.map.check(model, group.number, group.name, new)
+    optimizer = as_list(optimizer)
     if duplicate not in ("scale_consumers", "scale_producers", "none") or momentum not in ("follow", "drop"):
         raise UserError(f"remap: duplicate={duplicate!r}, momentum={momentum!r} found, see its documentation")
     _check_fresh(group, fresh or {}, min(new) < 0)
@@ -137,7 +137,7 @@ def remap(
         size = group.size
         if removed is not None and (gone := sorted(set(range(size)) - set(new))):
             removed(group, gone)
-            group.map.check(model, group.number, group.name)
+            group.map.check(model, group.number, group.name, new)
             if group.size != size:
                 raise UserError(f"removed: {group.name} of {group.size} channels found after it, {size} expected")
         _Plan(model, group, new, duplicate).apply(fresh or {}, momentum, optimizer)
@@ -257,7 +257,7 @@ class _Plan:
             if computed and leaf.startswith("weight."):
                 module = self.model.get_submodule(layer)
                 set_sizes(module, cast(Tensor, module.weight).detach())
-        self.map.sizes[self.group.number] = len(self.sources)
+        self.map.resize(self.model, self.group.number, len(self.sources))
         self.map.lineage[self.group.number] = self.lineage.tolist()
         self.map.version = structure.structure_changed(self.model)
 

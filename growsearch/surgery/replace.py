@@ -85,12 +85,17 @@ def _share_hooks(old: Tensor, new: Tensor) -> None:
 
 def set_sizes(module: nn.Module, weight: Tensor | None = None) -> None:
     """Make a layer's sizes those of its weight (its own if None); a convolution's number of groups stays."""
+    if isinstance(module, nn.MultiheadAttention):
+        _set_attention_sizes(module)
+        return
     for held, leaf in ((module._parameters, "weight"), (module._buffers, "weight"), (module._buffers, "running_mean")):
         weight = weight if weight is not None else held.get(leaf)
     if weight is None:
         return
     shape = weight.shape
     if isinstance(module, nn.modules.conv._ConvTransposeNd):
+        if module.groups > 1 and module.groups == module.in_channels:  # a depthwise one follows its weight
+            module.groups = shape[0]
         module.in_channels, module.out_channels = shape[0], shape[1] * module.groups
     elif isinstance(module, nn.modules.conv._ConvNd):
         module.in_channels, module.out_channels = shape[1] * module.groups, shape[0]
@@ -98,7 +103,16 @@ def set_sizes(module: nn.Module, weight: Tensor | None = None) -> None:
         module.out_features, module.in_features = shape
     elif isinstance(module, nn.modules.batchnorm._NormBase):
         module.num_features = shape[0]
+    elif isinstance(module, nn.GroupNorm):
+        module.num_channels = shape[0]
     elif isinstance(module, nn.Embedding):
         module.embedding_dim = shape[1]
     elif isinstance(module, nn.PReLU):
         module.num_parameters = shape[0]
+
+
+def _set_attention_sizes(module: nn.MultiheadAttention) -> None:
+    packed = module.in_proj_weight
+    parts = [packed] * 3 if packed is not None else [module.q_proj_weight, module.k_proj_weight, module.v_proj_weight]
+    module.embed_dim, module.kdim, module.vdim = (part.shape[1] for part in parts)
+    module.head_dim = module.embed_dim // module.num_heads

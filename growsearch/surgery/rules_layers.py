@@ -1,77 +1,104 @@
-"""Operators with weights: convolution, matrix product, normalisation, embedding."""
-
-from typing import TYPE_CHECKING
+"""Operators with weights: convolution, matrix product, attention, normalisation, embedding."""
 
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.operators import Call, rule
-
-if TYPE_CHECKING:
-    from growsearch.surgery.labels import LabelTrace
+from growsearch.surgery.labels import Bond, LabelTrace, Vector, Width
+from growsearch.surgery.operators import Call, rule, tensors_among
 
 
 @rule("convolution")
-def convolution(trace: "LabelTrace", call: Call) -> None:
+def convolution(trace: LabelTrace, call: Call) -> None:
     """Out channels are new, in channels meet the weight's; a depthwise kernel follows its input."""
     x, weight, bias, groups = call["input"], call["weight"], call["bias"], call["groups"]
     in_dim, out_dim = (0, 1) if call["transposed"] else (1, 0)
     labels = trace.get(weight)
     for kernel in labels[2:]:
         trace.freeze(kernel, "kernel size")
-    channels = trace.get(x)[1]
+    batch = trace.get(x)[0]
     if groups == 1:
         contract(trace, x, 1, weight, in_dim)
         out = labels[out_dim]
         trace.play(weight, out_dim, "producer")
-    elif call["transposed"]:
-        trace.freeze_all([weight], "grouped transposed convolution")
-        trace.freeze(channels, "grouped transposed convolution")
-        out = trace.fixed(call.out.shape[1], "grouped transposed convolution")
     elif groups == x.shape[1]:
-        out = depthwise(trace, x, weight)
+        out = depthwise(trace, x, weight, call.out.shape[1] // groups)
+    elif call["transposed"]:
+        out = grouped_transposed(trace, x, weight, groups)
     else:
         out = grouped(trace, x, weight, groups)
     add_bias(trace, bias, out)
-    trace.put(call.out, (None, out, *[None] * (call.out.dim() - 2)))
+    trace.put(call.out, (batch, out, *_along_space(trace, call, x)))
 
 
-def depthwise(trace: "LabelTrace", x: Tensor, weight: Tensor) -> np.ndarray | None:
+def _along_space(trace: LabelTrace, call: Call, x: Tensor) -> list[Vector | None]:
+    """Labels of the dimensions that a window slides over: an attention across channels slides over channels."""
+    left: list[Vector | None] = []
+    for dim, vector in enumerate(trace.get(x)[2:], 2):
+        if vector is not None and call["weight"].shape[dim] > 1:
+            same = call.out.shape[dim] == x.shape[dim]
+            trace.freeze(vector, "convolution along the channels", Bond.ORDERED if same else Bond.FIXED)
+        left.append(vector if vector is None or call.out.shape[dim] == x.shape[dim] else None)
+        if vector is not None and left[-1] is None:
+            trace.freeze(vector, "convolution along the channels")
+    return left
+
+
+def depthwise(trace: LabelTrace, x: Tensor, weight: Tensor, multiplier: int) -> Vector | None:
     """Each input channel owns a block of filters (one, unless there is a channel multiplier)."""
     filters, one = trace.get(weight)[:2]
     trace.freeze(one, "depthwise kernel")
     channels = trace.get(x)[1]
-    if channels is not None:
-        channels = np.repeat(channels, weight.shape[0] // x.shape[1])
+    groups = trace.written[0] if trace.written else 0
+    trace.measure(groups, channels)
+    spread = None if channels is None else np.repeat(channels, multiplier)
+    owners = channels if weight.shape[0] == x.shape[1] else spread  # a transposed weight has its inputs first
+    sized, origin = isinstance(groups, Width), trace.origin(weight)
     if not trace.play(weight, 0, "depthwise"):
-        trace.freeze(channels, "depthwise convolution with a computed weight")
-    return trace.join(filters, channels)
+        bond = Bond.CUT if sized else Bond.FIXED
+        trace.freeze(channels, "depthwise convolution with a computed weight", bond)
+    if sized and origin is not None:
+        trace.grouped.add((origin[0], origin[1][0]))
+    joined = trace.join(filters, owners)
+    if spread is not None or joined is None:
+        return spread
+    return np.repeat(joined, x.shape[1] * multiplier // len(joined))
 
 
-def grouped(trace: "LabelTrace", x: Tensor, weight: Tensor, groups: int) -> np.ndarray | None:
+def grouped(trace: LabelTrace, x: Tensor, weight: Tensor, groups: int) -> Vector | None:
     """Blocks stay equal in number and size: the same place of every block is one channel."""
     filters, inner = trace.get(weight)[:2]
     channels = trace.get(x)[1]
     if filters is not None:
-        first = filters[: len(filters) // groups]
-        trace.join(filters, np.tile(first, groups))
+        trace.blocks(filters, groups)
     trace.play(weight, 0, "producer")
     if not trace.play(weight, 1, "consumer"):
-        trace.freeze(channels, "grouped convolution with a computed weight")
+        trace.freeze(channels, "grouped convolution with a computed weight", Bond.CUT)
     trace.join(channels, None if inner is None else np.tile(inner, groups))
     return filters
 
 
-def contract(trace: "LabelTrace", x: Tensor, x_dim: int, weight: Tensor, weight_dim: int) -> None:
+def grouped_transposed(trace: LabelTrace, x: Tensor, weight: Tensor, groups: int) -> Vector | None:
+    """The weight has the inputs of all blocks, and the outputs of one."""
+    inputs, outputs = trace.get(weight)[:2]
+    meet = trace.join(trace.get(x)[1], inputs)
+    if meet is not None:
+        trace.blocks(meet, groups)
+    if not trace.play(weight, 0, "consumer"):
+        trace.freeze(meet, "grouped transposed convolution with a computed weight", Bond.CUT)
+    trace.play(weight, 1, "producer")
+    return None if outputs is None else np.tile(outputs, groups)
+
+
+def contract(trace: LabelTrace, x: Tensor, x_dim: int, weight: Tensor, weight_dim: int) -> None:
     """A sum over channels: exact under copies only where a parameter can be divided by their number."""
     joined = trace.join(trace.get(x)[x_dim], trace.get(weight)[weight_dim])
     if trace.origin(x) is not None and trace.origin(weight) is not None:
-        trace.freeze(joined, "product of two parameters")
+        trace.freeze(joined, "product of two parameters", Bond.CUT)
     elif not trace.play(weight, weight_dim, "consumer") and not trace.play(x, x_dim, "consumer"):
-        trace.freeze(joined, "sum over channels without a parameter to scale")
+        trace.freeze(joined, "sum over channels without a parameter to scale", Bond.CUT)
 
 
-def add_bias(trace: "LabelTrace", bias: Tensor | None, out: np.ndarray | None) -> None:
+def add_bias(trace: LabelTrace, bias: Tensor | None, out: Vector | None) -> None:
     """A bias has the channels of what it is added to."""
     if bias is not None:
         trace.join(out, trace.get(bias)[-1])
@@ -79,7 +106,7 @@ def add_bias(trace: "LabelTrace", bias: Tensor | None, out: np.ndarray | None) -
 
 
 @rule("mm", "addmm", "bmm", "baddbmm")
-def matrix_product(trace: "LabelTrace", call: Call) -> None:
+def matrix_product(trace: LabelTrace, call: Call) -> None:
     """Rows of the left and columns of the right go through; what lies between is summed over."""
     a, b = (call["self"], call["mat2"]) if call.get("mat1") is None and call.get("batch1") is None else _pair(call)
     contract(trace, a, a.dim() - 1, b, b.dim() - 2)
@@ -105,6 +132,26 @@ def _pair(call: Call) -> tuple[Tensor, Tensor]:
 
 
 @rule(
+    "_scaled_dot_product_flash_attention",
+    "_scaled_dot_product_flash_attention_for_cpu",
+    "_scaled_dot_product_efficient_attention",
+    "_scaled_dot_product_cudnn_attention",
+    "_scaled_dot_product_attention_math",
+    "_scaled_dot_product_fused_attention_overrideable",
+)
+def attention(trace: LabelTrace, call: Call) -> None:
+    """Queries and keys are multiplied channel by channel and summed; values go through."""
+    query, key, value = (trace.get(call[name]) for name in ("query", "key", "value"))
+    trace.freeze(trace.join(query[-1], key[-1]), "attention between channels", Bond.CUT)
+    trace.freeze(trace.join(key[-2], value[-2]), "softmax over channels", Bond.CUT)
+    batch = [trace.join(*dims) for dims in zip(query[:-2], key[:-2], value[:-2], strict=True)]
+    for name in ("attn_mask", "attn_bias"):
+        if isinstance(call.get(name), Tensor):
+            trace.freeze_all([call[name]], "mask of an attention")
+    trace.put(call.out[0] if isinstance(call.out, (tuple, list)) else call.out, (*batch, query[-2], value[-1]))
+
+
+@rule(
     "native_batch_norm",
     "cudnn_batch_norm",
     "miopen_batch_norm",
@@ -113,10 +160,13 @@ def _pair(call: Call) -> tuple[Tensor, Tensor]:
     "_batch_norm_with_update",
     "_batch_norm_no_update",
 )
-def batch_norm(trace: "LabelTrace", call: Call) -> None:
+def batch_norm(trace: LabelTrace, call: Call) -> None:
     """Per channel, in both modes."""
     x = call["input"]
     labels = list(trace.get(x))
+    for dim, vector in enumerate(labels):
+        if dim != 1:
+            trace.freeze(vector, "batch norm over channels", Bond.EVEN)
     for name in ("weight", "bias", "running_mean", "running_var"):
         tensor = call.get(name)
         if isinstance(tensor, Tensor):
@@ -126,31 +176,52 @@ def batch_norm(trace: "LabelTrace", call: Call) -> None:
 
 
 @rule("native_layer_norm", "_fused_rms_norm")
-def layer_norm(trace: "LabelTrace", call: Call) -> None:
-    """Its statistics are taken over channels, so copies would change them."""
+def layer_norm(trace: LabelTrace, call: Call) -> None:
+    """Its statistics are means over channels, so uneven copies would change them."""
     labels = list(trace.get(call["input"]))
     first = len(labels) - len(call["normalized_shape"])
     for dim in range(first, len(labels)):
         tensors = [t for t in (call.get("weight"), call.get("bias")) if t is not None]
         labels[dim] = trace.join(labels[dim], *[trace.get(t)[dim - first] for t in tensors])
-        trace.freeze(labels[dim], "layer norm over channels")
+        for tensor in tensors:
+            trace.play(tensor, dim - first, "norm")
+        trace.freeze(labels[dim], "layer norm over channels", Bond.EVEN)
     trace.put(call.out[0], tuple(labels))
 
 
 @rule("native_group_norm")
-def group_norm(trace: "LabelTrace", call: Call) -> None:
-    """Its statistics are taken over groups of channels."""
+def group_norm(trace: LabelTrace, call: Call) -> None:
+    """Its statistics are means over groups, which stay equal in number and size."""
     labels = list(trace.get(call["input"]))
     tensors = [t for t in (call["weight"], call["bias"]) if t is not None]
     labels[1] = trace.join(labels[1], *[trace.get(t)[0] for t in tensors])
-    trace.freeze(labels[1], "group norm over channels")
+    for tensor in tensors:
+        trace.play(tensor, 0, "norm")
+    if labels[1] is not None:
+        trace.blocks(labels[1], call["group"])
+    trace.freeze(labels[1], "group norm over channels", Bond.EVEN)
     trace.put(call.out[0], tuple(labels))
 
 
 @rule("embedding")
-def embedding(trace: "LabelTrace", call: Call) -> None:
+def embedding(trace: LabelTrace, call: Call) -> None:
     """Columns are channels, rows are the vocabulary."""
     rows, columns = trace.get(call["weight"])
     trace.freeze(rows, "vocabulary")
     trace.play(call["weight"], 1, "producer")
     trace.put(call.out, (*trace.get(call["indices"]), columns))
+
+
+@rule("_weight_norm_interface", "_weight_norm")
+def weight_norm(trace: LabelTrace, call: Call) -> None:
+    """A weight of the direction of one parameter and, along one dimension, the length of another."""
+    direction, length, kept = trace.get(call["v"]), trace.get(call["g"]), call["dim"]
+    labels = list(direction)
+    for dim, vector in enumerate(direction):
+        if dim == kept:
+            labels[dim] = trace.join(vector, length[dim])
+        else:
+            trace.freeze(vector, "weight norm over channels", Bond.CUT)
+        trace.play(call["v"], dim, "scale")
+    trace.play(call["g"], kept, "scale")
+    trace.put(tensors_among(call.out)[0], tuple(labels))

@@ -1,27 +1,24 @@
 """Operators that treat each channel by itself, and reductions over other dimensions."""
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
-from growsearch.surgery.operators import Call, normal, rule
+from growsearch.surgery.labels import Bond, LabelTrace
+from growsearch.surgery.operators import Call, normal, rule, tensors_among
 
-if TYPE_CHECKING:
-    from growsearch.surgery.labels import LabelTrace
-
-_UNARY = """abs alias bernoulli bitwise_not celu ceil clamp clamp_max clamp_min clone contiguous cos detach elu
-empty_like erf exp exp2 expm1 fill floor full_like gelu hardsigmoid hardswish hardtanh isfinite isinf isnan leaky_relu
-lift lift_fresh lift_fresh_copy log log1p log2 log_sigmoid_forward logical_not mish native_dropout neg
-normal ones_like rand_like randn_like reciprocal relu relu6 round rsqrt selu sigmoid sign silu sin softplus softshrink
-sqrt square tan tanh threshold trunc uniform zero zeros_like _to_copy"""
-_MANY = """add addcdiv addcmul atan2 bitwise_and bitwise_or copy div eq floor_divide fmod ge gt le lerp logical_and
-logical_or lt masked_fill maximum minimum mul ne pow remainder rsub sub true_divide where xlogy _prelu_kernel"""
+_UNARY = """abs alias bernoulli bitwise_not cauchy celu ceil clamp clamp_max clamp_min clone contiguous cos detach elu
+empty_like erf exp exp2 expm1 exponential fill floor full_like gelu geometric hardsigmoid hardswish hardtanh isfinite
+isinf isnan leaky_relu lift lift_fresh lift_fresh_copy log log1p log2 log_normal log_sigmoid_forward logical_not mish
+nan_to_num native_dropout neg normal ones_like rand_like randint_like randn_like random reciprocal relu relu6 round
+rrelu_with_noise rsqrt selu sigmoid sign silu sin softplus softshrink sqrt square tan tanh threshold trunc uniform
+zero zeros_like _to_copy"""
+_MANY = """add addcdiv addcmul atan2 bitwise_and bitwise_or complex copy div eq floor_divide fmod ge gt hypot le lerp
+logical_and logical_or lt masked_fill maximum minimum mul ne pow remainder rsub sub true_divide where xlogy
+_prelu_kernel"""
 _POINTWISE = (_UNARY + " " + _MANY).split()
 
 
 @rule(*_POINTWISE, *[f"{name}_" for name in _POINTWISE])
-def pointwise(trace: "LabelTrace", call: Call) -> None:
+def pointwise(trace: LabelTrace, call: Call) -> None:
     """Entries that meet are the same channel; a single entry spread over many must stay single."""
     out = call.out[0] if isinstance(call.out, (tuple, list)) else call.out
     tensors = call.inputs
@@ -37,25 +34,30 @@ def pointwise(trace: "LabelTrace", call: Call) -> None:
         for dim in range(tensor.dim()):
             trace.play(tensor, dim, "scale")
     origin = trace.origin(tensors[0]) if same else None
-    for each in pytree.tree_leaves(call.out):
-        if isinstance(each, Tensor) and each.shape == out.shape:
+    for each in tensors_among(call.out):
+        if each.shape == out.shape:
             trace.put(each, tuple(labels))
     if origin is not None:
         trace.put_origin(out, *origin)
 
 
-@rule("_softmax", "_log_softmax", "cumsum", "cumprod")
-def along_a_dimension(trace: "LabelTrace", call: Call) -> None:
+@rule("_softmax", "_log_softmax", "_safe_softmax", "cumsum", "cumprod")
+def along_a_dimension(trace: LabelTrace, call: Call) -> None:
     """Keeps its shape but mixes the entries of one dimension."""
     labels = trace.get(call["self"])
+    bond = Bond.ORDERED if call.name.startswith("cum") else Bond.CUT
     for dim in normal(call["dim"], len(labels)):
-        trace.freeze(labels[dim], f"{call.name.strip('_')} over channels")
+        trace.freeze(labels[dim], f"{call.name.strip('_')} over channels", bond)
     trace.put(call.out, labels)
+
+
+_EVEN = {"mean", "amax", "amin", "max", "min", "any", "all"}
+"""Reductions that give the same if every entry comes twice."""
 
 
 @rule("mean", "sum", "amax", "amin", "max", "min", "var", "std", "var_mean", "argmax", "argmin", "logsumexp", "any")
 @rule("all", "prod", "median", "norm", "linalg_vector_norm")
-def reduction(trace: "LabelTrace", call: Call) -> None:
+def reduction(trace: LabelTrace, call: Call) -> None:
     """Passes the dimensions that are left."""
     if isinstance(call.get("other"), Tensor):
         pointwise(trace, call)
@@ -63,15 +65,22 @@ def reduction(trace: "LabelTrace", call: Call) -> None:
     labels = trace.get(call["self"])
     reduced = normal(call.get("dim"), len(labels))
     for dim in reduced:
-        trace.freeze(labels[dim], f"{call.name} over channels")
+        trace.freeze(labels[dim], f"{call.name} over channels", _bond(call))
     keep = bool(call.get("keepdim"))
     left = tuple(None if d in reduced else v for d, v in enumerate(labels) if keep or d not in reduced)
-    for out in pytree.tree_leaves(call.out):
+    for out in tensors_among(call.out):
         trace.put(out, left)
 
 
+def _bond(call: Call) -> Bond:
+    if call.name in ("argmax", "argmin"):
+        return Bond.FIXED
+    biased = call.name in ("var", "std", "var_mean") and (call.get("correction") == 0 or call.get("unbiased") is False)
+    return Bond.EVEN if call.name in _EVEN or biased else Bond.CUT
+
+
 @rule("new_empty", "new_full", "new_ones", "new_zeros")
-def constant(trace: "LabelTrace", call: Call) -> None:
+def constant(trace: LabelTrace, call: Call) -> None:
     """Takes only type and device from its input; a size written into it is fixed."""
 
 
@@ -82,12 +91,12 @@ upsample_trilinear{0}d upsample_bicubic{0}d reflection_pad{0}d replication_pad{0
 
 def _window(spatial: int) -> None:
     @rule(*_WINDOWS.format(spatial).split())
-    def window(trace: "LabelTrace", call: Call) -> None:
+    def window(trace: LabelTrace, call: Call) -> None:
         """Works on the last dimensions of each channel."""
         labels = trace.get(call.inputs[0])
         for vector in labels[-spatial:]:
             trace.freeze(vector, f"{call.name} over channels")
-        for out in pytree.tree_leaves(call.out):
+        for out in tensors_among(call.out):
             trace.put(out, (*labels[:-spatial], *[None] * spatial))
 
 

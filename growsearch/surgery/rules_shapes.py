@@ -1,37 +1,92 @@
 """Operators that only move entries: views, transposes, concatenation, splitting."""
 
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
+from growsearch.surgery.labels import LabelTrace, Vector, Width
 from growsearch.surgery.operators import Call, normal, rule
-
-if TYPE_CHECKING:
-    from growsearch.surgery.labels import LabelTrace
 
 
 @rule("view", "_unsafe_view", "reshape", "_reshape_alias", "flatten")
-def view(trace: "LabelTrace", call: Call) -> None:
-    """Dimensions that stay keep their labels; channels merged with space are repeated or tiled."""
+def view(trace: LabelTrace, call: Call) -> None:
+    """Dimensions that stay keep their labels; channels merged with others are repeated, split ones are tied."""
     x = call["self"]
     labels = trace.get(x)
-    out: list[np.ndarray | None] = [None] * call.out.dim()
+    for dim in range(x.dim()):
+        trace.play(x, dim, "scale")
+    written = trace.written if trace.written and len(trace.written) == call.out.dim() else call.out.shape
+    out: list[Vector | None] = [None] * call.out.dim()
     for old, new in blocks(x.shape, call.out.shape):
         marked = {dim: vector for dim in old if (vector := labels[dim]) is not None}
-        if not marked:
-            continue
-        first, channels = next(iter(marked.items()))
-        before = prod(x.shape[dim] for dim in old if dim < first)
-        target = [dim for dim in new if call.out.shape[dim] != 1] or new[:1]
-        if len(marked) == 1 and len(target) == 1 and (before == 1 or old[0] != 0):
-            after = prod(x.shape[dim] for dim in old if dim > first)
-            out[target[0]] = np.tile(np.repeat(channels, after), before)
-            continue
+        if len(old) > 1 or len(new) > 1:  # what is known to be of fixed size need not be followed
+            marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)}
+        for dim in [dim for dim in marked if len(marked) > 1 and x.shape[dim] == 1]:
+            trace.freeze(marked.pop(dim), "a single channel squeezed away")
+        if len(marked) == 1:
+            ((dim, vector),) = marked.items()
+            after = prod(x.shape[d] for d in old if d > dim)
+            placed = _placed(trace, vector, after, [call.out.shape[d] for d in new], [written[d] for d in new])
+            if placed is not None:
+                out[new[placed[0]]] = placed[1]
+                continue
         for vector in marked.values():
             trace.freeze(vector, "reshaped across channels")
+    for width, vector in zip(written, out, strict=True):
+        trace.measure(width, vector)
     trace.put(call.out, tuple(out))
+
+
+def _placed(
+    trace: LabelTrace, vector: Vector, after: int, sizes: list[int], written: list[int]
+) -> tuple[int, Vector] | None:
+    """Which of a block's new dimensions carries the channels, and its labels; None if none can.
+
+    Args:
+        trace: where ties are noted.
+        vector: the labels of the only labelled dimension of the block.
+        after: entries of the block that lie inside one channel.
+        sizes: the block's new dimensions.
+        written: the same as the code writes them.
+    """
+    shares: list[tuple[int, int, int]] = []  # for each new dimension: its place, channels in it, channels inside those
+    stride, count = 1, len(vector)
+    for place in reversed(range(len(sizes))):
+        low, high = max(stride, after), min(stride * sizes[place], after * count)
+        if high > low:
+            if high % low or low % stride or low % after or stride * sizes[place] % high:
+                return None
+            shares.append((place, high // low, low // after))
+        stride *= sizes[place]
+    if not shares:  # a single channel
+        places = [d for d, n in enumerate(sizes) if n != 1] or [0] * bool(sizes)
+        return (places[0], np.repeat(vector, sizes[places[0]])) if len(places) == 1 else None
+    place, channels, inner = _merged(vector, shares) or _carrier(shares, written)
+    first = vector[: channels * inner]
+    heads = trace.runs(trace.blocks(vector, count // len(first)), inner)
+    inside = max(1, after // prod(sizes[place + 1 :]))
+    return place, np.tile(np.repeat(heads, inside), sizes[place] // (channels * inside))
+
+
+def _merged(vector: Vector, shares: list[tuple[int, int, int]]) -> tuple[int, int, int] | None:
+    """The dimension that was merged with others before, which this view undoes."""
+    for place, channels, inner in shares:
+        heads = vector[: channels * inner : inner]
+        if np.array_equal(np.tile(np.repeat(heads, inner), len(vector) // (channels * inner)), vector):
+            return place, channels, inner
+    return None
+
+
+def _carrier(shares: list[tuple[int, int, int]], written: list[int]) -> tuple[int, int, int]:
+    """Channels follow the size that the code computes; if it writes all as numbers, the last one."""
+    computed = [
+        share for share in shares if written[share[0]] == -1 or getattr(written[share[0]], "vector", None) is not None
+    ]
+    if len(computed) == 1:
+        return computed[0]
+    attributes = [share for share in shares if isinstance(written[share[0]], Width)]
+    return (computed or attributes or shares)[0]
 
 
 def blocks(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
@@ -57,19 +112,24 @@ def blocks(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], 
 
 
 @rule("permute", "transpose", "t", "unsqueeze", "squeeze", "expand")
-def rearrange(trace: "LabelTrace", call: Call) -> None:
+def rearrange(trace: LabelTrace, call: Call) -> None:
     """Each dimension of the output is one of the input, or new."""
     x, ndim = call["self"], call["self"].dim()
     order = _order(call, ndim)
     labels = trace.get(x)
+    written = trace.written or () if call.name == "expand" else ()
+    written = written if len(written) == len(order) else tuple(call.out.shape)
     for gone in set(range(ndim)) - set(order):
         trace.freeze(labels[gone], "a single channel squeezed away")
     out = []
-    for size, dim in zip(call.out.shape, order, strict=True):
+    for size, width, dim in zip(call.out.shape, written, order, strict=True):
         vector = None if dim is None else labels[dim]
         if vector is not None and len(vector) != size:
             trace.freeze(vector, "a single channel spread over many")
             vector = None
+        origin = getattr(width, "vector", None)
+        if vector is None and origin is not None and len(origin) == size and (dim is None or x.shape[dim] != size):
+            vector = origin  # spread over as many entries as another tensor has channels
         out.append(vector)
     trace.put(call.out, tuple(out))
     origin = trace.origin(x)
@@ -97,11 +157,11 @@ def _order(call: Call, ndim: int) -> list[int | None]:
 
 
 @rule("cat", "concat", "concatenate")
-def cat(trace: "LabelTrace", call: Call) -> None:
+def cat(trace: LabelTrace, call: Call) -> None:
     """Vectors of labels are concatenated as their tensors are."""
     tensors: list[Tensor] = [t for t in call["tensors"] if t.dim() == call.out.dim()]
     (along,) = normal(call["dim"], call.out.dim())
-    out: list[np.ndarray | None] = []
+    out: list[Vector | None] = []
     for dim in range(call.out.dim()):
         vectors = [trace.get(tensor)[dim] for tensor in tensors]
         if dim != along:
@@ -117,7 +177,7 @@ def cat(trace: "LabelTrace", call: Call) -> None:
 
 
 @rule("stack")
-def stack(trace: "LabelTrace", call: Call) -> None:
+def stack(trace: LabelTrace, call: Call) -> None:
     """A new dimension of fixed size; the others meet."""
     labels = [trace.get(tensor) for tensor in call["tensors"]]
     out = [trace.join(*vectors) for vectors in zip(*labels, strict=True)]
@@ -126,14 +186,20 @@ def stack(trace: "LabelTrace", call: Call) -> None:
 
 
 @rule("split", "split_with_sizes", "chunk", "unbind")
-def split(trace: "LabelTrace", call: Call) -> None:
-    """Equal parts stay equal: the same place of every part is one channel. Other parts freeze."""
+def split(trace: LabelTrace, call: Call) -> None:
+    """Equal parts stay equal: the same place of every part is one channel. Parts of set sizes freeze."""
     x = call["self"]
     labels = trace.get(x)
     (along,) = normal(call["dim"], x.dim())
     vector, sizes = labels[along], [] if call.name == "unbind" else [part.shape[along] for part in call.out]
+    written = trace.written or ()
     if vector is not None and len(set(sizes)) == 1:
-        trace.join(vector, np.tile(vector[: sizes[0]], len(sizes)))
+        first = trace.blocks(vector, len(sizes))
+        for width in written:
+            trace.measure(width, first)
+    elif vector is not None and len(written) == len(sizes) and all(isinstance(each, Width) for each in written):
+        for width, part in zip(written, np.split(vector, np.cumsum(sizes)[:-1]), strict=True):
+            trace.measure(width, part)
     else:
         trace.freeze(vector, "split into parts of set sizes")
     start = 0
@@ -148,19 +214,39 @@ def split(trace: "LabelTrace", call: Call) -> None:
 
 
 @rule("slice", "narrow")
-def slice_(trace: "LabelTrace", call: Call) -> None:
-    """A cut through channels freezes them: the code decides where it lies."""
+def slice_(trace: LabelTrace, call: Call) -> None:
+    """A cut through channels freezes them, unless the code computes where it lies from their number."""
     labels = list(trace.get(call["self"]))
     (along,) = normal(call["dim"], len(labels))
     vector = labels[along]
     if vector is not None and call.out.shape[along] != len(vector):
-        trace.freeze(vector, "sliced across channels")
-        labels[along] = None
+        labels[along] = _sliced(trace, vector, call.out.shape[along])
+        if labels[along] is None:
+            trace.freeze(vector, "sliced across channels")
     trace.put(call.out, tuple(labels))
 
 
+def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:
+    """The labels between two written bounds; None if these do not follow the channels."""
+    if trace.written is None or len(trace.written) != 2:
+        return None
+    start, stop = trace.written
+    part = vector[start : stop or None]
+    for bound in (start, stop):
+        if not isinstance(bound, Width) and bound != 0:
+            return None
+        if isinstance(bound, Width) and bound.vector is not None and len(bound.vector) == len(vector):
+            trace.equal.append((bound.vector, vector))
+            trace.blocks(vector, bound.parts)
+        elif isinstance(bound, Width) and bound.attribute is not None and bound.times == bound.parts == 1:
+            trace.measure(bound, vector[:bound])
+        elif isinstance(bound, Width):
+            return None
+    return part if len(part) == size else None
+
+
 @rule("select")
-def select(trace: "LabelTrace", call: Call) -> None:
+def select(trace: LabelTrace, call: Call) -> None:
     """Takes one entry of a dimension."""
     labels = list(trace.get(call["self"]))
     (along,) = normal(call["dim"], len(labels))
@@ -169,7 +255,7 @@ def select(trace: "LabelTrace", call: Call) -> None:
 
 
 @rule("constant_pad_nd")
-def pad(trace: "LabelTrace", call: Call) -> None:
+def pad(trace: LabelTrace, call: Call) -> None:
     """Padding with channels adds a fixed number of them."""
     labels = list(trace.get(call["self"]))
     for index in range(len(call["pad"]) // 2):
@@ -183,3 +269,93 @@ def pad(trace: "LabelTrace", call: Call) -> None:
             ends = [trace.fixed(n, "channels of padding") for n in (before, after)]
             labels[dim] = np.concatenate([ends[0], vector, ends[1]])
     trace.put(call.out, tuple(labels))
+
+
+@rule("roll", "flip")
+def reorder(trace: LabelTrace, call: Call) -> None:
+    """Moves entries along dimensions; channels that change places cannot follow an edit."""
+    labels = list(trace.get(call["self"]))
+    for dim in normal(call["dims"], len(labels)):
+        trace.freeze(labels[dim], f"{call.name} of channels")
+    trace.put(call.out, tuple(labels))
+
+
+@rule("index", "index_select", "gather")
+def pick(trace: LabelTrace, call: Call) -> None:
+    """The dimensions that are not picked from pass; channels picked by number are fixed."""
+    x = call["self"]
+    labels = trace.get(x)
+    if call.name == "index":
+        indices = list(call["indices"]) + [None] * (x.dim() - len(call["indices"]))
+    else:
+        (along,) = normal(call["dim"], x.dim())
+        indices = [call["index"] if dim == along else None for dim in range(x.dim())]
+    trace.freeze_all([index for index in indices if isinstance(index, Tensor)], "an index")
+    picked = [dim for dim, index in enumerate(indices) if index is not None]
+    for dim in picked:
+        trace.freeze(labels[dim], "channels picked by their numbers")
+    if call.name == "gather":  # entries are picked for each channel of the index by itself
+        for dim, vector in enumerate(labels):
+            if dim not in picked and call.out.shape[dim] != x.shape[dim]:
+                trace.freeze(vector, "channels picked by their numbers")
+        trace.put(call.out, tuple(_sized(v, n) for v, n in zip(labels, call.out.shape, strict=True)))
+        return
+    new = call.out.dim() - (x.dim() - len(picked))
+    rest = [vector for dim, vector in enumerate(labels) if dim not in picked]
+    together = picked == list(range(picked[0], picked[-1] + 1)) if picked else True
+    at = picked[0] if picked and together else 0
+    trace.put(call.out, (*rest[:at], *[None] * new, *rest[at:]))
+
+
+def _sized(vector: Vector | None, size: int) -> Vector | None:
+    return vector if vector is not None and len(vector) == size else None
+
+
+@rule("repeat")
+def repeat(trace: LabelTrace, call: Call) -> None:
+    """Whole tensors side by side."""
+    x = call["self"]
+    new = call.out.dim() - x.dim()
+    labels = [None if v is None else np.tile(v, r) for v, r in zip(trace.get(x), call["repeats"][new:], strict=True)]
+    trace.put(call.out, (*[None] * new, *labels))
+
+
+@rule("pixel_shuffle", "pixel_unshuffle", "im2col", "col2im")
+def space_and_depth(trace: LabelTrace, call: Call) -> None:
+    """Successive channels become places of one, or the other way round."""
+    x = call["self"]
+    labels = list(trace.get(x))
+    dim = x.dim() - 2 if call.name == "col2im" else call.out.dim() - (2 if call.name == "im2col" else 3)
+    vector = labels[dim]
+    before, after = x.shape[dim], call.out.shape[dim]
+    for other in labels[dim + 1 :]:
+        trace.freeze(other, f"{call.name} over channels")
+    if vector is not None:
+        vector = np.repeat(vector, after // before) if after >= before else trace.runs(vector, before // after)
+    trace.put(call.out, (*labels[:dim], vector, *[None] * (call.out.dim() - dim - 1)))
+
+
+@rule("channel_shuffle", "native_channel_shuffle")
+def channel_shuffle(trace: LabelTrace, call: Call) -> None:
+    """Blocks of equal size are interleaved: the same place of every block is one channel."""
+    labels = list(trace.get(call["self"]))
+    if labels[1] is not None:
+        labels[1] = np.repeat(trace.blocks(labels[1], call["groups"]), call["groups"])
+    trace.put(call.out, tuple(labels))
+
+
+@rule("unfold")
+def windows(trace: LabelTrace, call: Call) -> None:
+    """Sliding windows over one dimension, as a new last one."""
+    labels = list(trace.get(call["self"]))
+    (along,) = normal(call["dimension"], len(labels))
+    trace.freeze(labels[along], "windows over channels")
+    labels[along] = None
+    trace.put(call.out, (*labels, None))
+
+
+@rule("as_strided_")
+def restride(trace: LabelTrace, call: Call) -> None:
+    """What an average over all of the space does to keep a memory format; anything else is unknown."""
+    if call["size"] != list(call.out.shape) or any(n != 1 for n in call.out.shape[2:]):
+        trace.freeze_all([call.out], "strides set by hand")

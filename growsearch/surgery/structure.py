@@ -7,17 +7,23 @@ true for, so a handle from before somebody else's edit is recognised as stale.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
 from torch import nn
 
-if TYPE_CHECKING:
-    from growsearch.surgery.channels import ChannelMap
+
+class TrackedMap(Protocol):
+    """What an edit and its undoing must keep true of a channel map."""
+
+    sizes: list[int]
+    lineage: list[list[int]]
+    version: int
+
 
 _numbers = itertools.count(1)
 _versions: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
-_maps: WeakKeyDictionary[nn.Module, WeakSet[ChannelMap]] = WeakKeyDictionary()
+_maps: WeakKeyDictionary[nn.Module, WeakSet[TrackedMap]] = WeakKeyDictionary()
 
 
 def structure_version(model: nn.Module) -> int:
@@ -44,11 +50,11 @@ def restore_version(model: nn.Module, version: int) -> None:
     _versions[model] = version
 
 
-def register_map(model: nn.Module, channel_map: ChannelMap) -> None:
+def register_map(model: nn.Module, channel_map: TrackedMap) -> None:
     """Let transactions on ``model`` know of a map."""
     _maps.setdefault(model, WeakSet()).add(channel_map)
 
 
-def maps_of(model: nn.Module) -> list[ChannelMap]:
+def maps_of(model: nn.Module) -> list[TrackedMap]:
     """The maps of ``model`` that somebody still holds."""
     return list(_maps.get(model, ()))

@@ -1,7 +1,9 @@
 """Where a network keeps its tensors: a tied tensor is one tensor in several places."""
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -30,13 +32,22 @@ def lookup(model: nn.Module, name: str) -> Tensor:
     return tensor if tensor is not None else module._buffers[leaf]  # type: ignore[return-value]
 
 
-def copied(model: nn.Module, convert: Callable[[Tensor], Tensor]) -> nn.Module:
+def copied(model: nn.Module, convert: Callable[[Tensor], Tensor], *, hooks: bool = True) -> nn.Module:
     """A deep copy with every tensor converted; tied tensors stay tied, which ``.to()`` does not promise.
 
-    ``convert`` must return a tensor of its own.
+    Args:
+        model: the network.
+        convert: must return a tensor of its own.
+        hooks: whether the copy has the network's hooks, which may write where the caller's do.
     """
-    memo: dict[int, Tensor] = {}
+    memo: dict[int, Any] = {}
     for tensor, _ in places(model):
         new = convert(tensor.detach())
         memo[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Tensor):  # a tensor that a forward pass left behind cannot be copied as it is
+                memo.setdefault(id(value), convert(value.detach()))
+            elif not hooks and "_hooks" in name and isinstance(value, dict):
+                memo[id(value)] = OrderedDict()
     return copy.deepcopy(model, memo)

@@ -1,52 +1,53 @@
 """Run a network once in each mode on the meta device and collect the labels."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from growsearch.dispatch import DispatchMode
 from growsearch.errors import UserError, is_lack_of_memory
-from growsearch.surgery.labels import LabelTrace
+from growsearch.surgery import rules_layers, rules_pointwise, rules_shapes  # noqa: F401  (the rules enter themselves)
+from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
+from growsearch.surgery.labels import Bond, LabelTrace
+from growsearch.surgery.operators import Call, rule_of
+from growsearch.surgery.rehearsal import own_streams, without_dropout
+from growsearch.surgery.sizes import Sizes, mark_attributes
 from growsearch.surgery.tensors import copied, owner, places
 
 
-class WithoutDropout(TorchFunctionMode):
-    """Makes every dropout pass its input on: a mask has the size of the channels, but no part in what is computed."""
+class _Watch(DispatchMode):
+    """Pushes labels through every operator that runs under it."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if "dropout" in getattr(func, "__name__", ""):
-            return args[0] if args else (kwargs or {})["input"]
-        return func(*args, **(kwargs or {}))
+    def __init__(self, labels: LabelTrace) -> None:
+        super().__init__()
+        self.labels = labels
 
-
-@contextmanager
-def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Switch off dropout and stochastic depth of a network that nobody else uses."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ in (
-            "StochasticDepth",
-            "DropPath",
-        ):
-            module.p = module.drop_prob = 0.0  # type: ignore[assignment]
-    with WithoutDropout():
-        yield
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        rule = rule_of(func)
+        if rule is rules_layers.batch_norm:
+            out: Any = (torch.empty_like(args[0]), *(args[0].new_empty(args[0].shape[1]) for _ in range(2)))
+        elif str(func.overloadpacket) in _PLAIN and _are_alike(args):
+            out = args[0] if func._schema.is_mutable else torch.empty_like(args[0])
+        else:
+            out = func(*args, **(kwargs or {}))
+        rule(self.labels, Call(func, args, kwargs or {}, out))
+        return out
 
 
-def as_arguments(example: Tensor | tuple[Any, ...], device: str | torch.device, dtype: torch.dtype | None) -> list[Any]:
-    """The example as positional arguments with a batch of at least two, as batch norm needs in train mode."""
+_PLAIN = {
+    f"aten.{name}{place}"
+    for name in ("relu", "hardtanh", "silu", "hardswish", "hardsigmoid", "gelu", "sigmoid", "tanh", "elu", "add", "mul")
+    for place in ("", "_")
+}
+"""Operators whose result is shaped as their arguments. Working that out takes most of the time of a trace."""
 
-    def move(leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor):
-            return leaf
-        if leaf.dim() and leaf.shape[0] == 1:
-            leaf = torch.cat([leaf, leaf])
-        return leaf.detach().to(device, dtype if leaf.is_floating_point() else None)
 
-    return pytree.tree_map(move, list(example) if isinstance(example, tuple) else [example])
+def _are_alike(args: tuple[Any, ...]) -> bool:
+    first, *others = (each for each in args if isinstance(each, Tensor))
+    alike = all(each.shape == first.shape and each.dtype == first.dtype for each in others)
+    return args[0] is first and first.is_floating_point() and first.is_meta and alike
 
 
 def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
@@ -54,13 +55,21 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
 
     Only shapes and operators are looked at: a copy runs on the meta device, so neither weights nor
     statistics nor random streams are touched. Auxiliary heads that run in train mode alone are seen.
+    Hooks are not run.
 
     Raises:
-        UserError: if the network cannot run so, as when its control flow depends on values.
+        UserError: if the network cannot run so, as when its control flow depends on values, if its
+            weights are computed by hooks, or if its output is in a container that cannot be searched.
     """
-    shadow = copied(model, lambda tensor: tensor.to("meta"))
+    refuse_unsuitable(model, example)
+    shadow = copied(model, lambda tensor: tensor.to("meta"), hooks=False)
+    mark_attributes(shadow)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)})
-    with torch.no_grad(), torch.device("meta"), without_dropout(shadow):
+    for module in shadow.modules():
+        if isinstance(module, nn.modules.conv._ConvNd) and isinstance(module._parameters.get("weight"), Tensor):
+            for kernel in labels.get(module.weight)[2:]:
+                labels.freeze(kernel, "kernel size")
+    with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow):
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
             for leaf in pytree.tree_leaves(inputs):
@@ -68,7 +77,7 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
                     vector = labels.fixed(leaf.shape[1], "network input")
                     labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
             try:
-                with labels:
+                with Sizes(labels), _Watch(labels):
                     output = shadow.train(training)(*inputs)
             except Exception as error:
                 if is_lack_of_memory(error):
@@ -77,7 +86,7 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
                     f"channel map of {type(model).__name__}: {describe(error)} found, a forward pass that runs "
                     "without values (no control flow that depends on them) expected"
                 ) from error
-            outputs = [leaf for leaf in pytree.tree_leaves(output) if isinstance(leaf, Tensor)]
+            outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
             labels.freeze_all(outputs, "network output")
     _freeze_conflicts(labels, shadow)
     return labels
@@ -87,8 +96,10 @@ def _freeze_conflicts(labels: LabelTrace, model: nn.Module) -> None:
     """Freeze what no edit could keep exact: it would have to scale a shared weight or tell code its group count."""
     for (name, dim), roles in list(labels.roles.items()):
         if "consumer" in roles and len(roles) > 1:
-            labels.freeze(labels.axes[name, dim], f"{name} both reads these channels and is used otherwise")
-        if "depthwise" in roles and not isinstance(owner(model, name)[0], nn.modules.conv._ConvNd):
+            reason = f"{name} both reads these channels and is used otherwise"
+            labels.freeze(labels.axes[name, dim], reason, Bond.CUT)
+        grouped = (name, dim) in labels.grouped or isinstance(owner(model, name)[0], nn.modules.conv._ConvNd)
+        if "depthwise" in roles and not grouped:
             labels.freeze(labels.axes[name, dim], f"functional depthwise convolution with {name}")
 
 

@@ -1,125 +1,361 @@
-"""Prove groups by an edit: what a trace cannot see shows in the output.
+"""Prove groups by edits: what a trace cannot see shows in the output.
 
-A view with written-down sizes, a branch on a number of channels or a constant of channel size looks
-like any other to the trace. So each group is widened and permuted in a float64 copy with random
-weights: if the output changes or the network fails, the group freezes with that reason.
+A view with written-down sizes, a branch on a number of channels or a factor that depends on two
+widths looks like any other code to the trace. So stand-ins of the network, with few channels, random
+weights and double precision, are edited in many ways and must compute the same.
 """
 
-import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError, is_lack_of_memory
-from growsearch.surgery.channels import ChannelGroup
+from growsearch.surgery.channels import ChannelGroup, ChannelMap
+from growsearch.surgery.interface import as_arguments, output_leaves
+from growsearch.surgery.labels import Bond
+from growsearch.surgery.rehearsal import Rehearsal, own_streams, without_dropout
 from growsearch.surgery.remap import remap
-from growsearch.surgery.tensors import copied
-from growsearch.surgery.trace import as_arguments, describe, without_dropout
-from growsearch.surgery.transaction import Snapshot
+from growsearch.surgery.tensors import copied, lookup
+from growsearch.surgery.trace import describe
 
 TOLERANCE = 1e-8
-"""Largest change of the output, relative to its largest entry."""
+"""Largest change of an output, relative to its largest entry."""
+
+Plan = dict[int, list[int]]
+"""Group number -> the sources of its remap."""
+Sizes = dict[int, int]
+"""Group number -> its number of channels; the network's own where a group is not named."""
 
 
 def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: list[ChannelGroup]) -> None:
-    """Freeze each group whose widening changes what the network computes, in eval or in train mode.
+    """Freeze each group that the network's code does not let change, though its operators would.
 
-    All groups are tried at once; if that fails, halves are, so a network without surprises costs one try.
+    The network is cut to a few channels a group (first of all this must run), gets random weights
+    and double precision. Half of the channels of each free group are dead: nothing reads them. Then,
+    in a few dozen passes, random subsets of the groups are changed by random and different amounts,
+    up (channels are copied) and down (dead ones are cut), to sizes below and up to about twice the
+    network's own ones, and shuffled. Each two groups are changed together and one without the other,
+    both ways. The outputs in eval and in train mode must stay the same to 1e-8, and so must what
+    they were computed from since the last layer, so that a clamp or an argmax hides nothing. Groups
+    under a norm over channels are copied as wholes. Groups whose operators allow cuts only are
+    resized at random: the network must run, with outputs of the same shapes, and not notice a
+    permutation of the channels.
+
+    Draws are one value a sample, the same in every pass; each pass runs on a fresh copy, so that counters
+    and statistics start alike. Random streams of torch, Python and numpy are put back.
+
+    What this shows: within these sizes the code treats the channels as the trace says. What no trace
+    can show: a branch on a size that was not tried (a threshold beyond twice the width), on the
+    values, on the date or on the environment; a factor that depends on the width of a group that can
+    only be cut; what code outside the network, or a hook, does with its tensors.
+
+    Args:
+        model: the network; it is not touched.
+        example: an input, or a tuple of positional inputs.
+        groups: handles of one trace; the frozen ones among them may be prunable. Others keep their sizes.
 
     Raises:
         UserError: if the network has no weights (meta device).
     """
     if any(parameter.is_meta for parameter in model.parameters()):
         raise UserError("channel groups: a network on the meta device found, weights or prove=False expected")
-    if groups:
-        _Prover(model, example, groups).prove(groups)
+    left = [group for group in groups if group.unprunable is None]
+    while left:
+        prover = _Prover(model, example, left)
+        prover.prove()
+        if not prover.found:
+            return
+        left = [group for group in left if group.unprunable is None]
 
 
 class _Prover:
-    """A copy of the network that is edited and put back, and what it computed before."""
+    """One round: a stand-in, what it computes, and edits of it. A new round begins after a group was frozen."""
 
     def __init__(self, model: nn.Module, example: Tensor | tuple[Any, ...], groups: list[ChannelGroup]) -> None:
-        self.generator = torch.Generator().manual_seed(0)
-        self.twin = copied(model, lambda t: t.to(torch.float64 if t.is_floating_point() else t.dtype, copy=True))
-        self.map = groups[0].map.on(self.twin)
-        device = next(self.twin.parameters()).device
+        self.model, self.groups = model, {group.number: group for group in groups}
+        self.map = groups[0].map
+        self.random = np.random.default_rng(0)
+        device = next(model.parameters()).device
         self.inputs = pytree.tree_map(self._noise, as_arguments(example, device, torch.float64))
-        self._randomise()
+        self.batch = next(leaf.shape[0] for leaf in pytree.tree_leaves(self.inputs) if isinstance(leaf, Tensor))
+        self.found = False
+
+    def prove(self) -> None:
+        """Find what may not change; ``found`` says whether anything was."""
+        sizes = {number: self._narrow(index, group) for index, (number, group) in enumerate(self.groups.items())}
+        reason = self._stand_in(sizes)
+        if reason is not None:
+            if self._stand_in({}) is not None:
+                self._forbid(self.groups, f"cannot be proven: {reason}")
+                return
+            plans = {number: list(range(size)) for number, size in sizes.items()}
+            self._blame(plans, lambda part: self._stand_in({number: len(part[number]) for number in part}))
+            if not self.found:
+                self._forbid(self.groups, reason)
+            return
+        exact = [n for n in self.groups if self.map.bonds[n] <= Bond.EVEN]
+        for plan in self._exact_plans(exact):
+            plan = {number: sources for number, sources in plan.items() if self.groups[number].unprunable is None}
+            if self._differs(plan) is not None:
+                self._blame(plan, self._differs)
+        if not self.found:
+            self._prove_cuts([n for n in self.groups if self.map.bonds[n] > Bond.FREE])
+
+    def _narrow(self, index: int, group: ChannelGroup) -> int:
+        """A few channels; sizes differ so that mix-ups show, and divide the true one where copies must be even."""
+        if self.map.bonds[group.number] is Bond.EVEN:
+            return next(
+                size for size in range(1, group.size + 1) if group.size % size == 0 and size >= min(4, group.size)
+            )
+        return min(group.size, 4 + index % 3)
+
+    def _stand_in(self, sizes: Sizes) -> str | None:
+        """Build the network with these sizes; None if it runs, else what happens."""
         try:
-            self.reference = self._outputs()
+            small = copied(self.model, lambda tensor: tensor.clone() if tensor.is_inference() else tensor, hooks=False)
+            self._remap(small, self.map.on(small), {number: list(range(size)) for number, size in sizes.items()})
+            self.base = copied(small, _double, hooks=False)
+            self.base_map = self.map.on(self.base)
+            self.base_map.sizes = [sizes.get(number, size) for number, size in enumerate(self.map.sizes)]
+            self.base_map.lineage = [list(range(size)) for size in self.base_map.sizes]
+            self._randomise()
+            self.reference = self._outputs(copied(self.base, Tensor.clone, hooks=False))
+        except Exception as error:
+            if is_lack_of_memory(error) or isinstance(error, UserError):
+                raise
+            return f"the network fails when it is resized: {describe(error)}"
+        return None
+
+    def _exact_plans(self, numbers: list[int]) -> list[Plan]:
+        """Every ordered pair of groups parts in some plan, up and down; then all change, to the true sizes too."""
+        plans = [self._plan(numbers, self._true_size)]
+        order = {number: place for place, number in enumerate(self.random.permutation(numbers))}
+        for bit in range(max(0, len(numbers) - 1).bit_length()):
+            for side in (0, 1):
+                part = [number for number in numbers if order[number] >> bit & 1 == side]
+                plans += [self._plan(part, self._more), self._plan(part, self._fewer)]
+        return [*plans, self._plan(numbers, self._more), self._plan(numbers, self._fewer)]
+
+    def _plan(self, numbers: Sequence[int], size: Callable[[int], int]) -> Plan:
+        """Sources that give groups new sizes, and shuffle them."""
+        plan = {}
+        for number in numbers:
+            now, wanted = self.base_map.sizes[number], size(number)
+            channels = np.arange(now)
+            if self.map.bonds[number] is Bond.EVEN:
+                channels = np.tile(channels, max(1, wanted // now))
+            elif wanted < now:
+                alive, dead = self._halves(number)
+                channels = np.concatenate([alive, self.random.permutation(dead)[: max(0, wanted - len(alive))]])
+            else:
+                channels = np.concatenate([channels, self.random.integers(0, now, wanted - now)])
+            plan[number] = self.random.permutation(channels).tolist()
+        return plan
+
+    def _true_size(self, number: int) -> int:
+        return self.groups[number].size
+
+    def _more(self, number: int) -> int:
+        """Mostly a few more than now; at times around or above the network's own number."""
+        now, true = self.base_map.sizes[number], self.groups[number].size
+        most = max(4 * now, 2 * true + 1) if true <= 4 * now or self.random.random() < 0.1 else 2 * now
+        if self.map.bonds[number] is Bond.EVEN:
+            return now * int(self.random.integers(2, 2 + max(1, most // now)))
+        return int(self.random.integers(now + 1, most + 1))
+
+    def _fewer(self, number: int) -> int:
+        """Without some of the dead channels; where there are none, more."""
+        now, dead = self.base_map.sizes[number], len(self._halves(number)[1])
+        if self.map.bonds[number] is Bond.EVEN or not dead:
+            return self._more(number)
+        return now - int(self.random.integers(1, dead + 1))
+
+    def _halves(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Channels that are read, and dead ones."""
+        size = self.base_map.sizes[number]
+        alive = size if self.map.bonds[number] is not Bond.FREE or size < 3 else size - size // 2
+        return np.arange(alive), np.arange(alive, size)
+
+    def _prove_cuts(self, numbers: list[int]) -> None:
+        """Groups that may be cut are resized at random; the network must run, and not see their order."""
+        for index in range(8 if numbers else 0):
+            part = [number for number in numbers if index in (0, 1) or self.random.random() < 0.5]
+            plan: Plan = {}
+            for number in part:
+                now, true = self.base_map.sizes[number], self.groups[number].size
+                size = true if index == 0 else int(self.random.integers(2, max(3, min(true, 4 * now) + 1)))
+                plan[number] = np.sort(np.arange(size) % now).tolist()
+            if self._breaks(plan) is not None:
+                self._blame(plan, self._breaks)
+                return
+
+    def _breaks(self, plan: Plan) -> str | None:
+        """None if the network runs with these sizes and does not see the channels' order, else what happens."""
+        try:
+            resized, handles = self._edited(plan)
+            before = self._outputs(copied(resized, Tensor.clone, hooks=False))
+            if self._shapes(before) != self._shapes(self.reference):
+                return "its output has another shape when it is cut"
+            shuffled = {
+                number: np.random.default_rng(number).permutation(len(sources)).tolist()
+                for number, sources in plan.items()
+                if self.map.bonds[number] <= Bond.CUT
+            }
+            self._remap(resized, handles, shuffled)
+            return _compared(before, self._outputs(resized), "when its channels are permuted")
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
-            self.reference, self.failure = [], f"cannot be proven: {describe(error)}"
+            return f"the network fails when it is cut: {describe(error)}"
 
-    def prove(self, groups: list[ChannelGroup]) -> None:
-        reason = self._try(groups) if self.reference else self.failure
-        if reason is None:
-            return
-        if len(groups) == 1 or not self.reference:
-            for group in groups:
-                group.map.frozen[group.number] = reason
-            return
-        middle = len(groups) // 2
-        self.prove(groups[:middle])
-        self.prove(groups[middle:])
+    def _shapes(self, outputs: list[tuple[Any, list[Tensor]]]) -> list[Any]:
+        return [leaf.shape if isinstance(leaf, Tensor) else leaf for leaf, _ in outputs]
 
-    def _try(self, groups: list[ChannelGroup]) -> str | None:
-        """Copy one channel of each group and shuffle all; None if the output stays, else what happens."""
-        snapshot = Snapshot(self.twin)
+    def _differs(self, plan: Plan) -> str | None:
+        """None if the edited stand-in computes what it did, else what happens."""
         try:
-            for group in groups:
-                extra = torch.randint(group.size, (1,), generator=self.generator)
-                order = torch.randperm(group.size + 1, generator=self.generator)
-                remap(self.twin, group.on(self.map), torch.cat([torch.arange(group.size), extra])[order].tolist())
-            outputs = self._outputs()
+            after = self._outputs(self._edited(plan)[0])
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
             return f"the network fails when it is widened: {describe(error)}"
-        finally:
-            snapshot.restore()
-        for before, after in zip(self.reference, outputs, strict=False):
-            if before.shape != after.shape:
-                return "its output has another shape when it is widened"
-            if not (before - after).abs().max() <= TOLERANCE * before.abs().max():
-                return "its output changes when it is widened"
-        return None
+        return _compared(self.reference, after, "when it is widened")
+
+    def _edited(self, plan: Plan) -> tuple[nn.Module, ChannelMap]:
+        net = copied(self.base, Tensor.clone, hooks=False)
+        handles = self.base_map.on(net)
+        self._remap(net, handles, plan)
+        return net, handles
+
+    def _remap(self, net: nn.Module, handles: ChannelMap, plan: Plan) -> None:
+        handles.frozen = [None] * len(handles.frozen)
+        for number, sources in plan.items():
+            if sources != list(range(handles.sizes[number])):
+                remap(net, self.groups[number].on(handles), sources)
+
+    def _blame(self, plan: Plan, fails: Callable[[Plan], str | None]) -> None:
+        """Freeze the groups of a failing plan that make it fail."""
+        reason = fails(plan)
+        if reason is None:
+            return
+        numbers = list(plan)
+        if len(numbers) > 1:
+            middle, found = len(numbers) // 2, self.found
+            self.found = False
+            for half in (numbers[:middle], numbers[middle:]):
+                self._blame({number: plan[number] for number in half}, fails)
+            if self.found:
+                return
+            self.found = found
+            numbers = _smallest(numbers, lambda part: fails({number: plan[number] for number in part}) is not None)
+            reason = fails({number: plan[number] for number in numbers}) or reason
+        self._forbid(numbers, reason)
+
+    def _forbid(self, numbers: Any, reason: str) -> None:
+        self.found = True
+        for number in numbers:
+            self.map.bonds[number] = Bond.FIXED
+            self.map.frozen[number] = self.map.frozen[number] or reason
+            self.map.unprunable[number] = reason
 
     @torch.no_grad()
-    def _outputs(self) -> list[Tensor]:
-        """Every output in eval and in train mode; statistics that train mode updates are put back."""
-        outputs = []
-        kept = [(buffer, buffer.clone()) for buffer in self.twin.buffers()]
-        try:
-            with without_dropout(self.twin):
-                for training in (False, True):
-                    found = pytree.tree_leaves(self.twin.train(training)(*self.inputs))
-                    outputs += [leaf.double() for leaf in found if isinstance(leaf, Tensor) and leaf.numel()]
-        finally:
-            for buffer, value in kept:
-                buffer.copy_(value)
-        return outputs
+    def _outputs(self, net: nn.Module) -> list[tuple[Any, list[Tensor]]]:
+        """Every output in eval and in train mode, each with what it was computed from; the network is used up."""
+        found = []
+        with own_streams(), without_dropout(net), Rehearsal(self.batch) as rehearsal:
+            for training in (False, True):
+                inputs = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self.inputs)
+                for leaf in output_leaves(net.train(training)(*inputs)):
+                    found.append((leaf, rehearsal.behind(leaf) if isinstance(leaf, Tensor) else []))
+        return found
 
     def _noise(self, leaf: Any) -> Any:
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
             return leaf
-        return torch.randn(leaf.shape, generator=self.generator, dtype=torch.float64).to(leaf.device)
+        return torch.from_numpy(self.random.standard_normal(tuple(leaf.shape))).to(leaf.device)
 
     @torch.no_grad()
     def _randomise(self) -> None:
         """Weights at which every channel matters: a zero-initialised norm or a tiny layer scale would hide an error."""
-        for name, parameter in self.twin.named_parameters():
-            noise = torch.randn(parameter.shape, generator=self.generator, dtype=torch.float64)
+        for name, parameter in self.base.named_parameters():
+            if not parameter.is_floating_point():
+                continue
+            noise = torch.from_numpy(np.asarray(self.random.standard_normal(tuple(parameter.shape))))
             if parameter.dim() > 1:
                 noise *= (2 / max(1, parameter[0].numel())) ** 0.5
             else:
                 noise = 0.1 * noise if name.endswith("bias") else noise.abs() + 0.5
             parameter.copy_(noise)
-        norms = [m for m in self.twin.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+        for number, group in self.groups.items():
+            dead = self._halves(number)[1].tolist()
+            for axis in group.on(self.base_map).axes if dead else ():
+                if axis.role == "consumer":
+                    handle = group.on(self.base_map)
+                    where = [place for channel in dead for place in handle.positions(axis, channel)]
+                    lookup(self.base, axis.name).index_fill_(axis.dim, torch.tensor(where), 0.0)
+        norms = [m for m in self.base.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+        momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = 1.0
-        with contextlib.suppress(Exception), without_dropout(self.twin):
-            self.twin.train()(*self.inputs)  # take over the statistics of this input
+        state = copied(self.base, Tensor.clone, hooks=False)
+        with own_streams(), without_dropout(state), Rehearsal(self.batch):
+            state.train()(*self.inputs)
+        for name, buffer in state.named_buffers():  # take over this input's statistics
+            if name.endswith(("running_mean", "running_var")):
+                lookup(self.base, name).copy_(buffer)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def _double(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.float64 if tensor.is_floating_point() else tensor.dtype, copy=True)
+
+
+def _compared(before: list[tuple[Any, list[Tensor]]], after: list[tuple[Any, list[Tensor]]], when: str) -> str | None:
+    """None if two runs agree, else how they differ."""
+    if len(before) != len(after):
+        return f"it has other outputs {when}"
+    for (old, old_behind), (new, new_behind) in zip(before, after, strict=True):
+        if not isinstance(old, Tensor):
+            if type(old) is not type(new) or not (old == new or abs(old - new) <= TOLERANCE * abs(old)):
+                return f"a number that it returns changes {when}"
+            continue
+        if old.shape != new.shape or len(old_behind) != len(new_behind):
+            return f"its output has another shape {when}"
+        for first, second in zip(old_behind, new_behind, strict=True):
+            if first.shape == second.shape and not _close(first, second):
+                return f"its output changes {when}"
+    return None
+
+
+def _close(before: Tensor, after: Tensor) -> bool:
+    """Equal to the tolerance; integers exactly, and what is infinite or undefined in the same places."""
+    if not before.numel():
+        return True
+    if not (before.is_floating_point() or before.is_complex()):
+        return torch.equal(before, after)
+    known = torch.isfinite(before)
+    if not torch.equal(known, torch.isfinite(after)):
+        return False
+    if not known.any():
+        return False
+    return bool((before - after)[known].abs().max() <= TOLERANCE * before[known].abs().max())
+
+
+def _smallest(items: list[int], fails: Callable[[list[int]], bool]) -> list[int]:
+    """A part of a failing list that fails and has no failing smaller part, by halving."""
+    needed: list[int] = []
+    while not fails(needed):
+        low, high = 0, len(items)  # items[:high] with the needed ones fails, items[:low] does not
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if fails([*items[:middle], *needed]) else (middle, high)
+        if not high:
+            break
+        needed.append(items[high - 1])
+        items = items[: high - 1]
+    return needed

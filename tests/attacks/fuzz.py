@@ -269,7 +269,7 @@ def run_readers(place: Path) -> dict[str, Reader]:
 
 
 def resume_readers(place: Path) -> dict[str, Reader]:
-    """Readers of what a run goes on from: they may refuse nothing, for a whole checkpoint is always left."""
+    """Readers of what a run goes on from: with a whole journal they may refuse nothing, for one checkpoint is left."""
     run = RunFolder(place)
     run.checkpoints.mkdir(parents=True, exist_ok=True)
     lines = b"".join(json.dumps({"seconds": n, "kind": "note", "text": str(n)}).encode() + b"\n" for n in range(6))
@@ -287,7 +287,9 @@ def resume_readers(place: Path) -> dict[str, Reader]:
             EventLog(run.events, found.events_length).close()
             list(read_events(run.events, lambda line: None))
         except UserError as error:
-            raise AssertionError(f"refused: {error}") from error
+            if events == lines:
+                raise AssertionError(f"refused: {error}") from error
+            return  # a journal that is not whole is refused: what a replay would hear could be wrong
         assert found.tree in trees
 
     def identified(file: Path) -> None:

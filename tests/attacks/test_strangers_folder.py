@@ -139,12 +139,10 @@ def test_a_checkpoint_of_another_network_asks_for_no_memory(run: Path) -> None:
         {"family": "external", "name": "os:mkdir", "arguments": {}},
         {"input_shape": [1, 2**40, 2**40]},
     ):
-        state = json.loads(json.dumps(tree["algorithm"], default=lambda tensor: None))
-        network = {**tree["algorithm"]["networks"]["0"]["$network"]}
+        network = {**tree["run"]["networks"]["0"]["$network"]}
         network["spec"] = {**network["spec"], **change}
-        assert state["networks"]
-        altered = {**tree["algorithm"], "networks": {"0": {"$network": network}}}
-        write_checkpoint(path.parent, {**tree, "algorithm": altered})
+        altered = {**tree["run"], "networks": {"0": {"$network": network}}}
+        write_checkpoint(path.parent, {**tree, "run": altered})
         with refused("checkpoint"):
             resume(run)
 
@@ -156,9 +154,12 @@ def test_a_checkpoint_of_another_network_asks_for_no_memory(run: Path) -> None:
         {"threads": "many"},
         {"events_length": -1},
         {"events_length": "x"},
-        {"algorithm": []},
-        {"algorithm": {"$state": "NoSuchState"}},
-        {"algorithm": {"$state": "FixedState", "networks": {}, "fit": 3, "begun": True}},
+        {"run": []},
+        {"run": {"networks": {}, "fits": 3, "positions": {}, "seconds": 0.0}},
+        {"run": {"networks": {"0": 3}, "fits": {}, "positions": {}, "seconds": 0.0}},
+        {"run": {"networks": {}, "fits": {}, "positions": {"": {"$state": "NoSuchState"}}, "seconds": 0.0}},
+        {"run": {"networks": {}, "fits": {}, "positions": {"": {"$state": "Cursor", "used": "x"}}, "seconds": 0.0}},
+        {"run": {"networks": {}, "fits": {}, "positions": {}, "seconds": "long"}},
         {"ledger": {"seconds": []}},
         {"ledger": None},
     ],

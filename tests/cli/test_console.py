@@ -45,10 +45,10 @@ def test_numbers_read_well():
 
 
 def test_days_come_with_what_would_be_shorter():
-    short = estimate(0.01, 100, 200, "cpu", "quick")
+    short = estimate(1.0, 200, "cpu", "quick")
     assert "about 3.3 min" in short and "shorter" not in short
-    long = estimate(0.1, 700, 5000, "cpu", "paper")
+    long = estimate(70.0, 5000, "cpu", "paper")
     assert "days" in long
     assert all(way in long for way in ("data.train_size", "schedule=quick", "a GPU", "algo.max_epochs"))
-    assert "a GPU" not in estimate(0.1, 700, 5000, "cuda", "paper")
-    assert "the search decides" in estimate(0.1, 700, None, "cpu", "paper")
+    assert "a GPU" not in estimate(70.0, 5000, "cuda", "paper")
+    assert "the search decides" in estimate(70.0, None, "cpu", "paper")

@@ -60,15 +60,16 @@ def keep(command: list[str], place: Path, drop: str) -> None:
 @contextlib.contextmanager
 def stopping(events: int):
     """Ask runs to stop, saved, once they have recorded so many events."""
-    real, recorded = Session.record, []
+    real, told = Session.take, []
 
-    def record(session, event):
-        real(session, event)
-        recorded.append(event)
-        if len(recorded) == events:
+    def take(session, found):
+        real(session, found)
+        if found is not None and found.event is not None:
+            told.append(found)
+        if len(told) == events:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with mock.patch.object(Session, "record", record):
+    with mock.patch.object(Session, "take", take):
         yield
 
 

@@ -88,7 +88,7 @@ def test_a_window_may_be_asked_for(tmp_path: Path) -> None:
     data = loaded(place, range=[-160, 240])
     assert data.span == (-160, 240)
     assert 0.7 < float(((data.train.images == 0) | (data.train.images == 255)).float().mean()) < 0.9
-    with pytest.raises(UserError, match=r"data\.range: \[240, -160\] found, \[low, high\] expected"):
+    with pytest.raises(UserError, match=r"data\.range: \[240, -160\] is not accepted; use \[low, high\]"):
         loaded(place, range=[240, -160])
     with pytest.raises(UserError, match=r"data\.range: .*data=digits has no use for it"):
         load(DataConfig(range=[0.0, 1.0]), seed=0)

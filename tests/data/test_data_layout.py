@@ -107,7 +107,7 @@ def test_a_size_that_is_no_square(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, -3, 8193, [8], [8, 8, 8], [8, 0], "8", [8.0, 8.0], True, [], {"a": 1}])
 def test_sizes_that_are_none(size: object) -> None:
-    with pytest.raises(UserError, match=r"data\.resize: .* found, a side of 1 to 8192 pixels expected"):
+    with pytest.raises(UserError, match=r"data\.resize: .* is not accepted; use a side of 1 to 8192 pixels"):
         load(DataConfig(resize=size), seed=0)
 
 
@@ -126,5 +126,5 @@ def test_a_path_holds_in_any_working_directory(tmp_path: Path, monkeypatch: pyte
     streamed = loaded(Path("my photos [1] = é#"), resize=8, stream="always", workers=0)
     monkeypatch.chdir(tmp_path)
     assert len(streamed.train.take(streamed.train.labels * 0).images) == len(streamed.train)
-    with pytest.raises(UserError, match=r"data\.path: '~nobody-at-all/x' found"):
+    with pytest.raises(UserError, match=r"data\.path: '~nobody-at-all/x' is not a path"):
         loaded(Path("~nobody-at-all/x"))

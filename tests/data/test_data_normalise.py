@@ -70,14 +70,14 @@ def test_constants_may_be_given_for_the_data_sets_that_have_them() -> None:
 
 @pytest.mark.parametrize("constants", [{"digits": [[0.5], [0.0]]}, {"digits": [[0.5, 0.5], [0.2]]}, {"digits": 3}])
 def test_constants_that_are_none(constants: dict) -> None:
-    with pytest.raises(UserError, match=r"data\.constants\.digits: .* found, \[\[mean, ...\]"):
+    with pytest.raises(UserError, match=r"data\.constants\.digits: .* is not accepted; use \[\[mean, ...\]"):
         load(DataConfig(normalisation="given", constants=constants), seed=0)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"normalisation": "given"}, "but data.constants is empty"),
+        ({"normalisation": "given"}, "needs data.constants, which is empty"),
         ({"normalisation": "imagenet"}, "constants of 3 channels, but the images have 1"),
         (
             {"normalisation": "given", "constants": {"digits": [[0.5] * 3, [0.2] * 3]}},

@@ -3,6 +3,7 @@
 import pytest
 
 from growsearch.algorithms.densemann.config import DensemannConfig
+from growsearch.algorithms.densemann.filters import Categories
 from growsearch.algorithms.densemann.machine import GrowthMachine, Room
 from growsearch.errors import UserError
 
@@ -155,3 +156,17 @@ def test_cut_short_goes_back_to_the_best_network():
 def test_options_out_of_range_are_refused(options, named):
     with pytest.raises(UserError, match=named):
         DensemannConfig(**options)
+
+
+def test_strengths_freeze_once_recovery_has_outlasted_the_improvement():
+    machine = Script([0.6]).machine
+    machine.observe(FLAT)
+    machine.memory.stage, machine.memory.patience = "prune", -2
+    machine._prune(9, 0.6, Categories([0, 1, 2, 3], [3], [0]), ROOM)
+    assert machine.memory.refresh_left == SHORT["patience"] + 2
+
+
+def test_cut_short_keeps_a_layer_that_is_no_worse():
+    machine = Script([0.6]).machine
+    machine.memory.accuracy_last = 0.5
+    assert machine.cut_short(0.5) == [["end_block"]]

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from growsearch.cli import main
 from growsearch.data.normalise import Normalisation
-from growsearch.data.resize import resize_square
+from growsearch.data.resize import resize_to_cover
 from growsearch.deploy import Preprocessing, load_preprocessing, predict
 from growsearch.deploy.raw import MOST_OFF, Raw, Scale
 from growsearch.errors import UserError
@@ -37,7 +37,7 @@ def test_scaled_as_pillow_does_to_one_of_255(height, width, to, seed):
 @given(height=st.integers(8, 90), width=st.integers(8, 90), side=st.integers(2, 40), seed=st.integers(0, 99))
 def test_scaled_as_data_sets_are_to_one_of_255(height, width, side, seed):
     pixels = noise(height, width, 2, seed)
-    wanted = resize_square(pixels.permute(2, 0, 1)[None].contiguous(), side).float()
+    wanted = resize_to_cover(pixels.permute(2, 0, 1)[None].contiguous(), (side, side)).float()
     assert float((Scale(side, side, "torch")(pixels[None]) - wanted).abs().max()) <= MOST_OFF
 
 

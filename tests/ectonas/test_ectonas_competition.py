@@ -223,3 +223,16 @@ def test_limits_end_in_fewer_children() -> None:
     config = EctonasConfig(budget=11, limits=Limits(layers=5, channels=6, units=10), amounts=Amounts())
     search = Scripted(config, start("medium_cnn"), flat).run()
     assert not {"add_cell", "add_dense", "add_units"} & set(search.ops.values())
+
+
+def test_no_second_phase_where_no_survivor_has_to_go() -> None:
+    config, parent = EctonasConfig(), Candidate(0, "start", 10, 0.5)
+    search = Scripted(config, start("medium_cnn"), flat)
+    rows = [[id + 1, "identity", 10, 0] for id in range(config.max_parents)]
+    search.ops |= {row[0]: row[1] for row in rows}
+    search.specs |= {row[0]: search.specs[0] for row in rows}
+    search.breed = lambda parents: rows
+    search.perform(Competition(config, 0, 1, [parent], 0.0).play())
+    assert "phase 1" in {request[1] for request in search.requests if request[0] == "train"}
+    assert "phase 2" not in {request[1] for request in search.requests if request[0] == "train"}
+    assert len(search.parents) == config.max_parents

@@ -28,7 +28,7 @@ def assert_one_done_and_one_told(folder: Path, said: str) -> None:
     assert result["test_accuracy"] is not None
     assert "1 job of the sweep failed, the others are done" in said
     assert "job 0 (" in said
-    assert "): data.resize: 0 is not accepted; use 1 to 8192 or null" in said
+    assert "): data.resize: 0 is not accepted; use a side of 1 to 8192" in said
     (note,) = folder.glob("outputs/sweeps/*/0/error.txt")
     assert note.read_text().startswith("job 0 (")
 
@@ -41,7 +41,7 @@ def test_basic(tmp_path, monkeypatch, capsys):
 
 
 def test_an_unforeseen_error_leaves_its_traceback(tmp_path, monkeypatch, capsys):
-    def broken(composed):
+    def broken(composed, command):
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.chdir(tmp_path)

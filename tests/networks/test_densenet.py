@@ -199,3 +199,11 @@ def test_last_layer_is_the_one_that_grows():
     module = build(spec_of([[3, 4], [5, 6]], k=2))
     assert isinstance(module, DenseNet)
     assert module.last_layer.conv.out_channels == 6
+
+
+def test_transitions_take_means():
+    transition = build(spec_of([[2], [2]], k=2)).transitions[0].eval()
+    x = torch.randn(2, transition.norm.num_features, 4, 4, generator=torch.Generator().manual_seed(0))
+    maps = transition.conv(torch.relu(transition.norm(x)))
+    expected = maps.unflatten(3, (2, 2)).unflatten(2, (2, 2)).mean((3, 5))
+    torch.testing.assert_close(transition(x), expected)

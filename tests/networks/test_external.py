@@ -47,6 +47,21 @@ def test_rebuilt_after_edits_with_the_same_output(name):
         assert torch.equal(module.eval()(X), again.eval()(X))
 
 
+def test_a_pruned_transformer_is_rebuilt_with_the_sizes_that_its_code_reads():
+    module, x = build(spec_of("vit_b_16", image_size=32)), X[:, :, :32, :32]
+    for group in channel_groups(module, x, prove=False):
+        if group.unprunable is None:
+            prune(module, group, range(group.size // 16))
+    assert module.spec()["counts"][""] == {"hidden_dim": 48}
+    again = rebuilt(module)
+    with torch.no_grad():
+        assert torch.equal(module.eval()(x), again.eval()(x))
+    spec = module.spec()
+    for counts in ({"hidden_dim": [48]}, {"hidden_dim": "48"}, {"forward": 1}):
+        with pytest.raises(UserError, match="attribute"):
+            build({**spec, "counts": {"": counts}})
+
+
 def test_building_depends_on_the_generator_alone():
     torch.manual_seed(1)
     before = torch.get_rng_state()

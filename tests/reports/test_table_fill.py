@@ -154,7 +154,7 @@ def test_formats_and_names(tmp_path, monkeypatch, capsys):
         assert main(["table", "conet-3", "--format", format]) == 0
         assert sign in capsys.readouterr().out
     assert main(["table", "conet-9"]) == 2
-    assert "'conet-9' found, one of densemann-1" in capsys.readouterr().err
+    assert "there is no 'conet-9'; use one of densemann-1" in capsys.readouterr().err
     assert main(["table", "conet-3", "nowhere"]) == 2
 
 

@@ -321,5 +321,5 @@ def test_a_clock_that_goes_backwards(tmp_path, monkeypatch, reference):
 def test_runs_begun_in_one_second_have_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr(Backwards, "now", classmethod(lambda cls: datetime(2026, 1, 1)))
     monkeypatch.setattr(folder_module, "datetime", Backwards)
-    made = {folder_module.new_run(tmp_path, "a", "b", 0, "", {"n": n}, {}).path for n in range(12)}
+    made = {folder_module.new_run(tmp_path, "a", "b", 0, "", {"n": str(n)}, {}).path for n in range(12)}
     assert len(made) == 12

@@ -9,7 +9,7 @@ import torchvision
 from torch import Tensor, nn
 
 from growsearch.surgery import channel_groups, prune
-from growsearch.surgery.trace import without_dropout
+from growsearch.surgery.rehearsal import without_dropout
 
 NAMES = [
     "resnet18",

@@ -10,7 +10,7 @@ from torch import nn
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.surgery import channel_groups, editable_share, widen
-from growsearch.surgery.trace import without_dropout
+from growsearch.surgery.rehearsal import without_dropout
 
 DENSE = {"stem_filters": 4, "filters": [[3, 4], [5]], "bottlenecks": [[6, 7], [8]], "transitions": [5]}
 CANDIDATES = [[index, label] for index, label in enumerate(["max3", "conv3[2,1]"])]
@@ -41,7 +41,11 @@ def outputs(model, x):
     return found
 
 
-@pytest.mark.parametrize("family", NETWORKS)
+LONG = ("darts_search", "nasnet")
+"""Families with hundreds of groups."""
+
+
+@pytest.mark.parametrize("family", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in NETWORKS])
 def test_family_is_edited_exactly_and_rebuilt(family):
     model = build(NETWORKS[family]).double()
     size = SIZE.get(family, 32)

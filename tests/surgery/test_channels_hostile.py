@@ -84,12 +84,6 @@ class WrittenSplit(Between):
         return torch.cat([a.relu(), b], 1)
 
 
-class ShuffledChannels(Between):
-    def between(self, h):
-        n, c, height, width = h.shape
-        return h.view(n, 2, c // 2, height, width).transpose(1, 2).reshape(n, c, height, width)
-
-
 class FunctionalDepthwise(Between):
     def prepare(self, width):
         self.kernel = nn.Parameter(torch.randn(width, 1, 3, 3))
@@ -132,7 +126,17 @@ class WrittenPlace(Between):
         return h
 
 
-HOSTILE = [each for each in Between.__subclasses__()]
+HOSTILE = list(Between.__subclasses__())
+CUT = {
+    WeightStandardisation,
+    SoftmaxOverChannels,
+    MeanOverChannels,
+    MaxOverChannels,
+    LayerNormOverChannels,
+    WeightReadTwice,
+    AttentionAmongPixels,
+}
+"""What no copy leaves exact, but may be cut."""
 
 
 def middle(model: nn.Module, prove: bool):
@@ -144,6 +148,7 @@ def test_hostile_middle_is_frozen_with_a_reason(kind):
     model = kind().double()
     group = middle(model, prove=True)
     assert group.frozen
+    assert (group.unprunable is None) == (kind in CUT)
     with pytest.raises(UserError, match="frozen"):
         widen(model, group, 8)
 
@@ -258,6 +263,12 @@ class LayerScale(Between):
         return h * self.scale
 
 
+class ShuffledChannels(Between):
+    def between(self, h):
+        n, c, height, width = h.shape
+        return h.view(n, 2, c // 2, height, width).transpose(1, 2).reshape(n, c, height, width)
+
+
 class ChunkedGate(Between):
     """A gated linear unit: its halves have one size."""
 
@@ -340,6 +351,7 @@ FRIENDLY = [
     BufferOfChannelSize,
     LayerScale,
     ChunkedGate,
+    ShuffledChannels,
     Grouped,
     DepthwiseWithMultiplier,
     SqueezeExcite,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from growsearch.surgery.channels import channel_groups
+from growsearch.surgery import channel_groups
 from growsearch.surgery.morphisms import (
     cyclic_sources,
     fold_shift,

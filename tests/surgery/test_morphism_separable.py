@@ -9,7 +9,7 @@ from torch import nn
 
 from growsearch.errors import UserError
 from growsearch.randomness import generator
-from growsearch.surgery.channels import channel_groups
+from growsearch.surgery import channel_groups
 from growsearch.surgery.initialise import library_
 from growsearch.surgery.morphisms import kernel, separable
 from growsearch.surgery.remap import remap

@@ -7,8 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from growsearch.errors import UserError
 from growsearch.randomness import generator
-from growsearch.surgery import morphisms
-from growsearch.surgery.channels import channel_groups
+from growsearch.surgery import channel_groups, morphisms
 from growsearch.surgery.initialise import library_
 from growsearch.surgery.remap import remap
 from growsearch.surgery.transaction import transaction

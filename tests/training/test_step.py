@@ -135,3 +135,28 @@ def test_a_single_image_left_over_joins_the_batch_before_it():
     cursor = Cursor()
     assert sum(1 for _ in engine.epoch(net, cursor, Recipe(batch_size=16))) == 2
     assert cursor.used == 33
+
+
+class TwoHeads(nn.Module):
+    """Logits and auxiliary logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(64, 10), nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.first(x.flatten(1)), self.second(x.flatten(1))
+
+
+def test_auxiliary_loss_is_weighted_and_labels_are_smoothed():
+    engine, cursor, again = tiny_engine(), Cursor(), Cursor()
+    net = Network(0, TwoHeads(), weights=OptimizerConfig(lr=0.1, momentum=0.0))
+    twin = copy.deepcopy(net.module)
+    recipe = Recipe(batch_size=40, aux_weight=0.4, label_smoothing=0.1)
+    images, labels = engine.loader(net, again, recipe.augmentation).take(again, 40)
+    first, second = (nn.functional.cross_entropy(y, labels, label_smoothing=0.1) for y in twin(images))
+    (first + 0.4 * second).backward()
+    engine.train_batch(net, cursor, recipe, 40)
+    assert cursor.sums[0].item() == pytest.approx(40 * first.item(), rel=1e-5)
+    for ours, theirs in zip(net.module.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs - 0.1 * theirs.grad)

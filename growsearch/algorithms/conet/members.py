@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from growsearch.algorithms.conet.decisions import Term, Variable
 from growsearch.algorithms.conet.measure import conv_weights
 from growsearch.errors import UserError
-from growsearch.surgery.channels import Axis, ChannelGroup, channel_groups
+from growsearch.surgery.channels import Axis, ChannelGroup
+from growsearch.surgery.discovery import channel_groups
 from growsearch.surgery.variables import variables
 from growsearch.surgery.verify import prove_groups
 from growsearch.training import Network

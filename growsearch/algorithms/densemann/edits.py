@@ -15,8 +15,9 @@ from growsearch.actions import Change, Draws
 from growsearch.networks import build
 from growsearch.networks.densenet import DenseBlock, DenseLayer, DenseNet, Transition
 from growsearch.probes.kcs import kcs
-from growsearch.surgery.channels import ChannelGroup, channel_groups
+from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.complement import complementary_filters
+from growsearch.surgery.discovery import channel_groups
 from growsearch.surgery.initialise import Distribution, library_, variance_scaling
 from growsearch.surgery.remap import remap
 from growsearch.surgery.replace import replace

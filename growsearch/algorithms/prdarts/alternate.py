@@ -85,6 +85,7 @@ class Alternate(Action):
     """
 
     answers = Alternated
+    progress = Alternation
     net: Net
     epoch: int
     parted_at: int
@@ -158,6 +159,7 @@ class FitGrowing(Action):
     """
 
     answers = Fitted
+    progress = GrowingFit
     net: Net
     plan: FitPlan
     growth: BatchGrowth

@@ -1,0 +1,86 @@
+"""Find the channel groups of a network and prove them."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
+from growsearch.surgery.verify import prove_groups
+
+
+def channel_groups(model: nn.Module, example: Tensor | tuple[Any, ...], *, prove: bool = True) -> list[ChannelGroup]:
+    """Find the groups of channels of a network by one trace.
+
+    Args:
+        model: any module; its weights, statistics and mode are not touched, its hooks are not run.
+        example: an input, or a tuple of positional inputs; only shapes and types matter.
+        prove: edit every group in float64 stand-ins of the network and freeze those that change its output, see
+            :func:`growsearch.surgery.verify.prove_groups`. Leave it on for networks that are not of growsearch:
+            no trace sees a view with written-down sizes or a branch on a number of channels.
+
+    Returns:
+        Handles in the order of the network's parameters, among them frozen ones (``frozen``: no exact
+        widening) and unprunable ones (``unprunable``: no cut either).
+
+    Raises:
+        UserError: if the network cannot be traced: lazy layers, TorchScript, weights computed by hooks, no
+            parameters, an empty batch, control flow that depends on values, an output in an unknown container.
+
+    Example:
+        >>> groups = channel_groups(model, torch.zeros(1, 3, 32, 32))
+        >>> free = [group for group in groups if group.frozen is None]
+        >>> widen(model, free[0], free[0].size + 4)
+    """
+    channel_map = ChannelMap(model, example)
+    handles: list[ChannelGroup] = []
+    taken: set[str] = set()
+    for number, axes in enumerate(channel_map.axes):
+        base = _name(axes)
+        if base is None:
+            continue
+        name = base
+        while name in taken:
+            name = f"{base} ({len([t for t in taken if t.startswith(base)]) + 1})"
+        taken.add(name)
+        handles.append(ChannelGroup(name, channel_map, number))
+    if prove:
+        prove_groups(model, example, [handle for handle in handles if handle.unprunable is None])
+    return handles
+
+
+def _name(axes: list[Axis]) -> str | None:
+    """The first layer that writes the channels, or that reads them; None for a dimension of no layer."""
+    writers = [axis.layer for axis in axes if axis.role == "producer"]
+    if writers:
+        return writers[0]
+    others = [axis.layer for axis in axes if axis.role in ("consumer", "depthwise")]
+    return f"{others[0]} (input)" if others else None
+
+
+def editable_share(groups: list[ChannelGroup]) -> float:
+    """Output channels in groups that may be widened exactly over all outputs of convolutions and linear layers.
+
+    The network's own outputs are not counted.
+    """
+    return _share(groups, lambda group: group.frozen is None)
+
+
+def prunable_share(groups: list[ChannelGroup]) -> float:
+    """Output channels in groups that may be cut over all outputs of convolutions and linear layers.
+
+    The network's own outputs are not counted. A group of one channel cannot be cut.
+    """
+    return _share(groups, lambda group: group.unprunable is None and group.size > 1)
+
+
+def _share(groups: list[ChannelGroup], counts: Callable[[ChannelGroup], bool]) -> float:
+    some = total = 0
+    for group in groups:
+        for axis in group.axes:
+            if axis.role not in ("producer", "depthwise") or group.frozen == "network output":
+                continue
+            count = sum(group.map.length(s) for s in axis.segments if s.group == group.number)
+            total += count
+            some += count if counts(group) else 0
+    return some / total if total else 0.0

@@ -1,0 +1,85 @@
+"""What goes into a network and what comes out of it, and the networks that cannot be looked at."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+from torch.utils import _pytree as pytree
+
+from growsearch.errors import UserError
+
+BATCH = 3
+"""So often is a single sample repeated: batch norm maps two samples to plus and minus one, whatever they are."""
+
+
+def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> None:
+    """Raise UserError for a network or an example that no trace can be true for."""
+    kind = type(model).__name__
+    if next(model.parameters(), None) is None:
+        raise UserError(f"channel map of {kind}: no parameters found, a network with one or more expected")
+    for path, module in model.named_modules():
+        where = f"channel map of {kind}: {path or 'the network'}"
+        if any(is_lazy(tensor) for tensor in (*module._parameters.values(), *module._buffers.values())):
+            raise UserError(f"{where} is a lazy layer without weights; run the network once first")
+        if isinstance(module, torch.jit.ScriptModule):
+            raise UserError(f"{where} is a compiled TorchScript module; use the Python module that it was made of")
+        for hook in module._forward_pre_hooks.values():
+            if isinstance(hook, BasePruningMethod):
+                raise UserError(f"{where} is masked by torch.nn.utils.prune; make it permanent with prune.remove first")
+            if isinstance(hook, (WeightNorm, SpectralNorm)):
+                raise UserError(
+                    f"{where} computes its weight in a hook (the old weight_norm or spectral_norm); remove it, or use "
+                    "torch.nn.utils.parametrizations"
+                )
+    tensors = [leaf for leaf in pytree.tree_leaves(example) if isinstance(leaf, Tensor)]
+    if not tensors or any(not tensor.numel() for tensor in tensors):
+        raise UserError(f"channel map of {kind}: an example without entries found, a batch of one or more expected")
+
+
+def as_arguments(example: Tensor | tuple[Any, ...], device: str | torch.device, dtype: torch.dtype | None) -> list[Any]:
+    """The example as positional arguments; one sample becomes several, as batch norm needs in train mode."""
+
+    def move(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        if leaf.dim() and leaf.shape[0] == 1:
+            leaf = torch.cat([leaf] * BATCH)
+        return leaf.detach().to(device, dtype if leaf.is_floating_point() else None)
+
+    return pytree.tree_map(move, list(example) if isinstance(example, tuple) else [example])
+
+
+def output_leaves(output: Any) -> Iterator[Any]:
+    """Every tensor and number of a network's output, in any container: tuple, list, mapping, dataclass.
+
+    Raises:
+        UserError: for anything else, in which a tensor might hide.
+    """
+    if output is None or isinstance(output, (str, bytes)):
+        return
+    if isinstance(output, Tensor):
+        if output.layout is not torch.strided or output.is_nested:
+            raise UserError(f"output of the network: a tensor of layout {output.layout} found, a dense one expected")
+        yield output
+    elif isinstance(output, (bool, int, float, complex)):
+        yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from output_leaves(value)
+    elif isinstance(output, (tuple, list)):
+        for value in output:
+            yield from output_leaves(value)
+    elif dataclasses.is_dataclass(output):
+        for field in dataclasses.fields(output):
+            yield from output_leaves(getattr(output, field.name))
+    else:
+        raise UserError(
+            f"output of the network: an object of type {type(output).__name__} found, tensors in tuples, lists, "
+            "mappings and dataclasses expected"
+        )

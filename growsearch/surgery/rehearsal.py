@@ -1,0 +1,179 @@
+"""Runs of a network that can be compared: the same draws, double precision, and what saturation hides."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from growsearch.dispatch import DispatchMode
+from growsearch.surgery.operators import Call, rule_of, tensors_among
+from growsearch.surgery.rules_layers import (
+    attention,
+    batch_norm,
+    convolution,
+    embedding,
+    group_norm,
+    layer_norm,
+    matrix_product,
+)
+from growsearch.surgery.rules_pointwise import reduction
+
+_DROPS = ("StochasticDepth", "DropPath", "DropBlock", "DropBlock2d", "DropBlock3d")
+
+
+class WithoutDropout(TorchFunctionMode):
+    """Makes every dropout pass its input on: a mask has the size of the channels, but no part in what is computed."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs, name = kwargs or {}, getattr(func, "__name__", "")
+        if "dropout" in name:
+            return args[0] if args else kwargs["input"]
+        if name == "scaled_dot_product_attention":
+            args, kwargs = (*args[:4], 0.0, *args[5:]) if len(args) > 4 else args, {**kwargs}
+            kwargs.pop("dropout_p", None)
+        return func(*args, **kwargs)
+
+
+@contextmanager
+def without_dropout(model: nn.Module) -> Iterator[None]:
+    """Switch off dropout, dropped blocks and stochastic depth of a network that nobody else uses."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ in _DROPS:
+            module.p = module.drop_prob = 0.0  # type: ignore[assignment]
+        elif isinstance(module, nn.MultiheadAttention):
+            module.dropout = 0.0
+    with WithoutDropout():
+        yield
+
+
+@contextmanager
+def own_streams() -> Iterator[None]:
+    """Random streams of torch, Python and numpy that begin alike every time; the caller's are put back."""
+    kept = random.getstate(), np.random.get_state()
+    random.seed(0)
+    np.random.seed(0)
+    try:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
+
+
+_ENDS = (convolution, matrix_product, attention, batch_norm, layer_norm, group_norm, reduction, embedding)
+_FACTORIES = {"zeros", "ones", "full", "empty", "rand", "randn", "linspace", "eye", "normal", "scalar_tensor"}
+_MOVES = {"view", "_unsafe_view", "_reshape_alias", "clone", "permute", "transpose", "t", "expand", "alias", "detach"}
+"""Operators that compute nothing; which of them run depends on the order in memory."""
+_REDUCED = (torch.float16, torch.bfloat16, torch.float32)
+
+
+class Rehearsal(DispatchMode):
+    """Runs a network so that only its weights and widths decide what comes out.
+
+    A draw gives one value for each sample, whatever the number of channels, and the same value each
+    time. Casts to lower precision stay in float64. What an output was computed from is kept back
+    to the last layer, so that a clamp or an argmax hides nothing.
+
+    Args:
+        batch: number of samples.
+    """
+
+    def __init__(self, batch: int) -> None:
+        super().__init__()
+        self._batch, self._draws = batch, 0
+        self._sources: dict[int, list[Tensor]] = {}
+        self._overwritten: dict[int, list[Tensor]] = {}  # storage -> what was there before an operator in place
+        self._moved: set[int] = set()
+        self._alive: list[Any] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        if kwargs.get("dtype") in _REDUCED or (
+            kwargs.get("dtype") is None and _name(func) in _FACTORIES and not isinstance(args[0], Tensor)
+        ):
+            fill = args[1] if _name(func) == "full" else 0.0
+            if isinstance(fill, float) or kwargs.get("dtype") is not None:
+                kwargs["dtype"] = torch.float64
+        inputs = tensors_among(*args, *kwargs.values())
+        if func._schema.is_mutable and inputs:
+            inputs[0] = self._keep(inputs[0])
+        drawn = torch.Tag.nondeterministic_seeded in func.tags
+        out = self._draw(func, args, kwargs) if drawn else func(*args, **kwargs)
+        ends = rule_of(func) in _ENDS and not _name(func).startswith("arg")
+        for each in tensors_among(out):
+            self._sources[id(each)] = [] if ends else inputs
+            self._alive.append(each)
+            if _name(func) in _MOVES:
+                self._moved.add(id(each))
+        return out
+
+    def _keep(self, tensor: Tensor) -> Tensor:
+        """A copy of what an operator is about to overwrite."""
+        before = tensor.clone()
+        self._sources[id(before)] = self._sources.get(id(tensor), [])
+        self._alive.append(before)
+        if tensor.device.type != "meta":
+            self._overwritten.setdefault(tensor.untyped_storage().data_ptr(), []).append(before)
+        return before
+
+    def behind(self, leaf: Tensor) -> list[Tensor]:
+        """An output, and all that it was computed from since the last layer."""
+        found: list[Tensor] = []
+        seen: set[int] = set()
+        waiting = [leaf]
+        while waiting:
+            tensor = waiting.pop()
+            if id(tensor) in seen or isinstance(tensor, nn.Parameter):
+                continue
+            seen.add(id(tensor))
+            if tensor is leaf or (id(tensor) in self._sources and id(tensor) not in self._moved):
+                found.append(tensor)
+            waiting += self._sources.get(id(tensor), [])
+            waiting += self._overwritten.get(tensor.untyped_storage().data_ptr(), [])
+        return found
+
+    def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._draws += 1
+        torch.manual_seed(self._draws)
+        name = _name(func)
+        if name in ("rand", "rand_like"):
+            return self._fill(func(*args, **kwargs), lambda small: small.uniform_())
+        if name in ("randn", "randn_like"):
+            return self._fill(func(*args, **kwargs), lambda small: small.normal_())
+        if name in ("randint", "randint_like"):
+            low, high = args[:2] if func._overloadname.startswith("low") else (0, args[0])
+            if name == "randint_like":
+                low, high = args[1:3] if func._overloadname.startswith("low") else (0, args[1])
+            return self._fill(func(*args, **kwargs), lambda small: small.random_(low, high))
+        if name in ("bernoulli", "bernoulli_"):
+            chance = args[1] if len(args) > 1 else kwargs.get("p", args[0] if name == "bernoulli" else 0.5)
+            out = args[0] if name == "bernoulli_" else torch.empty_like(args[0])
+            even = torch.zeros(out.shape, dtype=torch.float64, device=out.device)
+            return out.copy_(self._fill(even, lambda small: small.uniform_()) < chance)
+        if name == "rrelu_with_noise":
+            call = Call(func, args, kwargs, None)
+            if not call["training"]:
+                return func(*args, **kwargs)
+            slope = self._fill(
+                torch.zeros_like(args[0]), lambda small: small.uniform_(float(call["lower"]), float(call["upper"]))
+            )
+            return torch.where(args[0] > 0, args[0], args[0] * slope)
+        if name.endswith("_") and not any(isinstance(each, Tensor) for each in args[1:]):
+            return self._fill(args[0], lambda small: func(small, *args[1:], **{**kwargs, "generator": None}))
+        return func(*args, **kwargs)
+
+    def _fill(self, out: Tensor, draw: Any) -> Tensor:
+        """Write one drawn value a sample."""
+        torch.manual_seed(self._draws)
+        samples = self._batch if out.dim() and out.shape[0] == self._batch else 1
+        return out.copy_(draw(out.new_empty((samples, *[1] * (out.dim() - 1)) if out.dim() else ())))
+
+
+def _name(func: Any) -> str:
+    return str(func.overloadpacket).removeprefix("aten.")

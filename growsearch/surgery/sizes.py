@@ -1,0 +1,175 @@
+"""Where the sizes that a network's code writes into views come from.
+
+An operator sees plain numbers. This mode watches the Python side: a size read off a labelled
+tensor, or off a module's attribute, is a :class:`~growsearch.surgery.labels.Width` until it is
+passed to a view, and tells the trace which sizes must stay equal and which attributes must follow.
+"""
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils import _pytree as pytree
+
+from growsearch.surgery.labels import LabelTrace, Width
+
+_CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
+_SIZED = frozenset(("view", "reshape", "unflatten", "expand", "expand_as", "view_as", "size", "shape", "split"))
+"""Python functions of torch that use one of these are watched from inside."""
+_CREATES = {"zeros", "ones", "full", "empty", "rand", "randn", "new_zeros", "new_ones", "new_full", "new_empty"}
+
+
+def mark_attributes(model: nn.Module) -> None:
+    """Make the whole numbers that modules hold remember that they are attributes; for a copy that is thrown away.
+
+    Layers of torch are left out: their sizes are those of their tensors, except for a norm's shape.
+    """
+    for path, module in model.named_modules():
+        own = not type(module).__module__.startswith("torch.nn.")
+        for name, value in list(vars(module).items()):
+            if name.startswith("_") or not (own or name == "normalized_shape"):
+                continue
+            if type(value) is int and value > 1:
+                module.__dict__[name] = Width.make(value, attribute=(path, name, None))
+            elif type(value) is tuple and value and all(type(each) is int for each in value):
+                module.__dict__[name] = tuple(
+                    Width.make(each, attribute=(path, name, index)) for index, each in enumerate(value)
+                )
+
+
+class Sizes(TorchFunctionMode):
+    """Marks the sizes of labelled tensors, and hands written sizes to the trace."""
+
+    def __init__(self, labels: LabelTrace) -> None:
+        super().__init__()
+        self.labels = labels
+        self._running: set[Any] = set()
+        self._handlers: dict[str, Callable[[Any, Any, Any], Any]] = {
+            "__get__": self._shape,
+            "size": self._size,
+            **dict.fromkeys(("view", "reshape", "expand"), self._view),
+            **dict.fromkeys(("view_as", "reshape_as", "expand_as"), self._view_as),
+            **dict.fromkeys(("layer_norm", "rms_norm"), self._norm),
+            **dict.fromkeys(("conv1d", "conv2d", "conv3d"), self._conv),
+            **dict.fromkeys(_CREATES, self._create),
+            "unflatten": self._unflatten,
+            "__getitem__": self._slice,
+            "numel": self._numel,
+            "split": self._split,
+        }
+
+    def __torch_function__(self, func: Any, types_: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func in self._running:
+            return func(*args, **kwargs)
+        handler = self._handlers.get(getattr(func, "__name__", ""))
+        if handler is not None:
+            return handler(func, args, kwargs)
+        if isinstance(func, types.FunctionType) and _SIZED.intersection(func.__code__.co_names):
+            return self._opened(func, args, kwargs)
+        return func(*args, **kwargs)
+
+    def _opened(self, func: types.FunctionType, args: Any, kwargs: Any) -> Any:
+        """Run a Python function of torch so that what it calls is seen too."""
+        self._running.add(func)
+        try:
+            with self:
+                return _unchecked(func)(*args, **kwargs)
+        finally:
+            self._running.discard(func)
+
+    def _shape(self, func: Any, args: Any, kwargs: Any) -> Any:
+        out = func(*args, **kwargs)
+        return self._marked(args[0], out) if isinstance(out, torch.Size) else out
+
+    def _size(self, func: Any, args: Any, kwargs: Any) -> Any:
+        out = func(*args, **kwargs)
+        if isinstance(out, torch.Size):
+            return self._marked(args[0], out)
+        dim = args[1] if len(args) > 1 else kwargs.get("dim")
+        return self._marked(args[0], args[0].shape)[dim] if isinstance(dim, int) else out
+
+    def _marked(self, tensor: Tensor, shape: torch.Size) -> torch.Size:
+        """A tensor's size with the labels that it counts."""
+        labels = self.labels.get(tensor)
+        if all(vector is None for vector in labels):
+            return shape
+        return torch.Size([n if v is None else Width.make(n, v) for n, v in zip(shape, labels, strict=True)])
+
+    def _written(self, func: Any, args: Any, kwargs: Any, sizes: Any) -> Any:
+        self.labels.written = tuple(sizes)
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self.labels.written = None
+
+    def _view(self, func: Any, args: Any, kwargs: Any) -> Any:
+        sizes = kwargs.get("shape", kwargs.get("size", args[1:]))
+        sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+        plain = all(isinstance(each, int) for each in sizes)
+        return self._written(func, args, kwargs, sizes if plain else ())
+
+    def _view_as(self, func: Any, args: Any, kwargs: Any) -> Any:
+        other = args[1] if len(args) > 1 else next(iter(kwargs.values()))
+        return self._written(func, args, kwargs, self._marked(other, other.shape))
+
+    def _unflatten(self, func: Any, args: Any, kwargs: Any) -> Any:
+        x, dim, sizes = [*args, *kwargs.values()][:3]
+        shape = list(x.shape)
+        dim = dim % len(shape) if isinstance(dim, int) else 0
+        return self._written(func, args, kwargs, (*shape[:dim], *sizes, *shape[dim + 1 :]))
+
+    def _split(self, func: Any, args: Any, kwargs: Any) -> Any:
+        size = args[1] if len(args) > 1 else kwargs.get("split_size_or_sections", kwargs.get("split_size"))
+        return self._written(func, args, kwargs, size if isinstance(size, (tuple, list)) else (size,))
+
+    def _slice(self, func: Any, args: Any, kwargs: Any) -> Any:
+        parts = args[1] if isinstance(args[1], tuple) else (args[1],)
+        cuts = [part for part in parts if isinstance(part, slice)]
+        cuts = [cut for cut in cuts if isinstance(cut.start, Width) or isinstance(cut.stop, Width)]
+        if len(cuts) != 1:
+            return func(*args, **kwargs)
+        return self._written(
+            func, args, kwargs, [0 if each is None else each for each in (cuts[0].start, cuts[0].stop)]
+        )
+
+    def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
+        return self._marked(args[0], args[0].shape)[0] if args[0].dim() == 1 else func(*args, **kwargs)
+
+    def _norm(self, func: Any, args: Any, kwargs: Any) -> Any:
+        x = args[0] if args else kwargs["input"]
+        shape = args[1] if len(args) > 1 else kwargs["normalized_shape"]
+        for width, vector in zip(reversed(shape), reversed(self.labels.get(x)), strict=False):
+            self.labels.measure(width, vector)
+        return func(*args, **kwargs)
+
+    def _conv(self, func: Any, args: Any, kwargs: Any) -> Any:
+        groups = args[6] if len(args) > 6 else kwargs.get("groups", 1)
+        return self._written(func, args, kwargs, (groups,))
+
+    def _create(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A constant whose size was read off a labelled tensor has its labels."""
+        out = func(*args, **kwargs)
+        sizes = [leaf for leaf in pytree.tree_leaves((args, kwargs.get("size"))) if type(leaf) in (int, Width)]
+        if isinstance(out, Tensor) and len(sizes) >= out.dim():
+            known = [getattr(size, "vector", None) for size in sizes]
+            known = [v if v is not None and len(v) == n else None for v, n in zip(known, sizes, strict=True)]
+            if any(vector is not None for vector in known):
+                self.labels.put(out, tuple(known[: out.dim()]))
+        return out
+
+
+_opened_functions: dict[types.FunctionType, Callable[..., Any]] = {}
+
+
+def _unchecked(func: types.FunctionType) -> Callable[..., Any]:
+    """A twin of a function of torch that does not hand itself over to modes again."""
+    if func not in _opened_functions:
+        scope = {**func.__globals__, **dict.fromkeys(_CHECKS, lambda *_: False)}
+        twin = types.FunctionType(func.__code__, scope, func.__name__, func.__defaults__, func.__closure__)
+        twin.__kwdefaults__ = func.__kwdefaults__
+        _opened_functions[func] = twin
+    return _opened_functions[func]
