@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from growsearch.deploy.preprocessing import Preprocessing
 from growsearch.errors import UserError
 
-MOST_OFF = 1
+MOST_OFF = 2
 """How much a byte may differ from what Pillow (or torch) makes of the same picture: sums are rounded otherwise."""
 
 

@@ -26,7 +26,7 @@ def noise(height: int, width: int, channels: int, seed: int) -> torch.Tensor:
 
 @settings(max_examples=60, deadline=None)
 @given(height=SIDES, width=SIDES, to=st.tuples(st.integers(1, 40), st.integers(1, 40)), seed=st.integers(0, 99))
-def test_scaled_as_pillow_does_to_one_of_255(height, width, to, seed):
+def test_scaled_as_pillow_does_to_two_of_255(height, width, to, seed):
     pixels = noise(height, width, 3, seed)
     fitted = ImageOps.fit(Image.fromarray(pixels.numpy()), to[::-1], Image.Resampling.BILINEAR)
     found = Scale(*to, "pillow")(pixels[None])[0].permute(1, 2, 0)
@@ -35,7 +35,7 @@ def test_scaled_as_pillow_does_to_one_of_255(height, width, to, seed):
 
 @settings(max_examples=40, deadline=None)
 @given(height=st.integers(8, 90), width=st.integers(8, 90), side=st.integers(2, 40), seed=st.integers(0, 99))
-def test_scaled_as_data_sets_are_to_one_of_255(height, width, side, seed):
+def test_scaled_as_data_sets_are_to_two_of_255(height, width, side, seed):
     pixels = noise(height, width, 2, seed)
     wanted = resize_to_cover(pixels.permute(2, 0, 1)[None].contiguous(), (side, side)).float()
     assert float((Scale(side, side, "torch")(pixels[None]) - wanted).abs().max()) <= MOST_OFF

@@ -114,9 +114,9 @@ def test_the_command_that_made_the_run(tmp_path: Path) -> None:
         "growsearch run algo=conet_original data=digits seed=3  # and what config.yaml"
         in Page(write_report([run])).text
     )
-    words = ["algo=conet", "network.depths=[1,2]"]
-    (run / "result.json").write_text(json.dumps(result("conet", command=words)))
-    assert "growsearch run algo=conet 'network.depths=[1,2]'" in Page(write_report([run])).text
+    said = "growsearch run algo=conet 'network.depths=[1,2]'"
+    (run / "result.json").write_text(json.dumps(result("conet", command=said)))
+    assert said in Page(write_report([run])).text
 
 
 def test_long_tables_become_blocks_on_a_phone(tmp_path: Path) -> None:
