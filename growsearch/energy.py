@@ -1,4 +1,7 @@
-"""Energy of the device that computes, where the hardware counts it: all that it uses, whoever uses it."""
+"""Energy of the device that computes, where the hardware counts it: all that it uses, whoever uses it.
+
+Own code, for the packages that measure energy bring trackers, files and services of their own for two counters.
+"""
 
 from __future__ import annotations
 

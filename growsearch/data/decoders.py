@@ -71,7 +71,10 @@ class Decoders:
                 spawn = get_context("spawn")
                 self._broken = spawn.Event()
                 self._pool = ProcessPoolExecutor(self.workers, spawn, _start_worker, (os.getpid(), self._broken))
-            return self._pool.submit(decode_files, files, channels, size, span)
+            try:
+                return self._pool.submit(decode_files, files, channels, size, span)
+            except BrokenProcessPool as error:  # found out since the last result
+                raise self._lost() from error
 
     def result(self, pending: Future[np.ndarray]) -> np.ndarray:
         """Wait for what :meth:`submit` began.
@@ -82,10 +85,14 @@ class Decoders:
         try:
             return pending.result()
         except BrokenProcessPool as error:
-            if self._broken is not None:
-                self._broken.set()
-            self._pool = self._broken = None
-            raise UserError("data.workers: a worker process died (out of memory?), fewer workers expected") from error
+            raise self._lost() from error
+
+    def _lost(self) -> UserError:
+        """End what is left of a pool that lost a worker."""
+        if self._broken is not None:
+            self._broken.set()
+        self._pool = self._broken = None
+        return UserError("data.workers: a worker process died (out of memory?), fewer workers expected")
 
 
 def decode_files(

@@ -109,6 +109,34 @@ if __name__ == "__main__":
 """
 
 
+LOST = """
+import sys
+from growsearch.data.decoders import Decoders
+from growsearch.errors import UserError
+def main():
+    decoders = Decoders(1)
+    decoders.result(decoders.submit(sys.argv[1:], 3, 8))
+    (worker,) = decoders._pool._processes.values()
+    worker.kill()
+    while not decoders._pool._broken:
+        pass
+    try:
+        decoders.submit(sys.argv[1:], 3, 8)
+    except UserError as error:
+        print(error)
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_worker_lost_between_two_batches_is_told_in_a_line(folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "child.py"
+    script.write_text(LOST)
+    file = next((folder / "b").iterdir())
+    child = subprocess.run([sys.executable, str(script), str(file)], capture_output=True, text=True, check=False)
+    assert child.stdout.startswith("data.workers: a worker process died"), child.stderr
+
+
 SIGNALLED_AT_THE_START = """
 import os, signal, sys
 from growsearch.data.decoders import Decoders

@@ -179,6 +179,11 @@ def stopped_half_way(root: Path, patch: pytest.MonkeyPatch, at: int = 80) -> Pat
     return config.parent
 
 
+def contents(run: Path) -> dict[Path, bytes]:
+    """All files of a run but the one that says why it ended."""
+    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "error.txt"}
+
+
 def flip(path: Path, place: float = 0.5) -> None:
     raw = bytearray(path.read_bytes())
     raw[int(place * len(raw))] ^= 0x10
@@ -206,19 +211,20 @@ def test_damage_found_on_resume_is_told_and_mended(damage, tmp_path, monkeypatch
     assert_same_end(run, reference)
 
 
-@pytest.mark.parametrize("damage", ["gone", "flipped"])
+@pytest.mark.parametrize("damage", ["gone", "cut", "flipped"])
 def test_without_its_journal_a_run_is_refused_and_nothing_is_touched(damage, tmp_path, monkeypatch):
     """What a replay would hear could be wrong."""
     run = stopped_half_way(tmp_path, monkeypatch)
     if damage == "gone":
         (run / "events.jsonl").unlink()
+    elif damage == "cut":
+        os.truncate(run / "events.jsonl", (run / "events.jsonl").stat().st_size // 2)
     else:
         flip(run / "events.jsonl", 0.02)
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    before = contents(run)
     with pytest.raises(UserError, match=r"events\.jsonl: .* by|before last\.safetensors"):
         resume(run)
-    kept = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "error.txt"}
-    assert kept == before
+    assert contents(run) == before
 
 
 def test_a_damaged_checkpoint_never_takes_the_place_of_a_whole_one(tmp_path, monkeypatch, reference):
@@ -238,11 +244,10 @@ def test_without_a_whole_checkpoint_nothing_is_touched(tmp_path, monkeypatch):
     run = stopped_half_way(tmp_path, monkeypatch)
     for name in ("last", "previous"):
         flip(run / f"checkpoints/{name}.safetensors")
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    before = contents(run)
     with pytest.raises(UserError, match=r"last\.safetensors: not.*previous\.safetensors: not.*to start the run anew"):
         resume(run)
-    kept = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "error.txt"}
-    assert kept == before
+    assert contents(run) == before
 
 
 def test_a_damaged_result_is_made_again(tmp_path, reference, capsys):
