@@ -24,7 +24,7 @@ COMMON = ["data=digits", "schedule=smoke", "hardware=cpu", "track=quiet", "track
 IMAGES = ["data.train_size=48", "data.val_size=24", "data.test_size=24"]
 
 ROWS: dict[str, list[str]] = {
-    "fixed": ["algo=fixed", "network=sequential", "network.topology=small_cnn", *IMAGES],
+    "fixed": ["algo=fixed", "network=sequential", "network.topology=small_cnn", "algo.training.epochs=4", *IMAGES],
     "densemann": ["algo=densemann", "algo.growth_rate=2", *IMAGES],
     "prdarts": ["algo=prdarts", "algo.channels=2", "algo.nodes=1", "algo.evaluation.channels=2"],
     "ectonas": ["algo=ectonas", "algo.topology=small_cnn", "algo.budget=6", *IMAGES],
