@@ -69,16 +69,6 @@ class FitState:
     best_tensors: dict[str, Tensor] = field(default_factory=dict)
     outcome: str = "ok"
 
-    @property
-    def val_accuracy(self) -> float | None:
-        """Validation accuracy of the weights that the phase ends with."""
-        return self.val[self.best][1] if self.val else None
-
-    @property
-    def val_loss(self) -> float | None:
-        """Validation loss of the weights that the phase ends with."""
-        return self.val[self.best][0] if self.val else None
-
 
 def fit(
     engine: Engine,

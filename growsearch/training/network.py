@@ -109,13 +109,6 @@ class Network:
         self._optimizers = {role: build_optimizer(self.module, c) for role, c in self.configs.items()}
         self.version += 1
 
-    def clear_state(self) -> None:
-        """Zero every optimizer's momentum and moments in place."""
-        for optimizer in self._optimizers.values():
-            for state in optimizer.state.values():
-                for tensor in state.values():
-                    tensor.zero_()
-
     def optimizer_tensors(self) -> dict[str, dict[str, dict[str, Tensor]]]:
         """Optimizer state by role and parameter name (references)."""
         return {role: state_by_name(o, self.module) for role, o in self._optimizers.items()}
