@@ -14,8 +14,8 @@ from growsearch.algorithms.densemann import edits
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.edits import AddBlock, AddFilters, AddLayer, GoBack, Head, Prune, Redraw
 from growsearch.algorithms.densemann.set_up import optimizer_of
-from growsearch.algorithms.densemann.sizes import copied_block, parameter_count, replicated, with_more
-from growsearch.networks import build
+from growsearch.algorithms.densemann.sizes import copied_block, replicated, with_more
+from growsearch.networks import build, parameter_count
 from growsearch.training import Network
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "densemann.json").read_text())

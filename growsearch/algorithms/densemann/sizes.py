@@ -3,11 +3,9 @@
 import copy
 from typing import Any, NamedTuple
 
-import torch
-
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.machine import GrowthMemory, Room
-from growsearch.networks.densenet import DenseNet
+from growsearch.networks import parameter_count
 
 Spec = dict[str, Any]
 
@@ -77,12 +75,6 @@ def with_more(spec: Spec, config: DensemannConfig, *, filters: int = 0, layer: i
         if spec["bottlenecks"] is not None:
             spec["bottlenecks"][-1].append(config.bottleneck_factor * layer)
     return spec
-
-
-def parameter_count(spec: Spec) -> int:
-    """Trainable parameters of the network that a spec describes; nothing is allocated."""
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in DenseNet.from_spec(spec).parameters())
 
 
 def room(spec: Spec, memory: GrowthMemory, config: DensemannConfig) -> Room:

@@ -16,7 +16,6 @@ from growsearch.errors import UserError
 from growsearch.networks.darts.genotype import Genotype
 from growsearch.networks.darts.pools import initial_pool
 from growsearch.networks.darts.search import CELL_KINDS
-from growsearch.networks.registry import skeleton
 from growsearch.training import OptimizerConfig, Recipe
 from growsearch.training.schedules import Cosine
 
@@ -173,11 +172,6 @@ def evaluation_spec(config: PrdartsConfig, facts: Facts, cells: Genotype) -> dic
         "image_size": min(height, width),
         "output": config.output,
     }
-
-
-def parameter_count(spec: dict[str, Any]) -> int:
-    """Parameters of the network that a spec describes; nothing is allocated."""
-    return sum(parameter.numel() for parameter in skeleton(spec).parameters())
 
 
 def discoverable(config: PrdartsConfig, most_rounds: int = 10) -> dict[str, int] | None:

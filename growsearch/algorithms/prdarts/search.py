@@ -27,6 +27,7 @@ from growsearch.algorithms.prdarts.edits import GoOnFor, SpreadAlphas, search_mo
 from growsearch.events import Edit as Edited
 from growsearch.events import Measure as Measured
 from growsearch.events import Phase
+from growsearch.networks import parameter_count
 from growsearch.networks.darts.pools import initial_pool
 from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.networks.darts.search_cell import num_edges
@@ -123,7 +124,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
         end = plans.cycle_end_of(config, self.cycles[number], last=False)
         self.pools, changes = self.renewed(old, values, end, number)
         if config.max_params and end.morphs:
-            params = plans.parameter_count(plans.search_spec(config, self.facts, self.pools))
+            params = parameter_count(plans.search_spec(config, self.facts, self.pools))
             if params > config.max_params:
                 self.pools, changes = self.renewed(old, values, replace(end, morphs=0), number)
         parents = None
