@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,7 @@ class ChannelMap:
         sizes: group number -> its number of channels.
         bonds: group number -> what may be done with it.
         frozen: group number -> None or why the group may not be widened exactly.
+        even: group number -> None or why exact widening copies all channels equally often.
         unprunable: group number -> None or why none of its channels may be cut.
         attributes: (module path, name, index or None) -> what tiles the dimension that the attribute counts.
         lineage: group number -> for each channel a number that exact copies have in common.
@@ -67,7 +69,7 @@ class ChannelMap:
             for number in dict.fromkeys(segment.group for segment in segments):
                 self.axes[number].append(axis)
         self.sizes, self.bonds = layout.sizes, layout.bonds
-        self.frozen, self.unprunable = layout.frozen, layout.unprunable
+        self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
         self.attributes = layout.attributes
         self.lineage = [list(range(size)) for size in self.sizes]
         self.names = {held[0]: held for _, held in places(model)}
@@ -120,6 +122,7 @@ class ChannelMap:
                 may be carried out wherever channels may be cut. None asks whether the group may be widened.
         """
         cuts = sources is not None and len(set(sources)) == len(sources) > 0 and min(sources) >= 0
+        uneven = sources is not None and not cuts and self.bonds[number] is Bond.EVEN and not _is_even(sources)
         reason = self.unprunable[number] if cuts else self.frozen[number]
         if self._model() is not model:
             found = "a handle of another network found, one of this network"
@@ -127,6 +130,8 @@ class ChannelMap:
             found = "a stale handle found (the network was edited), a new trace"
         elif cuts and self.bonds[number] is Bond.ORDERED and list(sources or ()) != sorted(sources or ()):
             found = f"channels in another order found ({self.frozen[number]}), ascending ones"
+        elif uneven and reason is None:
+            found = f"an uneven choice of channels found ({self.even[number]}), each equally often"
         elif reason is not None:
             found = f"{'an unprunable' if cuts else 'a frozen'} one found ({reason}), an editable one"
         else:
@@ -146,6 +151,11 @@ class ChannelMap:
             if held[0].shape[axis.dim] != sum(map(self.length, axis.segments)):
                 return False
         return True
+
+
+def _is_even(sources: Sequence[int]) -> bool:
+    """Whether old channels are copied, and those that are named equally often."""
+    return min(sources) >= 0 and len(set(Counter(sources).values())) == 1
 
 
 def _role(model: nn.Module, name: str, dim: int, roles: Collection[str]) -> str:
@@ -184,8 +194,19 @@ class ChannelGroup:
 
     @property
     def frozen(self) -> str | None:
-        """None, or why the group may not be widened without changing what the network computes."""
+        """None, or why the group may not be widened without changing what the network computes.
+
+        One that may be widened need not take every size, see :attr:`step`.
+        """
         return self.map.frozen[self.number]
+
+    @property
+    def step(self) -> int:
+        """Exact widening gives multiples of this: any size, or those of the present one where all channels are copied.
+
+        The latter holds under a norm over channels, whose mean uneven copies would change.
+        """
+        return self.size if self.map.even[self.number] is not None else 1
 
     @property
     def unprunable(self) -> str | None:

@@ -232,7 +232,7 @@ class _Prover:
         return net, handles
 
     def _remap(self, net: nn.Module, handles: ChannelMap, plan: Plan) -> None:
-        handles.frozen = [None] * len(handles.frozen)
+        handles.frozen, handles.bonds = [None] * len(handles.frozen), [Bond.FREE] * len(handles.bonds)
         for number, sources in plan.items():
             if sources != list(range(handles.sizes[number])):
                 remap(net, self.groups[number].on(handles), sources)

@@ -32,7 +32,8 @@ def widen(
     The weights that read a copied channel are divided by its number of copies. The function stays
     the same in eval and in train mode, for copies share their batch statistics. No channel is copied
     twice before all are copied once, so up to double size every division is by two and loses no bit:
-    pruning the copies then gives back identical tensors.
+    pruning the copies then gives back identical tensors. Where only multiples of the present size are exact
+    (:attr:`ChannelGroup.step`), all channels are copied equally often.
 
     Args:
         model: the network that ``group`` was traced on.
@@ -48,7 +49,7 @@ def widen(
         The sources: new channel i is a copy of old channel ``sources[i]``.
 
     Raises:
-        UserError: if ``size`` is smaller than the group, or the group is frozen or stale.
+        UserError: if ``size`` is smaller than the group or not one that it takes, or the group is frozen or stale.
     """
     old = group.size
     (size,) = channel_numbers([size], f"size of {group.name}", old, sys.maxsize)
@@ -57,6 +58,11 @@ def widen(
     if noise_std and not (group.producers or group.layers("depthwise")):
         raise UserError(f"noise_std: {noise_std} found for {group.name}, whose weights are computed; 0 expected")
     group.map.check(model, group.number, group.name)
+    if size % group.step:
+        raise UserError(
+            f"size of {group.name}: {size} found, a multiple of {group.step} expected "
+            f"({group.map.even[group.number]}, so all channels are copied equally often)"
+        )
     require_room(model, group, size)
     generator = generator if generator is not None else torch.Generator().manual_seed(0)
     passes = [torch.randperm(old, generator=generator).tolist() for _ in range(-(-(size - old) // old))]

@@ -27,7 +27,7 @@ def edited(module: nn.Module, x: Tensor) -> nn.Module:
         if index % 2 and group.size > 4:
             prune(module, group, range(0, group.size, 3))
         else:
-            widen(module, group, group.size + 1 + index % 3)
+            widen(module, group, group.size + group.step * (1 + index % 3 if group.step == 1 else 1))
     return module
 
 

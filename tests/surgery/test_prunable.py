@@ -12,8 +12,10 @@ from torch import nn
 from growsearch.surgery import channel_groups, prune, transaction, widen
 
 X = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-ONLY_CUT = {"layer norm", "rms norm", "group norm", "attention", "tied attention", "separate attention"}
-"""Blocks with groups that no uneven copy leaves exact."""
+EVEN = {"layer norm", "rms norm", "group norm"}
+"""Blocks with groups whose channels are copied equally often."""
+ONLY_CUT = {"attention", "tied attention", "separate attention"}
+"""Blocks with groups that no copy leaves exact."""
 
 
 def close(a, b):
@@ -35,7 +37,7 @@ def check(model: nn.Module, seed: int, prove: bool) -> None:
     before = model(X)
     for group in groups:
         if group.frozen is None and rng.random() < 0.7:
-            widen(model, group, group.size + rng.randint(1, 3))
+            widen(model, group, group.size + group.step * rng.randint(1, 3))
     assert close(model(X), before)
 
 
@@ -46,6 +48,7 @@ def test_each_layer_is_cut_as_if_silent(kind):
         groups = [g for g in channel_groups(model, X) if g.unprunable not in ("network input", "network output")]
         assert groups and all(group.unprunable is None for group in groups), groups
         assert any(group.frozen for group in groups) == (kind in ONLY_CUT), groups
+        assert any(group.step > 1 for group in groups) == (kind in EVEN), groups
         check(model, seed, prove=True)
 
 
