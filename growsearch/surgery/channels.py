@@ -55,6 +55,7 @@ class ChannelMap:
         even: group number -> None or why exact widening copies all channels equally often.
         unprunable: group number -> None or why none of its channels may be cut.
         attributes: (module path, name, index or None) -> what tiles the dimension that the attribute counts.
+        silent: group number -> how it gets channels that change nothing, where a proof found a way.
         lineage: group number -> for each channel a number that exact copies have in common.
         names: tensor name -> all its names.
         version: the structure version of the network that the map is true for.
@@ -72,6 +73,7 @@ class ChannelMap:
         self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
         self.attributes = layout.attributes
         self.lineage = [list(range(size)) for size in self.sizes]
+        self.silent: dict[int, Any] = {}
         self.names = {held[0]: held for _, held in places(model)}
         self._model, self._modules = ref(model), list(model.modules())
         self.version = structure.structure_version(model)
@@ -198,15 +200,18 @@ class ChannelGroup:
 
         One that may be widened need not take every size, see :attr:`step`.
         """
-        return self.map.frozen[self.number]
+        return None if self.number in self.map.silent else self.map.frozen[self.number]
 
     @property
     def step(self) -> int:
         """Exact widening gives multiples of this: any size, or those of the present one where all channels are copied.
 
-        The latter holds under a norm over channels, whose mean uneven copies would change.
+        The latter holds under a norm over channels, whose mean uneven copies would change, unless channels that
+        change nothing can be added (:mod:`growsearch.surgery.silent`).
         """
-        return self.size if self.map.even[self.number] is not None else 1
+        silent = self.map.silent.get(self.number)
+        even = self.map.even[self.number] is not None if silent is None else silent.fill == "copies"
+        return self.size if even else 1
 
     @property
     def unprunable(self) -> str | None:

@@ -19,6 +19,7 @@ from growsearch.surgery.interface import as_arguments, output_leaves
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.rehearsal import Rehearsal, own_streams, without_dropout
 from growsearch.surgery.remap import remap
+from growsearch.surgery.silent import offer
 from growsearch.surgery.tensors import copied, lookup
 from growsearch.surgery.trace import describe
 
@@ -68,6 +69,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
         prover = _Prover(model, example, left)
         prover.prove()
         if not prover.found:
+            offer(prover)
             return
         left = [group for group in left if group.unprunable is None]
 
@@ -214,6 +216,17 @@ class _Prover:
 
     def _shapes(self, outputs: list[tuple[Any, list[Tensor]]]) -> list[Any]:
         return [leaf.shape if isinstance(leaf, Tensor) else leaf for leaf, _ in outputs]
+
+    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
+        """Whether an edit of a copy of the stand-in leaves its outputs."""
+        net = copied(self.base, Tensor.clone, hooks=False)
+        try:
+            edit(net, self.base_map.on(net))
+            return _compared(self.reference, self._outputs(net), "") is None
+        except Exception as error:
+            if is_lack_of_memory(error):
+                raise
+            return False
 
     def _differs(self, plan: Plan) -> str | None:
         """None if the edited stand-in computes what it did, else what happens."""
