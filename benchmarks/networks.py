@@ -16,6 +16,7 @@ table of that file as soon as it is measured; networks that have one are passed 
 import argparse
 import copy
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -42,6 +43,8 @@ SIZES = (64, 96, 128, 160, 192, 224, 240, 256, 299, 384)
 VIDEO = {"mvit_v1_b": (16, 224), "mvit_v2_s": (16, 224), "s3d": (14, 64)}
 """Frames and pixels of networks for videos that do not take 8 frames of 64x64."""
 TRIES = 3
+THEIR_PATIENCE = 40
+"""Seconds that Torch-Pruning may take."""
 
 
 class Dense(nn.Module):
@@ -121,6 +124,8 @@ def theirs(model: nn.Module, example: Tensor, outputs: set[str]) -> tuple[str, f
     start = time.process_time()
     try:
         tp.DependencyGraph().build_dependency(model, example_inputs=example)
+    except TimeoutError:
+        raise
     except Exception as error:
         return type(error).__name__, time.process_time() - start
     seconds = time.process_time() - start
@@ -132,6 +137,8 @@ def theirs(model: nn.Module, example: Tensor, outputs: set[str]) -> tuple[str, f
         importance = tp.importance.MagnitudeImportance()
         tp.pruner.MagnitudePruner(model, example, importance, pruning_ratio=0.25, ignored_layers=ignored).step()
         model(example)
+    except TimeoutError:
+        raise
     except Exception as error:
         return f"fails ({type(error).__name__})", seconds
     cut = sum(count for name, count in before.items() if layers[name].weight.shape[0] < count)
@@ -155,7 +162,7 @@ def errors(model: nn.Module, example: Tensor, groups: list[ChannelGroup]) -> int
                 for group in rng.sample(edited, max(1, len(edited) // 2)) if edited else []:
                     here = group.on(handles)
                     if edited is growing:
-                        widen(net, here, grown(here))
+                        widen(net, here, grown(here, rng))
                     else:
                         keep = rng.sample(range(here.size), max(1, here.size * 3 // 4))
                         prune(net, here, sorted(keep))
@@ -172,9 +179,13 @@ def errors(model: nn.Module, example: Tensor, groups: list[ChannelGroup]) -> int
     return wrong
 
 
-def grown(group: ChannelGroup) -> int:
-    """An eighth more, or twice as many where only a multiple is exact."""
-    return group.size + (max(1, group.size // 8) if group.step == 1 else group.step)
+def grown(group: ChannelGroup, rng: random.Random) -> int:
+    """Up to twice as many."""
+    return group.size + (rng.randint(1, group.size) if group.step == 1 else group.step)
+
+
+def _give_up(number: int, frame: object) -> None:
+    raise TimeoutError
 
 
 def row(name: str) -> str:
@@ -193,7 +204,13 @@ def row(name: str) -> str:
     wrong = errors(model, example, groups)
     ours = f"{editable_share(groups):.1%} | {cut:.1%}"
     print(f"ours: {name} {ours} {wrong} {reasons}", file=sys.stderr, flush=True)
-    other, graph = theirs(model, example, outputs)
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(THEIR_PATIENCE)
+    try:
+        other, graph = theirs(model, example, outputs)
+    except TimeoutError:
+        other, graph = f"not in {THEIR_PATIENCE} s", 0.0
+    signal.alarm(0)
     remark = "; ".join(sorted(map(str, reasons)))[:160] if cut < 0.9995 else ""
     return f"| {shown} | {ours} | {other} | {wrong} | {trace:.2f} s | {proof:.1f} s | {graph:.2f} s | {remark} |\n"
 

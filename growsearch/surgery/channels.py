@@ -61,8 +61,8 @@ class ChannelMap:
         version: the structure version of the network that the map is true for.
     """
 
-    def __init__(self, model: nn.Module, example: Tensor | tuple[Any, ...]) -> None:
-        traced = trace(model, example)
+    def __init__(self, model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False) -> None:
+        traced = trace(model, example, heads)
         layout = group(traced)
         self.axes: list[list[Axis]] = [[] for _ in layout.sizes]
         for (name, dim), segments in layout.axes.items():

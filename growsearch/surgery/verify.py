@@ -133,8 +133,8 @@ class _Prover:
         return None
 
     def _exact_plans(self, numbers: list[int]) -> list[Plan]:
-        """Every ordered pair of groups parts in some plan, up and down; then all change, to the true sizes too."""
-        plans = [self._plan(numbers, self._true_size)]
+        """Every ordered pair of groups parts in some plan, up and down; then all change, to the true sizes and beyond too."""
+        plans = [self._plan(numbers, self._true_size), self._plan(numbers, self._beyond)]
         order = {number: place for place, number in enumerate(self.random.permutation(numbers))}
         for bit in range(max(0, len(numbers) - 1).bit_length()):
             for side in (0, 1):
@@ -160,6 +160,11 @@ class _Prover:
 
     def _true_size(self, number: int) -> int:
         return self.groups[number].size
+
+    def _beyond(self, number: int) -> int:
+        """Above the true size, where code that writes it down fails."""
+        true = self.groups[number].size
+        return true + (self.base_map.sizes[number] if self.map.bonds[number] is Bond.EVEN else max(1, true // 8))
 
     def _more(self, number: int) -> int:
         """Mostly a few more than now; at times around or above the network's own number."""
