@@ -84,9 +84,8 @@ def too_little_memory(jobs: int, needed: int, like: Path | None, available: int)
         return None
     each = "what any run takes" if like is None else f"as much as {like} took"
     return (
-        f"hydra.launcher.n_jobs: {jobs} jobs at a time are too many for {available / GIB:.1f} GiB "
-        f"of free memory if each takes {each}, {needed / GIB:.1f} GiB in all; use "
-        f"hydra.launcher.n_jobs={max(1, available // needed)}"
+        f"hydra.launcher.n_jobs: {jobs} jobs at a time are too many for {available / GIB:.1f} GiB of free memory"
+        f" if each takes {each} ({needed / GIB:.1f} GiB); use hydra.launcher.n_jobs={max(1, available // needed)}"
     )
 
 
