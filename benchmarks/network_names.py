@@ -1,6 +1,6 @@
 """The networks of the table in docs/networks.md: small variants first, so that each family is measured early."""
 
-TORCHVISION = """
+_TORCHVISION = """
 torchvision/squeezenet1_1 torchvision/shufflenet_v2_x0_5 torchvision/mnasnet0_5 torchvision/mobilenet_v3_small
 torchvision/mobilenet_v2 torchvision/regnet_y_400mf torchvision/regnet_x_400mf torchvision/efficientnet_b0
 torchvision/resnet18 torchvision/googlenet torchvision/densenet121 torchvision/resnext50_32x4d torchvision/swin_t
@@ -29,11 +29,8 @@ torchvision/regnet_y_32gf torchvision/vit_h_14 torchvision/regnet_y_128gf
 segmentation/fcn_resnet101 segmentation/deeplabv3_resnet101 detection/fasterrcnn_mobilenet_v3_large_320_fpn
 detection/fasterrcnn_resnet50_fpn detection/fasterrcnn_resnet50_fpn_v2 detection/maskrcnn_resnet50_fpn_v2
 detection/retinanet_resnet50_fpn_v2 video/swin3d_s video/swin3d_b
-""".split()
-
-TIMM = [
-    f"timm/{name}"
-    for name in """
+"""
+_TIMM = """
 vit_tiny_patch16_224 deit_tiny_patch16_224 deit_tiny_distilled_patch16_224 test_vit test_vit2 test_vit3 test_convnext
 test_convnext2 test_nfnet test_mambaout test_resnet test_efficientnet test_byobnet test_vit_relpos
 convnext_atto convnextv2_atto convnext_zepto_rms efficientnet_lite0 mobilenetv3_small_050 lcnet_035 ghostnet_050
@@ -53,5 +50,6 @@ vit_tiny_r_s16_p8_224 efficientnet_b0 efficientnet_b0_gn tf_efficientnetv2_b0 re
 regnetv_040 tresnet_m xception41 inception_v4 inception_resnet_v2 nextvit_small lowformer_b0 iformer_t
 mobilenetv4_hybrid_medium efficientvim_m1 lcnetv2_small cspnext_tiny deit3_small_patch16_224 beit_base_patch16_224
 vitamin_small_224 nasnetalarge pnasnet5large
-""".split()
-]
+"""
+TORCHVISION = _TORCHVISION.split()
+TIMM = [f"timm/{name}" for name in _TIMM.split()]

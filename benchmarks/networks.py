@@ -1,30 +1,34 @@
 """Which channels of other people's networks can be widened and cut, beside Torch-Pruning.
 
-    python benchmarks/networks.py [--names torchvision/resnet18,timm/vit_tiny_patch16_224] [--patience 240]
+    python benchmarks/networks.py [--names torchvision/resnet18,timm/vit_tiny_patch16_224] [--patience 90]
                                   [--docs docs/networks.md] [--again]
 
 Shares are of the output channels of convolutions and linear layers, the network's own outputs left out: those in
 groups that may be widened exactly, those in groups that may be cut, and those that Torch-Pruning's MagnitudePruner
 with its defaults (a quarter of all channels, output layers ignored) cuts of a network that runs afterwards. Seconds
 of processor time on one thread: of our trace, of our proof and of Torch-Pruning's dependency graph. Errors: groups
-are widened in double precision (at random, three times) and the outputs compared to 1e-8, and a quarter of all that
-may be cut is cut (at random, three times) and the network run; what differs or fails counts. Images are of 64x64, or
+are widened in double precision (at random, twice) and the outputs compared to 1e-8, and a quarter of all that
+may be cut is cut (at random, twice) and the network run; what differs or fails counts. Images are of 64x64, or
 the smallest of some sizes that the network takes. Each network has a process of its own. --docs puts a row in the
 table of that file as soon as it is measured; networks that have one are passed over unless --again is given.
 """
 
 import argparse
+import contextlib
 import copy
+import os
 import random
+import resource
 import signal
-import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 import torch_pruning as tp
 import torchvision
@@ -42,9 +46,9 @@ MARKS = ("<!-- shares -->\n", "<!-- end of shares -->\n")
 SIZES = (64, 96, 128, 160, 192, 224, 240, 256, 299, 384)
 VIDEO = {"mvit_v1_b": (16, 224), "mvit_v2_s": (16, 224), "s3d": (14, 64)}
 """Frames and pixels of networks for videos that do not take 8 frames of 64x64."""
-TRIES = 3
-THEIR_PATIENCE = 40
-"""Seconds that Torch-Pruning may take."""
+TRIES = 2
+THEIR_PATIENCE = 20
+"""Seconds of processor time that Torch-Pruning may take."""
 
 
 class Dense(nn.Module):
@@ -56,6 +60,7 @@ class Dense(nn.Module):
         self.boxes = torch.tensor([[0.0, 0.0, 32.0, 32.0], [8.0, 8.0, 64.0, 48.0]])
 
     def forward(self, x: Tensor) -> list[Any]:
+        """The raw outputs of all heads."""
         detector = self.detector
         features = detector.backbone(x)
         features = {"0": features} if isinstance(features, Tensor) else features
@@ -89,14 +94,13 @@ def built(name: str) -> tuple[nn.Module, Tensor]:
             return Dense(torchvision.models.get_model(model, **arguments)).eval(), torch.zeros(1, 3, 96, 96)
         if model.startswith("vit_"):
             size = 70 if model == "vit_h_14" else 64
-            return torchvision.models.get_model(model, image_size=size, **arguments).eval(), torch.zeros(1, 3, size, size)
+            net = torchvision.models.get_model(model, image_size=size, **arguments)
+            return net.eval(), torch.zeros(1, 3, size, size)
         net = torchvision.models.get_model(model, **arguments)
         return _smallest((net, size) for size in SIZES)
 
 
 def _timm_builders(model: str) -> Iterator[tuple[nn.Module, int]]:
-    import timm
-
     for size in SIZES:
         try:
             yield timm.create_model(model, pretrained=False, img_size=size), size
@@ -188,7 +192,8 @@ def _give_up(number: int, frame: object) -> None:
     raise TimeoutError
 
 
-def row(name: str) -> str:
+def row(name: str) -> None:
+    """Print a network's row, before and after Torch-Pruning had its time."""
     model, example = built(name)
     side = "x".join(map(str, example.shape[2:]))
     shown = name if side == "64x64" else f"{name} ({side})"
@@ -203,32 +208,37 @@ def row(name: str) -> str:
     reasons = {g.unprunable for g in groups if g.unprunable not in (None, "network output", "network input")}
     wrong = errors(model, example, groups)
     ours = f"{editable_share(groups):.1%} | {cut:.1%}"
-    print(f"ours: {name} {ours} {wrong} {reasons}", file=sys.stderr, flush=True)
-    signal.signal(signal.SIGALRM, _give_up)
-    signal.alarm(THEIR_PATIENCE)
-    try:
-        other, graph = theirs(model, example, outputs)
-    except TimeoutError:
-        other, graph = f"not in {THEIR_PATIENCE} s", 0.0
-    signal.alarm(0)
     remark = "; ".join(sorted(map(str, reasons)))[:160] if cut < 0.9995 else ""
-    return f"| {shown} | {ours} | {other} | {wrong} | {trace:.2f} s | {proof:.1f} s | {graph:.2f} s | {remark} |\n"
+    print(
+        f"| {shown} | {ours} | not in {THEIR_PATIENCE} s | {wrong} | {trace:.2f} s | {proof:.1f} s | | {remark} |",
+        flush=True,
+    )
+    signal.signal(signal.SIGPROF, _give_up)
+    signal.setitimer(signal.ITIMER_PROF, THEIR_PATIENCE)
+    with contextlib.suppress(TimeoutError):
+        other, graph = theirs(model, example, outputs)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        print(f"| {shown} | {ours} | {other} | {wrong} | {trace:.2f} s | {proof:.1f} s | {graph:.2f} s | {remark} |")
 
 
 def measured(name: str, patience: int) -> str:
     """The row of a network, made in a process of its own."""
-    command = [sys.executable, __file__, "--one", name]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=patience)
-    except subprocess.TimeoutExpired as error:
-        seen = (error.stderr or b"").decode().splitlines()
-        ours = next((line for line in seen if line.startswith("ours: ")), "not in time")
-        return f"| {name} | | | not in {patience} s | | | | | {ours} |\n"
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return f"| {name} | | | | | | | | {last[:200]} |\n"
-    sys.stderr.write(done.stderr)
-    return done.stdout.splitlines()[-1] + "\n"
+    with tempfile.TemporaryFile("w+") as file:
+        child = os.fork()
+        if not child:
+            resource.setrlimit(resource.RLIMIT_CPU, (patience, patience))
+            sys.stdout = file
+            try:
+                row(name)
+            except Exception as error:
+                why = " ".join(str(error).replace("|", "/").split())[:160]
+                print(f"| {name} | | | | | | | | {type(error).__name__}: {why} |")
+            file.flush()
+            os._exit(0)
+        os.waitpid(child, 0)
+        file.seek(0)
+        lines = [line for line in file if line.startswith("| ")]
+    return lines[-1] if lines else f"| {name} | | | | | | | | not measured in {patience} s |\n"
 
 
 def rows_of(path: Path) -> list[str]:
@@ -244,17 +254,13 @@ def write(path: Path, rows: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--names", default=",".join((*TORCHVISION, *TIMM)))
-    parser.add_argument("--patience", type=int, default=240, help="seconds that a network may take in all")
+    parser.add_argument("--patience", type=int, default=90, help="seconds of processor time for a network")
     parser.add_argument("--docs", type=Path)
     parser.add_argument("--again", action="store_true", help="measure networks that have a row anew")
-    parser.add_argument("--one", help="print the row of this network")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    if options.one:
-        channel_groups(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)), torch.zeros(1, 3, 8, 8))  # imports
-        print(row(options.one), end="")
-        return
+    channel_groups(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)), torch.zeros(1, 3, 8, 8))  # imports
     for name in options.names.split(","):
         known = {line.split("|")[1].split()[0]: line for line in rows_of(options.docs)} if options.docs else {}
         if name in known and not options.again:

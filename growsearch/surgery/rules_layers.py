@@ -154,12 +154,13 @@ def attention(trace: LabelTrace, call: Call) -> None:
 def _mask(trace: LabelTrace, mask: Tensor, scores: Labels) -> None:
     """A mask is added to the scores: it has their heads, or one entry for all of them."""
     for dim, vector in enumerate(trace.get(mask), len(scores) - mask.dim()):
-        if vector is not None and scores[dim] is not None and len(vector) == len(scores[dim]):
-            trace.join(vector, scores[dim])
+        score = scores[dim]
+        if vector is not None and score is not None and len(vector) == len(score):
+            trace.join(vector, score)
         else:
             trace.freeze(vector, "mask of an attention")
             if mask.shape[dim - len(scores)] > 1:
-                trace.freeze(scores[dim], "mask of an attention")
+                trace.freeze(score, "mask of an attention")
 
 
 @rule(

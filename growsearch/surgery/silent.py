@@ -11,8 +11,8 @@ Three kinds of channels can be added in any number though a copy of one would be
   channels is answered by keys times sqrt(E/D) (arXiv 2308.06103, section 3.3). Values that are widened with them go
   unread: the output projection's new columns are zero.
 
-Where queries and keys share their channels with more than the code's heads, all can be copied equally often, and the
-keys divided by the number of copies, or by its root where the code divides scores by the root of the number of channels.
+Where heads share the width of the stream that they read, all channels can be copied equally often: keys are divided by
+the number of copies, or by its root where the code divides scores by the root of the number of channels.
 
 Which of them is exact is tried in the stand-ins of the proof, in double precision.
 """
@@ -29,10 +29,9 @@ from torch import Tensor, nn
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.momentum import Entry, Optimizers
-from growsearch.surgery.remap import Slab, grow
+from growsearch.surgery.remap import Initialiser, Slab, grow
 from growsearch.surgery.replace import replace as replace_tensor
 from growsearch.surgery.tensors import lookup, owner
-
 
 Quiet: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 """Layers with their passes through a group that are keys."""
@@ -92,7 +91,7 @@ def _keys(group: ChannelGroup) -> Iterator[Quiet]:
             layers.setdefault((axis.layer.rpartition(".")[2], _passes(group, axis)), []).append(axis.layer)
     for parts in (3, 2, 1):
         for (_, count), like in layers.items():
-            if count % parts == 0:
+            if count % parts == 0 and (parts > 1 or len(layers) > 1):  # keys alone would never learn
                 size, second = count // parts, min(1, parts - 1)
                 for part in (range(second * size, (second + 1) * size), range(second, count, parts)):
                     yield tuple((layer, tuple(part)) for layer in dict.fromkeys(like))
@@ -129,8 +128,9 @@ def offer(prover: Prover) -> None:
         for index in range(len(candidates(prover.model, prover.groups[numbers[0]]))):
             plan = {n: candidates(prover.model, prover.groups[n])[index] for n in numbers}
             if _is_exact(prover, dict([next(iter(plan.items()))])):
-                exact = plan if _is_exact(prover, plan) else {n: s for n, s in plan.items() if _is_exact(prover, {n: s})}
-                prover.map.silent.update(exact)
+                if not _is_exact(prover, plan):
+                    plan = {number: silent for number, silent in plan.items() if _is_exact(prover, {number: silent})}
+                prover.map.silent.update(plan)
                 break
 
 
@@ -167,7 +167,10 @@ def add_silent(
     quiet, axes = dict(silent.quiet), {axis.name: axis for axis in group.axes}
     first = {axis.name: [group.positions(axis, channel) for channel in range(old)] for axis in group.axes}
 
-    def written(slab: Slab) -> Tensor | float:
+    def written(slab: Slab) -> Tensor:
+        return torch.as_tensor(_written(slab))
+
+    def _written(slab: Slab) -> Tensor | float:
         axis, before = axes[slab.name], lookup(model, slab.name).detach()
         passes = _passes(group, axis)
         if slab.name in norms:
@@ -189,10 +192,10 @@ def add_silent(
             values = values.index_fill(axis.dim, keys, 0.0)
         return values.flatten(axis.dim, axis.dim + 1)
 
-    def read(slab: Slab) -> Tensor | float:
-        return 0.0 if silent.unread else _random(slab, lookup(model, slab.name), generator)
+    def read(slab: Slab) -> Tensor:
+        return torch.zeros(()) if silent.unread else _random(slab, lookup(model, slab.name), generator)
 
-    fresh = {role: written for role in ("producer", "bias", "depthwise", "scale")}
+    fresh: dict[str, Initialiser] = {role: written for role in ("producer", "bias", "depthwise", "scale")}
     copied = silent.fill == "copies"
     sources = [*range(old)] * (size // old) if copied else [*range(old), *[-1] * (size - old)]
     grow(model, group, sources, {**fresh, "consumer": read}, momentum, optimizer)
@@ -230,5 +233,3 @@ def _scale(model: nn.Module, name: str, factor: float | Tensor, optimizer: Optim
         return state * factor if entry.averages_weight else state / factor**entry.power
 
     replace_tensor(model, name, lookup(model, name).detach() * factor, optimizer=optimizer, carry=carry)
-
-

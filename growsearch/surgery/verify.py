@@ -63,7 +63,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
         UserError: if the network has no weights (meta device).
     """
     if any(parameter.is_meta for parameter in model.parameters()):
-        raise UserError("channel groups: a network on the meta device found, weights or prove=False expected")
+        raise UserError("channel groups: the network is on the meta device; give it weights, or use prove=False")
     left = [group for group in groups if group.unprunable is None]
     while left:
         prover = _Prover(model, example, left)
@@ -133,7 +133,7 @@ class _Prover:
         return None
 
     def _exact_plans(self, numbers: list[int]) -> list[Plan]:
-        """Every ordered pair of groups parts in some plan, up and down; then all change, to the true sizes and beyond too."""
+        """Every ordered pair of groups parts in some plan, up and down; then all, to true sizes and beyond too."""
         plans = [self._plan(numbers, self._true_size), self._plan(numbers, self._beyond)]
         order = {number: place for place, number in enumerate(self.random.permutation(numbers))}
         for bit in range(max(0, len(numbers) - 1).bit_length()):

@@ -13,8 +13,8 @@ from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers, as_list
 from growsearch.surgery.remap import channel_numbers, remap, require_room
 from growsearch.surgery.replace import replace
-from growsearch.surgery.tensors import lookup
 from growsearch.surgery.silent import add_silent
+from growsearch.surgery.tensors import lookup
 from growsearch.surgery.transaction import transaction
 
 
@@ -56,16 +56,17 @@ def widen(
     old = group.size
     (size,) = channel_numbers([size], f"size of {group.name}", old, sys.maxsize)
     if not isinstance(noise_std, int | float) or not 0 <= noise_std < math.inf:
-        raise UserError(f"noise_std: {noise_std!r} found, a number of at least 0 expected")
+        raise UserError(f"noise_std: {noise_std!r} is not accepted; use a number of at least 0")
     if noise_std and not (group.producers or group.layers("depthwise")):
-        raise UserError(f"noise_std: {noise_std} found for {group.name}, whose weights are computed; 0 expected")
+        raise UserError(f"noise_std: {noise_std} is not accepted for {group.name}, whose weights are computed; use 0")
     silent = group.map.silent.get(group.number)
     copies = silent is None or (group.map.frozen[group.number] is None and size % old == 0)
     group.map.check(model, group.number, group.name, None if copies else range(old))
     if size % group.step:
+        why = group.map.even[group.number] or group.map.frozen[group.number]
         raise UserError(
-            f"size of {group.name}: {size} found, a multiple of {group.step} expected "
-            f"({group.map.even[group.number] or group.map.frozen[group.number]}, so all channels are copied equally often)"
+            f"size of {group.name}: {size} is not accepted, as all channels must be copied equally often ({why}); "
+            f"use a multiple of {group.step}"
         )
     require_room(model, group, size)
     optimizer = as_list(optimizer)

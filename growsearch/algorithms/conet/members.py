@@ -81,7 +81,12 @@ def find_variables(
         prove_groups(module, example, [group for place in places if place.is_free for group in place.groups])
     if not any(place.is_free for place in places):
         raise UserError(_without_variables(places))
-    reading = {position[axis.name] for g in groups if g.frozen is None and g.step == 1 for axis in _axes(g, "consumer", position)}
+    reading = {
+        position[axis.name]
+        for g in groups
+        if g.frozen is None and g.step == 1
+        for axis in _axes(g, "consumer", position)
+    }
     found = []
     for place in places:
         if not place.is_free:
@@ -99,7 +104,7 @@ def _without_variables(places: Sequence[_Place]) -> str:
     held = (group.frozen or group.map.even[group.number] for group in groups)
     reasons = dict.fromkeys(why for why in held if why is not None)
     why = "; ".join(reasons) or "no convolution"
-    return f"network: no channel count found that is free to change ({why}), a CNN with one or more expected"
+    return f"network: no channel count is free to change ({why}); use a CNN that has at least one"
 
 
 def _place(groups: tuple[ChannelGroup, ...], position: dict[str, int]) -> _Place:
