@@ -148,7 +148,7 @@ def test_hostile_middle_is_frozen_with_a_reason(kind):
     group = middle(model, prove=True)
     assert bool(group.frozen) == (kind not in EVEN)
     assert (group.unprunable is None) == (kind in CUT | EVEN)
-    with pytest.raises(UserError, match="over channels, so" if kind in EVEN else "frozen"):
+    with pytest.raises(UserError, match="copied equally often" if kind in EVEN else "frozen"):
         widen(model, group, 8)
 
 
