@@ -172,7 +172,7 @@ class EnsembleOptions(NetworkOptions):
 
 @dataclass
 class ExternalOptions(NetworkOptions):
-    """A network of somebody else's."""
+    """An external network."""
 
     family: str = "external"
     name: str = option(UNSET, "torchvision/NAME, or with trust=true a Python path module:function.")

@@ -38,7 +38,7 @@ def weights_follow() -> Iterator[None]:
 
 @register("external")
 class External(nn.Module):
-    """A network of somebody else's that knows how to be built again after any number of edits.
+    """An external network that can be built again after any number of edits.
 
     Its spec is the builder's name and arguments, the arguments of every known layer, the shapes of
     other tensors and the whole numbers of other modules that have changed (a head's size, a norm's shape),

@@ -1,4 +1,4 @@
-"""Where a network keeps its tensors: a tied tensor is one tensor in several places."""
+"""Tensors of a network by place: a tied tensor is one tensor in several places."""
 
 import copy
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""What a remap does to the entries of one dimension."""
+"""The effect of a remap on the entries of one dimension."""
 
 from __future__ import annotations
 
