@@ -60,7 +60,7 @@ def copied(model: nn.Module, convert: Callable[[Tensor], Tensor], *, hooks: bool
             if tensor is not None and id(tensor) not in memo:
                 new = convert(tensor.detach())
                 memo[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
-    plain = [module for module in modules if _is_plain(type(module))]
+    plain = [module for module in modules if _is_plain(type(module))]  # type: ignore[arg-type]
     memo |= {id(module): type(module).__new__(type(module)) for module in plain}
     for module in modules:
         for name, value in vars(module).items():

@@ -75,6 +75,11 @@ class Tiling:
         return taken.index_copy_(dim, where, taken.index_select(dim, where) * above / below)
 
 
+def tiling_key(segments: tuple[Segment, ...]) -> tuple[Segment, ...] | int:
+    """What dimensions that are tiled alike have in common; a long tuple's hash takes its time."""
+    return segments if len(segments) < 8 else id(segments)
+
+
 def tiled(
     channel_map: ChannelMap,
     segments: tuple[Segment, ...],
