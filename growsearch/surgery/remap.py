@@ -200,6 +200,18 @@ def resize_computed(model: nn.Module, names: Iterable[str]) -> None:
             set_sizes(module, cast(Tensor, module.weight).detach())
 
 
+def grow(
+    model: nn.Module,
+    group: ChannelGroup,
+    sources: list[int],
+    fresh: Mapping[str, Initialiser],
+    momentum: str,
+    optimizer: Optimizers,
+) -> None:
+    """As :func:`remap`, for a caller who knows that this is exact, and inside the caller's transaction."""
+    _Plan(model, group, sources, "scale_consumers").apply(fresh, momentum, optimizer)
+
+
 def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int) -> list[int]:
     """Whole numbers (of Python, numpy or torch) as a list.
 
