@@ -224,8 +224,8 @@ class DensemannConfig(AlgoConfig):
         super().__post_init__()
         if (self.growth == "scheduled") != bool(self.additions) or not all(map(_rising, self.additions)):
             raise UserError(
-                f"algo.additions: {self.additions} is not accepted with growth={self.growth}; use a list of rising epochs"
-                " for each layer with growth=scheduled, and [] without"
+                f"algo.additions: {self.additions} is not accepted with growth={self.growth}; use a list of rising"
+                " epochs for each layer with growth=scheduled, and [] without"
             )
         drops = [int(self.patience * fraction) for fraction in self.lr_milestones]
         if not all(a < b for a, b in zip([0, *drops], drops, strict=False)):

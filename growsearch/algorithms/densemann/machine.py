@@ -183,7 +183,7 @@ class GrowthMachine:
         return [*edits, ["end_block"]]
 
     def _control(self, epoch: int, accuracy: float, room: Room) -> list[Edit]:
-        """Additions by chance or schedule; a layer ends as its countdown or the schedule says, and nothing is pruned."""
+        """Additions by chance or schedule; a layer ends by its countdown or the schedule, and nothing is pruned."""
         memory, config = self.memory, self.config
         if config.growth == "random":
             if memory.patience <= 0:
