@@ -13,6 +13,7 @@ from growsearch.deploy.load import candidates_of
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.check_fit import check_fit
+from growsearch.networks.darts.genotypes import random_genotype
 from growsearch.networks.ensemble import Ensemble
 from growsearch.networks.external import External
 from growsearch.networks.like_size import spec_of_size
@@ -45,6 +46,8 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module
         check_fit(module, data.image_shape, data.num_classes)
         return module
     usual = {key: value for key, value in options.items() if key not in NOT_IN_SPECS}
+    if usual["family"] == "darts" and usual["genotype"] == "random":
+        usual["genotype"] = random_genotype(generator(seed, "random genotype")).to_json()
     params = wanted_params(options.get("params"), options.get("like"))
     if params is None:
         spec = spec_from_options(usual, data.image_shape, data.num_classes)

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from growsearch.options import UNSET, Options, option
 
 GENOTYPES = (
-    "DL1, DL2, DR, UR, DARTS_V1, DARTS_V2, P-DARTS, NASNet-A, AmoebaNet-A, or the path of a JSON file (keys normal,"
+    "DL1, DL2, DR, UR, DARTS_V1, DARTS_V2, P-DARTS, NASNet-A, AmoebaNet-A, random (drawn from DARTS' space by the seed"
+    " of the run), or the path of a JSON file (keys normal,"
     " normal_concat, reduction, reduction_concat; a run's result.json has them under method.genotype)"
 )
 

@@ -164,3 +164,16 @@ def test_a_baseline_is_as_large_as_a_run(search):
 def test_sizes_that_cannot_be_had_are_told(words, message):
     with pytest.raises(UserError, match=message):
         make_network(typed(compose_run(["algo=fixed", *words])).network, tiny_dataset(), seed=0)
+
+
+def test_random_cells_follow_the_seed_and_stay_in_darts_space():
+    options = compose_run(["algo=fixed", "network=darts", "network.genotype=random", "network.channels=2", *SMOKE])
+    network = {**typed(options).network, "layers": 3}
+    data = tiny_dataset()
+    cells = [make_network(network, data, seed).genotype for seed in (0, 0, 1, 2, 3)]
+    assert cells[0] == cells[1] and len(set(cells)) == 4
+    for cell in (cell for genotype in cells for cell in (genotype.normal, genotype.reduction)):
+        assert [edge.node for edge in cell.edges] == [0, 0, 1, 1, 2, 2, 3, 3]
+        assert all(a.input < b.input for a, b in zip(cell.edges[::2], cell.edges[1::2], strict=True))
+    drawn = {edge.candidate.label for genotype in cells for edge in genotype.normal.edges}
+    assert drawn <= {"max3", "avg3", "skip", "conv3[1]", "conv5[1]", "conv3d2[]", "conv5d2[]"} and len(drawn) > 4
