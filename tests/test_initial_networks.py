@@ -69,7 +69,7 @@ def test_an_ensemble_is_the_mean_of_all_candidates(search, ensemble):
     assert 0 < result["val_accuracy"] <= 1
 
 
-@pytest.mark.parametrize("format", ["pt2", "onnx", "safetensors"])
+@pytest.mark.parametrize("format", ["pt2", pytest.param("onnx", marks=pytest.mark.slow), "safetensors"])
 def test_an_ensemble_leaves_its_run(format, ensemble, tmp_path, capsys):
     if format == "onnx":
         pytest.importorskip("onnxruntime")
