@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from growsearch.options import UNSET, Options, option
 
 GENOTYPES = (
-    "DL1, DL2, DR, UR, DARTS_V1, DARTS_V2, P-DARTS, NASNet-A, AmoebaNet-A, or the path of a JSON file (keys normal,"
-    " normal_concat, reduction, reduction_concat; a run's result.json has them under method.genotype)"
+    "DL1, DL2, DR, UR, DARTS_V1, DARTS_V2, P-DARTS, NASNet-A, AmoebaNet-A, random (drawn from DARTS' space by the seed"
+    " of the run), the folder of a run, or a file with a genotype: Genotype(normal=[...], ...) as DARTS and"
+    " PR-DARTS publish it, PR-DARTS' JSON list, or JSON with keys normal, normal_concat, reduction, reduction_concat"
 )
 
 
@@ -172,7 +173,7 @@ class EnsembleOptions(NetworkOptions):
 
 @dataclass
 class ExternalOptions(NetworkOptions):
-    """A network of somebody else's."""
+    """An external network."""
 
     family: str = "external"
     name: str = option(UNSET, "torchvision/NAME, timm/NAME, or with trust=true a Python path module:function.")

@@ -1,4 +1,4 @@
-"""What actions are carried out on: live networks, the engine that trains them, and what was handed in."""
+"""The workbench of a run: live networks, the engine that trains them, and modules handed in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Functions that build networks of somebody else's, and which arguments a file may hand to them."""
+"""Builders of external networks, and the arguments that a file may hand to them."""
 
 import os
 import re

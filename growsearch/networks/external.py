@@ -38,7 +38,7 @@ def weights_follow() -> Iterator[None]:
 
 @register("external")
 class External(nn.Module):
-    """A network of somebody else's that knows how to be built again after any number of edits.
+    """An external network that can be built again after any number of edits.
 
     Its spec is the builder's name and arguments, the arguments of every known layer, the shapes of
     other tensors and the numbers of other modules that have changed (a head's size, a norm's shape and epsilon),
@@ -73,6 +73,11 @@ class External(nn.Module):
         """
         logits, auxiliary = logits_of(self.net(x))
         return (logits, auxiliary) if auxiliary is not None and self.training else logits
+
+    @property
+    def own_layout(self) -> bool:
+        """Whether ``hardware.layout=auto`` leaves it contiguous: all but torchvision's, whose code takes any layout."""
+        return not self.name.startswith("torchvision/")
 
     @classmethod
     def spec_from_options(

@@ -15,7 +15,7 @@ from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.groups import Segment, group
 from growsearch.surgery.labels import Bond
-from growsearch.surgery.tensors import lookup, owner, places
+from growsearch.surgery.tensors import lookup, modules_of, owner, places
 from growsearch.surgery.trace import trace
 
 
@@ -75,7 +75,7 @@ class ChannelMap:
         self.lineage = [list(range(size)) for size in self.sizes]
         self.silent: dict[int, Any] = {}
         self.names = {held[0]: held for _, held in places(model)}
-        self._model, self._modules = ref(model), list(model.modules())
+        self._model, self._modules = ref(model), modules_of(model)
         self.version = structure.structure_version(model)
         structure.register_map(model, self)
 
@@ -85,7 +85,7 @@ class ChannelMap:
         other.sizes, other.bonds = list(self.sizes), list(self.bonds)
         other.frozen, other.unprunable = list(self.frozen), list(self.unprunable)
         other.lineage = [list(each) for each in self.lineage]
-        other._model, other._modules = ref(model), list(model.modules())
+        other._model, other._modules = ref(model), modules_of(model)
         other.version = structure.structure_version(model)
         structure.register_map(model, other)
         return other
@@ -141,7 +141,7 @@ class ChannelMap:
         raise UserError(f"channel group {name}: {wrong}")
 
     def _fits(self, model: nn.Module, axes: list[Axis]) -> bool:
-        modules = list(model.modules())
+        modules = modules_of(model)
         if self.version != structure.structure_version(model) or len(modules) != len(self._modules):
             return False
         if any(a is not b for a, b in zip(modules, self._modules, strict=True)):

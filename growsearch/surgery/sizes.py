@@ -1,4 +1,4 @@
-"""Where the sizes that a network's code writes into views come from.
+"""Origins of the sizes that a network's code writes into views.
 
 An operator sees plain numbers. This mode watches the Python side: a size read off a labelled
 tensor, or off a module's attribute, is a :class:`~growsearch.surgery.labels.Width` until it is

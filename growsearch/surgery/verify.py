@@ -18,7 +18,7 @@ from growsearch.surgery.channels import ChannelGroup, ChannelMap
 from growsearch.surgery.interface import as_arguments, output_leaves
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.rehearsal import Rehearsal, own_streams, without_dropout
-from growsearch.surgery.remap import remap
+from growsearch.surgery.remap import remap_all
 from growsearch.surgery.silent import offer
 from growsearch.surgery.tensors import copied, lookup
 from growsearch.surgery.trace import describe
@@ -250,10 +250,7 @@ class _Prover:
         return net, handles
 
     def _remap(self, net: nn.Module, handles: ChannelMap, plan: Plan) -> None:
-        handles.frozen, handles.bonds = [None] * len(handles.frozen), [Bond.FREE] * len(handles.bonds)
-        for number, sources in plan.items():
-            if sources != list(range(handles.sizes[number])):
-                remap(net, self.groups[number].on(handles), sources)
+        remap_all(net, handles, {n: each for n, each in plan.items() if each != list(range(handles.sizes[n]))})
 
     def _blame(self, plan: Plan, fails: Callable[[Plan], str | None]) -> None:
         """Freeze the groups of a failing plan that make it fail."""
