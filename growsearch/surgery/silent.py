@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal, Protocol, TypeAlias
 
 import torch
@@ -129,9 +130,9 @@ def offer(prover: Prover) -> None:
             plan = {n: candidates(prover.model, prover.groups[n])[index] for n in numbers}
             if _is_exact(prover, dict([next(iter(plan.items()))]), False):
                 if not (_is_exact(prover, plan, False) and _is_exact(prover, plan, True)):
-                    plan = {
-                        n: s for n, s in plan.items() if all(_is_exact(prover, {n: s}, far) for far in (False, True))
-                    }
+                    alone = [{number: silent} for number, silent in plan.items()]
+                    exact = [each for each in alone if _is_exact(prover, each, False) and _is_exact(prover, each, True)]
+                    plan = dict(chain.from_iterable(each.items() for each in exact))
                 prover.map.silent.update(plan)
                 break
 
@@ -142,7 +143,7 @@ def _leaves(quiet: Quiet) -> Quiet:
 
 
 def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
-    """Whether groups of the stand-in that get new channels so leave its outputs; a few, or more than the network has."""
+    """Whether groups that get new channels so leave the stand-in's outputs: a few, or more than the network has."""
 
     def edit(net: nn.Module, handles: ChannelMap) -> None:
         generator = torch.Generator().manual_seed(0)

@@ -206,4 +206,4 @@ class Written(Windows):
 
 def test_sizes_beyond_those_that_the_code_bears_are_not_offered():
     group = by_name(Written(4).double())["qkv"]
-    assert "attention" in group.frozen and group.unprunable is None
+    assert group.frozen == "sum over channels without a parameter to scale" and group.unprunable is None
