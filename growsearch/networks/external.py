@@ -272,7 +272,7 @@ def _tie(net: nn.Module, ties: list[list[str]]) -> None:
 
 
 def _counts(module: nn.Module) -> dict[str, Any]:
-    """Whole numbers, and tuples and lists of them, that a module holds in attributes of its own, and a norm's epsilon."""
+    """Whole numbers, tuples and lists of them that a module holds in attributes of its own, and a norm's epsilon."""
     found: dict[str, Any] = {}
     for name, value in vars(module).items():
         if type(value) is int or (name == "eps" and (value is None or type(value) is float)):
