@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from growsearch.cli.run_data import with_encoder
 from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
 from growsearch.text import one_line
@@ -43,6 +44,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, a folder of them, or a table")
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name (default: 5)")
+    parser.add_argument(
+        "--data-path", type=Path, metavar="FILE", help="the training table, for runs of 0.1, which kept nothing of it"
+    )
     add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument(
@@ -87,15 +91,18 @@ def _pictures(options: argparse.Namespace) -> int:
 
 
 def _rows(options: argparse.Namespace) -> int:
-    from growsearch.deploy import load_preprocessing, predict_rows
+    from growsearch.deploy import predict_rows
 
     if options.output is not None and len(options.files) > 1:
         raise UserError(f"--output: one csv file found for {len(options.files)} tables, one table expected")
-    names = load_preprocessing(options.run, options.candidate).classes
+    preprocessing, notes = with_encoder(options.run, options.candidate, options.trust, options.data_path)
+    names = preprocessing.classes
+    for note in notes:
+        print(one_line(note), file=sys.stderr)
     for file in options.files:
         output = options.output or _beside(file)
         _check_output(output, options.files)
-        found = predict_rows(options.run, file, options.candidate)
+        found = predict_rows(options.run, file, options.candidate, trust=options.trust, encoder=preprocessing.encoder)
         header = _header(names)
         kept = [name for name in found.rows.columns if name not in header]
         probabilities = found.probabilities.tolist()

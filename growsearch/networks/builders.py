@@ -87,7 +87,7 @@ def builder(name: str) -> Callable[..., nn.Module]:
     if name not in _TRUSTED:
         raise UserError(
             f"network.name: {name!r} found, which runs code; it is built only with network.trust=true"
-            " (predict, export and latency: --trust)"
+            " (resume, predict, export and latency: --trust)"
         )
     if module.partition(".")[0] in NOT_NETWORKS:
         raise UserError(f"network.name: {name!r} found, a function of your own package or module expected")
