@@ -251,7 +251,7 @@ class TableEncoder:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, from which :meth:`from_json` makes the encoder again."""
-        plain = {"target": self.target, "columns": [asdict(column) for column in self.columns]}
+        plain: dict[str, Any] = {"target": self.target, "columns": [asdict(column) for column in self.columns]}
         if self.places is not None:
             plain["places"] = list(self.places)
         return plain | ({"header": list(self.header)} if self.header else {})

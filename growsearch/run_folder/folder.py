@@ -44,6 +44,7 @@ class RunFolder:
         self.network = path / "network"
         self.candidates = path / "candidates"
         self.exports = path / "exports"
+        self.latency = path / "latency.json"
         self.report = path / "report.html"
         self._held: dict[Path, int] = {}
 

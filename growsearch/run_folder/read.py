@@ -16,13 +16,16 @@ from growsearch.errors import UserError
 from growsearch.events import Event
 from growsearch.run_folder.files import LARGEST_JSON, read_json
 from growsearch.run_folder.folder import LARGEST_CONFIG, RunFolder
-from growsearch.run_folder.plain import flat, lookup, plain
+from growsearch.run_folder.plain import flat, lookup, number, plain, short
 from growsearch.run_folder.story import EpochLine, Line, Story, every_line, name_of, plain_line, read_story
 from growsearch.text import printable
 from growsearch.untrusted import check_yaml
 
 LARGEST_EVENTS = 4 * 2**30
 """Bytes of events.jsonl that are read, in bounded memory."""
+
+LATENCY, MOST_LATENCIES = "latency of ", 20
+"""How keys of measured latencies begin, and how many a result has at most."""
 
 E = TypeVar("E", bound=Event)
 
@@ -96,7 +99,10 @@ class RunRecord:
 
     @cached_property
     def result(self) -> Result:
-        """result.json with ``total_seconds`` added (search and training); empty while the run is not finished."""
+        """result.json with ``total_seconds`` added (search and training); empty while the run is not finished.
+
+        Seconds that ``growsearch latency`` measured stand under :data:`LATENCY` and what they were measured with.
+        """
         found: dict[str, Any] = {}
         for key, value in self._json(self._folder.result).items():
             try:
@@ -104,6 +110,7 @@ class RunRecord:
             except msgspec.ValidationError:
                 continue
         if found:
+            found |= self._latencies()
             found["total_seconds"] = found.get("search_seconds", 0.0) + found.get("train_seconds", 0.0)
         return cast(Result, found)
 
@@ -180,6 +187,18 @@ class RunRecord:
             return lookup(self.config, name)
         return lookup(self.result, name)
 
+    def _latencies(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        measured = self._json(self._folder.latency).get("measured")
+        for one in measured[:MOST_LATENCIES] if isinstance(measured, list) else ():
+            if isinstance(one, dict) and one.get("candidate") is None and (seconds := number(one.get("median"))):
+                batch, threads = count_text(one.get("batch"), "image"), count_text(one.get("threads"), "thread")
+                where = (
+                    f"{short(str(one.get('device')), 60)}, {threads}" if one.get("threads") else str(one.get("device"))
+                )
+                found[f"{LATENCY}{batch} ({short(where, 80)})"] = seconds
+        return found
+
     def _json(self, path: Path) -> dict[str, Any]:
         if not self._readable(path, LARGEST_JSON):
             return {}
@@ -217,6 +236,11 @@ def find_runs(places: Sequence[Path]) -> list[Path]:
         for folder in _below(place):
             found.setdefault(folder.resolve(), folder)
     return list(found.values())
+
+
+def count_text(count: object, noun: str) -> str:
+    """A count with its noun, in the plural but for one."""
+    return f"1 {noun}" if count == 1 else f"{short(str(count), 12)} {noun}s"
 
 
 def _below(place: Path) -> list[Path]:
