@@ -14,18 +14,23 @@ from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.builders import trust_names
 from growsearch.networks.check_fit import check_fit
+from growsearch.networks.darts.genotypes import random_genotype
 from growsearch.networks.ensemble import Ensemble
 from growsearch.networks.external import External
 from growsearch.networks.like_size import spec_of_size
+from growsearch.networks.pretrained import load_pretrained
 from growsearch.networks.registry import FAMILIES, materialise, skeleton, spec_from_options
 from growsearch.networks.transfer import transferred_spec
 from growsearch.randomness import generator
 from growsearch.run_folder.files import read_json
 from growsearch.untrusted import parsing
 
+NOT_IN_SPECS = ("params", "like", "pretrained", "weights", "weights_left_out")
+"""Options of a network that say nothing about its layers."""
+
 
 def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module:
-    """The network that the group ``network`` names: with fresh weights, but for an ensemble.
+    """The network that the group ``network`` names: with fresh weights, but for an ensemble and pretrained ones.
 
     Raises:
         UserError: if an option is wrong, or the network does not fit the data.
@@ -43,7 +48,9 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module
             module = build(spec, generator(seed, "initialise", "network"))
         check_fit(module, data.image_shape, data.num_classes)
         return module
-    usual = {key: value for key, value in options.items() if key not in ("params", "like")}
+    usual = {key: value for key, value in options.items() if key not in NOT_IN_SPECS}
+    if usual["family"] == "darts" and usual["genotype"] == "random":
+        usual["genotype"] = random_genotype(generator(seed, "random genotype")).to_json()
     params = wanted_params(options.get("params"), options.get("like"))
     if params is None:
         spec = spec_from_options(usual, data.image_shape, data.num_classes)
@@ -52,7 +59,12 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module
     module = skeleton(spec)
     if spec["family"] == "external" or spec["family"] not in FAMILIES:
         check_fit(module, data.image_shape, data.num_classes)
-    return materialise(module, generator(seed, "initialise", "network"))
+    module = materialise(module, generator(seed, "initialise", "network"))
+    if isinstance(module, External):
+        module.weights_left_out = options.get("weights_left_out", False)
+        if options["pretrained"] or options["weights"]:
+            load_pretrained(module, data.num_classes, options["weights"])
+    return module
 
 
 def wanted_params(params: int | None, like: str | None) -> int | None:
@@ -62,7 +74,7 @@ def wanted_params(params: int | None, like: str | None) -> int | None:
         UserError: if both are given, the number is not positive, or the run has no result.
     """
     if params is not None and like is not None:
-        raise UserError(f"network.like: {like!r} found beside network.params={params}, one of them expected")
+        raise UserError(f"network.like: {like!r} is given beside network.params={params}; use one of them")
     if params is None and like is None:
         return None
     option, found = "params", params
@@ -70,7 +82,7 @@ def wanted_params(params: int | None, like: str | None) -> int | None:
         result = read_json(Path(like) / "result.json")
         option, found = "like", result.get("params") if isinstance(result, dict) else None
     if not isinstance(found, int) or found < 1:
-        raise UserError(f"network.{option}: {found!r} parameters found, 1 or more expected")
+        raise UserError(f"network.{option}: {found!r} parameters is not accepted; use 1 or more")
     return found
 
 
@@ -89,13 +101,13 @@ def make_ensemble(
         UserError: if there is no such network, or it was trained on other images.
     """
     if not runs or isinstance(runs, str):
-        raise UserError(f"network.runs: {runs!r} found, a list of run folders expected, such as [outputs/...]")
+        raise UserError(f"network.runs: {runs!r} is not accepted; use a list of run folders, such as [outputs/...]")
     places = [(run, candidate) for run in runs for candidate in _numbers(Path(run), candidates)]
     for run, candidate in places:
         had = load_preprocessing(run, candidate)
         same = had.image_shape == data.image_shape and had.classes == tuple(data.classes)
         if not same or not _alike(had.normalisation, data.normalisation):
-            raise UserError(f"network.runs: {run} was trained on other images; its own data options and seed expected")
+            raise UserError(f"network.runs: {run} was trained on other images; use its own data options and seed")
     return Ensemble([load_network(network_folder(run, candidate), trust) for run, candidate in places])
 
 
@@ -133,4 +145,6 @@ def make_donor(name: str, trust: bool = False) -> nn.Module:
     try:
         return get_model(model, weights="DEFAULT").eval()
     except (ValueError, OSError) as error:
-        raise UserError(f"algo.donor: {name!r} found, a run folder or a trained network expected ({error})") from error
+        raise UserError(
+            f"algo.donor: {name!r} is not accepted; use a run folder or a trained network ({error})"
+        ) from error

@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
     path = options.output or _default_path(options)
     data, _ = data_of_run(options.run, options.data_root, options.data_path)
     if not len(data.test):
-        raise UserError(f"{options.run}: no test images found to check the file on, at least one expected")
+        raise UserError(f"{options.run}: there are no test images to check the file on; it needs at least one")
     calibration = _calibration(data) if options.precision == "int8" else None
     variant = Variant(options.raw, options.precision, calibration)
     for note in notes:
@@ -88,7 +88,7 @@ def _default_path(options: argparse.Namespace) -> Path:
     name += "-raw" * options.raw + f"-{options.precision}" * (options.precision != "float32")
     path = folder.exports / (f"{name}-python" if options.format == "python" else f"{name}.{options.format}")
     if options.format == "python" and path.is_symlink():
-        raise UserError(f"{path}: a link found, a folder of the run's own expected")
+        raise UserError(f"{path}: it is a link; use a folder of the run's own")
     return path
 
 

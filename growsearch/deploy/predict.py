@@ -1,4 +1,4 @@
-"""What a run's network says of pictures, and of rows of tables."""
+"""Predictions of a run's network for pictures and rows of tables."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def predict(
         UserError: if the run is not finished, or there is nothing to look at.
     """
     preprocessing, module = load_preprocessing(run_dir, candidate), load(run_dir, candidate, trust)
-    batch_size = _bearable(batch_size, preprocessing)
+    batch_size = _limited(batch_size, preprocessing)
     files = iter(_files(images))
     while batch := list(islice(files, batch_size)):
         read = [_read(preprocessing, file) for file in batch]
@@ -130,12 +130,12 @@ def predict_rows(
     encoder = encoder or preprocessing.encoder
     if encoder is None:
         what = "rows, of which it kept no encoder" if preprocessing.table else "pictures"
-        raise UserError(f"{table}: a table found, but the run was trained on {what}")
+        raise UserError(f"{table}: it is a table, but the run was trained on {what}")
     if not file.is_file():
-        raise UserError(f"{file}: not found, a table expected")
+        raise UserError(f"{file}: there is no such file; use a table")
     rows = read_table(file, encoder.header)
     encoded = encoder(rows, str(file))
-    batches = encoded.images.split(_bearable(batch_size, preprocessing))
+    batches = encoded.images.split(_limited(batch_size, preprocessing))
     probabilities = torch.cat([_probabilities(module, preprocessing, batch) for batch in batches])
     classes = [preprocessing.classes[label] for label in probabilities.argmax(1).tolist()]
     said = rows[encoder.target].tolist() if encoder.target in rows.columns else []
@@ -144,7 +144,7 @@ def predict_rows(
     return RowPredictions(rows, classes, probabilities, encoded.notes(file.name), right, len(judged))
 
 
-def _bearable(batch_size: int, preprocessing: Preprocessing) -> int:
+def _limited(batch_size: int, preprocessing: Preprocessing) -> int:
     """As many images at a time as asked for, if they are not very large."""
     return max(1, min(batch_size, MOST_VALUES // math.prod(preprocessing.image_shape)))
 
@@ -157,14 +157,14 @@ def _files(images: Sequence[str | PathLike[str]]) -> list[Path]:
             continue
         inside = sorted(path for path in image.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         if not inside:
-            raise UserError(f"{image}: no pictures found, at least one ({', '.join(sorted(SUFFIXES))}) expected")
+            raise UserError(f"{image}: it has no pictures; it needs at least one ({', '.join(sorted(SUFFIXES))})")
         found += inside
     return found
 
 
 def _read(preprocessing: Preprocessing, file: Path) -> Tensor | str:
     if not file.is_file():
-        return f"{file}: not found, a picture or a folder of them expected"
+        return f"{file}: there is no such file; use a picture or a folder of them"
     try:
         return preprocessing.read(file)
     except UserError as error:

@@ -34,7 +34,7 @@ def encoder_of(preprocessing: Preprocessing) -> TableEncoder:
         UserError: if the run kept none.
     """
     if preprocessing.encoder is None:
-        raise UserError("--raw found for a run on rows that kept no encoder, which growsearch predict would use")
+        raise UserError("--raw: the run kept no encoder of its table; run it anew with this version")
     return preprocessing.encoder
 
 
@@ -70,7 +70,7 @@ def with_columns(network: Any, preprocessing: Preprocessing) -> Any:
     words = [column for column in encoder.columns if isinstance(column, CategoryColumn)]
     bad = [c.name for c in encoder.columns if c.name in ("", "probabilities") or c.name.startswith(INSIDE)]
     if bad:
-        raise UserError(f"--raw: column {bad[0]!r} found, whose name an input of a graph cannot have; rename it")
+        raise UserError(f"--raw: {bad[0]!r} is the name of a column, but cannot be that of an input; rename the column")
     nodes: list[Any] = []
     constants: list[Any] = []
 

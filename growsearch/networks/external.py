@@ -38,10 +38,10 @@ def weights_follow() -> Iterator[None]:
 
 @register("external")
 class External(nn.Module):
-    """A network of somebody else's that knows how to be built again after any number of edits.
+    """An external network that can be built again after any number of edits.
 
     Its spec is the builder's name and arguments, the arguments of every known layer, the shapes of
-    other tensors and the whole numbers of other modules that have changed (a head's size, a norm's shape),
+    other tensors and the numbers of other modules that have changed (a head's size, a norm's shape and epsilon),
     inserted and removed layers of its containers, and which tensors are tied.
 
     Args:
@@ -51,12 +51,14 @@ class External(nn.Module):
 
     Attributes:
         net: the network.
+        weights_left_out: whether it should have weights that a resumed run does not read.
         auxiliary: whether it returns auxiliary logits beside its logits in train mode.
     """
 
     def __init__(self, net: nn.Module, name: str, arguments: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.net, self.name, self.arguments = net, name, dict(arguments or {})
+        self.weights_left_out = False
         self.auxiliary = bool(getattr(net, "aux_logits", False))
         self._built = dict(net.named_modules())  # by the builder's paths: edits of containers are told by them
         self._children = {path: list(module._modules.items()) for path, module in self._built.items()}
@@ -79,24 +81,30 @@ class External(nn.Module):
         """Spec of the network ``name`` with ``arguments``; ``trust`` allows a Python path to be called.
 
         Networks of torchvision and timm get ``num_classes`` unless the arguments have it, those of timm ``in_chans``
-        too; torchvision's take 3 channels.
+        too; torchvision's get a first convolution for the channels of the images.
 
         Raises:
             UserError: for an unknown option or a network that does not fit the images.
         """
         if unknown := set(options) - {"name", "arguments", "trust"}:
-            raise UserError(f"network: {', '.join(sorted(unknown))} found, name, arguments and trust expected")
+            raise UserError(
+                f"network.{sorted(unknown)[0]} is not an option of network.family=external; use name, "
+                "arguments and trust"
+            )
         name, arguments = str(options.get("name", "")), dict(options.get("arguments") or {})
         if options.get("trust"):
             trust(name)
         if name.startswith("torchvision/"):
             arguments = {"num_classes": num_classes, **arguments}
-            if image_shape[0] != 3:
-                raise UserError(f"network.name: {name!r} found for {image_shape[0]} channels, images of 3 expected")
         if name.startswith("timm/"):
             arguments = {"num_classes": num_classes, "in_chans": image_shape[0], **arguments}
         builder(name)
-        return {"family": "external", "name": name, "arguments": arguments}
+        spec: dict[str, Any] = {"family": "external", "name": name, "arguments": arguments}
+        if name.startswith("torchvision/") and image_shape[0] != 3:
+            with torch.device("meta"):
+                path, first = first_convolution(call(name, arguments))
+            spec["layers"] = {path: {**arguments_of(first), "in_channels": image_shape[0]}}
+        return spec
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> "External":
@@ -165,8 +173,8 @@ class External(nn.Module):
         most = max(4 * _bytes(self.net), LARGEST_FRESH)
         if stored and not is_trusted(self.name) and self._built_bytes > most:
             raise UserError(
-                f"network.arguments of {self.name}: a network of {self._built_bytes:,} bytes found for"
-                f" {_bytes(self.net):,} bytes of weights, at most {most:,} expected"
+                f"network.arguments of {self.name}: its network takes {self._built_bytes:,} bytes for "
+                f"{_bytes(self.net):,} bytes of weights; use one of at most {most:,}"
             )
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             value = int(torch.randint(2**62, (), generator=generator))
@@ -178,9 +186,7 @@ class External(nn.Module):
     def _at(self, path: str) -> nn.Module:
         """The builder's module at a path, wherever it is now."""
         if path not in self._built:
-            raise UserError(
-                f"network {self.name}: module {path!r} found in its spec, one that the builder makes expected"
-            )
+            raise UserError(f"network {self.name}: its spec names module {path!r}, which the builder does not make")
         return self._built[path]
 
     def _construct(self, child: dict[str, Any]) -> nn.Module:
@@ -193,6 +199,18 @@ class External(nn.Module):
         for name, each in child["children"].items():
             layers.add_module(name, self._construct(each))
         return layers
+
+
+def first_convolution(net: nn.Module) -> tuple[str, nn.Conv2d]:
+    """The convolution that reads the images, with its path.
+
+    Raises:
+        UserError: if there is none.
+    """
+    for path, layer in net.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            return path, layer
+    raise UserError("network: it has no convolution; use a CNN")
 
 
 def _describe(module: nn.Module, path_of: dict[int, str]) -> dict[str, Any]:
@@ -248,11 +266,11 @@ def _tie(net: nn.Module, ties: list[list[str]]) -> None:
             held[leaf] = tensor  # type: ignore[assignment]
 
 
-def _counts(module: nn.Module) -> dict[str, int | list[int]]:
-    """Whole numbers, and tuples of them, that a module holds in attributes of its own."""
-    found: dict[str, int | list[int]] = {}
+def _counts(module: nn.Module) -> dict[str, Any]:
+    """Whole numbers, and tuples of them, that a module holds in attributes of its own, and a norm's epsilon."""
+    found: dict[str, Any] = {}
     for name, value in vars(module).items():
-        if type(value) is int:
+        if type(value) is int or (name == "eps" and (value is None or type(value) is float)):
             found[name] = value
         elif type(value) is tuple and all(type(each) is int for each in value):
             found[name] = list(value)
@@ -263,8 +281,9 @@ def _recount(module: nn.Module, counts: dict[str, Any], usual: dict[str, Any]) -
     """Give a module other numbers in attributes that hold numbers of this form."""
     for name, value in counts.items():
         numbers = value if isinstance(value, list) else [value]
-        if type(value) is not type(usual.get(name)) or any(type(each) is not int for each in numbers):
-            raise UserError(f"network: attribute {name!r} = {value!r} found, one that the builder sets expected")
+        whole = type(value) is type(usual.get(name)) and all(type(each) is int for each in numbers)
+        if not (whole or (name == "eps" in usual and type(value) is float and 0 <= value < 1)):
+            raise UserError(f"network: attribute {name!r} = {value!r} is not one that the builder sets")
         vars(module)[name] = tuple(value) if isinstance(value, list) else value
 
 

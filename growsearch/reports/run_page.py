@@ -6,6 +6,7 @@ from typing import Any
 from growsearch.events import Note
 from growsearch.reports.figures.architecture import architecture
 from growsearch.reports.figures.timeline import speed, story
+from growsearch.reports.judgement import judgement, reliability
 from growsearch.reports.numbers import MISSING, count, milliseconds, percent, plain, search_time, size, time
 from growsearch.reports.page import Page
 from growsearch.reports.paper import papers_of
@@ -61,6 +62,8 @@ def run_page(record: RunRecord) -> Page:
         "story": page.draw("story", story, record),
         "network": page.draw("architecture", architecture, record),
         "networks": _networks(record),
+        "judged": judgement(record),
+        "reliability": page.draw("reliability", reliability, record),
         "own": [drawing for name, make in own.items() for drawing in page.draw(name, make, record)],
         "costs": _costs(record),
         "speed": page.draw("speed", speed, record),

@@ -44,6 +44,7 @@ class RunFolder:
         self.network = path / "network"
         self.candidates = path / "candidates"
         self.exports = path / "exports"
+        self.mistakes = path / "mistakes"
         self.latency = path / "latency.json"
         self.report = path / "report.html"
         self._held: dict[Path, int] = {}
@@ -116,20 +117,28 @@ class RunFolder:
             UserError: naming the link.
         """
         inside = sorted(self.candidates.iterdir()) if self.candidates.is_dir() else []
-        for part in (self.checkpoints, self.network, self.exports, self.path / "tensorboard", self.candidates, *inside):
+        parts = (
+            self.checkpoints,
+            self.network,
+            self.exports,
+            self.mistakes,
+            self.path / "tensorboard",
+            self.candidates,
+        )
+        for part in (*parts, *inside):
             if os.path.lexists(part) and not stat.S_ISDIR(os.lstat(part).st_mode):
-                raise UserError(f"{part}: no folder of the run's own found (a link?), one expected")
+                raise UserError(f"{part}: it is no folder of the run's own (a link?)")
 
     def read_config(self) -> str:
         """The text of config.yaml.
 
         Raises:
-            UserError: if there is none, or it is no text of a bearable size.
+            UserError: if there is none, or it is no text within the size limit.
         """
         try:
             return read_bytes(self.config, LARGEST_CONFIG).decode()
         except FileNotFoundError:
-            raise UserError(f"{self.path}: no config.yaml found; the folder of a run expected") from None
+            raise UserError(f"{self.path}: it has no config.yaml; use the folder of a run") from None
         except (OSError, ValueError) as error:
             raise UserError(f"{self.config}: not readable as text ({reason(error)})") from error
 
@@ -141,7 +150,7 @@ class RunFolder:
         """
         found = read_json(self.result)
         if not isinstance(found, dict):
-            raise UserError(f"{self.result}: {type(found).__name__} found, an object expected")
+            raise UserError(f"{self.result}: it holds a {type(found).__name__} instead of an object")
         return found
 
     def read_identity(self) -> dict[str, Any]:
@@ -152,7 +161,7 @@ class RunFolder:
         """
         found = read_json(self.identity)
         if not isinstance(found, dict):
-            raise UserError(f"{self.identity}: {type(found).__name__} found, an object expected")
+            raise UserError(f"{self.identity}: it holds a {type(found).__name__} instead of an object")
         return found
 
     def read_data(self) -> Any:

@@ -4,6 +4,7 @@ A folder may be unfinished, damaged, huge or made to do harm, and it may have be
 version. Reports, tables and views read through this module and need no checks of their own.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,9 @@ from growsearch.untrusted import check_yaml
 
 LARGEST_EVENTS = 4 * 2**30
 """Bytes of events.jsonl that are read, in bounded memory."""
+
+LARGEST_THUMBNAIL = 2**16
+"""Bytes of a picture in a report."""
 
 LATENCY, MOST_LATENCIES = "latency of ", 20
 """How keys of measured latencies begin, and how many a result has at most."""
@@ -70,6 +74,7 @@ class Result(TypedDict, total=False):
     lossy: bool
     data_notes: list[str]
     splits: dict[str, int]
+    judgement: dict[str, Any]
     method: dict[str, Any]
 
 
@@ -95,7 +100,7 @@ class RunRecord:
         self.remarks: list[str] = []
         self._folder = RunFolder(path)
         if not self._folder.result.is_file() and not self._folder.events.is_file():
-            raise UserError(f"{path}: neither result.json nor events.jsonl found; the folder of a run expected")
+            raise UserError(f"{path}: it has neither result.json nor events.jsonl; use the folder of a run")
 
     @cached_property
     def result(self) -> Result:
@@ -118,6 +123,14 @@ class RunRecord:
     def method(self) -> dict[str, Any]:
         """What the method says of itself in the result."""
         return self.result.get("method", {})
+
+    def mistake(self, name: object) -> bytes:
+        """A thumbnail that ``judgement`` names, a PNG file; nothing where there is none of a bearable size."""
+        if not isinstance(name, str) or not re.fullmatch(r"[0-9]{1,3}\.png", name.removeprefix("mistakes/")):
+            return b""
+        path = self._folder.mistakes / name.removeprefix("mistakes/")
+        content = path.read_bytes() if self._readable(path, LARGEST_THUMBNAIL) else b""
+        return content if content.startswith(b"\x89PNG\r\n") else b""
 
     @cached_property
     def architecture(self) -> dict[str, Any]:
@@ -208,7 +221,7 @@ class RunRecord:
             self.remarks.append(str(error))
             return {}
         if not isinstance(found, dict):
-            self.remarks.append(f"{path.name}: {type(found).__name__} found, an object expected")
+            self.remarks.append(f"{path.name}: it holds a {type(found).__name__} instead of an object")
             return {}
         return found
 
@@ -247,7 +260,7 @@ def _below(place: Path) -> list[Path]:
     if place.is_file() and place.name == "result.json":
         return [place.parent]
     if not place.is_dir():
-        raise UserError(f"{place}: no such folder; a run's folder or one above it expected")
+        raise UserError(f"{place}: there is no such folder; use a run's folder or one above it")
     if (place / "result.json").is_file() or (place / "events.jsonl").is_file():
         return [place]
     below = sorted(path.parent for path in place.rglob("result.json") if path.is_file())

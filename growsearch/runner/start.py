@@ -87,7 +87,23 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False,
         write_atomic(folder.config, OmegaConf.to_yaml(composed, resolve=True).encode())
     if "trust" in config.network:
         config.network["trust"] = trust
+    leave_pretrained(folder, config)
     return execute(folder, config)
+
+
+def leave_pretrained(folder: RunFolder, config: RunConfig) -> None:
+    """Let no file or download be read because a folder says so: the weights are in the run's checkpoint.
+
+    Raises:
+        UserError: if there is no checkpoint yet.
+    """
+    if config.network.get("pretrained") or config.network.get("weights"):
+        if not folder.started and not folder.finished:
+            raise UserError(
+                f"{folder.path}: it has no checkpoint, and pretrained weights are read only for a command that "
+                "begins a run; give that command again"
+            )
+        config.network.update(pretrained=False, weights=None, weights_left_out=True)
 
 
 def moved(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -226,7 +242,7 @@ def make_runner(config: RunConfig, engine: Engine) -> ScriptRunner:
     if config.network.get("family", "none") != "none":
         given["network"] = make_network(config.network, engine.data, config.seed)
     elif config.algo.name == "fixed":
-        raise UserError("network: none found, but algo=fixed trains one; choose it with network=...")
+        raise UserError("network: null is not accepted, as algo=fixed trains one; choose it with network=...")
     if donor := getattr(config.algo, "donor", ""):
         given["donor"] = make_donor(donor, bool(config.network.get("trust")))
     return ScriptRunner(method(config.algo.name).search_class(), config.algo, engine, given)

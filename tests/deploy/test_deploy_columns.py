@@ -111,5 +111,5 @@ def test_dates_of_every_form_are_read_alike(form):
 def test_what_columns_cannot_leave_is_told(tmp_path):
     module, preprocessing = make(None)
     for format, precision in (("pt2", "float32"), ("onnx", "int8")):
-        with pytest.raises(UserError, match="for a run on a table, onnx and float32 expected"):
+        with pytest.raises(UserError, match="for a run on a table; use onnx and float32"):
             export(module, preprocessing, None, tmp_path / "a", format, Variant(raw=True, precision=precision))

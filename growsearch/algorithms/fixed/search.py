@@ -17,7 +17,7 @@ class Fixed(Algorithm[FixedConfig]):
         training, most = self.config.training, self.config.max_params
         net = yield Take("network", "0", 0, {"weights": optimizer_of(training)})
         if 0 < most < net.params:
-            raise UserError(f"algo.max_params: {most} found, but the network has {net.params} parameters")
+            raise UserError(f"algo.max_params: {most} is too small; the network has {net.params} parameters")
         yield Expect(training.epochs)
         yield Tell(Phase(0, "final training", 0))
         fit = yield Fit(net, fit_plan_of(training))

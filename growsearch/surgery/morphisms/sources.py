@@ -1,4 +1,4 @@
-"""Which old channel each channel of a wider layer copies, for :func:`growsearch.surgery.remap`."""
+"""Choices of the old channel that each channel of a wider layer copies, for :func:`growsearch.surgery.remap`."""
 
 import torch
 
@@ -31,4 +31,4 @@ def cyclic_sources(size: int, new_size: int) -> list[int]:
 
 def _check(size: int, new_size: int) -> None:
     if not 0 < size <= new_size:
-        raise UserError(f"widening: from {size} to {new_size} channels found, at least as many as before expected")
+        raise UserError(f"widening: {new_size} channels are fewer than the {size} before; use at least as many")
