@@ -10,8 +10,8 @@ from growsearch.options import UNSET, Options, option
 
 GENOTYPES = (
     "DL1, DL2, DR, UR, DARTS_V1, DARTS_V2, P-DARTS, NASNet-A, AmoebaNet-A, random (drawn from DARTS' space by the seed"
-    " of the run), or the path of a JSON file (keys normal,"
-    " normal_concat, reduction, reduction_concat; a run's result.json has them under method.genotype)"
+    " of the run), the folder of a run, or a file with a genotype: Genotype(normal=[...], ...) as DARTS and"
+    " PR-DARTS publish it, PR-DARTS' JSON list, or JSON with keys normal, normal_concat, reduction, reduction_concat"
 )
 
 
