@@ -51,19 +51,22 @@ def judgement(outputs: Outputs, classes: tuple[str, ...]) -> dict[str, Any]:
         equation 3 of Guo et al. 2017, and its bins) and ``mistakes`` (by falling probability).
     """
     count, right = len(classes), outputs.predicted == outputs.labels
-    matrix = torch.bincount(outputs.labels * count + outputs.predicted, minlength=count * count).view(count, count)
-    images, found = matrix.sum(1).tolist(), matrix.diagonal().tolist()
+    images = torch.bincount(outputs.labels, minlength=count).tolist()
+    found = torch.bincount(outputs.labels[right], minlength=count).tolist()
     listed = [
         {"class": name, "images": all_, "right": hit, "accuracy": hit / all_ if all_ else None}
         for name, all_, hit in zip(classes, images, found, strict=True)
     ]
-    wrong = matrix.clone().fill_diagonal_(0).flatten()
-    pairs = wrong.topk(min(MOST_PAIRS, len(wrong)))
+    pairs = outputs.labels * count + outputs.predicted
+    wrong, numbers = pairs[~right].unique(return_counts=True)
+    often = numbers.topk(min(MOST_PAIRS, len(numbers)))
     confused = [
-        {"class": classes[place // count], "predicted": classes[place % count], "images": number}
-        for number, place in zip(pairs.values.tolist(), pairs.indices.tolist(), strict=True)
-        if number
+        {"class": classes[pair // count], "predicted": classes[pair % count], "images": number}
+        for number, pair in zip(often.values.tolist(), wrong[often.indices].tolist(), strict=True)
     ]
+    matrix = None
+    if count <= MOST_CLASSES:
+        matrix = torch.bincount(pairs, minlength=count * count).view(count, count).tolist()
     order = torch.where(right, -1.0, outputs.probabilities).argsort(descending=True, stable=True)
     mistakes = [
         {
@@ -76,7 +79,7 @@ def judgement(outputs: Outputs, classes: tuple[str, ...]) -> dict[str, Any]:
     ]
     return {
         "by_class": listed[:MOST_LISTED],
-        "confusion": matrix.tolist() if count <= MOST_CLASSES else None,
+        "confusion": matrix,
         "confused": confused,
         "calibration": _calibration(outputs.probabilities, right),
         "mistakes": mistakes,

@@ -170,7 +170,9 @@ def test_a_folder_of_pictures_gives_a_csv_file_too(tmp_path: Path, capsys, monke
     assert main(["predict", str(run), "my photos", "--top", "1"]) == 2
     said = capsys.readouterr()
     assert said.out.count(" %  ") == 2
-    assert "written: my photos-predictions.csv" in said.err
+    assert "written: my photos-predictions.csv" in said.err and "3 pictures; " in said.err
+    page = (tmp_path / "my photos-predictions.html").read_text()
+    assert page.count("data:image/png;base64,") == 2 and "no picture" in page
     rows = lines_of(tmp_path / "my photos-predictions.csv")
     assert [row["image"] for row in rows] == [f"my photos/{index}.png" for index in range(3)]
     assert float(rows[0]["probability_cat"]) + float(rows[0]["probability_dog"]) == pytest.approx(1)
