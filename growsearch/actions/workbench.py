@@ -28,6 +28,7 @@ class Facts:
         hardware: as configured.
         device: ``cpu`` or ``cuda``.
         given: specs of the modules that were handed in, by role; empty for a module that has none.
+        trained: roles of those that came with trained weights.
     """
 
     image_shape: tuple[int, int, int]
@@ -40,6 +41,7 @@ class Facts:
     hardware: HardwareConfig
     device: str
     given: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    trained: frozenset[str] = frozenset()
 
 
 class Workbench:
@@ -74,6 +76,7 @@ class Workbench:
             engine.hardware,
             engine.device.type,
             given,
+            frozenset(role for role, module in self.given.items() if getattr(module, "comes_trained", False)),
         )
 
     def on(self, parted_at: int) -> Engine:
