@@ -1,6 +1,7 @@
 """Rankings, what is kept, and how many channels go."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,8 @@ SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=5)
 @st.composite
 def scored(draw):
     groups = [
-        Group(f"g{i}", size, draw(st.sampled_from("ab")), draw(st.integers(1, size))) for i, size in enumerate(draw(SIZES))
+        Group(f"g{i}", size, draw(st.sampled_from("ab")), draw(st.integers(1, size)))
+        for i, size in enumerate(draw(SIZES))
     ]
     return groups, {g.name: draw(st.lists(st.floats(0, 9), min_size=g.size, max_size=g.size)) for g in groups}
 
@@ -76,5 +78,5 @@ def test_the_least_important_shrinks_most(scores, span):
     factors = shrinking(scores, span)
     assert min(factors) >= 1 - 1e-12 and max(factors) <= 2**span * (1 + 1e-12)
     order = sorted(range(len(scores)), key=scores.__getitem__)
-    assert all(factors[a] >= factors[b] - 1e-9 for a, b in zip(order, order[1:], strict=False))
+    assert all(factors[a] >= factors[b] - 1e-9 for a, b in pairwise(order))
     assert math.isclose(factors[order[-1]], 1.0)

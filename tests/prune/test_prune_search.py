@@ -74,11 +74,13 @@ def test_a_budget_is_met_and_hardly_undercut(options, quantity, most):
 
 def test_an_accuracy_floor_takes_rounds_and_goes_back_to_the_last_network_above_it():
     floor = {"rounds": 3, "round_share": 0.5, "finetune": settings(0), "between_epochs": 0, "training": settings(3)}
-    outcome, events = result(max_loss=100.0, **floor)
+    outcome, _ = result(max_loss=100.0, **floor)
     path = outcome.found.method["path"]
-    assert [point["macs"] <= share * path[0]["macs"] for point, share in zip(path[1:4], (0.5, 0.25, 0.125), strict=True)]
+    assert [
+        point["macs"] <= share * path[0]["macs"] for point, share in zip(path[1:4], (0.5, 0.25, 0.125), strict=True)
+    ]
     assert path[-1]["macs"] == path[3]["macs"]
-    outcome, events = result(max_loss=0.0, importance="random", **floor)
+    outcome, _ = result(max_loss=0.0, importance="random", **floor)
     path = outcome.found.method["path"]
     best = max(path[:-1], key=lambda point: (point["accuracy"] >= path[0]["accuracy"], -point["macs"]))
     assert path[-1]["macs"] == best["macs"]
@@ -160,7 +162,9 @@ def test_shrinking_multiplies_each_channel_and_keeps_the_important_one_nearly():
     before = {name: p.detach().clone() for name, p in network.module.named_parameters()}
     rows = prunable_groups(network, SHAPE, [], 1, 1.0, False)
     Shrink((rows[0]["name"],), SHAPE, 0.01, 4.0).apply(network, lambda: torch.Generator())
-    changed = {name: p / before[name] for name, p in network.module.named_parameters() if not torch.equal(p, before[name])}
+    changed = {
+        name: p / before[name] for name, p in network.module.named_parameters() if not torch.equal(p, before[name])
+    }
     ratios = torch.cat([r[before[n] != 0].flatten() for n, r in changed.items()])
     assert ratios.max().item() == pytest.approx(math.exp(-0.01), rel=1e-5)
     assert ratios.min().item() == pytest.approx(math.exp(-0.01 * 2**4), rel=1e-5)

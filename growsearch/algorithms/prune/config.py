@@ -25,10 +25,13 @@ class PruneConfig(AlgoConfig):
     """
 
     name: str = "prune"
-    target: float | None = option(None, "Share of the network's MACs that is kept; null for 0.5 unless another target is given.",
+    target: float | None = option(
+        None,
+        "Share of the network's MACs that is kept; null for 0.5 unless another target is given.",
         unit="share",
         above=0,
-        below=1,)
+        below=1,
+    )
     target_macs: float | None = option(None, "MACs that the network may have.", unit="MACs", above=0)
     target_params: float | None = option(
         None, "Trainable parameters that the network may have.", unit="parameters", above=0
@@ -68,9 +71,7 @@ class PruneConfig(AlgoConfig):
         0.8, "Share of the MACs that a round keeps with max_loss.", unit="share", above=0, below=1
     )
     min_channels: int = option(1, "Channels that every group keeps.", unit="channels", low=1)
-    max_share: float = option(
-        0.9, "Largest share of a group's channels that is cut.", unit="share", above=0, high=1
-    )
+    max_share: float = option(0.9, "Largest share of a group's channels that is cut.", unit="share", above=0, high=1)
     multiple_of: int = option(
         1, "Sizes of groups are multiples of it, where they change, such as 8 for some accelerators.", low=1
     )
@@ -93,7 +94,10 @@ class PruneConfig(AlgoConfig):
         paper="alpha, DepGraph equation 4",
     )
     between_epochs: int = option(
-        5, "Epochs of fine-tuning after every cut but the last; the settings are those of finetune.", unit="epochs", low=0
+        5,
+        "Epochs of fine-tuning after every cut but the last; the settings are those of finetune.",
+        unit="epochs",
+        low=0,
     )
     finetune: TrainingSettings = option(finetune_settings, "Fine-tuning after the last cut.")
     recalibrate: int = option(

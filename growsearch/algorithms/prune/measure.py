@@ -221,7 +221,8 @@ def _by_rank(module: nn.Module, group: ChannelGroup) -> Tensor:
     ]
     metrics = rank_metrics_of([tensor for _, tensor in weights]) if weights else []
     ranks = [
-        one.rank_out if axis.role == "producer" else one.rank_in for (axis, _), one in zip(weights, metrics, strict=True)
+        one.rank_out if axis.role == "producer" else one.rank_in
+        for (axis, _), one in zip(weights, metrics, strict=True)
     ]
     mean = sum(ranks) / len(ranks) if ranks else 1.0
     assert norms is not None

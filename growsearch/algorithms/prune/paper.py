@@ -88,7 +88,7 @@ def table1() -> Table:
         match = {"algo": "prune", "algo.ranking": "global", **EXPERIMENTS[kind], "algo.target": _near(1 / asked)}
         label = f"{kind}, {asked}x"
         rows.append(Row(label, [base, pruned, speed_up], "prune/resnet56", "cifar10", match, view=_before_and_after))
-    note = "The printed network has other shortcuts; before is validation accuracy in our runs where there is such a split."
+    note = "The printed network has other shortcuts; our accuracy before is on validation images, where there are any."
     return Table("DepGraph, ResNet-56 on CIFAR-10", columns, rows, note)
 
 

@@ -189,8 +189,9 @@ class Prune(Algorithm[PruneConfig]):
         if not plan.epochs:
             return Fitted()
         if config.distill:
-            more = {"teacher": teacher, "share": config.distill, "temperature": config.temperature}
-            fit = yield Distill(net, plan, stream, **more)
+            fit = yield Distill(
+                net, plan, stream, teacher=teacher, share=config.distill, temperature=config.temperature
+            )
         else:
             fit = yield Fit(net, plan, stream)
         self.epochs += fit.epochs
