@@ -13,17 +13,23 @@ from growsearch.deploy.load import candidates_of
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.check_fit import check_fit
+from growsearch.networks.darts.genotypes import random_genotype
 from growsearch.networks.ensemble import Ensemble
+from growsearch.networks.external import External
 from growsearch.networks.like_size import spec_of_size
+from growsearch.networks.pretrained import load_pretrained
 from growsearch.networks.registry import FAMILIES, materialise, skeleton, spec_from_options
 from growsearch.networks.transfer import transferred_spec
 from growsearch.randomness import generator
 from growsearch.run_folder.files import read_json
 from growsearch.untrusted import parsing
 
+NOT_IN_SPECS = ("params", "like", "pretrained", "weights", "weights_left_out")
+"""Options of a network that say nothing about its layers."""
+
 
 def make_network(options: dict[str, Any], data: Dataset, seed: int, goes_on: bool = False) -> nn.Module:
-    """The network that the group ``network`` names: with fresh weights, but for an ensemble.
+    """The network that the group ``network`` names: with fresh weights, but for an ensemble and pretrained ones.
 
     Args:
         options: of its family.
@@ -45,7 +51,9 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int, goes_on: boo
             module = build(spec, generator(seed, "initialise", "network"))
         check_fit(module, data.image_shape, data.num_classes)
         return with_weights_of(module, found) if goes_on else module
-    usual = {key: value for key, value in options.items() if key not in ("params", "like")}
+    usual = {key: value for key, value in options.items() if key not in NOT_IN_SPECS}
+    if usual["family"] == "darts" and usual["genotype"] == "random":
+        usual["genotype"] = random_genotype(generator(seed, "random genotype")).to_json()
     params = wanted_params(options.get("params"), options.get("like"))
     if params is None:
         spec = spec_from_options(usual, data.image_shape, data.num_classes)
@@ -54,7 +62,12 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int, goes_on: boo
     module = skeleton(spec)
     if spec["family"] == "external" or spec["family"] not in FAMILIES:
         check_fit(module, data.image_shape, data.num_classes)
-    return materialise(module, generator(seed, "initialise", "network"))
+    module = materialise(module, generator(seed, "initialise", "network"))
+    if isinstance(module, External):
+        module.weights_left_out = options.get("weights_left_out", False)
+        if options["pretrained"] or options["weights"]:
+            load_pretrained(module, data.num_classes, options["weights"])
+    return module
 
 
 def with_weights_of(module: nn.Module, found: Path) -> nn.Module:

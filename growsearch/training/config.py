@@ -1,4 +1,4 @@
-"""What a run computes on."""
+"""Options of the hardware."""
 
 import re
 from dataclasses import dataclass
