@@ -48,7 +48,7 @@ class GrowConfig(AlgoConfig):
         low=0,
     )
     depth: int = option(
-        0, "Blocks that each stage of a residual network gets, one in each of the first steps.", unit="blocks", low=0
+        0, "Blocks more that each stage of a residual network gets at the first step.", unit="blocks", low=0
     )
     score_images: int = option(512, "Training images that where=gradient looks at.", unit="images", low=1)
     leave: list[str] = option(

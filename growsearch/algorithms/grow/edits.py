@@ -56,15 +56,22 @@ class Widen(Change):
 
 @dataclass(frozen=True)
 class AddBlocks(Change):
-    """A block that passes on what it is given, at the end of every stage of a residual network."""
+    """Blocks that pass on what they are given, at the end of every stage of a residual network."""
 
     op = "deepen"
+    count: int
 
     def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
         """Append them."""
         module, draw = network.module, draws()
         assert isinstance(module, ResidualNetwork)
-        for stage in range(len(module.stages)):
+        add_blocks(module, self.count, draw)
+
+
+def add_blocks(module: ResidualNetwork, count: int, draw: torch.Generator) -> None:
+    """Append so many identity blocks to every stage."""
+    for stage in range(len(module.stages)):
+        for _ in range(count):
             append_block(module, stage, draw)
 
 

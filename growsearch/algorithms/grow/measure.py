@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from growsearch.algorithms.budgets import Quantity, Shape, example, gradients, spent, without_memory, writers
 from growsearch.algorithms.grow.decisions import additions, grown, largest_count, weights_of
-from growsearch.algorithms.grow.edits import MOST, grow_groups, growable
+from growsearch.algorithms.grow.edits import MOST, add_blocks, grow_groups, growable
 from growsearch.errors import UserError
+from growsearch.networks.residual import ResidualNetwork
 from growsearch.randomness import generator
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.discovery import channel_groups
@@ -42,6 +43,14 @@ def growable_groups(network: Network, image_shape: Shape, leave: Sequence[str], 
         reasons = dict.fromkeys(group.frozen for group in groups if group.frozen is not None)
         raise UserError(f"network: none of its channels may be added to ({'; '.join(reasons)}); use another network")
     return free
+
+
+def deepened(network: Network, image_shape: Shape, quantity: Quantity, count: int) -> float:
+    """A quantity of a residual network with so many blocks more in each stage."""
+    twin = copied(network.module, Tensor.clone)
+    assert isinstance(twin, ResidualNetwork)
+    add_blocks(twin, count, torch.Generator().manual_seed(0))
+    return spent(twin, image_shape, quantity)
 
 
 def plan_growth(

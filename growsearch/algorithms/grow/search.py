@@ -9,7 +9,7 @@ from growsearch.algorithms.budgets import Point, Quantity, layer_sizes, quantity
 from growsearch.algorithms.grow.config import GrowConfig
 from growsearch.algorithms.grow.decisions import is_plateau
 from growsearch.algorithms.grow.edits import AddBlocks, Widen
-from growsearch.algorithms.grow.measure import growable_groups, plan_growth
+from growsearch.algorithms.grow.measure import deepened, growable_groups, plan_growth
 from growsearch.errors import UserError
 from growsearch.events import Measure as Measured
 from growsearch.events import Phase
@@ -89,6 +89,13 @@ class Grow(Algorithm[GrowConfig]):
             raise UserError(
                 f"algo.target_{quantity}: {goal:g} is not accepted; the network has {has:,} {quantity} already"
             )
+        if config.depth:
+            deeper = yield Measure(net, deepened, (self.facts.image_shape, quantity, config.depth))
+            if deeper > goal:
+                raise UserError(
+                    f"algo.depth: {config.depth} is not accepted, as the network has {deeper:,} {quantity} with so many"
+                    f" blocks more; use fewer, or a larger algo.target_{quantity}"
+                )
         return quantity, goal
 
     def train(self, net: Net, step: int) -> Script:
@@ -105,17 +112,13 @@ class Grow(Algorithm[GrowConfig]):
         return fit.val_accuracy
 
     def grow(self, net: Net, step: int, quantity: Quantity, goal: float, accuracy: float | None) -> Script:
-        """One step: a block more in each stage if asked for, and wider groups up to the step's part of the budget."""
+        """One step: wider groups up to its part of the budget, behind more blocks in the first."""
         config, shape = self.config, self.facts.image_shape
-        if step <= config.depth:
-            net = yield Edit(net, AddBlocks(), ("grow", "depth", step), (), f"step {step}", self.epochs, accuracy)
+        if step == 1 and config.depth:
+            blocks = AddBlocks(config.depth)
+            net = yield Edit(net, blocks, ("grow", "depth"), (), f"step {step}", self.epochs, accuracy)
             self.names = yield Measure(net, growable_groups, (shape, config.leave, False))
         has = yield Measure(net, quantity_of, (shape, quantity))
-        if has > goal:
-            raise UserError(
-                f"algo.target_{quantity}: {goal:g} has no room for the blocks of algo.depth={config.depth}, with which"
-                f" the network has {has:,}; use fewer blocks"
-            )
         left = has * (goal / has) ** (1 / (config.steps - step + 1))
         names = tuple(self.names)
         args = (names, config.where, config.start, config.score_images, quantity, left, step)
