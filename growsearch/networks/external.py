@@ -74,6 +74,11 @@ class External(nn.Module):
         logits, auxiliary = logits_of(self.net(x))
         return (logits, auxiliary) if auxiliary is not None and self.training else logits
 
+    @property
+    def own_layout(self) -> bool:
+        """Whether ``hardware.layout=auto`` leaves it contiguous: all but torchvision's, whose code takes any layout."""
+        return not self.name.startswith("torchvision/")
+
     @classmethod
     def spec_from_options(
         cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int

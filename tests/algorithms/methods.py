@@ -31,7 +31,7 @@ VARIANTS: dict[str, list[str]] = {
     "ectonas_interleaved": ["algo=ectonas", "algo.interleave=3", "algo.recuperation.add_cell=0.5", *SMOKE],
     "ectonas_original": ["algo=ectonas_original", *SMOKE],
     "conet_inherit": ["algo=conet", "algo.inherit=true", *SMOKE],
-    "conet_auto_layout": ["algo=conet", *SMOKE, "hardware.layout=auto"],
+    "conet_contiguous": ["algo=conet", *SMOKE, "hardware.layout=contiguous"],
     "conet_original": ["algo=conet_original", *SMOKE],
     "prune_sparse": [
         *("algo=prune", "network=resnet20", "network.depths=[1,1,1]", "network.width=4", "algo.sparsity_epochs=1"),

@@ -41,7 +41,10 @@ def run_until_edit(run: Any, op: str) -> None:
     "options",
     [
         {},
-        {"modules": "cell", "m0": [1, 1], "criterion": "il_fs", "score_after_extra": True, **SHORT},
+        pytest.param(
+            {"modules": "cell", "m0": [1, 1], "criterion": "il_fs", "score_after_extra": True, **SHORT},
+            marks=pytest.mark.slow,
+        ),
         {"grow": "morph", "criterion": "inf_fs", "iterations": 1, "protocol": DECAYING},
     ],
     ids=["residual", "cell", "morph"],

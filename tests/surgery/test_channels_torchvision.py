@@ -13,6 +13,9 @@ from growsearch.surgery import ChannelGroup, channel_groups, editable_share, pru
 from growsearch.surgery.rehearsal import without_dropout
 
 TOLERANCE = 1e-9
+SECONDS = ("densenet121", "regnet_y_400mf", "convnext_tiny", "googlenet", "resnet50", "efficientnet_b0")
+"""Networks of many groups."""
+SAMPLE = [pytest.param(name, marks=[pytest.mark.slow] if name in SECONDS else []) for name in NAMES]
 few = settings(
     max_examples=3,
     deadline=None,
@@ -86,7 +89,7 @@ def test_widening_keeps_the_function_and_pruning_the_copies_gives_it_back(name):
     check()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SAMPLE)
 def test_permuting_and_copying_anywhere_keeps_the_function(name):
     model = small(name)
     groups = free_groups(model)
@@ -104,7 +107,7 @@ def test_permuting_and_copying_anywhere_keeps_the_function(name):
 
 
 # Where channels are shuffled, one is several places, and the count by layers does not know how many.
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("shufflenet")])
+@pytest.mark.parametrize("name", [name for name in SAMPLE if not name.values[0].startswith("shufflenet")])
 def test_pruning_leaves_the_parameters_that_the_layers_say_and_trains(name):
     model = small(name)
     groups = free_groups(model)
@@ -142,11 +145,7 @@ def test_handles_of_one_trace_stay_true_through_25_edits(name):
     outputs(model)
 
 
-SECONDS = ("densenet121", "regnet_y_400mf", "convnext_tiny", "googlenet", "resnet50", "efficientnet_b0")
-"""Networks whose proof takes that long."""
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in SECONDS else []) for n in NAMES])
+@pytest.mark.parametrize("name", SAMPLE)
 def test_every_free_group_is_proven(name):
     model = small(name)
     proven = channel_groups(model, example())
