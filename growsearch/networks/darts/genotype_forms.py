@@ -92,7 +92,9 @@ def _candidate(kind: Any, settings: dict[str, Any]) -> Candidate:
             numbers = [kernel, dilation, *expansions]
             if all(type(each) is int and each >= 1 for each in numbers):
                 return conv(kernel, dilation, tuple(expansions))
-        case "pool", {"k": int(kernel), "type_": "max" | "avg" as which, **rest} if not rest and type(kernel) is int and kernel >= 1:
+        case "pool", {"k": int(kernel), "type_": "max" | "avg" as which, **rest} if (
+            not rest and type(kernel) is int and kernel >= 1
+        ):
             return pool(which, kernel)
         case "skip" | "none", {**rest} if not rest:
             return Candidate(kind)
