@@ -173,12 +173,20 @@ class EnsembleOptions(NetworkOptions):
 
 @dataclass
 class ExternalOptions(NetworkOptions):
-    """A network of somebody else's."""
+    """An external network."""
 
     family: str = "external"
-    name: str = option(UNSET, "torchvision/NAME, or with trust=true a Python path module:function.")
+    name: str = option(UNSET, "torchvision/NAME, timm/NAME, or with trust=true a Python path module:function.")
     arguments: dict[str, Any] = option(
-        {}, "Arguments of its builder; torchvision's get the number of classes of the data."
+        {}, "Arguments of its builder; those of torchvision and timm get the number of classes of the data."
+    )
+    pretrained: bool = option(
+        False,
+        "Begin with the weights that timm or torchvision offer (data.normalisation=imagenet suits most); a resumed run "
+        "takes its weights from its checkpoint.",
+    )
+    weights: str | None = option(
+        None, "File of weights to begin with: .safetensors, or tensors that torch.save wrote.", path=True
     )
     trust: bool = option(
         False,

@@ -29,7 +29,7 @@ VARIANTS: dict[str, list[str]] = {
     "ectonas_interleaved": ["algo=ectonas", "algo.interleave=3", "algo.recuperation.add_cell=0.5", *SMOKE],
     "ectonas_original": ["algo=ectonas_original", *SMOKE],
     "conet_inherit": ["algo=conet", "algo.inherit=true", *SMOKE],
-    "conet_auto_layout": ["algo=conet", *SMOKE, "hardware.layout=auto"],
+    "conet_contiguous": ["algo=conet", *SMOKE, "hardware.layout=contiguous"],
     "conet_original": ["algo=conet_original", *SMOKE],
     "stagewise_morph": ["algo=stagewise", "algo.grow=morph", *SMOKE],
     "stagewise_original": ["algo=stagewise_original", *SMOKE],

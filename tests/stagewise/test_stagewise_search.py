@@ -41,7 +41,10 @@ def run_until_edit(run: Any, op: str) -> None:
     "options",
     [
         {},
-        {"modules": "cell", "m0": [1, 1], "criterion": "il_fs", "score_after_extra": True, **SHORT},
+        pytest.param(
+            {"modules": "cell", "m0": [1, 1], "criterion": "il_fs", "score_after_extra": True, **SHORT},
+            marks=pytest.mark.slow,
+        ),
         {"grow": "morph", "criterion": "inf_fs", "iterations": 1, "protocol": DECAYING},
     ],
     ids=["residual", "cell", "morph"],
@@ -234,7 +237,7 @@ def test_time_up_in_the_extra_epochs_keeps_every_candidate() -> None:
 
 
 def test_a_start_beyond_a_cap_is_refused() -> None:
-    with pytest.raises(UserError, match=r"algo\.m0: .*max_params=100; a smaller start"):
+    with pytest.raises(UserError, match=r"algo\.m0: .*max_params=100; use a smaller start"):
         search(max_params=100).begin()
 
 

@@ -1,4 +1,4 @@
-"""What happens to the candidates of every edge at a cycle's end, and what is kept in the end (PR-DARTS III-B)."""
+"""Decisions at a cycle's end: candidates pruned, replaced and kept on every edge (PR-DARTS III-B)."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a cycle's fresh network starts with: its architecture weights, and what it inherits (PR-DARTS III)."""
+"""The start of a cycle's fresh network: architecture weights and inherited weights (PR-DARTS III)."""
 
 import copy
 from collections.abc import Collection, Mapping, Sequence

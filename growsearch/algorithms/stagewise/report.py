@@ -1,4 +1,4 @@
-"""What a search tells of its networks: its edits, and a row of the tables for each."""
+"""Records of a search: edits, and a row of the tables for each network."""
 
 import copy
 import statistics
