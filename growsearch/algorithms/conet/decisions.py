@@ -287,8 +287,9 @@ def blindness(trial: Trial) -> str:
     zero = sum(not any(trial.curves[name]) for name in flat)
     return (
         f"the ranks say nothing of {len(flat)} of {len(trial.slopes)} sizes: their slopes are 0 ({zero} curves are 0"
-        " throughout, the others never rise), so that they shrink whatever algo.delta is; weights that have learnt more"
-        " show ranks: more steps in a trial (algo.search.epochs=20, a smaller algo.search.batch_size)"
+        " throughout, the others never rise), so that they shrink whatever algo.delta is. Use more steps in a trial"
+        " (algo.search.epochs, a smaller algo.search.batch_size), wider networks (algo.start_channels) or weights that"
+        " go on from trial to trial (algo.inherit=true)"
     )
 
 
