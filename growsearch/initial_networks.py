@@ -27,8 +27,14 @@ NOT_IN_SPECS = ("params", "like", "pretrained", "weights", "weights_left_out")
 """Options of a network that say nothing about its layers."""
 
 
-def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module:
+def make_network(options: dict[str, Any], data: Dataset, seed: int, goes_on: bool = False) -> nn.Module:
     """The network that the group ``network`` names: with fresh weights, but for an ensemble and pretrained ones.
+
+    Args:
+        options: of its family.
+        data: what it is for.
+        seed: of the run.
+        goes_on: whether a network that was found comes with its trained weights, marked by ``comes_trained``.
 
     Raises:
         UserError: if an option is wrong, or the network does not fit the data.
@@ -43,7 +49,7 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module
             spec = {**transferred_spec(spec, data.image_shape, data.num_classes), **changes}
             module = build(spec, generator(seed, "initialise", "network"))
         check_fit(module, data.image_shape, data.num_classes)
-        return module
+        return with_weights_of(module, found) if goes_on else module
     usual = {key: value for key, value in options.items() if key not in NOT_IN_SPECS}
     if usual["family"] == "darts" and usual["genotype"] == "random":
         usual["genotype"] = random_genotype(generator(seed, "random genotype")).to_json()
@@ -60,6 +66,23 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module
         module.weights_left_out = options.get("weights_left_out", False)
         if options["pretrained"] or options["weights"]:
             load_pretrained(module, data.num_classes, options["weights"])
+    return module
+
+
+def with_weights_of(module: nn.Module, found: Path) -> nn.Module:
+    """A network with the weights of the one in a folder.
+
+    Raises:
+        UserError: if its tensors have other shapes, as for other images or classes.
+    """
+    try:
+        module.load_state_dict(load_network(found).state_dict())
+    except RuntimeError as error:
+        raise UserError(
+            f"network.run: the weights in {found} do not fit ({str(error).splitlines()[1].strip()}); use the run's own"
+            " data and leave network.changes out"
+        ) from error
+    module.comes_trained = True  # type: ignore[assignment]
     return module
 
 

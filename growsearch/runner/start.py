@@ -235,11 +235,11 @@ def prepare(config: RunConfig) -> ScriptRunner:
 
 def make_runner(config: RunConfig, engine: Engine) -> ScriptRunner:
     """The method with its engine and the modules it is given."""
-    given = {}
+    given, search = {}, method(config.algo.name).search_class()
     if config.network.get("family", "none") != "none":
-        given["network"] = make_network(config.network, engine.data, config.seed)
+        given["network"] = make_network(config.network, engine.data, config.seed, search.goes_on)  # type: ignore[attr-defined]
     elif config.algo.name == "fixed":
         raise UserError("network: null is not accepted, as algo=fixed trains one; choose it with network=...")
     if donor := getattr(config.algo, "donor", ""):
         given["donor"] = make_donor(donor)
-    return ScriptRunner(method(config.algo.name).search_class(), config.algo, engine, given)
+    return ScriptRunner(search, config.algo, engine, given)
