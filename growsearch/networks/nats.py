@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -35,8 +36,8 @@ def operations_of(architecture: Any) -> list[str]:
     found = TEXT.fullmatch(str(architecture))
     if found is None or not set(found.groups()) <= set(OPERATIONS):
         raise UserError(
-            f"network.architecture: {str(architecture)[:120]!r} is not accepted; use |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
-            f" with operations among {', '.join(OPERATIONS)}"
+            f"network.architecture: {str(architecture)[:120]!r} is not accepted; use"
+            f" |op~0|+|op~0|op~1|+|op~0|op~1|op~2| with operations among {', '.join(OPERATIONS)}"
         )
     return list(found.groups())
 
@@ -66,7 +67,7 @@ class NatsCell(nn.Module):
     def __init__(self, operations: list[str], channels: int) -> None:
         super().__init__()
         self.operations = operations
-        made = {
+        made: dict[str, Callable[[], nn.Module]] = {
             "skip_connect": nn.Identity,
             "nor_conv_1x1": lambda: ReluConvNorm(channels, channels, 1),
             "nor_conv_3x3": lambda: ReluConvNorm(channels, channels, 3),
