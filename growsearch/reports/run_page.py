@@ -55,7 +55,7 @@ def run_page(record: RunRecord) -> Page:
     page.values = {
         "path": str(record.path),
         "identity": _identity(record),
-        "key_figures": _key_figures(record),
+        "key_figures": key_figures(record),
         "notes": _notes(record),
         "sampled": _sampled(record),
         "story": page.draw("story", story, record),
@@ -102,7 +102,7 @@ def _identity(record: RunRecord) -> list[str]:
     return [*told, lossy] if result.get("lossy") else told
 
 
-def _key_figures(record: RunRecord) -> list[tuple[str, str]]:
+def key_figures(record: RunRecord) -> list[tuple[str, str]]:
     """What a reader looks for first."""
     result, found = record.result, record.story
     if not result:
