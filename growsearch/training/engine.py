@@ -150,7 +150,7 @@ class Engine:
         """The step of a network under a recipe; made anew after each structural change, gone with the network."""
         steps = self._steps.setdefault(network, {})
         known = steps.get(recipe)
-        if known is None or known.version != network.version:
+        if known is None or known.version != network.version or known.guide is not network.guide:
             steps.pop(recipe, None)
             steps[recipe] = known = self._make_step(network, recipe)
         return known
