@@ -32,6 +32,7 @@ COSTS = (
     ("training after it", "train_seconds", time),
     ("inference on the test images", "inference_seconds", time),
     ("passes over the training images, all networks", "epochs", lambda value: plain(value, 4)),
+    ("CPU time of all processes of the run", "cpu_seconds", time),
     ("epochs of the found network", "winner_epochs", lambda value: plain(value, 4)),
     ("training images used", "images", count),
     ("optimizer steps", "steps", count),
@@ -179,4 +180,5 @@ def _costs(record: RunRecord) -> list[tuple[str, str]]:
 
 def _versions(record: RunRecord) -> list[tuple[str, str]]:
     rows = list(record.result.get("versions", {}).items())[:MOST_ROWS]
+    rows += [("commit of the working directory", git)] if isinstance(git := record.result.get("git"), str) else []
     return [*rows, ("threads of the CPU", count(record.result["threads"]))] if "threads" in record.result else rows

@@ -8,7 +8,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "docs" / "notebooks"
 SHORTER = {
-    '"schedule": "quick"': '"schedule": "smoke"',
+    '"schedule": "quick"': '"schedule": "smoke", "data.test_size": 40',
     'schedule="quick"': 'schedule="smoke"',
     "STEPS = 30": "STEPS = 1",
 }
