@@ -12,6 +12,7 @@ from growsearch.deploy import load_network, load_preprocessing, network_folder
 from growsearch.deploy.load import candidates_of
 from growsearch.errors import UserError
 from growsearch.networks import build
+from growsearch.networks.builders import trust_names
 from growsearch.networks.check_fit import check_fit
 from growsearch.networks.darts.genotypes import random_genotype
 from growsearch.networks.ensemble import Ensemble
@@ -40,12 +41,14 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int, goes_on: boo
         UserError: if an option is wrong, or the network does not fit the data.
     """
     if options["family"] == "ensemble":
-        return make_ensemble(options["runs"], options["candidates"], data)
+        return make_ensemble(options["runs"], options["candidates"], data, bool(options.get("trust")))
     if options["family"] == "found":
         found = network_folder(options["run"], options["candidate"])
         changes = options["changes"]
         with parsing(found / "architecture.json", "not the network of a run"):
             spec = {**read_json(found / "architecture.json"), **changes}
+            if options.get("trust"):
+                trust_names(spec)
             spec = {**transferred_spec(spec, data.image_shape, data.num_classes), **changes}
             module = build(spec, generator(seed, "initialise", "network"))
         check_fit(module, data.image_shape, data.num_classes)
@@ -105,13 +108,16 @@ def wanted_params(params: int | None, like: str | None) -> int | None:
     return found
 
 
-def make_ensemble(runs: Sequence[str], candidates: Sequence[int] | None, data: Dataset) -> Ensemble:
+def make_ensemble(
+    runs: Sequence[str], candidates: Sequence[int] | None, data: Dataset, trust: bool = False
+) -> Ensemble:
     """The trained networks of finished runs as one.
 
     Args:
         runs: their folders.
         candidates: numbers of those taken of each run; None for all, or the one network of a run without a list.
         data: what the ensemble is for; every member must have been trained on images normalised like these.
+        trust: see :func:`growsearch.deploy.load`.
 
     Raises:
         UserError: if there is no such network, or it was trained on other images.
@@ -124,7 +130,7 @@ def make_ensemble(runs: Sequence[str], candidates: Sequence[int] | None, data: D
         same = had.image_shape == data.image_shape and had.classes == tuple(data.classes)
         if not same or not _alike(had.normalisation, data.normalisation):
             raise UserError(f"network.runs: {run} was trained on other images; use its own data options and seed")
-    return Ensemble([load_network(network_folder(run, candidate)) for run, candidate in places])
+    return Ensemble([load_network(network_folder(run, candidate), trust) for run, candidate in places])
 
 
 def _numbers(run: Path, candidates: Sequence[int] | None) -> list[int | None]:
@@ -142,15 +148,20 @@ def _alike(one: Any, other: Any) -> bool:
     )
 
 
-def make_donor(name: str) -> nn.Module:
+def make_donor(name: str, trust: bool = False) -> nn.Module:
     """A trained network that others take weights from: a finished run, or ``torchvision:<name>``'s own weights.
+
+    Args:
+        name: folder of the run, or ``torchvision:<name>``.
+        trust: see :func:`growsearch.deploy.load`.
 
     Raises:
         UserError: if there is none.
     """
     source, _, model = name.partition(":")
     if source != "torchvision":
-        return load_network(network_folder(name))
+        module = load_network(network_folder(name), trust)
+        return module.net if isinstance(module, External) else module
     from torchvision.models import get_model  # slow to import, and seldom needed
 
     try:
