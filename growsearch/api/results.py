@@ -162,7 +162,7 @@ class Run:
         from growsearch.runner import resume
 
         with caller_undisturbed():
-            resume(self.folder, as_words(options), accept_data)
+            resume(self.folder, as_words(options), accept_data, self.trust)
         return Run(self.folder, self.trust)
 
     def __repr__(self) -> str:

@@ -83,7 +83,7 @@ def test_the_callers_threads_and_random_numbers_are_left_alone(root, monkeypatch
         ({"algo.patiense": 3}, "did you mean algo.patience"),
         ({"seed": [1, 2]}, "seed: .* use a whole number"),
         ({"seed": object()}, "seed: object is not accepted"),
-        ({"data": {"trian": ([], [])}}, "splits are 'trian'"),
+        ({"data": {"training": ([], [])}}, "splits are 'training'"),
         ({"data": {"val": ([], [])}}, "use 'train'"),
         ({"data": (np.zeros((3, 6, 6)), [0, 1])}, "3 images but 2 labels"),
         ({"data": (np.zeros((2, 6)), [0, 1])}, "images have shape"),
