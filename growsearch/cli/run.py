@@ -106,7 +106,7 @@ def task(composed: DictConfig) -> float:
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         words = HydraConfig.get().overrides.task if sweeping else _WORDS  # a job's own ones, in whatever process
-        return start(composed, ["growsearch", "run", *words])
+        return start(composed, ["growsearch", "run", *words], wait=sweeping)
     except UserError as error:
         if sweeping:
             sweep.note_failure(error)

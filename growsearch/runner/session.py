@@ -281,6 +281,7 @@ class Session:
 
     def write(self, found: Line) -> None:
         """Append a line to the journal, with the clock, and show its event."""
+        self.folder.keep()
         self.log.append({"seconds": round(self.ledger.seconds, 3), **found.record})
         if found.event is None:
             return

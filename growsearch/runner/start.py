@@ -1,7 +1,8 @@
 """One run from top to bottom: configuration, data, method, journal, result."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from growsearch.initial_networks import make_donor, make_network
 from growsearch.options import walk
 from growsearch.registry import method
 from growsearch.release import RELEASE
-from growsearch.run_folder import RunFolder, find_run, fingerprint, new_run
+from growsearch.run_folder import RunFolder, beginning, find_run, fingerprint, new_run
 from growsearch.run_folder.files import write_atomic, write_json
 from growsearch.runner.identity import identity_of, options_of, with_absolute_paths
 from growsearch.runner.script import ScriptRunner
@@ -31,7 +32,7 @@ MAY_MOVE = ("data.path", "data.test_path")
 """Options that name where something lies; what lies there is compared by its contents."""
 
 
-def start(composed: DictConfig, command: list[str] | None = None) -> float:
+def start(composed: DictConfig, command: list[str] | None = None, wait: bool = False) -> float:
     """Run a composed configuration, or what is left of it, and return its best validation accuracy.
 
     A finished run of the same identity is not repeated (unless ``output.again``), an unfinished one is continued.
@@ -40,6 +41,7 @@ def start(composed: DictConfig, command: list[str] | None = None) -> float:
     Args:
         composed: the configuration.
         command: words of the command line that asks for it, if one does.
+        wait: for another process that works on the run already, and take its result or go on where it ended.
 
     Raises:
         UserError: for bad input, a full disk and the like.
@@ -51,17 +53,27 @@ def start(composed: DictConfig, command: list[str] | None = None) -> float:
     device = resolve_device(config.hardware.device).type
     identity = identity_of(composed, config.data, device)
     place = (Path(config.output.root), config.algo.label, config.data.name)
-    if not config.output.again:
-        written = identity.to_json()
-        folder = find_run(*place, written, lambda text: options_fingerprints(text, written["data"], device))
-        if folder is not None:
-            return execute(folder, config, uncompared=not_compared(composed, folder))
+    written = identity.to_json()
+
+    def earlier() -> RunFolder | None:
+        reread = partial(options_fingerprints, data=written["data"], device=device)
+        return None if config.output.again else find_run(*place, written, reread)
+
+    if folder := earlier():
+        return execute(folder, config, not_compared(composed, folder), wait)
     runner = prepare(config)
     with attempt("making the first network"):
         runner.begin()
     yaml = OmegaConf.to_yaml(composed, resolve=True)
-    folder = new_run(*place, config.seed, yaml, identity.to_json(), identity.data.to_json(), command)
-    return execute(folder, config, runner)
+    with ExitStack() as locked:
+        with beginning(*place, identity.fingerprint):
+            folder = earlier()  # another process may have begun it meanwhile
+            if folder is None:
+                made = new_run(*place, config.seed, yaml, written, identity.data.to_json(), command)
+                locked.enter_context(made.lock())
+        if folder is None:
+            return complete(made, config, runner)
+    return execute(folder, config, wait=wait)
 
 
 def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False) -> float:
@@ -159,25 +171,28 @@ def flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def execute(
-    folder: RunFolder, config: RunConfig, runner: ScriptRunner | None = None, uncompared: Sequence[str] = ()
-) -> float:
+def execute(folder: RunFolder, config: RunConfig, uncompared: Sequence[str] = (), wait: bool = False) -> float:
     """Bring the run in ``folder`` to its result, from wherever it stands."""
-    with folder.lock():
+    with folder.lock(wait, say):
         if folder.finished and (result := whole_result(folder)) is not None:
             differing = f"; not compared: {', '.join(uncompared)}" if uncompared else ""
             say(f"finished already: {folder.path} (output.again=true runs it anew){differing}")
             accuracy = result.get("val_accuracy")
             return float(accuracy) if isinstance(accuracy, int | float) else 0.0
-        with stop_requests() as stop, failure_noted(folder):
-            with attempt("beginning the run"):
-                session = Session(folder, config, runner or prepare(config), make_runner)
-            with closing(session):
-                accuracy = session.complete(stop)
-            if stop.signum is not None:
-                say("asked to stop when the run was about to end: nothing more is begun")
-                raise Stopped(stop.exit_code)
-            return accuracy
+        return complete(folder, config)
+
+
+def complete(folder: RunFolder, config: RunConfig, runner: ScriptRunner | None = None) -> float:
+    """Bring a run without a result to it, in a folder that is locked."""
+    with stop_requests() as stop, failure_noted(folder):
+        with attempt("beginning the run"):
+            session = Session(folder, config, runner or prepare(config), make_runner)
+        with closing(session):
+            accuracy = session.complete(stop)
+        if stop.signum is not None:
+            say("asked to stop when the run was about to end: nothing more is begun")
+            raise Stopped(stop.exit_code)
+        return accuracy
 
 
 @contextmanager
