@@ -6,7 +6,9 @@ read a data set.
 """
 
 import sys
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any
 
 ALGORITHMS, NETWORKS, DATA = "growsearch.algorithms", "growsearch.networks", "growsearch.data"
@@ -16,9 +18,15 @@ PAPERS = "growsearch.papers"
 def points(group: str) -> dict[str, EntryPoint]:
     """Entry points of a group by name, in alphabetical order; the first of a name counts."""
     found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=group):
+    for point in _installed(entry_points, tuple(sys.path)).select(group=group):
         found.setdefault(point.name, point)
     return dict(sorted(found.items()))
+
+
+@lru_cache(1)
+def _installed(read: Callable[[], EntryPoints], places: tuple[str, ...]) -> EntryPoints:
+    """All entry points of some places; looking takes a tenth of a second, and a sweep asks again for every job."""
+    return read()
 
 
 def summary(point: EntryPoint) -> str:

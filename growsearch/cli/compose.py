@@ -107,6 +107,8 @@ def describe(error: Exception) -> str:
         return f"{there[1]}: an option that is there; write it without +"
     if unknown := re.match(r"Could not (?:override|append) '?(.*?)'?\. ?No match in the defaults list", text):
         return f"{unknown[1]}: there is no such group{did_you_mean(unknown[1], GROUPS)}"
+    if missing := re.match(r"Error locating target '([\w.]+)'", text):
+        return f"{missing[1]}: not installed; docs/sweeps.md says what to install for launchers and sweepers"
     return text.partition(" See https://hydra.cc")[0]
 
 

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -287,13 +287,19 @@ def find_run(
     for path in sorted((root / algo / data).glob("*/fingerprint.json"), reverse=True):
         folder = RunFolder(path.parent)
         try:
-            kept = folder.read_identity()
+            kept = _identity(folder.path, os.stat(path).st_mtime_ns)
             same = kept["fingerprint"] == identity["fingerprint"]
             added = kept.get("options") != identity["options"] and kept.get("data") == identity["data"]
             if not same and reread is not None and added:
                 same = reread(folder.read_config()) == identity["fingerprint"]
-        except (UserError, KeyError, TypeError, AttributeError):
+        except (OSError, UserError, KeyError, TypeError, AttributeError):
             continue
         if same:
             found.append(folder)
     return next((run for run in found if run.finished), found[0] if found else None)
+
+
+@lru_cache(4096)
+def _identity(path: Path, changed: int) -> dict[str, Any]:
+    """A run's identity as its file was at a time: each job of a sweep looks at those of all runs."""
+    return RunFolder(path).read_identity()
