@@ -160,8 +160,94 @@ def launchers(options: argparse.Namespace, folder: Path) -> Iterator[str]:
         yield f"| {name} | {each:.2f} | {each / base:.2f} |"
 
 
-def kills(options, folder):
-    yield ""
+def kills(options: argparse.Namespace, folder: Path) -> Iterator[str]:
+    """A line for each kill, and how many runs were lost."""
+    chance = random.Random(options.seed)
+    seeds = range(3)
+    words = ["run", "-m", *WORDS, "track.report=false", "algo.training.epochs=120", f"seed=range({len(seeds)})"]
+    quiet = folder / "undisturbed"
+    quiet.mkdir()
+    measured(words, quiet)
+    wanted = journals(quiet)
+    done = lost = rounds = 0
+    while done < options.kills:
+        place = folder / str(rounds)
+        place.mkdir()
+        rounds += 1
+        while len(list(place.glob("outputs/*/*/*/result.json"))) < len(seeds) and done < options.kills:
+            kind = chance.choice(options.kinds)
+            with sweep(kind, place, words) as (driver, victim):
+                wait_for_a_run(place, driver)
+                time.sleep(chance.uniform(0, options.longest))
+                killed = victim()
+                done += killed
+                yield f"{done} {kind} {'killed' if killed else 'had ended'}"
+        measured(words, place)
+        found = journals(place)
+        lost += sum(found.get(seed) != events for seed, events in wanted.items())
+        extra = len(list(place.glob("outputs/*/*/*/config.yaml"))) - len(seeds)
+        yield f"{done} kills in {rounds} sweeps of {len(seeds)} runs: {lost} runs lost, {extra} written twice"
+
+
+@contextlib.contextmanager
+def sweep(kind: str, place: Path, words: list[str]) -> Iterator[tuple[subprocess.Popen[str], Callable[[], bool]]]:
+    """A sweep whose driver, worker or Ray node can be killed: its driver, and what kills and says whether it could."""
+    if kind == "node":
+        from ray.cluster_utils import Cluster
+
+        small = {"include_dashboard": False, "object_store_memory": 80 * 2**20}
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+        nodes = [cluster.add_node(num_cpus=1, **small) for _ in range(2)]
+        address = f"hydra.launcher.ray.init.address='{cluster.address}'"
+        driver = growsearch([*words, "hydra/launcher=ray_cluster", address], place)
+
+        def victim() -> bool:
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+            return driver.poll() is None
+    else:
+        driver = growsearch([*words, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2"], place)
+
+        def victim() -> bool:
+            pids = workers(place) if kind == "worker" else [driver.pid]
+            with contextlib.suppress(ProcessLookupError):
+                for pid in pids[:1]:
+                    os.kill(pid, signal.SIGKILL)
+                    return driver.poll() is None or kind == "driver"
+            return False
+
+    try:
+        yield driver, victim
+        if kind != "driver":
+            driver.wait()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+        if kind == "node":
+            cluster.shutdown()
+
+
+def workers(place: Path) -> list[int]:
+    """Processes that work on runs below a folder."""
+    from growsearch.run_folder import RunFolder
+
+    holders = [RunFolder(path.parent).holder() for path in place.glob("outputs/*/*/*/config.yaml")]
+    return [holder.pid for holder in holders if holder is not None]
+
+
+def wait_for_a_run(place: Path, driver: subprocess.Popen[str]) -> None:
+    """Until a run is at work, or the driver has ended."""
+    while driver.poll() is None and not workers(place):
+        time.sleep(0.05)
+
+
+def journals(place: Path) -> dict[int, list[Any]]:
+    """The events of each finished run by seed, without the clock."""
+    found = {}
+    for result in place.glob("outputs/*/*/*/result.json"):
+        lines = [json.loads(line) for line in (result.parent / "events.jsonl").read_text().splitlines()]
+        found[json.loads(result.read_text())["seed"]] = [{**line, "seconds": None} for line in lines]
+    return found
 
 
 def main() -> None:
@@ -181,6 +267,7 @@ def main() -> None:
     parser.add_argument("--launchers", type=names, default=["basic", "joblib", "submitit_local", "ray_cluster"])
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--kinds", type=names, default=["driver", "worker", "node"])
+    parser.add_argument("--longest", type=float, default=5.0, help="seconds after which a kill comes at the latest")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -13,17 +13,22 @@ from growsearch.deploy.load import candidates_of
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.check_fit import check_fit
+from growsearch.networks.darts.genotypes import random_genotype
 from growsearch.networks.ensemble import Ensemble
+from growsearch.networks.external import External
 from growsearch.networks.like_size import spec_of_size
+from growsearch.networks.pretrained import load_pretrained
 from growsearch.networks.registry import FAMILIES, materialise, skeleton, spec_from_options
-from growsearch.networks.transfer import transferred_spec
 from growsearch.randomness import generator
 from growsearch.run_folder.files import read_json
 from growsearch.untrusted import parsing
 
+NOT_IN_SPECS = ("params", "like", "pretrained", "weights", "weights_left_out")
+"""Options of a network that say nothing about its layers."""
+
 
 def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module:
-    """The network that the group ``network`` names: with fresh weights, but for an ensemble.
+    """The network that the group ``network`` names: with fresh weights, but for an ensemble and pretrained ones.
 
     Raises:
         UserError: if an option is wrong, or the network does not fit the data.
@@ -39,7 +44,9 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module
             module = build(spec, generator(seed, "initialise", "network"))
         check_fit(module, data.image_shape, data.num_classes)
         return module
-    usual = {key: value for key, value in options.items() if key not in ("params", "like")}
+    usual = {key: value for key, value in options.items() if key not in NOT_IN_SPECS}
+    if usual["family"] == "darts" and usual["genotype"] == "random":
+        usual["genotype"] = random_genotype(generator(seed, "random genotype")).to_json()
     params = wanted_params(options.get("params"), options.get("like"))
     if params is None:
         spec = spec_from_options(usual, data.image_shape, data.num_classes)
@@ -48,7 +55,12 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int) -> nn.Module
     module = skeleton(spec)
     if spec["family"] == "external" or spec["family"] not in FAMILIES:
         check_fit(module, data.image_shape, data.num_classes)
-    return materialise(module, generator(seed, "initialise", "network"))
+    module = materialise(module, generator(seed, "initialise", "network"))
+    if isinstance(module, External):
+        module.weights_left_out = options.get("weights_left_out", False)
+        if options["pretrained"] or options["weights"]:
+            load_pretrained(module, data.num_classes, options["weights"])
+    return module
 
 
 def wanted_params(params: int | None, like: str | None) -> int | None:
@@ -124,3 +136,22 @@ def make_donor(name: str) -> nn.Module:
         raise UserError(
             f"algo.donor: {name!r} is not accepted; use a run folder or a trained network ({error})"
         ) from error
+
+
+def transferred_spec(spec: dict[str, Any], image_shape: Sequence[int], num_classes: int) -> dict[str, Any]:
+    """The spec with the channels and classes of another data set's images (C, H, W); depths and widths stay.
+
+    Raises:
+        UserError: if tensors were resized one by one for other channels or classes.
+    """
+    wanted: dict[str, Any] = {"classes": num_classes, "num_classes": num_classes, "in_channels": image_shape[0]}
+    if "input_shape" in spec:  # [H, W] where there is no channel axis
+        axes = len(spec["input_shape"])
+        wanted["input_shape"] = list(image_shape[-axes:] if image_shape[0] == 1 else image_shape)
+    changed = {key: value for key, value in wanted.items() if key in spec and spec[key] != value}
+    if changed and spec.get("resized"):
+        raise UserError(
+            f"network.run: tensors of sizes of their own do not fit {changed};"
+            " network.changes.resized={} leaves them out"
+        )
+    return {**spec, **changed}

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from growsearch.options import UNSET, Options, option
 
 GENOTYPES = (
-    "DL1, DL2, DR, UR, DARTS_V1, DARTS_V2, P-DARTS, NASNet-A, AmoebaNet-A, or the path of a JSON file (keys normal,"
-    " normal_concat, reduction, reduction_concat; a run's result.json has them under method.genotype)"
+    "DL1, DL2, DR, UR, DARTS_V1, DARTS_V2, P-DARTS, NASNet-A, AmoebaNet-A, random (drawn from DARTS' space by the seed"
+    " of the run), the folder of a run, or a file with a genotype: Genotype(normal=[...], ...) as DARTS and"
+    " PR-DARTS publish it, PR-DARTS' JSON list, or JSON with keys normal, normal_concat, reduction, reduction_concat"
 )
 
 
@@ -172,12 +173,20 @@ class EnsembleOptions(NetworkOptions):
 
 @dataclass
 class ExternalOptions(NetworkOptions):
-    """A network of somebody else's."""
+    """An external network."""
 
     family: str = "external"
-    name: str = option(UNSET, "torchvision/NAME, or with trust=true a Python path module:function.")
+    name: str = option(UNSET, "torchvision/NAME, timm/NAME, or with trust=true a Python path module:function.")
     arguments: dict[str, Any] = option(
-        {}, "Arguments of its builder; torchvision's get the number of classes of the data."
+        {}, "Arguments of its builder; those of torchvision and timm get the number of classes of the data."
+    )
+    pretrained: bool = option(
+        False,
+        "Begin with the weights that timm or torchvision offer (data.normalisation=imagenet suits most); a resumed run "
+        "takes its weights from its checkpoint.",
+    )
+    weights: str | None = option(
+        None, "File of weights to begin with: .safetensors, or tensors that torch.save wrote.", path=True
     )
     trust: bool = option(
         False,

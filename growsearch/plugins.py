@@ -1,4 +1,4 @@
-"""What other installed packages add, by entry point; nothing of theirs is imported to list it.
+"""Plugins of other installed packages, by entry point; listing them imports nothing of theirs.
 
 Groups: ``growsearch.algorithms`` names ``Algorithm`` subclasses, ``growsearch.papers`` their figures and
 tables by method, ``growsearch.networks`` network classes by family, ``growsearch.data`` functions that
@@ -6,9 +6,9 @@ read a data set.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from importlib.metadata import EntryPoint, EntryPoints, entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 ALGORITHMS, NETWORKS, DATA = "growsearch.algorithms", "growsearch.networks", "growsearch.data"
@@ -18,15 +18,15 @@ PAPERS = "growsearch.papers"
 def points(group: str) -> dict[str, EntryPoint]:
     """Entry points of a group by name, in alphabetical order; the first of a name counts."""
     found: dict[str, EntryPoint] = {}
-    for point in _installed(entry_points, tuple(sys.path)).select(group=group):
+    for point in _installed(entry_points, group, tuple(sys.path)):
         found.setdefault(point.name, point)
     return dict(sorted(found.items()))
 
 
-@lru_cache(1)
-def _installed(read: Callable[[], EntryPoints], places: tuple[str, ...]) -> EntryPoints:
-    """All entry points of some places; looking takes a tenth of a second, and a sweep asks again for every job."""
-    return read()
+@lru_cache
+def _installed(read: Callable[..., Iterable[EntryPoint]], group: str, places: tuple[str, ...]) -> list[EntryPoint]:
+    """Entry points of a group in some places; looking takes a while, and a sweep asks again for every job."""
+    return list(read(group=group))
 
 
 def summary(point: EntryPoint) -> str:

@@ -1,4 +1,4 @@
-"""What actions are carried out on: live networks, the engine that trains them, and what was handed in."""
+"""The workbench of a run: live networks, the engine that trains them, and modules handed in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,6 +8,7 @@ from torch import nn
 
 from growsearch.clock import working_seconds
 from growsearch.data.dataset import Dataset, Split
+from growsearch.errors import UserError
 from growsearch.training import Engine, FitState, Network
 from growsearch.training.config import HardwareConfig
 
@@ -97,7 +98,13 @@ class Workbench:
 
     def source(self, source: "Net | str") -> Network:
         """A network that is only read: a live one, or a module that was handed in, by its role."""
-        return Network(-1, self.given[source]) if isinstance(source, str) else self.networks[source.name]
+        if not isinstance(source, str):
+            return self.networks[source.name]
+        if getattr(self.given[source], "weights_left_out", False):
+            raise UserError(
+                "network.pretrained: a resumed run does not read the weights anew; begin it with its command"
+            )
+        return Network(-1, self.given[source])
 
     def drop(self, name: str) -> None:
         """Let a network go, with what its training remembered."""

@@ -1,4 +1,4 @@
-"""What every method is: a configuration, the facts of a run, and a script of actions."""
+"""The base of all methods: a configuration, the facts of a run, and a script of actions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What a reader hands over: images in file order, before sizes, splits and normalisation."""
+"""The output of a reader: images in file order, before sizes, splits and normalisation."""
 
 from __future__ import annotations
 

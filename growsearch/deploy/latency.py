@@ -1,4 +1,4 @@
-"""How long a network takes to answer, measured on this machine."""
+"""Latency of a network, measured on this machine."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What an exported file says of itself, as text by key."""
+"""Metadata of an exported file, as text by key."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a run's network says of pictures, and of rows of tables."""
+"""Predictions of a run's network for pictures and rows of tables."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def predict(
         UserError: if the run is not finished, or there is nothing to look at.
     """
     preprocessing, module = load_preprocessing(run_dir, candidate), load(run_dir, candidate, trust)
-    batch_size = _bearable(batch_size, preprocessing)
+    batch_size = _limited(batch_size, preprocessing)
     files = iter(_files(images))
     while batch := list(islice(files, batch_size)):
         read = [_read(preprocessing, file) for file in batch]
@@ -126,7 +126,7 @@ def predict_rows(
         raise UserError(f"{file}: there is no such file; use a table")
     rows = read_table(file)
     encoded = encoder(rows, str(file))
-    batches = encoded.images.split(_bearable(batch_size, preprocessing))
+    batches = encoded.images.split(_limited(batch_size, preprocessing))
     probabilities = torch.cat([_probabilities(module, preprocessing, batch) for batch in batches])
     classes = [preprocessing.classes[label] for label in probabilities.argmax(1).tolist()]
     said = rows[encoder.target].tolist() if encoder.target in rows.columns else []
@@ -135,7 +135,7 @@ def predict_rows(
     return RowPredictions(rows, classes, probabilities, encoded.notes(file.name), right, len(judged))
 
 
-def _bearable(batch_size: int, preprocessing: Preprocessing) -> int:
+def _limited(batch_size: int, preprocessing: Preprocessing) -> int:
     """As many images at a time as asked for, if they are not very large."""
     return max(1, min(batch_size, MOST_VALUES // math.prod(preprocessing.image_shape)))
 

@@ -1,4 +1,4 @@
-"""Functions that build networks of somebody else's, and which arguments a file may hand to them."""
+"""Builders of external networks, and the arguments that a file may hand to them."""
 
 import os
 import re
@@ -152,7 +152,7 @@ def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
         if FETCHING.search(key):
             raise UserError(
                 f"network.arguments.{key} is not accepted; weights are loaded into a network, not built "
-                "with it: leave it out"
+                "with it: leave it out, or use network.pretrained=true or network.weights=FILE"
             )
         if library in ARGUMENTS and key not in ARGUMENTS[library]:
             expected = ", ".join(sorted(ARGUMENTS[library]))

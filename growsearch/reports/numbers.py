@@ -1,4 +1,4 @@
-"""How numbers are written; what is no number is written as missing."""
+"""Numbers as text; a value that is no number is written as missing."""
 
 import math
 from collections.abc import Sequence

@@ -152,7 +152,7 @@ class RunFolder:
         """The text of config.yaml.
 
         Raises:
-            UserError: if there is none, or it is no text of a bearable size.
+            UserError: if there is none, or it is no text within the size limit.
         """
         try:
             return read_bytes(self.config, LARGEST_CONFIG).decode()

@@ -262,7 +262,7 @@ class Session:
             self.report()
 
     def report(self) -> None:
-        """Write report.html; that it cannot be written is worth a remark and no failure."""
+        """Write report.html; a report that cannot be written is a remark, not a failure."""
         try:
             from growsearch.reports import write_report
 

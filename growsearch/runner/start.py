@@ -99,7 +99,23 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False)
     if overrides:
         write_atomic(folder.config, OmegaConf.to_yaml(composed, resolve=True).encode())
     config.network.pop("trust", None)  # a folder may be a stranger's: only a command line allows code to be run
+    leave_pretrained(folder, config)
     return execute(folder, config)
+
+
+def leave_pretrained(folder: RunFolder, config: RunConfig) -> None:
+    """Let no file or download be read because a folder says so: the weights are in the run's checkpoint.
+
+    Raises:
+        UserError: if there is no checkpoint yet.
+    """
+    if config.network.get("pretrained") or config.network.get("weights"):
+        if not folder.started and not folder.finished:
+            raise UserError(
+                f"{folder.path}: it has no checkpoint, and pretrained weights are read only for a command that "
+                "begins a run; give that command again"
+            )
+        config.network.update(pretrained=False, weights=None, weights_left_out=True)
 
 
 def moved(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:

@@ -1,4 +1,4 @@
-"""How much a channel matters, as pure functions of tensors: one score per channel, higher is more.
+"""Scores of channels as pure functions of tensors: one per channel, higher matters more.
 
 kCS, DensEMANN's mean absolute weight, is :func:`growsearch.probes.kcs`.
 """

@@ -1,4 +1,4 @@
-"""What training spent, counted where every network of every method is trained."""
+"""The cost of training, counted where every network of every method is trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

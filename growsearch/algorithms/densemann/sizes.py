@@ -119,8 +119,12 @@ def training_epochs(config: DensemannConfig, epochs_so_far: int) -> int:
 
 
 def expected_epochs(config: DensemannConfig) -> int:
-    """A typical search: the caps' layers (seven without), 2.75 patiences each, as in the authors' traces."""
+    """A typical search: the caps' layers (seven without), 2.75 patiences each, as in the authors' traces.
+
+    With a schedule of additions the length of growth is known.
+    """
     layers = config.max_layers or 7
     blocks = config.block_count if config.new_block_mode == "from_scratch" else 1
-    expected = int(2.75 * config.patience * layers * blocks) + reserved_epochs(config)
+    growth = sum(ages[-1] for ages in config.additions[: config.max_layers or None])
+    expected = (growth or int(2.75 * config.patience * layers)) * blocks + reserved_epochs(config)
     return min(expected, config.max_epochs or expected)

@@ -1,4 +1,4 @@
-"""What a search tells of its networks: its edits, and a row of the tables for each."""
+"""Records of a search: edits, and a row of the tables for each network."""
 
 import copy
 import statistics
@@ -32,6 +32,9 @@ class Trial:
         fit: its training so far.
         scores: importance of each stage's features (alpha); empty until measured, None where not a number.
         seconds: of training; only counted where an option asks for it.
+        parent: the present network that it was deepened from.
+        every_score: the scores of each training that ``scores`` is the mean of.
+        twin_epochs: epochs of its further trainings, whose networks only lend their scores.
     """
 
     net: Net
@@ -41,6 +44,9 @@ class Trial:
     fit: Fitted = field(default_factory=Fitted)
     scores: list[float | None] = field(default_factory=list)
     seconds: float = 0.0
+    parent: "Trial | None" = None
+    every_score: list[list[float | None]] = field(default_factory=list)
+    twin_epochs: int = 0
 
     @property
     def kept(self) -> bool:
@@ -60,17 +66,22 @@ def deepening(present: Trial, temporary: Trial, delta: int, epoch: int) -> Edit:
     return Edit(net.id, "deepen", "every stage", epoch, net.params, detail=detail)
 
 
-def decision(present: Trial, temporary: Trial, chosen: Trial, grow: list[bool], epoch: int) -> Edit:
-    """The chosen network is deeper where T scores higher than A; it is A where nothing grows and the search ends."""
+def decision(
+    iteration: int, present: Trial, temporary: Trial | None, chosen: Trial, grow: list[bool], epoch: int
+) -> Edit:
+    """The chosen network is deeper where T scores higher than A, or where a control (without T) has it.
+
+    It is A where nothing grows and the search ends.
+    """
     net, pairs = chosen.net, zip(present.depths, chosen.depths, strict=True)
     deeper = [f"stage {stage}" for stage, (now, after) in enumerate(pairs, 1) if now < after]
     detail = {
-        "iteration": temporary.iteration,
+        "iteration": iteration,
         "grow": grow,
         "from": present.depths,
         "depths": chosen.depths,
         "present_scores": present.scores,
-        "temporary_scores": temporary.scores,
+        "temporary_scores": temporary.scores if temporary else [],
     }
     op, where = ("grow", ", ".join(deeper)) if deeper else ("no growth", "no stage")
     return Edit(net.id, op, where, epoch, net.params, detail=detail)
@@ -96,6 +107,8 @@ def describe(trial: Trial, config: StagewiseConfig, image_shape: Sequence[int]) 
         "val_accuracy": trial.fit.val_accuracy,
         "val_loss": trial.fit.val_loss,
     }
+    if config.score_trainings > 1:
+        row["every_score"] = trial.every_score
     if config.power_w:
         row["train_seconds"] = trial.seconds
         row["co2_kg"] = carbon_kg(trial.seconds, config.power_w, config.intensity)
