@@ -1,6 +1,6 @@
 """What sweeps cost: many runs in one folder, launchers beside one process, and what random kills destroy.
 
-    python benchmarks/sweeps.py scale [--runs 100,1000] [--events 1000000]
+    python benchmarks/sweeps.py scale [--runs 100,1000] [--swept 1000] [--events 1000000]
     python benchmarks/sweeps.py launchers [--jobs 50] [--launchers basic,joblib,submitit_local,ray_cluster]
     python benchmarks/sweeps.py kills [--kills 100] [--kinds driver,worker,node]
 
@@ -118,9 +118,10 @@ def scale(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     for number in options.runs:
         place = folder / str(number)
         copies(run, place / "outputs" / "fixed" / "digits", number)
-        seeds = f"seed=range({number})"
+        swept = min(number, options.swept)
+        seeds = f"seed=range({swept})"
         tasks: dict[str, list[str]] = {
-            "the sweep again, all runs finished": ["run", "-m", *SMALL, seeds],
+            f"{swept} jobs of the sweep again, all finished": ["run", "-m", *SMALL, seeds],
             "`runs`": ["runs"],
             "`report`": ["report", "outputs"],
             "`table ectonas-1`": ["table", "ectonas-1", "outputs"],
@@ -129,8 +130,8 @@ def scale(options: argparse.Namespace, folder: Path) -> Iterator[str]:
             seconds, peak = measured(words, place)
             yield f"| {what} | {number:,} runs | {seconds:.1f} | {peak:.0f} |"
         done = (place / "log.txt").read_text().count("finished already")
-        if done != number:
-            raise SystemExit(f"{done} of {number} runs were found")
+        if done != swept:
+            raise SystemExit(f"{done} of {swept} runs were found")
     for lines in options.events:
         copy = folder / str(lines) / "long"
         longer(run, copy, lines)
@@ -262,6 +263,7 @@ def main() -> None:
     names = lambda text: text.split(",")  # noqa: E731
     parser.add_argument("part", choices=parts)
     parser.add_argument("--runs", type=numbers, default=[100, 1000])
+    parser.add_argument("--swept", type=int, default=1000, help="jobs of the repeated sweep, at most")
     parser.add_argument("--events", type=numbers, default=[1_000_000])
     parser.add_argument("--jobs", type=int, default=50)
     parser.add_argument("--launchers", type=names, default=["basic", "joblib", "submitit_local", "ray_cluster"])

@@ -43,8 +43,9 @@ class Crowding(Callback):
         if "joblib" not in launcher._target_:
             return
         overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-        swept = {one.key_or_group: len(list(one.sweep_iterator())) for one in overrides if one.is_sweep_override()}
-        jobs = side_by_side(launcher.n_jobs, os.cpu_count() or 1, prod(swept.values()))
+        swept = {one.key_or_group: one for one in overrides if one.is_sweep_override()}
+        numbers = [sweeper.n_jobs] if "n_jobs" in sweeper else [len(list(x.sweep_iterator())) for x in swept.values()]
+        jobs = side_by_side(launcher.n_jobs, os.cpu_count() or 1, prod(numbers))
         algo = "*" if "algo" in swept else config.algo.label or config.algo.name
         data = "*" if "data" in swept else config.data.name
         needed, like = largest_run(Path(config.output.root), algo, data)
