@@ -28,6 +28,9 @@ from growsearch.registry import OWN, methods
 from growsearch.training.config import HardwareConfig
 from growsearch.untrusted import check_yaml, parsing
 
+OBJECTIVES = ("val_accuracy", "val_loss", "params", "macs", "memory_bytes", "inference_seconds", "epochs")
+"""Figures of a result that a sweeper may optimise; none is of the test set."""
+
 
 @dataclass
 class ScheduleConfig(Options):
@@ -76,6 +79,12 @@ class OutputConfig(Options):
 
     root: str = option("outputs", "Folder above all runs.", changes_results=False, path=True)
     again: bool = option(False, "Run even if a finished run of this configuration is there.", changes_results=False)
+    objectives: list[str] = option(
+        ["val_accuracy"],
+        "What a run of a sweep answers to a sweeper that searches, in the order of its directions.",
+        choices=OBJECTIVES,
+        changes_results=False,
+    )
 
 
 @dataclass

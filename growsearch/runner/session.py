@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TypeVar
@@ -79,10 +80,10 @@ class Session:
         """What trains."""
         return self.runner.bench.engine
 
-    def complete(self, stop: StopRequest) -> float:
-        """Drive the run to its end and write its result; returns the validation accuracy."""
+    def complete(self, stop: StopRequest) -> None:
+        """Drive the run to its end and write its result."""
         self.enduring(lambda: self.drive(stop))
-        return self.enduring(self.finish)
+        self.enduring(self.finish)
 
     def open(self) -> None:
         """Begin, with a first checkpoint, or go on from the newest whole one."""
@@ -98,6 +99,7 @@ class Session:
         self.log = EventLog(self.folder.events, length)
         past = (event for _, event in self.recorded())
         self.trackers = Trackers(self.config.track.trackers, self.folder.path, past, asdict(self.config))
+        deque(past, maxlen=0)  # counts what is damaged
         if self.damaged:
             remarks.append(f"{self.folder.events}: {len(self.damaged)} damaged lines are left out of views and files")
         for remark in remarks:
@@ -237,7 +239,7 @@ class Session:
             say(f"stopped and saved; go on with: growsearch resume {self.folder.path}")
             raise Stopped(stop.exit_code)
 
-    def finish(self) -> float:
+    def finish(self) -> None:
         """Measure the result on the test split, write it down and say where it is."""
         if self.lack is not None:
             self.apply_memory_policy()
@@ -258,7 +260,6 @@ class Session:
         say(summary(result, str(self.folder.path), drawn))
         if self.config.track.report:
             self.report()
-        return result["val_accuracy"] or 0.0
 
     def report(self) -> None:
         """Write report.html; a report that cannot be written is a remark, not a failure."""
@@ -281,6 +282,7 @@ class Session:
 
     def write(self, found: Line) -> None:
         """Append a line to the journal, with the clock, and show its event."""
+        self.folder.keep()
         self.log.append({"seconds": round(self.ledger.seconds, 3), **found.record})
         if found.event is None:
             return
