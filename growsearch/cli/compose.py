@@ -10,6 +10,7 @@ from hydra import compose, initialize_config_module
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, Transformer
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -44,6 +45,8 @@ def compose_run(overrides: list[str], config_dir: str | None = None) -> DictConf
 def sweep_jobs(overrides: list[str], config_dir: str | None = None) -> list[list[str]]:
     """The overrides of each job of a sweep, those included that an experiment sweeps over.
 
+    Of a study, whose sweeper chooses the values, the jobs at the first and the last value of each option.
+
     Raises:
         UserError: if they do not fit together.
     """
@@ -57,7 +60,20 @@ def sweep_jobs(overrides: list[str], config_dir: str | None = None) -> list[list
         )
         swept = OmegaConf.select(composed, "hydra.sweeper.params") or {}
         parsed = OverridesParser.create().parse_overrides([*(f"{key}={value}" for key, value in swept.items()), *words])
+        if "storage" in composed.hydra.sweeper:
+            parsed = OverridesParser.create().parse_overrides([_ends(override) for override in parsed])
         return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
+
+
+def _ends(override: Override) -> str:
+    """An override that sweeps over no more than the ends of what it sweeps over."""
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return f"{override.key_or_group}={value.start},{value.end}"
+    values = [str(one) for one in override.sweep_iterator(Transformer.encode)]
+    return f"{override.key_or_group}={values[0]},{values[-1]}"
 
 
 def _search_path(config_dir: str | None) -> list[str]:
@@ -107,6 +123,8 @@ def describe(error: Exception) -> str:
         return f"{there[1]}: an option that is there; write it without +"
     if unknown := re.match(r"Could not (?:override|append) '?(.*?)'?\. ?No match in the defaults list", text):
         return f"{unknown[1]}: there is no such group{did_you_mean(unknown[1], GROUPS)}"
+    if missing := re.match(r"Error locating target '([\w.]+)'", text):
+        return f"{missing[1]}: not installed; docs/sweeps.md says what to install for launchers and sweepers"
     return text.partition(" See https://hydra.cc")[0]
 
 

@@ -1,9 +1,11 @@
 """``growsearch run``: compose a configuration with Hydra and run it, once or as a sweep."""
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,7 +18,7 @@ from growsearch.cli.words import not_an_override, overrides
 from growsearch.config import register
 from growsearch.errors import UserError
 
-LAUNCHERS = ("joblib", "submitit")
+LAUNCHERS = ("joblib", "submitit", "ray")
 
 SWEEP_FLAGS = ("-m", "--multirun")
 FLAGS = (*SWEEP_FLAGS, "--hydra-help", "--resolve")
@@ -43,6 +45,8 @@ def main(argv: list[str]) -> int:
     register()
     # Errors come to us whole; what the user reads of them is ours to say.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     sys.argv = ["growsearch run", *flags, *overrides(words, sweeping)]
     _FAILED.clear()
     sweep.FAILED.clear()
@@ -96,17 +100,34 @@ def deaths() -> Iterator[None]:
         ) from error
 
 
-def task(composed: DictConfig) -> float:
+def go_to(folder: str) -> None:
+    """Work where the command was given: a launcher's process may stand elsewhere, and relative paths hold from there.
+
+    Raises:
+        UserError: if this machine has no such folder.
+    """
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        host = socket.gethostname()
+        raise UserError(f"{folder}: {host} has no such folder; begin the sweep in one that all machines see") from error
+
+
+def task(composed: DictConfig) -> Any:
     """One run; in a sweep this may be another process, where a launcher has carried it.
 
-    What fails in a sweep leaves a note, and the other jobs go on; a failed run's accuracy is not a number.
+    What fails in a sweep leaves a note, and the other jobs go on. A sweeper that searches hears the figures of
+    ``output.objectives``, one alone or a list; None of a run that failed.
     """
     from growsearch.runner import start
 
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
+        go_to(HydraConfig.get().runtime.cwd)
         words = HydraConfig.get().overrides.task if sweeping else _WORDS  # a job's own ones, in whatever process
-        return start(composed, ["growsearch", "run", *words])
+        result = start(composed, ["growsearch", "run", *words], wait=sweeping).read_result()
+        figures = [result.get(name) for name in composed.output.objectives]
+        return figures[0] if len(figures) == 1 else figures
     except UserError as error:
         if sweeping:
             sweep.note_failure(error)
@@ -116,4 +137,4 @@ def task(composed: DictConfig) -> float:
         if not sweeping:
             raise
         sweep.note_failure(error)
-    return float("nan")
+    return None

@@ -1,8 +1,8 @@
 """One process's work on a run: restores it, drives it, records it, saves it, and measures what it found."""
 
 import math
-import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TypeVar
@@ -34,7 +34,7 @@ from growsearch.untrusted import parsing
 from growsearch.views.console import line, say, summary
 from growsearch.views.estimate import estimate
 from growsearch.views.memory import after_edit, made_smaller, ways_on
-from growsearch.views.progress import ProgressBars
+from growsearch.views.progress import Progress
 from growsearch.views.trackers import Trackers
 
 T = TypeVar("T")
@@ -80,10 +80,10 @@ class Session:
         """What trains."""
         return self.runner.bench.engine
 
-    def complete(self, stop: StopRequest) -> float:
-        """Drive the run to its end and write its result; returns the validation accuracy."""
+    def complete(self, stop: StopRequest) -> None:
+        """Drive the run to its end and write its result."""
         self.enduring(lambda: self.drive(stop))
-        return self.enduring(self.finish)
+        self.enduring(self.finish)
 
     def open(self) -> None:
         """Begin, with a first checkpoint, or go on from the newest whole one."""
@@ -99,6 +99,7 @@ class Session:
         self.log = EventLog(self.folder.events, length)
         past = (event for _, event in self.recorded())
         self.trackers = Trackers(self.config.track.trackers, self.folder.path, past, asdict(self.config))
+        deque(past, maxlen=0)  # counts what is damaged
         if self.damaged:
             remarks.append(f"{self.folder.events}: {len(self.damaged)} damaged lines are left out of views and files")
         for remark in remarks:
@@ -194,7 +195,7 @@ class Session:
 
     def drive(self, stop: StopRequest) -> None:
         """Run the script to its end, saving when it is due, on a signal and on failure."""
-        bars = ProgressBars(self.config.track.progress, self.runner.expected, self.ledger.epochs)
+        bars = Progress(self.config.track.progress, self.runner.expected, self.ledger.epochs)
         announcement = Announcement(self)
         try:
             if self.lack is not None and self.due == 0:
@@ -238,7 +239,7 @@ class Session:
             say(f"stopped and saved; go on with: growsearch resume {self.folder.path}")
             raise Stopped(stop.exit_code)
 
-    def finish(self) -> float:
+    def finish(self) -> None:
         """Measure the result on the test split, write it down and say where it is."""
         if self.lack is not None:
             self.apply_memory_policy()
@@ -259,7 +260,6 @@ class Session:
         say(summary(result, str(self.folder.path), drawn))
         if self.config.track.report:
             self.report()
-        return result["val_accuracy"] or 0.0
 
     def report(self) -> None:
         """Write report.html; a report that cannot be written is a remark, not a failure."""
@@ -282,13 +282,14 @@ class Session:
 
     def write(self, found: Line) -> None:
         """Append a line to the journal, with the clock, and show its event."""
+        self.folder.keep()
         self.log.append({"seconds": round(self.ledger.seconds, 3), **found.record})
         if found.event is None:
             return
         self.trackers.show(found.event)
         text = line(found.event)
-        if text is not None and (self.config.track.console or isinstance(found.event, Note)):
-            say(text)
+        if text is not None:
+            say(text, show=self.config.track.console or isinstance(found.event, Note))
 
     def note(self, text: str, network: int = 0, epoch: int = 0) -> None:
         """Put a remark of the runner's own into the record; a replay passes over it."""
@@ -348,4 +349,4 @@ class Announcement:
         engine, config = self.session.engine, self.session.config
         epoch = per_image * len(engine.data.train)
         text = estimate(epoch, self.session.runner.expected, engine.device.type, config.schedule.name)
-        print(f"expected: {text}", file=sys.stderr)
+        say(f"expected: {text}")

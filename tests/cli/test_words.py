@@ -70,3 +70,10 @@ def test_a_sweep_parts_paths_at_commas():
 
 def test_experiments_sweep_too():
     assert len(sweep_jobs(["experiment=conet/table3_baseline_darts7"])) == 6
+
+
+def test_of_a_study_the_ends_of_each_option_are_jobs():
+    jobs = sweep_jobs(["experiment=densemann/digits_study", "seed=3"])
+    assert len(jobs) == len({tuple(job) for job in jobs}) == 2**4
+    words = {word for job in jobs for word in job}
+    assert {"seed=3", "algo.growth_rate=12", "algo.patience=4", "algo.impr_thresh=0.001"} <= words
