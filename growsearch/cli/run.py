@@ -105,6 +105,8 @@ def task(composed: DictConfig) -> float:
 
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
+        if sweeping and "basic" not in HydraConfig.get().launcher._target_:
+            composed.hardware.workers = composed.hardware.workers or 1  # the launcher gives the cores to jobs
         words = HydraConfig.get().overrides.task if sweeping else _WORDS  # a job's own ones, in whatever process
         return start(composed, ["growsearch", "run", *words])
     except UserError as error:
