@@ -79,6 +79,8 @@ class ScriptRunner:
 
     def begin(self) -> None:
         """Carry the script out up to its first :class:`Expect`, so that errors come before anything is written."""
+        if self.running:
+            return
         for line in self.lines:
             if isinstance(line, Line):
                 self.begun.append(line)
@@ -258,7 +260,7 @@ class ScriptRunner:
 
     def _advance(self, name: str) -> "Line | At | None":
         """Let a branch go on to its next yield, or to its end."""
-        worker, began = self.crew.of(name), time.monotonic()
+        worker, began = self.crew.of(name), time.process_time()
         try:
             return next(self.branches[name])
         except StopIteration as end:
@@ -270,7 +272,7 @@ class ScriptRunner:
             return At.WORK
         finally:
             if worker is None:
-                self.crew.seconds_alone += time.monotonic() - began
+                self.crew.seconds_alone += time.process_time() - began
 
 
 class _Returning:
