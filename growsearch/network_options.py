@@ -10,22 +10,41 @@ from growsearch.options import UNSET, Options, option
 
 GENOTYPES = (
     "DL1, DL2, DR, UR, DARTS_V1, DARTS_V2, P-DARTS, NASNet-A, AmoebaNet-A, random (drawn from DARTS' space by the seed"
-    " of the run), or the path of a JSON file (keys normal,"
-    " normal_concat, reduction, reduction_concat; a run's result.json has them under method.genotype)"
+    " of the run), the folder of a run, or a file with a genotype: Genotype(normal=[...], ...) as DARTS and"
+    " PR-DARTS publish it, PR-DARTS' JSON list, or JSON with keys normal, normal_concat, reduction, reduction_concat"
 )
 
 
 @dataclass
 class NetworkOptions(Options):
-    """No network: the method makes its own."""
+    """What all families have in common."""
 
     section: ClassVar[str] = "network"
 
-    family: str = option("none", "Kind of network; network=NAME sets it.")
+    family: str = option(UNSET, "Kind of network; network=NAME sets it.")
 
     def plain(self) -> dict[str, Any]:
         """The options as the network's family reads them."""
         return asdict(self)
+
+
+@dataclass
+class _Trusting(NetworkOptions):
+    """What families have in common whose networks may be built by a function of the user's own."""
+
+    trust: bool = option(
+        False,
+        "Let the Python functions that build a network of one's own be imported and called: those of network.name,"
+        " network.run, network.runs and algo.donor. Only a command line grants this, never the folder of a run.",
+        changes_results=False,
+    )
+
+
+@dataclass
+class NoNetworkOptions(_Trusting):
+    """No network: the method makes its own."""
+
+    family: str = "none"
 
 
 @dataclass
@@ -151,7 +170,7 @@ class SequentialOptions(NetworkOptions):
 
 
 @dataclass
-class FoundOptions(NetworkOptions):
+class FoundOptions(_Trusting):
     """The architecture that a finished run found, fitted to the data, with fresh weights."""
 
     family: str = "found"
@@ -161,7 +180,7 @@ class FoundOptions(NetworkOptions):
 
 
 @dataclass
-class EnsembleOptions(NetworkOptions):
+class EnsembleOptions(_Trusting):
     """Trained networks of finished runs as one, which predicts with the mean of their class probabilities."""
 
     family: str = "ensemble"
@@ -172,7 +191,7 @@ class EnsembleOptions(NetworkOptions):
 
 
 @dataclass
-class ExternalOptions(NetworkOptions):
+class ExternalOptions(_Trusting):
     """An external network."""
 
     family: str = "external"
@@ -188,17 +207,12 @@ class ExternalOptions(NetworkOptions):
     weights: str | None = option(
         None, "File of weights to begin with: .safetensors, or tensors that torch.save wrote.", path=True
     )
-    trust: bool = option(
-        False,
-        "Let a Python path be imported and called; only a command line grants this, never the folder of a run.",
-        changes_results=False,
-    )
 
 
 FAMILIES: dict[str, type[NetworkOptions]] = {
     cls.family: cls
     for cls in (
-        *(NetworkOptions, ResnetOptions, DensenetOptions, NasnetOptions, BottleneckOptions, ResnetChannelsOptions),
+        *(NoNetworkOptions, ResnetOptions, DensenetOptions, NasnetOptions, BottleneckOptions, ResnetChannelsOptions),
         *(ChannelDartsOptions, DartsOptions, SequentialOptions, FoundOptions, EnsembleOptions, ExternalOptions),
     )
 }

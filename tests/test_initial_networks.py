@@ -15,10 +15,9 @@ from growsearch.cli.compose import compose_run
 from growsearch.config import read_run, typed
 from growsearch.data.load import load as load_data
 from growsearch.errors import UserError
-from growsearch.initial_networks import make_ensemble, make_network, wanted_params
+from growsearch.initial_networks import make_ensemble, make_network, transferred_spec, wanted_params
 from growsearch.networks.check_fit import check_fit
 from growsearch.networks.registry import spec_from_options
-from growsearch.networks.transfer import transferred_spec
 from growsearch.runner import start
 
 SMOKE = ["data=digits", "schedule=smoke", "hardware=cpu", "hardware.threads=1", "track=quiet", "track.report=false"]

@@ -29,6 +29,7 @@ class Facts:
         hardware: as configured.
         device: ``cpu`` or ``cuda``.
         given: specs of the modules that were handed in, by role; empty for a module that has none.
+        trained: roles of those that came with trained weights.
     """
 
     image_shape: tuple[int, int, int]
@@ -41,6 +42,7 @@ class Facts:
     hardware: HardwareConfig
     device: str
     given: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    trained: frozenset[str] = frozenset()
 
 
 class Workbench:
@@ -75,6 +77,7 @@ class Workbench:
             engine.hardware,
             engine.device.type,
             given,
+            frozenset(role for role, module in self.given.items() if getattr(module, "comes_trained", False)),
         )
 
     def on(self, parted_at: int) -> Engine:

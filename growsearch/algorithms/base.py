@@ -59,10 +59,12 @@ class Algorithm(ABC, Generic[C]):
     Attributes:
         skips_candidates: whether the method can do without a network that memory has no room for.
         side_by_side: whether it trains networks that are independent of one another.
+        goes_on: whether a network that a run found is handed in with its trained weights.
     """
 
     skips_candidates: ClassVar[bool] = False
     side_by_side: ClassVar[bool] = False
+    goes_on: ClassVar[bool] = False
 
     def __init__(self, config: C, facts: Facts) -> None:
         """Take what the run consists of.

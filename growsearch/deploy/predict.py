@@ -23,6 +23,8 @@ from growsearch.untrusted import parsing
 if TYPE_CHECKING:
     import pandas as pd
 
+    from growsearch.data.table_encoder import TableEncoder
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -104,27 +106,34 @@ def predict(
 
 @torch.no_grad()
 def predict_rows(
-    run_dir: str | PathLike[str], table: str | PathLike[str], candidate: int | None = None, batch_size: int = 1024
+    run_dir: str | PathLike[str],
+    table: str | PathLike[str],
+    candidate: int | None = None,
+    batch_size: int = 1024,
+    trust: bool = False,
+    encoder: TableEncoder | None = None,
 ) -> RowPredictions:
     """Classify the rows of a table with the network, encoders and class names of a run on a table.
 
     Args:
-        run_dir: folder of a finished run of ``data=csv``.
+        run_dir: folder of a finished run of ``data=csv`` or ``data=adult``.
         table: a file with the columns of the training table; the target's and others need not be there.
         candidate: number of the candidate, where a method's output is a list.
         batch_size: rows at a time.
+        trust: see :func:`growsearch.deploy.load`.
+        encoder: in place of the run's own, for runs that kept none.
 
     Raises:
         UserError: if the run is not finished or not of a table, or the file is no such table.
     """
-    preprocessing, module, file = load_preprocessing(run_dir, candidate), load(run_dir, candidate), Path(table)
-    encoder = preprocessing.encoder
+    preprocessing, module, file = load_preprocessing(run_dir, candidate), load(run_dir, candidate, trust), Path(table)
+    encoder = encoder or preprocessing.encoder
     if encoder is None:
-        what = "a data set whose rows have a layout of their own" if preprocessing.table else "pictures"
+        what = "rows, of which it kept no encoder" if preprocessing.table else "pictures"
         raise UserError(f"{table}: it is a table, but the run was trained on {what}")
     if not file.is_file():
         raise UserError(f"{file}: there is no such file; use a table")
-    rows = read_table(file)
+    rows = read_table(file, encoder.header)
     encoded = encoder(rows, str(file))
     batches = encoded.images.split(_limited(batch_size, preprocessing))
     probabilities = torch.cat([_probabilities(module, preprocessing, batch) for batch in batches])

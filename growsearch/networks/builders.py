@@ -86,7 +86,7 @@ def builder(name: str) -> Callable[..., nn.Module]:
         raise UserError(f"network.name: {name!r} is not accepted; use {expected}")
     if name not in _TRUSTED:
         raise UserError(
-            f"network.name: {name!r} runs code; it is built only with network.trust=true (predict, "
+            f"network.name: {name!r} runs code; it is built only with network.trust=true (resume, predict, "
             "export and latency: --trust)"
         )
     if module.partition(".")[0] in NOT_NETWORKS:

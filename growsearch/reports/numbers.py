@@ -44,6 +44,12 @@ def time(value: object) -> str:
     return MISSING if found is None else duration(found)
 
 
+def milliseconds(value: object) -> str:
+    """A latency in seconds, as milliseconds."""
+    found = number(value)
+    return MISSING if found is None else f"{1000 * found:,.3g} ms"
+
+
 NO_SEARCH = 0.01
 """Seconds below which nothing was searched: a single epoch of any network takes longer."""
 

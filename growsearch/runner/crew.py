@@ -25,7 +25,7 @@ from growsearch.runner.worker import PARTS, Begin, Failed, Give, Go, Job, Report
 from growsearch.training import Engine
 
 WORTH_STARTING = 10.0
-"""CPU seconds that branches have to take one after another before workers are started unasked: a start takes several."""
+"""CPU seconds that branches take one after another before workers are started unasked: a start takes several."""
 
 PROGRAM = "import sys; sys.path[:] = __import__('json').loads(sys.argv[2]); " + (
     "from growsearch.runner.worker import main; main()"

@@ -24,7 +24,7 @@ from growsearch.run_folder.events import read_events
 from growsearch.run_folder.files import write_atomic, write_json
 from growsearch.run_folder.recovery import recover
 from growsearch.runner.crew import WorkerLost
-from growsearch.runner.result import make_result, picture, write_networks
+from growsearch.runner.result import make_result, picture, write_mistakes, write_networks
 from growsearch.runner.script import Line, ScriptRunner
 from growsearch.signals import StopRequest
 from growsearch.training import Cursor, Engine, Recipe
@@ -265,6 +265,7 @@ class Session:
         if not math.isfinite(result["test_loss"]):
             self.note(NO_TEST_LOSS, epoch=self.ledger.epochs)
         self.folder.require_held()
+        write_mistakes(self.folder, self.engine.data, result["judgement"])
         write_json(self.folder.result, result)
         self.trackers.finish(result)
         drawn = picture(self.folder.network / "architecture.json", outcome.best.spec())

@@ -64,13 +64,15 @@ def start(composed: DictConfig, command: list[str] | None = None) -> float:
     return execute(folder, config, runner)
 
 
-def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False) -> float:
+def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False, trust: bool = False) -> float:
     """Continue the run in a folder, which may have moved since; see :func:`start`.
 
     Args:
         path: the folder.
         overrides: options that change no numbers, and ``data.path``, where the data have moved.
         accept_data: go on although the data are not those that the run began with.
+        trust: let functions of the user's own be called that build the run's network; the folder may be a stranger's,
+            so its own word for it does not count.
 
     Raises:
         UserError: if it is not the folder of a run, or its data have changed.
@@ -83,7 +85,8 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False)
         ensure_identity(folder, composed, config)
     if overrides:
         write_atomic(folder.config, OmegaConf.to_yaml(composed, resolve=True).encode())
-    config.network.pop("trust", None)  # a folder may be a stranger's: only a command line allows code to be run
+    if "trust" in config.network:
+        config.network["trust"] = trust
     leave_pretrained(folder, config)
     return execute(folder, config)
 
@@ -235,11 +238,11 @@ def prepare(config: RunConfig) -> ScriptRunner:
 
 def make_runner(config: RunConfig, engine: Engine) -> ScriptRunner:
     """The method with its engine and the modules it is given."""
-    given = {}
+    given, search = {}, method(config.algo.name).search_class()
     if config.network.get("family", "none") != "none":
-        given["network"] = make_network(config.network, engine.data, config.seed)
+        given["network"] = make_network(config.network, engine.data, config.seed, search.goes_on)  # type: ignore[attr-defined]
     elif config.algo.name == "fixed":
         raise UserError("network: null is not accepted, as algo=fixed trains one; choose it with network=...")
     if donor := getattr(config.algo, "donor", ""):
-        given["donor"] = make_donor(donor)
-    return ScriptRunner(method(config.algo.name).search_class(), config.algo, engine, given)
+        given["donor"] = make_donor(donor, bool(config.network.get("trust")))
+    return ScriptRunner(search, config.algo, engine, given)

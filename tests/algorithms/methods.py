@@ -17,6 +17,7 @@ METHODS: dict[str, list[str]] = {
     "ectonas": ["algo=ectonas", *SMOKE],
     "ectonas_pooling": ["algo=ectonas_pooling", *SMOKE],
     "conet": ["algo=conet", *SMOKE],
+    "prune": ["algo=prune", "network=sequential", *SMOKE],
     "stagewise": ["algo=stagewise", *SMOKE],
 }
 
@@ -31,6 +32,10 @@ VARIANTS: dict[str, list[str]] = {
     "conet_inherit": ["algo=conet", "algo.inherit=true", *SMOKE],
     "conet_contiguous": ["algo=conet", *SMOKE, "hardware.layout=contiguous"],
     "conet_original": ["algo=conet_original", *SMOKE],
+    "prune_sparse": [
+        *("algo=prune", "network=resnet20", "network.depths=[1,1,1]", "network.width=4", "algo.sparsity_epochs=1"),
+        *("algo.importance=taylor", "algo.ranking=isomorphic", "algo.distill=0.5", *SMOKE),
+    ],
     "stagewise_morph": ["algo=stagewise", "algo.grow=morph", *SMOKE],
     "stagewise_original": ["algo=stagewise_original", *SMOKE],
 }

@@ -197,7 +197,7 @@ def test_a_run_of_ones_own_network_needs_the_word_at_predict_and_export(
     )
     for words in commands:
         assert main(words) == 2
-        assert "network.trust=true (predict, export and latency: --trust)" in capsys.readouterr().err
+        assert "network.trust=true (resume, predict, export and latency: --trust)" in capsys.readouterr().err
     for words, trusting in zip(commands, ("--trust", "--trust", "network.trust=true"), strict=True):
         assert main([*words, trusting]) == 0
     assert "class Network(nn.Sequential)" in (tmp_path / "out" / "model.py").read_text()

@@ -1,22 +1,17 @@
 """Records of a search: edits, and a row of the tables for each network."""
 
-import copy
-import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import torch
 
 from growsearch.actions import Fitted, Net
 from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.algorithms.stagewise.networks import outline
 from growsearch.events import Edit
 from growsearch.networks.paper_costs import paper_costs
+from growsearch.probes.latency import forward_milliseconds
 from growsearch.training import Network
 
-WARM_UP = 5
 JOULES_PER_KWH = 3.6e6
 
 
@@ -134,12 +129,4 @@ def cpu_inference_ms(network: Network, input_shape: Sequence[int], repeats: int 
         input_shape: of one image (C, H, W).
         repeats: timed passes, behind five that are not.
     """
-    twin = copy.deepcopy(network.module).cpu().float().eval()
-    image = torch.zeros(1, *input_shape)
-    milliseconds = []
-    with torch.no_grad():
-        for _ in range(WARM_UP + repeats):
-            start = time.perf_counter()
-            twin(image)
-            milliseconds.append(1000 * (time.perf_counter() - start))
-    return statistics.median(milliseconds[WARM_UP:])
+    return forward_milliseconds(network.module, input_shape, repeats)
