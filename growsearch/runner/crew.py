@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from growsearch.actions import Action, Net
+from growsearch.data.dataset import Split
 from growsearch.data.decoders import deaf, default_workers
 from growsearch.memory import GIB, available_bytes
 from growsearch.runner.carrier import Carrier
@@ -33,7 +34,7 @@ PROGRAM = "import sys; sys.path[:] = __import__('json').loads(sys.argv[2]); " + 
 """Not ``multiprocessing``'s: that would import the caller's program in each worker, guarded or not."""
 
 
-SPLIT = ("images", "labels")
+TENSORS = ("images", "labels")
 
 
 class WorkerLost(Exception):
@@ -179,9 +180,10 @@ class Crew:
         self._folder = tempfile.TemporaryDirectory(prefix="growsearch-")
         file = str(Path(self._folder.name) / "data.safetensors")
         splits = {part: getattr(data, part) for part in PARTS}
-        tensors = {f"{part}.{name}": getattr(split, name) for part, split in splits.items() for name in SPLIT}
+        tensors = {f"{part}.{name}": getattr(split, name) for part, split in splits.items() for name in TENSORS}
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
-        bare = replace(data, **dict.fromkeys(PARTS), encoder=None)
+        nothing = Split(torch.empty(0), torch.empty(0))
+        bare = replace(data, train=nothing, val=nothing, test=nothing, encoder=None)
         # Memory that runs out ends a worker: with one process there may be enough, so nothing is skipped before.
         hardware = replace(self.engine.hardware, device="cpu", workers=1, out_of_memory="stop")
         job = Job(bare, file, hardware, self.engine.seed, torch.get_num_threads())

@@ -134,11 +134,12 @@ class Worker:
 
     def go_on(self) -> Report:
         """Take steps until there is something to tell."""
-        assert self.under_way is not None
+        under_way = self.under_way
+        assert under_way is not None
         steps, event, ended, answer, until = 0, None, False, None, time.monotonic() + SLICE
         while event is None and not ended and time.monotonic() < until:
             try:
-                event = next(self.under_way)
+                event = next(under_way)
                 steps += event is None
             except StopIteration as end:
                 ended, answer, self.under_way = True, end.value, None

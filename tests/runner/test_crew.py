@@ -12,8 +12,8 @@ from growsearch.runner.crew import WorkerLost, names_in
 from growsearch.training import Recipe
 
 
-def saved_at(runner, lines):
-    """The state of a run that stands anywhere, and all lines up to it."""
+def saved(runner, lines):
+    """The state of a run that stands anywhere; ``lines`` gets those that it had yet to tell."""
     lines += [line for line in runner.settle() if line is not None]
     return runner.save()
 
@@ -26,7 +26,7 @@ def test_workers_give_the_same_lines_weights_and_counts():
         if (line := next(run)) is not None:
             left.append(line)
     assert two.crew.ready and len(two.crew.workers) == 2
-    tree = saved_at(two, left)
+    tree = saved(two, left)
     resumed = tournament()
     resumed.load(tree, [line.record for line in left])
     assert by_branch(left + lines_of(resumed)) == by_branch(lines)
@@ -39,6 +39,7 @@ def test_workers_give_the_same_lines_weights_and_counts():
     assert not two.crew.workers
 
 
+@pytest.mark.slow
 def test_a_lost_worker_is_told():
     runner = tournament(workers=2)
     run = runner.run()
