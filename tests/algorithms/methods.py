@@ -26,6 +26,7 @@ VARIANTS: dict[str, list[str]] = {
     "fixed_external": ["algo=fixed", "network=external", "network.name=torchvision/shufflenet_v2_x0_5", *COLOURED],
     "densemann_original": ["algo=densemann_original", *SMOKE],
     "densemann_random": ["algo=densemann_random", *SMOKE],
+    "densemann_v1": ["algo=densemann_v1", *SMOKE],
     "darts": ["algo=darts", *SMOKE],
     "prdarts_original": ["algo=prdarts_original", *SMOKE],
     "ectonas_interleaved": ["algo=ectonas", "algo.interleave=3", "algo.recuperation.add_cell=0.5", *SMOKE],
