@@ -50,7 +50,7 @@ class TrackConfig(Options):
     section: ClassVar[str] = "track"
 
     progress: bool = option(
-        True, "Show progress bars; they turn themselves off where there is no terminal.", changes_results=False
+        True, "Show a progress bar, or without a terminal a line every minute.", changes_results=False
     )
     console: bool = option(
         True, "Print a line for each structural event; notes are printed in any case.", changes_results=False

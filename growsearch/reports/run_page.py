@@ -33,6 +33,7 @@ COSTS = (
     ("training after it", "train_seconds", time),
     ("inference on the test images", "inference_seconds", time),
     ("passes over the training images, all networks", "epochs", lambda value: plain(value, 4)),
+    ("CPU time of all processes of the run", "cpu_seconds", time),
     ("epochs of the found network", "winner_epochs", lambda value: plain(value, 4)),
     ("training images used", "images", count),
     ("optimizer steps", "steps", count),
@@ -56,7 +57,7 @@ def run_page(record: RunRecord) -> Page:
     page.values = {
         "path": str(record.path),
         "identity": _identity(record),
-        "key_figures": _key_figures(record),
+        "key_figures": key_figures(record),
         "notes": _notes(record),
         "sampled": _sampled(record),
         "story": page.draw("story", story, record),
@@ -105,7 +106,7 @@ def _identity(record: RunRecord) -> list[str]:
     return [*told, lossy] if result.get("lossy") else told
 
 
-def _key_figures(record: RunRecord) -> list[tuple[str, str]]:
+def key_figures(record: RunRecord) -> list[tuple[str, str]]:
     """What a reader looks for first."""
     result, found = record.result, record.story
     if not result:
@@ -183,4 +184,5 @@ def _costs(record: RunRecord) -> list[tuple[str, str]]:
 
 def _versions(record: RunRecord) -> list[tuple[str, str]]:
     rows = list(record.result.get("versions", {}).items())[:MOST_ROWS]
+    rows += [("commit of the working directory", git)] if isinstance(git := record.result.get("git"), str) else []
     return [*rows, ("threads of the CPU", count(record.result["threads"]))] if "threads" in record.result else rows

@@ -43,6 +43,7 @@ class RunFolder:
         self.identity = path / "fingerprint.json"
         self.data = path / "data.json"
         self.error = path / "error.txt"
+        self.log = path / "log.txt"
         self.events = path / "events.jsonl"
         self.result = path / "result.json"
         self.checkpoints = path / "checkpoints"

@@ -1,7 +1,6 @@
 """One process's work on a run: restores it, drives it, records it, saves it, and measures what it found."""
 
 import math
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -35,7 +34,7 @@ from growsearch.untrusted import parsing
 from growsearch.views.console import line, say, summary
 from growsearch.views.estimate import estimate
 from growsearch.views.memory import after_edit, made_smaller, ways_on
-from growsearch.views.progress import ProgressBars
+from growsearch.views.progress import Progress
 from growsearch.views.trackers import Trackers
 
 T = TypeVar("T")
@@ -196,7 +195,7 @@ class Session:
 
     def drive(self, stop: StopRequest) -> None:
         """Run the script to its end, saving when it is due, on a signal and on failure."""
-        bars = ProgressBars(self.config.track.progress, self.runner.expected, self.ledger.epochs)
+        bars = Progress(self.config.track.progress, self.runner.expected, self.ledger.epochs)
         announcement = Announcement(self)
         try:
             if self.lack is not None and self.due == 0:
@@ -289,8 +288,8 @@ class Session:
             return
         self.trackers.show(found.event)
         text = line(found.event)
-        if text is not None and (self.config.track.console or isinstance(found.event, Note)):
-            say(text)
+        if text is not None:
+            say(text, show=self.config.track.console or isinstance(found.event, Note))
 
     def note(self, text: str, network: int = 0, epoch: int = 0) -> None:
         """Put a remark of the runner's own into the record; a replay passes over it."""
@@ -350,4 +349,4 @@ class Announcement:
         engine, config = self.session.engine, self.session.config
         epoch = per_image * len(engine.data.train)
         text = estimate(epoch, self.session.runner.expected, engine.device.type, config.schedule.name)
-        print(f"expected: {text}", file=sys.stderr)
+        say(f"expected: {text}")

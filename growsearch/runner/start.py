@@ -27,7 +27,7 @@ from growsearch.signals import stop_requests
 from growsearch.training import Engine
 from growsearch.training.device import resolve_device
 from growsearch.training.out_of_memory import attempt
-from growsearch.views.console import say
+from growsearch.views.console import kept_in, say
 from growsearch.views.trackers import require
 
 MAY_MOVE = ("data.path", "data.test_path")
@@ -173,6 +173,23 @@ def ensure_identity(folder: RunFolder, composed: DictConfig, config: RunConfig) 
         write_json(folder.identity, {**identity_of(composed, config.data, device).to_json(), "version": RELEASE})
 
 
+def locate(composed: DictConfig) -> RunFolder:
+    """The folder of the run that :func:`start` began or found for a configuration: a finished one, or else the newest.
+
+    Raises:
+        UserError: if there is none.
+    """
+    composed = with_absolute_paths(composed)
+    config = typed(composed)
+    device = resolve_device(config.hardware.device).type
+    written = identity_of(composed, config.data, device).to_json()
+    place = (Path(config.output.root), config.algo.label, config.data.name)
+    folder = find_run(*place, written, lambda text: options_fingerprints(text, written["data"], device))
+    if folder is None:
+        raise UserError(f"{config.output.root}: no run of this configuration is in it; begin one")
+    return folder
+
+
 def options_fingerprints(text: str, data: str, device: str) -> str:
     """The fingerprint that a run with this config.yaml would get today, on data of this digest."""
     return fingerprint({"options": options_of(read_run(text), device), "data": data})
@@ -191,6 +208,7 @@ def execute(folder: RunFolder, config: RunConfig, uncompared: Sequence[str] = ()
         if folder.finished and whole_result(folder) is not None:
             differing = f"; not compared: {', '.join(uncompared)}" if uncompared else ""
             say(f"finished already: {folder.path} (output.again=true runs it anew){differing}")
+<<<<<<< HEAD
         else:
             complete(folder, config)
     return folder
@@ -206,6 +224,19 @@ def complete(folder: RunFolder, config: RunConfig, runner: ScriptRunner | None =
         if stop.signum is not None:
             say("asked to stop when the run was about to end: nothing more is begun")
             raise Stopped(stop.exit_code)
+=======
+            accuracy = result.get("val_accuracy")
+            return float(accuracy) if isinstance(accuracy, int | float) else 0.0
+        with stop_requests() as stop, failure_noted(folder), kept_in(folder.log):
+            with attempt("beginning the run"):
+                session = Session(folder, config, runner or prepare(config), make_runner)
+            with closing(session):
+                accuracy = session.complete(stop)
+            if stop.signum is not None:
+                say("asked to stop when the run was about to end: nothing more is begun")
+                raise Stopped(stop.exit_code)
+            return accuracy
+>>>>>>> main
 
 
 @contextmanager

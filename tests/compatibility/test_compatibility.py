@@ -17,6 +17,9 @@ from growsearch.cli import main
 from growsearch.config import read_run
 from growsearch.registry import methods
 
+LATER = {"prune", "grow"}
+"""Methods that the first version did not have."""
+
 KEPT = sorted(path for path in FOLDERS.glob("*/*") if path.is_dir())
 
 
@@ -43,7 +46,7 @@ def test_the_interface_is_the_one_agreed_on():
 
 
 def test_every_method_and_the_first_version_are_kept():
-    assert set(methods()) == set(ROWS) == {path.name for path in (FOLDERS / "0.1.0").iterdir()}
+    assert set(methods()) == set(ROWS) == {path.name for path in (FOLDERS / "0.1.0").iterdir()} | LATER
 
 
 def by_name(path: Path) -> str:

@@ -78,7 +78,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
 
     def build(self, cycle: int) -> Script:
         """The network of a cycle, with fresh weights."""
-        spec = plans.search_spec(self.config, self.facts, self.pools)
+        spec = plans.search_spec(self.config, self.facts, self.pools, cycle)
         draw = ("initialise", "cycle", cycle)
         net = yield Build(f"cycle {cycle}", SEARCH, spec, draw, plans.optimizers_of(self.config))
         return (yield Edit(net, SpreadAlphas(self.config.alpha_noise)))
@@ -126,11 +126,11 @@ class Prdarts(Algorithm[PrdartsConfig]):
         end = plans.cycle_end_of(config, self.cycles[number], last=False)
         self.pools, changes = self.renewed(old, values, end, number)
         if config.max_params and end.morphs:
-            params = parameter_count(plans.search_spec(config, self.facts, self.pools))
+            params = parameter_count(plans.search_spec(config, self.facts, self.pools, number + 1))
             if params > config.max_params:
                 self.pools, changes = self.renewed(old, values, replace(end, morphs=0), number)
         parents = None
-        if config.inherit_weights:
+        if config.inherit_weights and plans.search_sizes(config, number) == plans.search_sizes(config, number + 1):
             everyone = config.reinit_children_every_cycle
             parents = {kind: parents_of(self.pools[kind], changes[kind], everyone) for kind in CELL_KINDS}
         net = yield from self.build(number + 1)
