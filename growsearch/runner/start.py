@@ -208,7 +208,6 @@ def execute(folder: RunFolder, config: RunConfig, uncompared: Sequence[str] = ()
         if folder.finished and whole_result(folder) is not None:
             differing = f"; not compared: {', '.join(uncompared)}" if uncompared else ""
             say(f"finished already: {folder.path} (output.again=true runs it anew){differing}")
-<<<<<<< HEAD
         else:
             complete(folder, config)
     return folder
@@ -216,7 +215,7 @@ def execute(folder: RunFolder, config: RunConfig, uncompared: Sequence[str] = ()
 
 def complete(folder: RunFolder, config: RunConfig, runner: ScriptRunner | None = None) -> None:
     """Bring a run without a result to it, in a folder that is locked."""
-    with stop_requests() as stop, failure_noted(folder):
+    with stop_requests() as stop, failure_noted(folder), kept_in(folder.log):
         with attempt("beginning the run"):
             session = Session(folder, config, runner or prepare(config), make_runner)
         with closing(session):
@@ -224,19 +223,6 @@ def complete(folder: RunFolder, config: RunConfig, runner: ScriptRunner | None =
         if stop.signum is not None:
             say("asked to stop when the run was about to end: nothing more is begun")
             raise Stopped(stop.exit_code)
-=======
-            accuracy = result.get("val_accuracy")
-            return float(accuracy) if isinstance(accuracy, int | float) else 0.0
-        with stop_requests() as stop, failure_noted(folder), kept_in(folder.log):
-            with attempt("beginning the run"):
-                session = Session(folder, config, runner or prepare(config), make_runner)
-            with closing(session):
-                accuracy = session.complete(stop)
-            if stop.signum is not None:
-                say("asked to stop when the run was about to end: nothing more is begun")
-                raise Stopped(stop.exit_code)
-            return accuracy
->>>>>>> main
 
 
 @contextmanager
