@@ -53,11 +53,11 @@ def run(
         path = store(own, Path(composed.output.root), composed.data.layout)
         OmegaConf.update(composed, "data.path", str(path))
         words.append(f"data.path={path}")
-    from growsearch.runner.start import locate, start
+    from growsearch.runner.start import start
 
     with caller_undisturbed():
-        start(composed, ["growsearch", "run", *words])
-        return Run(locate(composed).path, trust=bool(composed.network.get("trust", False)))
+        folder = start(composed, ["growsearch", "run", *words])
+        return Run(folder.path, trust=bool(composed.network.get("trust", False)))
 
 
 @contextmanager

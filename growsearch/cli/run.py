@@ -124,6 +124,8 @@ def task(composed: DictConfig) -> Any:
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         go_to(HydraConfig.get().runtime.cwd)
+        if sweeping and "basic" not in HydraConfig.get().launcher._target_:
+            composed.hardware.workers = composed.hardware.workers or 1  # the launcher gives the cores to jobs
         words = HydraConfig.get().overrides.task if sweeping else _WORDS  # a job's own ones, in whatever process
         result = start(composed, ["growsearch", "run", *words], wait=sweeping).read_result()
         figures = [result.get(name) for name in composed.output.objectives]

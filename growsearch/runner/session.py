@@ -23,6 +23,7 @@ from growsearch.run_folder.checkpoint import write_checkpoint
 from growsearch.run_folder.events import read_events
 from growsearch.run_folder.files import write_atomic, write_json
 from growsearch.run_folder.recovery import recover
+from growsearch.runner.crew import WorkerLost
 from growsearch.runner.result import make_result, picture, write_mistakes, write_networks
 from growsearch.runner.script import Line, ScriptRunner
 from growsearch.signals import StopRequest
@@ -146,24 +147,35 @@ class Session:
         write_atomic(self.folder.config, OmegaConf.to_yaml(composed).encode())
 
     def close(self) -> None:
-        """Close the journal."""
+        """End the workers, and close the journal."""
+        self.runner.close()
         self.log.close()
 
     def enduring(self, work: Callable[[], T]) -> T:
-        """Do ``work``, and once more from the last whole state whenever memory runs out."""
+        """Do ``work``, and once more from the last whole state whenever memory runs out or a worker is lost."""
         while True:
+            lack, remark = None, ""
             try:
                 with attempt("a step of the method"):
                     return work()
             except OutOfMemory as error:
                 lack = error.with_traceback(None)  # its frames hold what fills the memory
                 lack.__context__ = None
+            except WorkerLost as error:
+                remark = f"{error}; the run goes on from its last checkpoint with hardware.workers=1"
             self.roll_back(lack)
+            if remark:
+                self.note(remark)
 
-    def roll_back(self, lack: OutOfMemory) -> None:
-        """Return to the last checkpoint; what was done since is done again, up to where memory ran out."""
+    def roll_back(self, lack: OutOfMemory | None) -> None:
+        """Return to the last checkpoint; what was done since is done again in this process alone.
+
+        Args:
+            lack: memory ran out, which is told when the run is there again; None for another reason.
+        """
         self.lack, self.due = lack, self.unsaved
-        self.log.close()
+        self.config.hardware.workers = 1
+        self.close()
         self.trackers.close()
         self.engine.release_memory()
         self.runner = self.remake(self.config, self.engine)
@@ -250,6 +262,7 @@ class Session:
         write_networks(self.folder, outcome, preprocessing_of(self.engine.data, self.config.data))
         identity = self.folder.read_identity()
         result = make_result(self.config, self.engine, outcome, self.ledger, identity)
+        result["peak_memory_bytes"] += self.runner.crew.peak_bytes
         if not math.isfinite(result["test_loss"]):
             self.note(NO_TEST_LOSS, epoch=self.ledger.epochs)
         self.folder.require_held()
@@ -302,6 +315,8 @@ class Session:
         Raises:
             UserError: if it cannot be written, or the run's folder or lock is not there any more.
         """
+        for found in self.runner.settle():
+            self.take(found)
         begun = time.monotonic()
         self.folder.require_held()
         self.ledger.use(self.meter.joules())

@@ -173,23 +173,6 @@ def ensure_identity(folder: RunFolder, composed: DictConfig, config: RunConfig) 
         write_json(folder.identity, {**identity_of(composed, config.data, device).to_json(), "version": RELEASE})
 
 
-def locate(composed: DictConfig) -> RunFolder:
-    """The folder of the run that :func:`start` began or found for a configuration: a finished one, or else the newest.
-
-    Raises:
-        UserError: if there is none.
-    """
-    composed = with_absolute_paths(composed)
-    config = typed(composed)
-    device = resolve_device(config.hardware.device).type
-    written = identity_of(composed, config.data, device).to_json()
-    place = (Path(config.output.root), config.algo.label, config.data.name)
-    folder = find_run(*place, written, lambda text: options_fingerprints(text, written["data"], device))
-    if folder is None:
-        raise UserError(f"{config.output.root}: no run of this configuration is in it; begin one")
-    return folder
-
-
 def options_fingerprints(text: str, data: str, device: str) -> str:
     """The fingerprint that a run with this config.yaml would get today, on data of this digest."""
     return fingerprint({"options": options_of(read_run(text), device), "data": data})

@@ -46,6 +46,7 @@ class Ectonas(Algorithm[EctonasConfig]):
     """Evolution of sequential networks across topologies."""
 
     skips_candidates: ClassVar[bool] = True
+    side_by_side: ClassVar[bool] = True
 
     def __init__(self, config: EctonasConfig, facts: Facts) -> None:
         super().__init__(config, facts)
