@@ -49,8 +49,8 @@ def final_settings() -> TrainingSettings:
 class ConetConfig(AlgoConfig):
     """All options of the method.
 
-    A search ends with the sizes it has once the next trial would exceed ``max_params`` or ``max_epochs``, or after
-    the trial that reaches ``max_seconds``.
+    A search ends with the sizes it has once the next trial would exceed ``max_params``, ``max_macs`` or its share of
+    ``max_epochs``, of which the final training gets the rest, or in the trial that reaches ``max_seconds``.
     """
 
     name: str = "conet"

@@ -13,7 +13,7 @@ class DensemannConfig(AlgoConfig):
 
     Accuracies and thresholds are fractions, lengths are epochs, counts of history are samples (one per epoch).
 
-    Of the common caps, ``max_params`` holds for the final network with all its blocks, and ``max_epochs`` for growth
+    Of the common caps, ``max_params`` and ``max_macs`` hold for the final network with all its blocks, and ``max_epochs`` for growth
     and final training together: the latter's epochs are set aside first.
     """
 
@@ -201,6 +201,10 @@ class DensemannConfig(AlgoConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if 0 < self.max_filters < self.growth_rate:
+            raise UserError(
+                f"algo.max_filters: {self.max_filters} is not accepted; use algo.growth_rate ({self.growth_rate}) or more"
+            )
         drops = [int(self.patience * fraction) for fraction in self.lr_milestones]
         if not all(a < b for a, b in zip([0, *drops], drops, strict=False)):
             raise UserError(

@@ -1,11 +1,12 @@
 """Sizes: from one grown block to a network of several (DensEMANN section 3.1.3), and what the caps allow."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from growsearch.algorithms.caps import exceeded
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.machine import GrowthMemory, Room
-from growsearch.networks import parameter_count
 
 Spec = dict[str, Any]
 
@@ -56,13 +57,18 @@ def seed_block(spec: Spec, config: DensemannConfig) -> BlockPlan:
 
 def replicated(spec: Spec, config: DensemannConfig) -> Spec:
     """The final network's spec, should the blocks that ``spec`` has be all that are grown."""
-    spec = copy.deepcopy(spec)
     while len(spec["filters"]) < config.block_count:
-        plan = copied_block(spec, config)
-        spec["transitions"].append(plan.transition)
-        spec["filters"].append(plan.filters)
-        if plan.bottlenecks is not None:
-            spec["bottlenecks"].append(plan.bottlenecks)
+        spec = with_block(spec, copied_block(spec, config))
+    return spec
+
+
+def with_block(spec: Spec, plan: BlockPlan) -> Spec:
+    """The spec with one more block."""
+    spec = copy.deepcopy(spec)
+    spec["transitions"].append(plan.transition)
+    spec["filters"].append(plan.filters)
+    if plan.bottlenecks is not None:
+        spec["bottlenecks"].append(plan.bottlenecks)
     return spec
 
 
@@ -77,22 +83,23 @@ def with_more(spec: Spec, config: DensemannConfig, *, filters: int = 0, layer: i
     return spec
 
 
-def room(spec: Spec, memory: GrowthMemory, config: DensemannConfig) -> Room:
+def room(spec: Spec, memory: GrowthMemory, config: DensemannConfig, image_shape: Sequence[int]) -> Room:
     """Whether the last layer may get more filters and its block another layer.
 
-    ``max_params`` holds for the final network, so each choice is judged by what it would come to with all blocks.
+    ``max_params`` and ``max_macs`` hold for the final network, so each choice is judged by what it would come to with
+    all blocks.
     """
     more, newborn = config.expansion_rate, memory.filters if config.update_growth_rate else config.growth_rate
     filters = not config.max_filters or memory.filters + more <= config.max_filters
     layer = not config.max_layers or memory.layers < config.max_layers
-    if config.max_params:
-        filters = filters and _fits(with_more(spec, config, filters=more), config)
-        layer = layer and _fits(with_more(spec, config, layer=newborn), config)
-    return Room(filters=filters, layer=layer)
 
+    def fits(larger: Spec) -> bool:
+        return not exceeded(config, replicated(larger, config), image_shape)
 
-def _fits(spec: Spec, config: DensemannConfig) -> bool:
-    return parameter_count(replicated(spec, config)) <= config.max_params
+    return Room(
+        filters=filters and fits(with_more(spec, config, filters=more)),
+        layer=layer and fits(with_more(spec, config, layer=newborn)),
+    )
 
 
 def growth_epochs(config: DensemannConfig) -> int | None:

@@ -119,7 +119,7 @@ def fine_tuning() -> TrainingProtocol:
 class StagewiseConfig(AlgoConfig):
     """All options of the method.
 
-    ``max_params`` and ``max_layers`` end the search before a temporary network would exceed them, ``max_epochs``
+    ``max_params``, ``max_macs`` and ``max_layers`` end the search before a temporary network exceeds them, ``max_epochs``
     before an iteration it has no room for; ``max_seconds`` drops the network in training. A network chosen with
     ``network=`` gives ``m0`` and ``width``; with ``iterations=0`` it is trained and judged, and nothing is searched.
     """
