@@ -17,6 +17,7 @@ from PIL import Image
 from growsearch.cli.compose import compose_run
 from growsearch.cli.explain import documented
 from growsearch.config import to_plain
+from growsearch.data.options import READ_BY
 from growsearch.errors import UserError
 from growsearch.options import Entry, Option
 from growsearch.runner import start
@@ -26,7 +27,16 @@ NAMES = ("algo.name", "network.family", "data.name", "schedule.name")
 
 SMOKE = ("schedule=smoke", "hardware=cpu", "track=quiet", "track.report=false")
 DIGITS = ("data=digits", "data.train_size=64", "data.val_size=32", "data.test_size=32")
+COLOURED = ("data=npz", "data.path=arrays.npz", "data.train_size=24", "data.val_size=8", "data.test_size=8")
 NETWORK = ("algo=fixed", "network=sequential", "network.topology=small_cnn")
+
+METHOD_WORDS = {
+    "fixed": ("network=darts", "network.layers=3", "network.channels=2"),
+    "prdarts": ("algo.epochs=[1,1]", "algo.grace_epochs=[0,0]", "algo.morphs=[1,0]", "algo.keep=[2,1]"),
+    "conet": ("network=darts7", "network.cells=3", "algo.search.batch_size=32", "algo.final.batch_size=32"),
+    "stagewise": ("algo.iterations=1",),
+}
+"""What makes a method's smoke run smaller still, or shows more of it."""
 
 FAMILY_WORDS = {
     "none": ["algo=densemann"],
@@ -38,9 +48,9 @@ FAMILY_WORDS = {
     "channel_darts": ["network=darts7", "network.cells=3", "network.channels=4"],
     "darts": ["network=darts", "network.layers=3", "network.channels=4"],
     "sequential": ["network=sequential", "network.topology=small_cnn"],
-    "found": ["network=found", "network.run=RUN"],
-    "ensemble": ["network=ensemble", "network.runs=[RUN]"],
-    "external": ["network=external", "network.name=torchvision/shufflenet_v2_x0_5"],
+    "found": ["network=found", "network.run=run"],
+    "ensemble": ["network=ensemble", "network.runs=[run]"],
+    "external": ["network=external", "network.name=torchvision/shufflenet_v2_x0_5", *COLOURED],
 }
 """A small network of each family."""
 
@@ -73,8 +83,7 @@ def cases() -> list[Case]:
         if entry.group is not None or entry.path in NAMES or not entry.option.changes_results:
             continue
         if section == "algo":
-            extra = NETWORK[1:] if owner == "fixed" else ()
-            found.append(Case(owner, entry, (f"algo={owner}", *extra, *DIGITS)))
+            found.append(Case(owner, entry, (f"algo={owner}", *DIGITS, *METHOD_WORDS.get(owner, ()))))
         elif section == "network":
             start = () if owner == "none" else ("algo=fixed",)
             found.append(Case(owner, entry, (*start, *FAMILY_WORDS[owner], *DIGITS)))
@@ -111,7 +120,10 @@ def write_files(folder: Path) -> None:
         images = rng.integers(0, 256, shape).astype(np.uint8)
         np.savez(folder / name, x_train=images[:48], y_train=labels[:48], x_test=images[48:], y_test=labels[48:])
     for name in ("table.csv", "other.csv"):
-        rows = [f"{a:.3f},{b:.3f},{'ab'[number % 2]},{'uv'[int(a > b)]}" for number, (a, b) in enumerate(rng.random((60, 2)))]
+        rows = [
+            f"{a:.3f},{b:.3f},{'ab'[number % 2]},{'uv'[int(a > b)]}"
+            for number, (a, b) in enumerate(rng.random((60, 2)))
+        ]
         (folder / name).write_text("\n".join(("x,y,label,kind", *rows)) + "\n")
     for name, size in (("run", "small_ffnn"), ("larger", "small_cnn")):
         place = record_of(("algo=fixed", "network=sequential", f"network.topology={size}", *DIGITS), folder / "made")[1]
@@ -151,11 +163,10 @@ def trial(case: Case, root: Path, known: dict[tuple[str, ...], str]) -> str:
         root: an empty folder.
         known: records of commands by their words; gets new ones.
     """
-    group = case.entry.path.rpartition(".")[0]
-    extra = [f"{group}{word}" if word.startswith(".") else word for word in case.entry.option.matters_with.split()]
+    extra = set_up(case)
     if any("cuda" in word for word in extra) and not torch.cuda.is_available():
         return "needs a GPU"
-    own = [word for word in extra if word.lstrip("+").partition("=")[0] == case.entry.path]
+    own = [word for word in extra if word.lstrip("+").partition("=")[0].startswith(case.entry.path)]
     words = (*case.words, *(word for word in extra if word not in own), *own[:-1])
     own = own[-1:]
     values = own or [f"{case.entry.path}={value}" for value in others(replaced(case.entry, words))]
@@ -170,6 +181,22 @@ def trial(case: Case, root: Path, known: dict[tuple[str, ...], str]) -> str:
             refusals.append(str(error))
     about = [text for text in refusals if case.entry.path.rpartition(".")[2] in text]
     return f"refused: {about[-1]}" if about else f"nothing: {values} {refusals}"
+
+
+def set_up(case: Case) -> list[str]:
+    """Words that the option, and the groups that it is in, are declared to need."""
+    reader = case.entry.path.removeprefix("data.")
+    if case.owner in data_words() and case.owner not in READ_BY.get(reader, (case.owner,)):
+        return []
+    parents = {
+        entry.path: entry.option.matters_with for owner, entry in documented() if owner == case.owner if entry.group
+    }
+    found = []
+    for path, words in (*parents.items(), (case.entry.path, case.entry.option.matters_with)):
+        if case.entry.path == path or case.entry.path.startswith(f"{path}."):
+            group = path.rpartition(".")[0]
+            found += [f"{group}{word}" if word.startswith(".") else word for word in words.split()]
+    return found
 
 
 def _record(words: tuple[str, ...], root: Path) -> str:
@@ -195,7 +222,7 @@ def others(entry: Entry) -> list[Any]:
         changed = [[one for one in numbers(facts, number) if one != number][0] for number in default]
         return [str(one).replace(" ", "") for one in (changed, first, default[:1]) if one and one != default]
     if isinstance(default, int | float) or "number" in entry.kind:
-        return numbers(facts, default)[:3]
+        return numbers(facts, default)[:4]
     return [f"{default or ''}x"]
 
 
@@ -204,7 +231,7 @@ def numbers(facts: Option, default: Any) -> list[Any]:
     if default is None:
         wanted = [2, 1, 0.5]
     elif isinstance(default, int):
-        wanted = [default + 1, default // 2, 2 * default + 3, facts.low, facts.high]
+        wanted = [default + 1, facts.low, default // 2, 2 * default + 3, facts.high]
     else:
-        wanted = [default / 2, 2 * default, 0.5, 2.5, facts.low, facts.high]
+        wanted = [default / 2, 0.5, facts.low, 2 * default, 2.5, facts.high]
     return list(dict.fromkeys(one for one in wanted if one is not None and one != default and facts.accepts(one)))

@@ -69,7 +69,8 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False)
 
     Args:
         path: the folder.
-        overrides: options that change no numbers, and ``data.path``, where the data have moved.
+        overrides: options that change no numbers, and ``data.path``, where the data have moved; without
+            ``data.download=true`` nothing is fetched.
         accept_data: go on although the data are not those that the run began with.
 
     Raises:
@@ -78,12 +79,12 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False)
     folder = RunFolder(path)
     composed = moved(read_run(folder.read_config()), overrides)
     config = typed(composed)
+    distrust(config, overrides)
     if not folder.finished:
         check_data(folder, config, accept_data)
         ensure_identity(folder, composed, config)
     if overrides:
         write_atomic(folder.config, OmegaConf.to_yaml(composed, resolve=True).encode())
-    config.network.pop("trust", None)  # a folder may be a stranger's: only a command line allows code to be run
     return execute(folder, config)
 
 
@@ -106,6 +107,12 @@ def moved(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
         else:
             composed.merge_with_dotlist([override])
     return with_absolute_paths(composed)
+
+
+def distrust(config: RunConfig, overrides: Sequence[str]) -> None:
+    """Take back what only a command line may allow, as a folder may be a stranger's: to run code, to fetch files."""
+    config.network.pop("trust", None)
+    config.data.download = "data.download=true" in overrides
 
 
 def check_data(folder: RunFolder, config: RunConfig, accept: bool) -> None:
@@ -225,5 +232,5 @@ def make_runner(config: RunConfig, engine: Engine) -> ScriptRunner:
     elif config.algo.name == "fixed":
         raise UserError("network: none found, but algo=fixed trains one; choose it with network=...")
     if donor := getattr(config.algo, "donor", ""):
-        given["donor"] = make_donor(donor)
+        given["donor"] = make_donor(donor, config.data.download)
     return ScriptRunner(method(config.algo.name).search_class(), config.algo, engine, given)

@@ -17,7 +17,10 @@ from growsearch.runner.start import prepare
 FEW = ["data.train_size=64", "data.val_size=32", "data.test_size=32"]
 """Images of a run whose numbers mean nothing."""
 
-COMMANDS = {**METHODS, "fixed": ["algo=fixed", "network=sequential", "network.topology=small_ffnn", *METHODS["fixed"][2:]]}
+COMMANDS = {
+    **METHODS,
+    "fixed": ["algo=fixed", "network=sequential", "network.topology=small_ffnn", *METHODS["fixed"][2:]],
+}
 CAPS = ("max_epochs", "max_seconds", "max_params", "max_macs", "max_layers", "max_filters")
 
 
@@ -40,6 +43,9 @@ def run(method: str, *words: str) -> dict[str, Any]:
         "max_epochs": runner.bench.engine.work.images / 64,
         "max_params": max(one.params for one in sizes.values()),
         "max_macs": max(one.macs for one in sizes.values()),
-        "least": {"max_params": min(one.params for one in sizes.values()), "max_macs": min(one.macs for one in sizes.values())},
+        "least": {
+            "max_params": min(one.params for one in sizes.values()),
+            "max_macs": min(one.macs for one in sizes.values()),
+        },
         "epochs": epochs,
     }
