@@ -58,7 +58,7 @@ def wanted_params(params: int | None, like: str | None) -> int | None:
         UserError: if both are given, the number is not positive, or the run has no result.
     """
     if params is not None and like is not None:
-        raise UserError(f"network.like: {like!r} found beside network.params={params}, one of them expected")
+        raise UserError(f"network.like: {like!r} is given beside network.params={params}; use one of them")
     if params is None and like is None:
         return None
     option, found = "params", params
@@ -66,7 +66,7 @@ def wanted_params(params: int | None, like: str | None) -> int | None:
         result = read_json(Path(like) / "result.json")
         option, found = "like", result.get("params") if isinstance(result, dict) else None
     if not isinstance(found, int) or found < 1:
-        raise UserError(f"network.{option}: {found!r} parameters found, 1 or more expected")
+        raise UserError(f"network.{option}: {found!r} parameters is not accepted; use 1 or more")
     return found
 
 
@@ -82,13 +82,13 @@ def make_ensemble(runs: Sequence[str], candidates: Sequence[int] | None, data: D
         UserError: if there is no such network, or it was trained on other images.
     """
     if not runs or isinstance(runs, str):
-        raise UserError(f"network.runs: {runs!r} found, a list of run folders expected, such as [outputs/...]")
+        raise UserError(f"network.runs: {runs!r} is not accepted; use a list of run folders, such as [outputs/...]")
     places = [(run, candidate) for run in runs for candidate in _numbers(Path(run), candidates)]
     for run, candidate in places:
         had = load_preprocessing(run, candidate)
         same = had.image_shape == data.image_shape and had.classes == tuple(data.classes)
         if not same or not _alike(had.normalisation, data.normalisation):
-            raise UserError(f"network.runs: {run} was trained on other images; its own data options and seed expected")
+            raise UserError(f"network.runs: {run} was trained on other images; use its own data options and seed")
     return Ensemble([load_network(network_folder(run, candidate)) for run, candidate in places])
 
 
@@ -133,4 +133,6 @@ def make_donor(name: str, download: bool) -> nn.Module:
             )
         return get_model(model, weights=weights).eval()
     except (ValueError, OSError) as error:
-        raise UserError(f"algo.donor: {name!r} found, a run folder or a trained network expected ({error})") from error
+        raise UserError(
+            f"algo.donor: {name!r} is not accepted; use a run folder or a trained network ({error})"
+        ) from error

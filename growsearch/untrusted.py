@@ -28,7 +28,7 @@ def require_plain(path: Path) -> int:
     """
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
-        raise UserError(f"{path}: no regular file, one expected")
+        raise UserError(f"{path}: it is no regular file; use one")
     return status.st_size
 
 
@@ -41,7 +41,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     """
     size = require_plain(path)
     if size > most:
-        raise UserError(f"{path}: {size:,} bytes found, at most {most:,} expected")
+        raise UserError(f"{path}: it has {size:,} bytes; use at most {most:,}")
     with path.open("rb") as file:
         return file.read(most)
 
@@ -60,12 +60,12 @@ def check_yaml(text: str, interpolations: bool = True) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"an alias, *{event.anchor}, found")
+            raise ValueError(f"it has an alias, *{event.anchor}")
         if isinstance(event, yaml.ScalarEvent) and not interpolations and "${" in event.value:
-            raise ValueError(f"{event.value[:80]!r} found, a value without interpolation expected")
+            raise ValueError(f"it has {event.value[:80]!r}; use a value without interpolation")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST_YAML:
-            raise ValueError(f"more than {DEEPEST_YAML} levels found")
+            raise ValueError(f"it has more than {DEEPEST_YAML} levels")
 
 
 @contextmanager

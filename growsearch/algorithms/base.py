@@ -70,8 +70,8 @@ class Algorithm(ABC, Generic[C]):
         """
         if facts.hardware.out_of_memory == "skip" and not self.skips_candidates:
             raise UserError(
-                "hardware.out_of_memory: skip found, but this method has no candidates to skip;"
-                " stop or smaller_batch expected"
+                "hardware.out_of_memory=skip is not accepted: this method has no candidates to skip; use "
+                "stop or smaller_batch"
             )
         self.config, self.facts = config, facts
 

@@ -47,8 +47,9 @@ def require(found: str, what: str = "the first network") -> None:
         UserError: naming the cap, and what the network comes to.
     """
     if found:
-        cap = found.rpartition(" ")[2].partition("=")[0]
-        raise UserError(f"{cap}: {what} has {found}; raise the cap or begin with a smaller network")
+        size, _, cap = found.partition(", more than ")
+        name, _, value = cap.partition("=")
+        raise UserError(f"{name}: {value} is too small; {what} has {size}")
 
 
 def search_epochs(config: AlgoConfig, search: int, final: int) -> int:

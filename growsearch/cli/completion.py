@@ -81,7 +81,7 @@ def main(argv: list[str]) -> int:
         print("\n".join(candidates(options.query)))
         return 0
     if options.shell is None:
-        parser.error("no shell named, bash, zsh or fish expected")
+        parser.error("name a shell: bash, zsh or fish")
     print(SCRIPTS[options.shell], end="")
     return 0
 

@@ -84,8 +84,8 @@ def too_little_memory(jobs: int, needed: int, like: Path | None, available: int)
         return None
     each = "what any run takes" if like is None else f"as much as {like} took"
     return (
-        f"hydra.launcher.n_jobs: {jobs} jobs at a time found, and {available / GIB:.1f} GiB of memory free; if each"
-        f" takes {each}, {needed / GIB:.1f} GiB, hydra.launcher.n_jobs={max(1, available // needed)} would do"
+        f"hydra.launcher.n_jobs: {jobs} jobs at a time are too many for {available / GIB:.1f} GiB of free memory"
+        f" if each takes {each} ({needed / GIB:.1f} GiB); use hydra.launcher.n_jobs={max(1, available // needed)}"
     )
 
 
@@ -94,6 +94,7 @@ def too_many_threads(jobs: int, threads: int, cores: int) -> str | None:
     if jobs * threads <= cores or jobs == 1 or threads <= 1:
         return None
     return (
-        f"hardware.threads: {threads} found for each of {jobs} jobs at a time, but {cores} cores are here:"
-        f" hardware.threads={max(1, cores // jobs)} would do, or 0, which measures up to each job's share"
+        f"hardware.threads: {threads} for each of {jobs} jobs at a time are more than this "
+        f"machine's {cores} cores; use hardware.threads={max(1, cores // jobs)}, or 0, which "
+        "measures up to each job's share"
     )

@@ -50,7 +50,7 @@ def _list(wanted: list[str]) -> None:
 
     known = summaries()
     if unknown := [name for name in wanted if name not in known]:
-        raise UserError(f"data: {unknown[0]!r} found, one of {', '.join(known)} expected")
+        raise UserError(f"data: {unknown[0]!r} is not accepted; use one of {', '.join(known)}")
     for name, text in known.items():
         if not wanted or name in wanted:
             print(f"  {name:<16} {text}")

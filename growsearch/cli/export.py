@@ -80,7 +80,7 @@ def _default_path(options: argparse.Namespace) -> Path:
     name += "-raw" * options.raw + f"-{options.precision}" * (options.precision != "float32")
     path = folder.exports / (f"{name}-python" if options.format == "python" else f"{name}.{options.format}")
     if options.format == "python" and path.is_symlink():
-        raise UserError(f"{path}: a link found, a folder of the run's own expected")
+        raise UserError(f"{path}: it is a link; use a folder of the run's own")
     return path
 
 
@@ -93,7 +93,7 @@ def _data(run: Path, data_root: str | None) -> "Dataset":
     data = config.data if data_root is None else dataclasses.replace(config.data, root=data_root)
     loaded = load_data(data, config.seed)
     if not len(loaded.test):
-        raise UserError(f"{run}: no test images found to check the file on, at least one expected")
+        raise UserError(f"{run}: there are no test images to check the file on; it needs at least one")
     return loaded
 
 

@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
         print("\n".join(f"{name:<20} {text}" for name, text in known.items()))
         return 0
     if options.name not in known:
-        raise UserError(f"figure: {options.name!r} found, one of {', '.join(known)} expected")
+        raise UserError(f"figure: {options.name!r} is not accepted; use one of {', '.join(known)}")
     for path in write_figure(options.name, options.runs or [Path("outputs")], options.output, options.format):
         print(path)
     return 0

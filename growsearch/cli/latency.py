@@ -35,7 +35,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(with_trust(argv))
     for name, values in (("batch", options.batch), ("threads", [options.threads or 1 if options.threads != 0 else 0])):
         if min(values) < 1:
-            raise UserError(f"--{name}: {min(values)} found, 1 or more expected")
+            raise UserError(f"--{name}: {min(values)} is not accepted; use 1 or more")
     import dataclasses
 
     from growsearch.deploy import load, load_preprocessing
@@ -66,5 +66,5 @@ def _check_device(name: str) -> None:
         usable = False
     if not usable:
         raise UserError(
-            f"--device: {name!r} found, cpu or a GPU of this machine ({torch.cuda.device_count()}) expected"
+            f"--device: {name!r} is not accepted; use cpu or a GPU of this machine (it has {torch.cuda.device_count()})"
         )

@@ -27,9 +27,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder of your own configurations")
     options = parser.parse_args(argv)
     if options.config_dir is not None and not options.config_dir.is_dir():
-        raise UserError(f"--config-dir: {options.config_dir} found, an existing folder expected")
+        raise UserError(f"--config-dir: {options.config_dir} is not a folder; use an existing one")
     if unknown := [group for group in options.groups if group not in GROUPS]:
-        parser.error(f"{unknown[0]!r} found, {', '.join(GROUPS)} expected")
+        parser.error(f"{unknown[0]!r} is not accepted; use {', '.join(GROUPS)}")
     for group in options.groups or GROUPS:
         print(f"{GROUPS[group]} ({group}=...)")
         for name, text in choices(group, options.config_dir).items():

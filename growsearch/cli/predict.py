@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
     )
     options = parser.parse_args(with_trust(argv))
     if options.top < 1:
-        parser.error(f"--top: {options.top} found, 1 or more expected")
+        parser.error(f"--top: {options.top} is not accepted; use 1 or more")
     from growsearch.deploy import load_preprocessing
 
     if load_preprocessing(options.run, options.candidate).table:
@@ -90,7 +90,7 @@ def _rows(options: argparse.Namespace) -> int:
     from growsearch.deploy import load_preprocessing, predict_rows
 
     if options.output is not None and len(options.files) > 1:
-        raise UserError(f"--output: one csv file found for {len(options.files)} tables, one table expected")
+        raise UserError(f"--output: one csv file cannot hold {len(options.files)} tables; give one table, or a folder")
     names = load_preprocessing(options.run, options.candidate).classes
     for file in options.files:
         output = options.output or _beside(file)
@@ -133,10 +133,10 @@ def _check_output(output: Path | None, inputs: Iterable[Path]) -> None:
     if output is None:
         return
     if output.resolve() in [file.resolve() for file in inputs]:
-        raise UserError(f"--output: {output} is what is to be classified, another file expected")
+        raise UserError(f"--output: {output} is what is to be classified; use another file")
     is_special = output.exists() and not output.is_file()
     if is_special or output.is_symlink():  # a link would be replaced, and /dev/stdout is one
-        raise UserError(f"--output: {output} is a link or no regular file, a file or nothing expected")
+        raise UserError(f"--output: {output} is a link or no regular file; use a file or a new name")
 
 
 def _header(names: Sequence[str]) -> list[str]:

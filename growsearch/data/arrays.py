@@ -28,7 +28,7 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(file) as archive:
             names = [name for name in archive.namelist() if name.endswith(".npy")]
             needed = COPIES * sum(_claimed_bytes(archive, name) for name in names)
-            require_memory(needed, str(file), "a smaller file expected")
+            require_memory(needed, str(file), "use a smaller file")
             arrays = {}
             for name in names:
                 with archive.open(name) as member:
@@ -47,9 +47,9 @@ def _claimed_bytes(archive: zipfile.ZipFile, name: str) -> int:
         else:
             raise ValueError(f"{name}: format version {version} is not supported")
     if dtype.hasobject:
-        raise ValueError(f"{name} holds pickled objects, plain arrays expected")
+        raise ValueError(f"{name} holds pickled objects; use plain arrays")
     if dtype.kind not in "biufUS" or dtype.names is not None:
-        raise ValueError(f"{name} holds {dtype}, plain numbers expected")
+        raise ValueError(f"{name} holds {dtype}; use plain numbers")
     size = dtype.itemsize
     for axis in shape:
         if axis < 0:

@@ -44,10 +44,10 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name in ("crop_padding", "cutout"):
             if getattr(self, name) < 0:
-                raise UserError(f"augmentation {name}: {getattr(self, name)} found, 0 or more pixels expected")
+                raise UserError(f"augmentation {name}: {getattr(self, name)} is not accepted; use 0 or more pixels")
         if self.pad_value not in PAD_VALUES:
             raise UserError(
-                f"augmentation pad_value: {self.pad_value!r} found, one of {', '.join(PAD_VALUES)} expected"
+                f"augmentation pad_value: {self.pad_value!r} is not accepted; use one of {', '.join(PAD_VALUES)}"
             )
 
     def within(self, most: Augmentation) -> Augmentation:

@@ -35,9 +35,9 @@ def class_names(folder: Path) -> tuple[str, ...]:
     names, place = tuple(sorted(entry.name for entry in entries)), folder.resolve()
     for entry in entries:
         if entry.is_symlink() and place.is_relative_to(Path(entry.path).resolve()):
-            raise UserError(f"{entry.path}: a link found to a folder that it is in, a folder of pictures expected")
+            raise UserError(f"{entry.path}: it links to a folder that it is in; use a folder of pictures")
     if not names:
-        raise UserError(f"{folder}: no folders found, one folder of pictures per class expected")
+        raise UserError(f"{folder}: it has no folders; use one folder of pictures per class")
     return names
 
 
@@ -65,7 +65,7 @@ def list_pictures(
         files = pictures_below(folder / name / inside, skipped)
         if not files and not allow_empty:
             raise UserError(
-                f"{folder / name / inside}: no pictures found, at least one ({', '.join(sorted(SUFFIXES))}) expected"
+                f"{folder / name / inside}: it has no pictures; it needs at least one ({', '.join(sorted(SUFFIXES))})"
             )
         found += [(turn, label, file) for turn, file in enumerate(files)]
     found.sort(key=lambda entry: entry[:2])

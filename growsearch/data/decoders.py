@@ -92,7 +92,7 @@ class Decoders:
         if self._broken is not None:
             self._broken.set()
         self._pool = self._broken = None
-        return UserError("data.workers: a worker process died (out of memory?), fewer workers expected")
+        return UserError("data.workers: a worker process died (out of memory?); use fewer workers")
 
 
 def decode_files(

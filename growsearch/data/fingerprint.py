@@ -98,7 +98,7 @@ def fingerprint_data(config: DataConfig) -> DataDigest:
         else:
             contents = _arrays(config)
     except OSError as error:
-        raise UserError(f"data {config.name}: {error.filename}: {error.strerror}, a readable file expected") from error
+        raise UserError(f"data {config.name}: {error.filename}: {error.strerror}; use a readable file") from error
     entries = contents if len(contents) <= MOST_LISTED else _by_folder(contents)
     digest = _digest(f"{name}\0{value}" for name, value in sorted(entries.items()))
     return DataDigest(config.name, digest, len(contents), entries)

@@ -39,7 +39,7 @@ def load(config: DataConfig, seed: int) -> Dataset:
     if (size := image_size(config)) is not None:
         _resize(raw, size)
     if config.crop_padding > (most := max(LEAST_PADDING, *raw.pool.images.shape[2:])):
-        raise UserError(f"data.crop_padding: {config.crop_padding} found, at most {most} expected for these images")
+        raise UserError(f"data.crop_padding: {config.crop_padding} is too large for these images; use at most {most}")
     notes = list(raw.notes)
     train, val, test = _split(raw, config, seed, notes)
     encoder = None
@@ -78,9 +78,9 @@ def read_raw(config: DataConfig) -> Raw:
         raw = read(config)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        raise UserError(f"data {config.name}: {place}{error.strerror or error}, a readable file expected") from error
+        raise UserError(f"data {config.name}: {place}{error.strerror or error}; use a readable file") from error
     except MemoryError as error:
-        raise UserError(f"data {config.name}: out of memory while reading, a smaller data set expected") from error
+        raise UserError(f"data {config.name}: out of memory while reading; use a smaller data set") from error
     raw.check(config.name)
     return raw
 
@@ -117,7 +117,7 @@ def _split(raw: Raw, config: DataConfig, seed: int, notes: list[str]) -> tuple[S
 
 def _resize(raw: Raw, size: tuple[int, int]) -> None:
     if raw.table:
-        raise UserError(f"data.resize: {size[0]}x{size[1]} found, null expected for a table")
+        raise UserError(f"data.resize: {size[0]}x{size[1]} is not accepted for a table; use null")
     for split in (raw.pool, raw.val, raw.test):
         if split is not None:
             split.images = resize_to_cover(split.images, size)
@@ -154,7 +154,7 @@ def _normalisation(raw: Raw, config: DataConfig, train: Split) -> Normalisation:
         published["given"] = tuple(mean), tuple(std)
     known = [*COMPUTED, *(name for name in published if name not in COMPUTED)]
     if asked not in {*known, "given"}:
-        raise UserError(f"data.normalisation: {asked!r} found, one of {', '.join(known)} expected")
+        raise UserError(f"data.normalisation: {asked!r} is not accepted; use one of {', '.join(known)}")
     if asked == "unit":
         return Normalisation.unit(train.images.shape[1])
     if asked == "mean_image":
@@ -165,6 +165,6 @@ def _normalisation(raw: Raw, config: DataConfig, train: Split) -> Normalisation:
     mean, std = published[convention]
     if len(mean) != (channels := train.images.shape[1]):
         raise UserError(
-            f"data.normalisation: {asked!r} found, constants of {len(mean)} channels, but the images have {channels}"
+            f"data.normalisation: {asked!r} has constants of {len(mean)} channels, but the images have {channels}"
         )
     return Normalisation.constants(mean, std, f"constants of {config.name} ({convention})")

@@ -22,11 +22,11 @@ def locked(folder: Path, name: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f".{name}.lock"
         if file.is_symlink():  # taking it would empty the file that it leads to
-            raise UserError(f"{file}: a link found, which is not followed; a file or nothing expected")
+            raise UserError(f"{file}: it is a link, which is not followed; remove it")
         lock = FileLock(file)
         lock.acquire()
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written to ({error.strerror}), a writable folder expected") from error
+        raise UserError(f"{folder}: cannot be written to ({error.strerror}); use a writable folder") from error
     try:
         yield
     finally:

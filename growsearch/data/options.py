@@ -47,8 +47,8 @@ def check_options(config: DataConfig) -> None:
         value = getattr(config, option)
         if value != defaults[option] and config.name in DATASETS and config.name not in names:
             raise UserError(
-                f"data.{option}: {value!r} found, {defaults[option]!r} expected"
-                f" (data={config.name} has no use for it, {', '.join(names)} would)"
+                f"data.{option}: {value!r} is not accepted, as data={config.name} has no use for it "
+                f"({', '.join(names)} would); use {defaults[option]!r}"
             )
 
 

@@ -45,7 +45,7 @@ def picture_splits(
     """
     if _streams(sum(len(pictures.files) for pictures in listed), look, size, config):
         if size is None:
-            raise UserError("data.resize: null found, a side expected to stream pictures")
+            raise UserError("data.resize: null is not accepted to stream pictures; use a side in pixels")
         decoders = Decoders(default_workers() if config.workers is None else config.workers)
         return [
             StreamedSplit(StreamedImages(list(map(str, files)), look.channels, size, decoders, span=span), labels)
@@ -86,8 +86,8 @@ def decode_all(sources: Sequence[Source], look: Look, size: tuple[int, int] | No
         pixels = decode(source, look.channels, size, span)
         if pixels.shape[:2] != (height, width):
             raise UserError(
-                f"{name_of(source)}: {pixels.shape[0]}x{pixels.shape[1]} pixels found, {height}x{width} as in the"
-                " others expected: set data.resize"
+                f"{name_of(source)}: it has {pixels.shape[0]}x{pixels.shape[1]} pixels, the others "
+                f"{height}x{width}; set data.resize"
             )
         images[index] = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
     return images

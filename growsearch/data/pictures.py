@@ -95,7 +95,7 @@ def extremes(source: Source) -> tuple[float, float]:
         values = np.asarray(image)
         least, greatest = float(values.min()), float(values.max())
     if not math.isfinite(least) or not math.isfinite(greatest):
-        raise UserError(f"{name_of(source)}: values that are no finite numbers found, a picture without expected")
+        raise UserError(f"{name_of(source)}: it holds values that are no finite numbers; use a picture without")
     return least, greatest
 
 
@@ -154,9 +154,9 @@ def _opened(source: Source) -> Iterator[Image.Image]:
                 yield image
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             most = min(MOST_PIXELS, Image.MAX_IMAGE_PIXELS or MOST_PIXELS)
-            raise UserError(f"{name}: more than {most} pixels found, a smaller picture expected") from error
+            raise UserError(f"{name}: it has more than {most} pixels; use a smaller picture") from error
         except UnidentifiedImageError as error:
-            raise UserError(f"{name}: no picture, one of {', '.join(FORMATS)} expected") from error
+            raise UserError(f"{name}: it is no picture; use one of {', '.join(FORMATS)}") from error
 
 
 def _require_bearable(image: Image.Image, source: Source) -> None:
@@ -166,7 +166,7 @@ def _require_bearable(image: Image.Image, source: Source) -> None:
     if image.info.get("progressive"):
         content = source.read_bytes() if isinstance(source, Path) else source[1]
         if (scans := content.count(START_OF_SCAN)) > MOST_SCANS:
-            raise UserError(f"{name_of(source)}: {scans} scans found, a picture of at most {MOST_SCANS} expected")
+            raise UserError(f"{name_of(source)}: it has {scans} scans; use a picture of at most {MOST_SCANS}")
 
 
 def _channels(image: Image.Image) -> int:
@@ -182,8 +182,8 @@ def _to_bytes(image: Image.Image, span: Span | None, source: Source) -> Image.Im
         span = Span(0.0, 1.0 if image.mode == "F" else 255.0)
         if not (np.isfinite(values).all() and span.low <= values.min() and values.max() <= span.high):
             raise UserError(
-                f"{name_of(source)}: values from {values.min():g} to {values.max():g} found,"
-                f" {span.low:g} to {span.high:g} expected, as the network was not trained on pictures of this depth"
+                f"{name_of(source)}: its values go from {values.min():g} to {values.max():g}; the network "
+                f"was trained on {span.low:g} to {span.high:g}"
             )
     scaled = (values - span.low) * (255.0 / (span.high - span.low))
     return Image.fromarray(np.clip(np.nan_to_num(scaled).round(), 0, 255).astype(np.uint8))

@@ -115,7 +115,7 @@ def read_plain_pickle(file: Path) -> Any:
     """
     with parsing(file, "not readable as the official file"):
         content = read_bytes(file, LARGEST)
-        require_memory(2 * len(content), str(file), "a smaller file expected")
+        require_memory(2 * len(content), str(file), "use a smaller file")
         return _finished(_PlainUnpickler(io.BytesIO(content), encoding="latin1").load(), 3)
 
 

@@ -59,7 +59,7 @@ class Raw:
             UserError: for wrong shapes or types, labels out of range, a class without images, or one class only.
         """
         if len(self.classes) < 2:
-            raise UserError(f"data {name}: {len(self.classes)} class found, at least two expected")
+            raise UserError(f"data {name}: it has {len(self.classes)} class; it needs at least two")
         shape = self.pool.images.shape[1:]
         for part, split in (("train", self.pool), ("val", self.val), ("test", self.test)):
             if split is not None:
@@ -70,24 +70,23 @@ class Raw:
         empty = [self.classes[index] for index in (present == 0).nonzero().flatten().tolist()]
         if empty:
             raise UserError(
-                f"data {name}: no training images of class {', '.join(map(repr, empty[:5]))}"
-                f"{' and others' if len(empty) > 5 else ''} found, at least one of each expected"
+                f"data {name}: no training images of class "
+                f"{', '.join(map(repr, empty[:5]))}{' and others' if len(empty) > 5 else ''}; each class "
+                "needs at least one"
             )
 
 
 def _check_split(where: str, split: Split, shape: torch.Size, num_classes: int) -> None:
     images, labels = split.images, split.labels
     if images.dim() != 4 or 0 in images.shape[1:] or images.dtype not in (torch.uint8, torch.float32):
-        raise UserError(f"{where}: images {_name(images)} found, [N, C, H, W] of uint8 or float32 expected")
+        raise UserError(f"{where}: images are {_name(images)}; use [N, C, H, W] of uint8 or float32")
     if labels.shape != images.shape[:1] or labels.dtype != torch.int64:
-        raise UserError(
-            f"{where}: labels {_name(labels)} found, one int64 for each of {images.shape[0]} images expected"
-        )
+        raise UserError(f"{where}: labels are {_name(labels)}; use one int64 for each of {images.shape[0]} images")
     if images.shape[1:] != shape:
-        raise UserError(f"{where}: images of shape {list(images.shape[1:])} found, {list(shape)} as in train expected")
+        raise UserError(f"{where}: images have shape {list(images.shape[1:])}; use {list(shape)} as in train")
     if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < num_classes):
         raise UserError(
-            f"{where}: labels from {int(labels.min())} to {int(labels.max())} found, 0 to {num_classes - 1} expected"
+            f"{where}: labels go from {int(labels.min())} to {int(labels.max())}; use 0 to {num_classes - 1}"
         )
 
 

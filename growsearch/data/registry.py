@@ -78,4 +78,4 @@ def reader(name: str) -> Callable[[DataConfig], Raw]:
         return getattr(import_module(module), function)
     if name in (foreign := plugins.points(plugins.DATA)):
         return foreign[name].load()
-    raise UserError(f"data: {name!r} found, one of {', '.join(names())} expected")
+    raise UserError(f"data: {name!r} is not accepted; use one of {', '.join(names())}")

@@ -22,7 +22,7 @@ def resize_to_cover(images: Tensor, size: tuple[int, int]) -> Tensor:
     whole = channels * max(covering[0] * covering[1], height * width)
     step = max(1, min(CHUNK, CHUNK_VALUES // whole))
     needed = count * channels * size[0] * size[1] * images.element_size() + 8 * step * whole
-    require_memory(needed, f"{count} images scaled to {covering[0]}x{covering[1]}", "a smaller data.resize expected")
+    require_memory(needed, f"{count} images scaled to {covering[0]}x{covering[1]}", "use a smaller data.resize")
     resized = torch.empty(count, channels, *size, dtype=images.dtype)
     for start in range(0, count, step):
         chunk = F.interpolate(images[start : start + step].float(), covering, mode="bilinear", antialias=True)

@@ -29,7 +29,7 @@ def data_root(config: DataConfig) -> Path:
         if value:
             root = Path(value).expanduser()
             if not root.is_dir():
-                raise UserError(f"{source}: {value!r} is not a folder, an existing one expected")
+                raise UserError(f"{source}: {value!r} is not a folder; use an existing one")
             return root
     return cache_folder()
 
@@ -46,7 +46,7 @@ def absolute_paths(config: DataConfig) -> DataConfig:
             try:
                 paths[option] = os.path.abspath(Path(value).expanduser())
             except RuntimeError as error:
-                raise UserError(f"data.{option}: {value!r} found, but {error}") from error
+                raise UserError(f"data.{option}: {value!r} is not accepted: {error}") from error
     return dataclasses.replace(config, **paths)
 
 
@@ -57,7 +57,7 @@ def user_path(config: DataConfig) -> Path:
         UserError: if it is missing.
     """
     if config.path is None:
-        raise UserError(f"data.path: null found, the file or folder that data={config.name} reads expected")
+        raise UserError(f"data.path: null is not accepted; name the file or folder that data={config.name} reads")
     path = Path(config.path).expanduser()
     if not path.exists():
         raise UserError(f"data.path: {config.path!r} does not exist; give the path of a valid file or folder")

@@ -29,9 +29,9 @@ def count_of(option: str, size: Size, available: int, default: int) -> int:
     fraction = isinstance(size, float) and size <= 1.0
     count = round(size * available) if fraction else int(size)
     if not fraction and count != size:
-        raise UserError(f"{option}: {size} found, a count, or a fraction of at most 1.0, expected")
+        raise UserError(f"{option}: {size} is not accepted; use a count, or a fraction of at most 1.0")
     if not 0 <= count <= available:
-        raise UserError(f"{option}: {size} found, at most the {available} images there are expected")
+        raise UserError(f"{option}: {size} is more than there are; use at most {available} images")
     return count
 
 
@@ -62,10 +62,11 @@ def split_pool(
         num_val = count - num_train
     if num_train + num_val > count:
         raise UserError(
-            f"data.train_size, data.val_size: {num_train} + {num_val} found, at most the {count} images expected"
+            f"data.train_size, data.val_size: {num_train} + {num_val} is more than there are; use at "
+            f"most {count} images"
         )
     if num_train == 0:
-        raise UserError("data.train_size: no training images are left, at least one expected")
+        raise UserError("data.train_size: no training images are left; leave at least one")
     order = torch.randperm(count, generator=generator(seed, "split")) if split == "random" else torch.arange(count)
     return order[:num_train], order[count - num_val :]
 
@@ -80,7 +81,7 @@ def carve_test(count: int, test_size: Size, *, seed: int) -> tuple[Tensor, Tenso
     """
     num_test = count_of("data.test_size", test_size, count, default=round(DEFAULT_TEST_FRACTION * count))
     if num_test in (0, count):
-        raise UserError(f"data.test_size: {test_size} makes {num_test} of {count} images, fewer but not none expected")
+        raise UserError(f"data.test_size: {test_size} makes {num_test} of {count} images; use fewer, but not none")
     order = torch.randperm(count, generator=generator(seed, "test"))
     return order[num_test:].sort().values, order[:num_test].sort().values
 
@@ -95,5 +96,5 @@ def subset(count: int, size: Size, option: str, *, seed: int) -> Tensor:
     if kept == count:
         return torch.arange(count)
     if kept == 0:
-        raise UserError(f"{option}: {size} found, at least one image expected")
+        raise UserError(f"{option}: {size} leaves no image; use at least one")
     return torch.randperm(count, generator=generator(seed, "test"))[:kept].sort().values

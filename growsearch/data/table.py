@@ -91,24 +91,26 @@ def read_table(file: Path) -> pd.DataFrame:
     """
     import pandas as pd
 
-    require_memory(BYTES_A_BYTE * require_plain(file), str(file), "a smaller table expected")
-    what = "not readable as a table, UTF-8 text with a header expected"
+    require_memory(BYTES_A_BYTE * require_plain(file), str(file), "use a smaller table")
+    what = "not readable as a table; use UTF-8 text with a header"
     with parsing(file, what), file.open(newline="", encoding="utf-8-sig") as handle:
         header = handle.readline()
         handle.seek(0)
         delimiter = max(DELIMITERS, key=header.count)
         rows = [[cell.strip() for cell in row] for row in csv.reader(handle, delimiter=delimiter) if row]
     if len(rows) < 2:
-        raise UserError(f"{file}: {len(rows)} rows found, a header and at least one row expected")
+        raise UserError(f"{file}: it has {len(rows)} rows; it needs a header and at least one row")
     columns = rows[0]
     if len(columns) > MOST_COLUMNS:
-        raise UserError(f"{file}: {len(columns):,} columns found, at most {MOST_COLUMNS:,} expected")
+        raise UserError(f"{file}: it has {len(columns):,} columns; use at most {MOST_COLUMNS:,}")
     twice = next((name for name, count in Counter(columns).items() if count > 1), None)
     if twice is not None:
-        raise UserError(f"{file}: two columns named {twice!r} found, a header with different names expected")
+        raise UserError(f"{file}: two columns are named {twice!r}; use a header with different names")
     for number, row in enumerate(rows[1:], start=2):  # pandas would fill a short row up without a word
         if len(row) != len(columns):
-            raise UserError(f"{file}, row {number}: {len(row)} cells found, {len(columns)} as in the header expected")
+            raise UserError(
+                f"{file}, row {number}: it has {len(row)} cells, the header {len(columns)}; use as many in every row"
+            )
     return pd.DataFrame(rows[1:], columns=columns, dtype=object)
 
 

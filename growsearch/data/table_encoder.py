@@ -147,7 +147,7 @@ class TableEncoder:
                 categories = OneHotEncoder().fit(known.to_numpy()).categories_[0]
                 columns.append(CategoryColumn(name, tuple(map(str, categories))))
         if not columns:
-            raise UserError(f"data: no value in any column beside {target!r} of the training rows found, one expected")
+            raise UserError(f"data: the training rows have no value in any column beside {target!r}; they need one")
         return cls(tuple(columns), target)
 
     @property
@@ -190,9 +190,9 @@ class TableEncoder:
             UserError: if a column is not there, or they do not fit in memory.
         """
         if absent := [column.name for column in self.columns if column.name not in rows.columns]:
-            raise UserError(f"{where}: no column {absent[0]!r} found, the columns of the training table expected")
+            raise UserError(f"{where}: it has no column {absent[0]!r}; use the columns of the training table")
         needed = COPIES * 8 * len(rows) * self.width
-        require_memory(needed, f"{where}: {self.width:,} encoded columns", "fewer rows or columns expected")
+        require_memory(needed, f"{where}: {self.width:,} encoded columns", "use fewer rows or columns")
         missing, unread, unknown = dict[str, int](), dict[str, tuple[int, str]](), dict[str, tuple[int, str]]()
         numbers, words = list[np.ndarray](), list[np.ndarray]()
         for column in self.columns:
@@ -240,7 +240,7 @@ class TableEncoder:
         """
         columns = tuple(_column(entry) for entry in plain["columns"][:MOST_COLUMNS])
         if not columns or len({column.name for column in columns}) < len(columns):
-            raise ValueError("columns of different names expected")
+            raise ValueError("columns must have different names")
         return cls(columns, str(plain["target"]))
 
 
@@ -276,12 +276,12 @@ def _column(plain: dict[str, Any]) -> Column:
     if "categories" in plain:
         categories = tuple(map(str, plain["categories"]))
         if not categories or len(set(categories)) < len(categories) or any(c.lower() in MISSING for c in categories):
-            raise ValueError(f"{plain['name']}: different categories expected")
+            raise ValueError(f"{plain['name']}: its categories must differ")
         return CategoryColumn(str(plain["name"]), categories)
     numbers = [float(plain[key]) for key in ("mean", "least", "greatest")]
     style = str(plain["style"])
     if not all(map(math.isfinite, numbers)) or not (style in DATES or style.removesuffix(" %") in STYLES):
-        raise ValueError(f"{plain['name']}: finite numbers in a known style expected")
+        raise ValueError(f"{plain['name']}: its numbers must be finite and of a known style")
     return NumberColumn(str(plain["name"]), style, *numbers)
 
 

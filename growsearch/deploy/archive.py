@@ -50,5 +50,5 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
         UserError: if it is missing, damaged, or larger than memory.
     """
     with parsing(path, f"not readable as {what}"):
-        require_memory(require_plain(path), str(path), "a machine with more expected")
+        require_memory(require_plain(path), str(path), "use a machine with more")
         return safetensors.torch.load_file(path)

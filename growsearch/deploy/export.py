@@ -215,8 +215,9 @@ def _require_accuracy(
     ours, found = accuracies
     if ours - found > most_lost:
         raise UserError(
-            f"{path}: not written; in {precision} accuracy falls from {100 * ours:.2f} % to {100 * found:.2f} % on"
-            f" {images} test images, at most {100 * most_lost:g} points expected (--most-lost)"
+            f"{path}: not written; in {precision} accuracy falls from {100 * ours:.2f} % to "
+            f"{100 * found:.2f} % on {images} test images, by more than {100 * most_lost:g} points "
+            "(--most-lost)"
         )
 
 

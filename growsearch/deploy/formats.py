@@ -85,9 +85,7 @@ def write_onnx(module: nn.Module, preprocessing: Preprocessing, path: Path, vari
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise UserError(
-            f"--format: onnx found, but the package {error.name!r} is missing; pip install 'growsearch[export]'"
-        ) from error
+        raise UserError(f"--format: onnx needs the package {error.name!r}; pip install 'growsearch[export]'") from error
     whole, example, sizes, notes = _program(module, preprocessing, variant)
     source, target = ("pictures", "probabilities") if variant.raw else ("images", "logits")
     with _quiet():
@@ -130,14 +128,16 @@ def check_variant(format: str, variant: Variant) -> None:
         UserError: naming what it can.
     """
     if format not in WRITERS:
-        raise UserError(f"--format: {format!r} found, one of {', '.join(WRITERS)} expected")
+        raise UserError(f"--format: {format!r} is not accepted; use one of {', '.join(WRITERS)}")
     if variant.raw and format not in ("onnx", "pt2"):
-        raise UserError(f"--raw found with --format {format}, onnx or pt2 expected")
+        raise UserError(f"--raw is not accepted with --format {format}; use onnx or pt2")
     if variant.precision not in PRECISIONS:
-        raise UserError(f"--precision: {variant.precision!r} found, one of {', '.join(PRECISIONS)} expected")
+        raise UserError(f"--precision: {variant.precision!r} is not accepted; use one of {', '.join(PRECISIONS)}")
     holds = {"onnx": PRECISIONS, "pt2": ("float32", "float16")}.get(format, ("float32",))
     if variant.precision not in holds:
-        raise UserError(f"--precision: {variant.precision} found with --format {format}, {' or '.join(holds)} expected")
+        raise UserError(
+            f"--precision: {variant.precision} is not accepted with --format {format}; use {' or '.join(holds)}"
+        )
 
 
 def _program(
@@ -161,7 +161,7 @@ def _program(
 
 def _calibration(preprocessing: Preprocessing, variant: Variant) -> Tensor:
     if variant.calibration is None or not len(variant.calibration):
-        raise UserError("--precision: int8 found without training images, from which its ranges would be learnt")
+        raise UserError("--precision: int8 needs training images, from which its ranges are learnt; the run has none")
     return pictures_of(variant.calibration) if variant.raw else preprocessing(variant.calibration)
 
 
@@ -172,7 +172,7 @@ def pictures_of(images: Tensor) -> Tensor:
         UserError: if they are not bytes.
     """
     if images.dtype != torch.uint8:
-        raise UserError(f"--raw found, but the run's images are {images.dtype}, and bytes expected")
+        raise UserError(f"--raw needs images of bytes; the run's are {images.dtype}")
     return images.permute(0, 2, 3, 1).contiguous()
 
 

@@ -17,13 +17,13 @@ def network_folder(run_dir: str | PathLike[str], candidate: int | None = None) -
     """
     run = Path(run_dir)
     if not (run / "network").is_dir():
-        raise UserError(f"{run / 'network'}: not found; the folder of a finished run expected")
+        raise UserError(f"{run / 'network'}: there is no such folder; use a finished run")
     if candidate is None:
         return run / "network"
     there = candidates_of(run)
     if candidate not in there:
         known = f"one of {', '.join(map(str, there[:30]))}" if there else "none (the run has one network)"
-        raise UserError(f"{run}: candidate {candidate} found, {known} expected")
+        raise UserError(f"{run}: candidate {candidate} is not in it; use {known}")
     return run / "candidates" / str(candidate)
 
 

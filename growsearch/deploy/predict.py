@@ -121,9 +121,9 @@ def predict_rows(
     encoder = preprocessing.encoder
     if encoder is None:
         what = "a data set whose rows have a layout of their own" if preprocessing.table else "pictures"
-        raise UserError(f"{table}: a table found, but the run was trained on {what}")
+        raise UserError(f"{table}: it is a table, but the run was trained on {what}")
     if not file.is_file():
-        raise UserError(f"{file}: not found, a table expected")
+        raise UserError(f"{file}: there is no such file; use a table")
     rows = read_table(file)
     encoded = encoder(rows, str(file))
     batches = encoded.images.split(_bearable(batch_size, preprocessing))
@@ -148,14 +148,14 @@ def _files(images: Sequence[str | PathLike[str]]) -> list[Path]:
             continue
         inside = sorted(path for path in image.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         if not inside:
-            raise UserError(f"{image}: no pictures found, at least one ({', '.join(sorted(SUFFIXES))}) expected")
+            raise UserError(f"{image}: it has no pictures; it needs at least one ({', '.join(sorted(SUFFIXES))})")
         found += inside
     return found
 
 
 def _read(preprocessing: Preprocessing, file: Path) -> Tensor | str:
     if not file.is_file():
-        return f"{file}: not found, a picture or a folder of them expected"
+        return f"{file}: there is no such file; use a picture or a folder of them"
     try:
         return preprocessing.read(file)
     except UserError as error:

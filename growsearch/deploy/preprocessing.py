@@ -72,7 +72,7 @@ class Preprocessing:
         channels, height, width = self.image_shape
         if self.table or channels not in MODES:
             what = "rows of a table" if self.table else f"images of {channels} channels"
-            raise UserError(f"{source}: a picture found, but the run was trained on {what}")
+            raise UserError(f"{source}: it is a picture, but the run was trained on {what}")
         torch_scales = self.scaling == "torch"
         pixels = decode(Path(source), channels, None if torch_scales else (height, width), self.span)
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()
@@ -108,7 +108,7 @@ class Preprocessing:
         with parsing(folder / DESCRIPTION, "not the preprocessing of a run"):
             channels, height, width = map(int, plain["image_shape"])
             if min(channels, height, width) < 1 or channels * height * width > MOST_VALUES:
-                raise ValueError(f"images of {channels}x{height}x{width} found")
+                raise ValueError(f"images have {channels}x{height}x{width} values")
             normalisation = Normalisation(tensors["mean"], tensors["std"], str(plain["normalisation"]))
             shapes = (channels, 1, 1), (channels, height, width)
             if normalisation.mean.shape not in shapes or normalisation.std.shape != shapes[0]:

@@ -81,7 +81,7 @@ class Raw(nn.Module):
     def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         super().__init__()
         if preprocessing.table:
-            raise UserError("--raw found, but the run was trained on rows of a table, which are no pictures")
+            raise UserError("--raw is for pictures, but the run was trained on rows of a table")
         _, height, width = preprocessing.image_shape
         self.scale = Scale(height, width, preprocessing.scaling)
         self.network = network

@@ -83,20 +83,20 @@ def builder(name: str) -> Callable[..., nn.Module]:
     module, colon, function = name.partition(":")
     if not colon or slash:
         expected = "torchvision/<model>, timm/<model> or <module>:<function>"
-        raise UserError(f"network.name: {name!r} found, {expected} expected")
+        raise UserError(f"network.name: {name!r} is not accepted; use {expected}")
     if name not in _TRUSTED:
         raise UserError(
-            f"network.name: {name!r} found, which runs code; it is built only with network.trust=true"
-            " (predict, export and latency: --trust)"
+            f"network.name: {name!r} runs code; it is built only with network.trust=true (predict, "
+            "export and latency: --trust)"
         )
     if module.partition(".")[0] in NOT_NETWORKS:
-        raise UserError(f"network.name: {name!r} found, a function of your own package or module expected")
+        raise UserError(f"network.name: {name!r} is not accepted; use a function of your own package or module")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
         return getattr(import_module(module), function)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"network.name: {name!r} found, an importable function expected ({error})") from error
+        raise UserError(f"network.name: {name!r} cannot be imported ({error}); use an importable function") from error
 
 
 def _library_builder(library: str, model: str) -> Callable[..., nn.Module]:
@@ -109,7 +109,7 @@ def _library_builder(library: str, model: str) -> Callable[..., nn.Module]:
         try:
             import timm
         except ImportError:
-            raise UserError(f"network.name: timm/{model} found, but timm is missing; pip install timm") from None
+            raise UserError(f"network.name: timm/{model} needs timm; pip install timm") from None
         known = timm.list_models()
         make = timm.models.model_entrypoint(model) if model in known else None
     if make is None:
@@ -117,8 +117,8 @@ def _library_builder(library: str, model: str) -> Callable[..., nn.Module]:
 
         near = get_close_matches(model, known, n=5) or known[:5]
         raise UserError(
-            f"network.name: '{library}/{model}' found, {library}/ and one of {len(known)} models"
-            f" such as {', '.join(near)} expected"
+            f"network.name: '{library}/{model}' is not one of the {len(known)} models of {library}; "
+            f"near it are {', '.join(near)}"
         )
     return make
 
@@ -136,13 +136,13 @@ def call(name: str, arguments: Mapping[str, Any]) -> nn.Module:
         try:
             module = make(**arguments)
         except TypeError as error:
-            raise UserError(f"network.arguments of {name}: {dict(arguments)} found ({error})") from error
+            raise UserError(f"network.arguments of {name}: {dict(arguments)} is not accepted ({error})") from error
         except (NotImplementedError, RuntimeError):
             if torch.get_default_device().type != "meta":
                 raise
             module = _with_small_values(name, make, arguments)
     if not isinstance(module, nn.Module):
-        raise UserError(f"network.name: {name!r} gives {type(module).__name__}, a torch.nn.Module expected")
+        raise UserError(f"network.name: {name!r} gives {type(module).__name__}; it must give a torch.nn.Module")
     return module
 
 
@@ -151,16 +151,18 @@ def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
     for key, value in arguments.items():
         if FETCHING.search(key):
             raise UserError(
-                f"network.arguments.{key} found; weights are loaded into a network, not built with it:"
-                " network.arguments without it expected"
+                f"network.arguments.{key} is not accepted; weights are loaded into a network, not built "
+                "with it: leave it out"
             )
         if library in ARGUMENTS and key not in ARGUMENTS[library]:
             expected = ", ".join(sorted(ARGUMENTS[library]))
-            raise UserError(f"network.arguments.{key} found with {name}, some of {expected} expected")
+            raise UserError(f"network.arguments.{key} is not accepted with {name}; use some of {expected}")
         if library in ARGUMENTS and key in SIDES:
             sides = value if isinstance(value, list | tuple) else [value]
             if not all(isinstance(side, int) and side <= LARGEST_SIDE for side in sides):
-                raise UserError(f"network.arguments.{key}: {value!r} found, at most {LARGEST_SIDE} pixels expected")
+                raise UserError(
+                    f"network.arguments.{key}: {value!r} is not accepted; use at most {LARGEST_SIDE} pixels"
+                )
 
 
 def _with_small_values(name: str, make: Callable[..., nn.Module], arguments: Mapping[str, Any]) -> nn.Module:

@@ -94,7 +94,7 @@ class ChannelDarts(nn.Module):
         """
         name = spec.get("genotype", "darts_v2")
         if name not in GENOTYPES:
-            raise UserError(f"network.genotype: {name!r} found, one of {', '.join(GENOTYPES)} expected")
+            raise UserError(f"network.genotype: {name!r} is not accepted; use one of {', '.join(GENOTYPES)}")
         imagenet = bool(spec.get("imagenet", False))
         cell_sizes, sep_sizes = _vectors(spec, GENOTYPES[name], imagenet)
         side = spec.get("image_size")
@@ -177,7 +177,7 @@ def _vectors(spec: dict[str, Any], genotype: Genotype, imagenet: bool) -> tuple[
     lengths = [[len(part) for part in vector] for vector in (cell_sizes, sep_sizes)]
     given = spec.get("cell_sizes")
     if (given is None) != (spec.get("sep_sizes") is None):
-        raise UserError("network.cell_sizes: one of cell_sizes and sep_sizes found, both or neither expected")
+        raise UserError("network.cell_sizes: give both of cell_sizes and sep_sizes, or neither")
     if given is not None:
         if imagenet and given and len(given[0]) == 3:
             lengths[0][0] = 3

@@ -22,9 +22,9 @@ def compound_scaled(vector: ChannelVector, factor: float, cap: int = 256) -> Cha
         UserError: if the factor is not positive or the cap below 2.
     """
     if factor <= 0:
-        raise UserError(f"network.scale: {factor} found, a positive factor expected")
+        raise UserError(f"network.scale: {factor} is not accepted; use a positive factor")
     if cap < 2:
-        raise UserError(f"network.scale_cap: {cap} found, 2 or more expected")
+        raise UserError(f"network.scale_cap: {cap} is not accepted; use 2 or more")
     return [[min(max(round_even(size * factor), 2), cap) for size in part] for part in vector]
 
 
@@ -37,11 +37,11 @@ def checked_vector(value: Any, lengths: list[int], option: str) -> ChannelVector
     found = [list(part) if isinstance(part, list | tuple) else None for part in value or []]
     if [None if part is None else len(part) for part in found] != lengths:
         shown = [0 if part is None else len(part) for part in found]
-        raise UserError(f"{option}: lists of lengths {shown} found, {lengths} expected")
+        raise UserError(f"{option}: lists of lengths {shown} are not accepted; use lengths {lengths}")
     vector = [part for part in found if part is not None]
     for size in (size for part in vector for size in part):
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise UserError(f"{option}: size {size!r} found, a positive integer expected")
+            raise UserError(f"{option}: size {size!r} is not accepted; use a positive integer")
     return vector
 
 
@@ -53,7 +53,7 @@ def positive(spec: dict[str, Any], key: str, default: int) -> int:
     """
     value = spec.get(key, default)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"network.{key}: {value!r} found, a positive integer expected")
+        raise UserError(f"network.{key}: {value!r} is not accepted; use a positive integer")
     return value
 
 
@@ -67,7 +67,7 @@ def options_to_spec(
     """
     for key in options:
         if key not in known:
-            raise UserError(f"network.{key}: found with network.family={family}, one of {', '.join(known)} expected")
+            raise UserError(f"network.{key} is not an option of network.family={family}; use one of {', '.join(known)}")
     chosen = {key: value for key, value in options.items() if value is not None}
     size = {"classes": num_classes, "in_channels": image_shape[0], "image_size": min(image_shape[1:])}
     return {"family": family, **chosen, **size}

@@ -61,10 +61,10 @@ def misfit(module: nn.Module, image_shape: Sequence[int], num_classes: int) -> s
         if not isinstance(logits, Tensor) or logits.dim() != 2:
             kind = tuple(logits.shape) if isinstance(logits, Tensor) else type(output).__name__
             where = f"in {'train' if training else 'eval'} mode for two images of {shape}"
-            return f"{kind} found as its output {where}, logits of shape (2, {num_classes}) expected"
+            return f"its output is {kind} {where}; it must be logits of shape (2, {num_classes})"
         if auxiliary is not None and (not isinstance(auxiliary, Tensor) or auxiliary.shape != logits.shape):
             kind = tuple(auxiliary.shape) if isinstance(auxiliary, Tensor) else type(auxiliary).__name__
-            return f"{kind} found beside its logits in train mode, None or logits of shape (2, {num_classes}) expected"
+            return f"its second output in train mode is {kind}; it must be None or logits of shape (2, {num_classes})"
         if logits.shape[1] != num_classes:
-            return f"{logits.shape[1]} classes found, but the data have {num_classes}"
+            return f"it has {logits.shape[1]} classes, but the data have {num_classes}"
     return None

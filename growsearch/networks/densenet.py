@@ -256,10 +256,16 @@ def _check(
 ) -> None:
     for key, word in words.items():
         if word not in CHOICES[key]:
-            raise UserError(f"densenet {key}: {word!r} found, {' or '.join(CHOICES[key])} expected")
+            raise UserError(f"densenet {key}: {word!r} is not accepted; use {' or '.join(CHOICES[key])}")
     if not filters or not all(filters) or min(map(min, filters)) < 1:
-        raise UserError(f"densenet filters: {filters} found, positive counts for one or more layers per block expected")
+        raise UserError(
+            f"densenet filters: {filters} is not accepted; use positive counts for one or more layers per block"
+        )
     if len(transitions) != len(filters) - 1:
-        raise UserError(f"densenet transitions: {transitions} found, one between each two of {len(filters)} blocks")
+        raise UserError(
+            f"densenet transitions: {transitions} is not accepted; use one between each two of {len(filters)} blocks"
+        )
     if bottlenecks is not None and [len(b) for b in bottlenecks] != [len(f) for f in filters]:
-        raise UserError(f"densenet bottlenecks: {bottlenecks} found, one width for each of filters {filters} expected")
+        raise UserError(
+            f"densenet bottlenecks: {bottlenecks} is not accepted; use one width for each of filters {filters}"
+        )

@@ -22,16 +22,16 @@ def uniform_spec(options: dict[str, Any], in_channels: int, num_classes: int) ->
     """
     if unknown := sorted(set(options) - set(OPTIONS)):
         raise UserError(
-            f"network.{unknown[0]}: found with network.family=densenet, one of {', '.join(OPTIONS)} expected"
+            f"network.{unknown[0]} is not an option of network.family=densenet; use one of {', '.join(OPTIONS)}"
         )
     layers, growth = options.get("layers", [6, 6, 6]), options.get("growth_rate", 12)
     reduction = options.get("reduction", 0.5)
     if not layers or not all(_positive(count) for count in layers):
-        raise UserError(f"network.layers: {layers} found, one or more whole numbers of at least 1 expected")
+        raise UserError(f"network.layers: {layers} is not accepted; use one or more whole numbers of at least 1")
     if not _positive(growth):
-        raise UserError(f"network.growth_rate: {growth!r} found, a whole number of at least 1 expected")
+        raise UserError(f"network.growth_rate: {growth!r} is not accepted; use a whole number of at least 1")
     if not 0 < reduction <= 1:
-        raise UserError(f"network.reduction: {reduction!r} found, a share above 0 and up to 1 expected")
+        raise UserError(f"network.reduction: {reduction!r} is not accepted; use a share above 0 and up to 1")
     return {
         "family": "densenet",
         "in_channels": in_channels,

@@ -34,7 +34,7 @@ class Ensemble(nn.Module):
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
         if not members:
-            raise UserError("ensemble: no network found, one or more expected")
+            raise UserError("ensemble: it has no network; it needs one or more")
         self.members = nn.ModuleList(members)
 
     @classmethod
@@ -64,5 +64,5 @@ class Ensemble(nn.Module):
         logits = [output[0] if isinstance(output, tuple) else output for output in outputs]
         classes = sorted({member.shape[1] for member in logits})
         if len(classes) > 1:
-            raise UserError(f"ensemble: networks of {classes} classes found, one number of classes expected")
+            raise UserError(f"ensemble: its networks have {classes} classes; they need one number of classes")
         return mean_of_softmax(logits)

@@ -85,14 +85,17 @@ class External(nn.Module):
             UserError: for an unknown option or a network that does not fit the images.
         """
         if unknown := set(options) - {"name", "arguments", "trust"}:
-            raise UserError(f"network: {', '.join(sorted(unknown))} found, name, arguments and trust expected")
+            raise UserError(
+                f"network.{sorted(unknown)[0]} is not an option of network.family=external; use name, "
+                "arguments and trust"
+            )
         name, arguments = str(options.get("name", "")), dict(options.get("arguments") or {})
         if options.get("trust"):
             trust(name)
         if name.startswith("torchvision/"):
             arguments = {"num_classes": num_classes, **arguments}
             if image_shape[0] != 3:
-                raise UserError(f"network.name: {name!r} found for {image_shape[0]} channels, images of 3 expected")
+                raise UserError(f"network.name: {name!r} takes images of 3 channels, not of {image_shape[0]}")
         if name.startswith("timm/"):
             arguments = {"num_classes": num_classes, "in_chans": image_shape[0], **arguments}
         builder(name)
@@ -165,8 +168,8 @@ class External(nn.Module):
         most = max(4 * _bytes(self.net), LARGEST_FRESH)
         if stored and not is_trusted(self.name) and self._built_bytes > most:
             raise UserError(
-                f"network.arguments of {self.name}: a network of {self._built_bytes:,} bytes found for"
-                f" {_bytes(self.net):,} bytes of weights, at most {most:,} expected"
+                f"network.arguments of {self.name}: its network takes {self._built_bytes:,} bytes for "
+                f"{_bytes(self.net):,} bytes of weights; use one of at most {most:,}"
             )
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             value = int(torch.randint(2**62, (), generator=generator))
@@ -178,9 +181,7 @@ class External(nn.Module):
     def _at(self, path: str) -> nn.Module:
         """The builder's module at a path, wherever it is now."""
         if path not in self._built:
-            raise UserError(
-                f"network {self.name}: module {path!r} found in its spec, one that the builder makes expected"
-            )
+            raise UserError(f"network {self.name}: its spec names module {path!r}, which the builder does not make")
         return self._built[path]
 
     def _construct(self, child: dict[str, Any]) -> nn.Module:
@@ -264,7 +265,7 @@ def _recount(module: nn.Module, counts: dict[str, Any], usual: dict[str, Any]) -
     for name, value in counts.items():
         numbers = value if isinstance(value, list) else [value]
         if type(value) is not type(usual.get(name)) or any(type(each) is not int for each in numbers):
-            raise UserError(f"network: attribute {name!r} = {value!r} found, one that the builder sets expected")
+            raise UserError(f"network: attribute {name!r} = {value!r} is not one that the builder sets")
         vars(module)[name] = tuple(value) if isinstance(value, list) else value
 
 

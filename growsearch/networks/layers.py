@@ -64,7 +64,7 @@ def describe(layer: nn.Module) -> dict[str, Any]:
         UserError: for a class that is not in :data:`ARGUMENTS`.
     """
     if type(layer) not in ARGUMENTS:
-        raise UserError(f"inserted layer: {type(layer).__name__} found, one of {_names()} expected")
+        raise UserError(f"inserted layer: {type(layer).__name__} is not accepted; use one of {_names()}")
     return {"layer": type(layer).__name__, **arguments_of(layer)}
 
 
@@ -74,7 +74,7 @@ def construct(description: dict[str, Any]) -> nn.Module:
     name = arguments.pop("layer", None)
     kind = next((kind for kind in ARGUMENTS if kind.__name__ == name), None)
     if kind is None:
-        raise UserError(f"inserted layer: {name!r} found, one of {_names()} expected")
+        raise UserError(f"inserted layer: {name!r} is not accepted; use one of {_names()}")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in arguments.items()})
 
 

@@ -25,7 +25,9 @@ def spec_of_size(
     """
     sized_by = getattr(family_class(options["family"]), "SIZED_BY", None)
     if sized_by is None:
-        raise UserError(f"network.params: found for family {options['family']!r}, which has no one width to choose")
+        raise UserError(
+            f"network.params: it is not accepted for family {options['family']!r}, which has no one width to choose"
+        )
 
     def spec(width: int) -> dict[str, Any]:
         return spec_from_options({**options, sized_by: width}, image_shape, num_classes)
@@ -34,8 +36,8 @@ def spec_of_size(
     found = parameter_count(spec(width))
     if abs(found - params) > TOLERANCE * params:
         raise UserError(
-            f"network.params: {params:,} found, but the nearest network has {found:,} ({sized_by}={width});"
-            " another number of layers may come nearer"
+            f"network.params: {params:,} cannot be met; the nearest network has {found:,} "
+            f"({sized_by}={width}), another number of layers may come nearer"
         )
     return spec(width)
 

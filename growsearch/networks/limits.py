@@ -37,7 +37,7 @@ def check_spec(spec: Any) -> None:
         UserError: naming the key.
     """
     if not isinstance(spec, dict):
-        raise UserError(f"network: {type(spec).__name__} found, an object with family and sizes expected")
+        raise UserError(f"network: {type(spec).__name__} is not accepted; use an object with family and sizes")
     for key, value in spec.items():
         if isinstance(value, dict):
             largest = LARGEST_SIZE if key in SIZES else LARGEST_NUMBER
@@ -53,12 +53,12 @@ def _items(value: Any) -> list[Any]:
 
 def _check(value: Any, where: str, largest: int, depth: int) -> None:
     if depth > DEEPEST:
-        raise UserError(f"{where}: more than {DEEPEST} levels found")
+        raise UserError(f"{where}: it has more than {DEEPEST} levels")
     if isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
             _check(inner, where, largest, depth + 1)
     elif isinstance(value, int | float) and not abs(value) <= largest:
-        raise UserError(f"{where}: {value} found, at most {largest:,} expected")
+        raise UserError(f"{where}: {value} is too large; use at most {largest:,}")
 
 
 @contextmanager
@@ -78,13 +78,13 @@ def bounded(num_tensors: int | None = None) -> Iterator[None]:
         nonlocal modules
         modules += 1
         if modules > most:
-            raise UserError(f"network: more than {most:,} layers found, a smaller one expected")
+            raise UserError(f"network: it has more than {most:,} layers; use a smaller one")
 
     def count_bytes(parent: nn.Module, name: str, tensor: Tensor | None) -> None:
         nonlocal num_bytes
         if tensor is not None:
             num_bytes += tensor.numel() * tensor.element_size()
-            require_memory(num_bytes, "network", "a smaller one expected")
+            require_memory(num_bytes, "network", "use a smaller one")
 
     handles = (
         hooks.register_module_module_registration_hook(count_module),

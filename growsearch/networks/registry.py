@@ -69,7 +69,7 @@ def family_class(family: str) -> type:
         foreign = plugins.points(plugins.NETWORKS)
         if family not in foreign:
             known = ", ".join(sorted({*FAMILIES, *foreign}))
-            raise UserError(f"network family: {family!r} found, one of {known} expected")
+            raise UserError(f"network.family: {family!r} is not accepted; use one of {known}")
         _CLASSES[family] = foreign[family].load()
     return _CLASSES[family]
 
@@ -82,7 +82,7 @@ def spec_from_options(options: dict[str, Any], image_shape: tuple[int, int, int]
     """
     cls = family_class(options["family"])
     if not hasattr(cls, "spec_from_options"):
-        raise UserError(f"network.family: {options['family']!r} found, which only a search makes")
+        raise UserError(f"network.family: {options['family']!r} is not accepted, as only a search makes it")
     return cls.spec_from_options({k: v for k, v in options.items() if k != "family"}, image_shape, num_classes)
 
 

@@ -28,7 +28,7 @@ def give_shapes(module: nn.Module, changed: Mapping[str, Any]) -> None:
     state = module.state_dict(keep_vars=True)
     for name, shape in changed.items():
         if name not in state:
-            raise UserError(f"network.resized: tensor {name!r} found, one of the network's tensors expected")
+            raise UserError(f"network.resized: the network has no tensor {name!r}")
         old, (path, _, key) = state[name], name.rpartition(".")
         empty = torch.empty(shape, dtype=old.dtype, device=old.device)
         new = nn.Parameter(empty, old.requires_grad) if isinstance(old, nn.Parameter) else empty

@@ -89,7 +89,7 @@ class ResNetChannels(nn.Module):
         for stage, part in enumerate(sizes):
             widths = part[0::2] if stage == 0 else part[1::2]
             if len(set(widths)) > 1:
-                raise UserError(f"network.sizes: widths {widths} found in stage {stage + 1}, one number expected")
+                raise UserError(f"network.sizes: stage {stage + 1} has widths {widths}; use one number in a stage")
         scale = spec.get("scale", 1)
         if scale != 1:
             sizes = compound_scaled(sizes, scale, spec.get("scale_cap", 256))

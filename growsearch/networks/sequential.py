@@ -62,7 +62,7 @@ def start_topology(name: str, input_shape: Shape, num_classes: int) -> dict[str,
         UserError: if there is none of that name.
     """
     if name not in TOPOLOGIES:
-        raise UserError(f"start topology: {name!r} found, one of {', '.join(TOPOLOGIES)} expected")
+        raise UserError(f"start topology: {name!r} is not accepted; use one of {', '.join(TOPOLOGIES)}")
     channels, hidden = TOPOLOGIES[name]
     return sequential_spec(channels, hidden, input_shape, num_classes)
 
@@ -167,7 +167,7 @@ class Sequential(nn.Module):
             return start_topology(options["topology"], image_shape, num_classes)
         if not names or names - {"cells", "hidden", "pool"}:
             found = ", ".join(sorted(names)) or "nothing"
-            raise UserError(f"network: {found} found, either topology or some of cells, hidden, pool expected")
+            raise UserError(f"network: {found} is not accepted; use either topology or some of cells, hidden, pool")
         cells, hidden = options.get("cells", []), options.get("hidden", [])
         return sequential_spec(cells, hidden, image_shape, num_classes, pool=options.get("pool", "avg"))
 
@@ -231,14 +231,14 @@ def _check(spec: dict[str, Any]) -> None:
     """Refuse a spec that cannot be built, naming what is wrong with it."""
     shape = spec["input_shape"]
     if len(shape) not in (2, 3) or min(shape) < 1:
-        raise UserError(f"sequential network: input_shape {shape} found, (C, H, W) or (H, W) expected")
+        raise UserError(f"sequential network: input_shape {shape} is not accepted; use (C, H, W) or (H, W)")
     if spec["cells"] and len(shape) == 2 and not spec["reshape"]:
-        raise UserError("sequential network: cells on input without a channel axis found, reshape=true expected")
+        raise UserError("sequential network: cells need a channel axis, which the input lacks; use reshape=true")
     for cell in spec["cells"]:
         if cell["pool"] not in POOLS or cell["order"] not in ORDERS:
             found = f"pool {cell['pool']!r}, order {cell['order']!r}"
             valid = f"one of {', '.join(POOLS)} and of {', '.join(ORDERS)}"
-            raise UserError(f"sequential network: cell with {found} found, {valid} expected")
+            raise UserError(f"sequential network: a cell with {found} is not accepted; use {valid}")
     sizes = [cell["channels"] for cell in spec["cells"]] + list(spec["hidden"]) + [spec["num_classes"]]
     if min(sizes) < 1:
-        raise UserError(f"sequential network: a layer of {min(sizes)} outputs found, at least 1 expected")
+        raise UserError(f"sequential network: a layer has {min(sizes)} outputs; it needs at least 1")

@@ -113,4 +113,4 @@ def check_depths(depths: Sequence[int], num_stages: int | None = None) -> None:
     count = "one or more" if num_stages is None else num_stages
     whole = all(isinstance(depth, int) and depth >= 1 for depth in depths)
     if not depths or not whole or num_stages not in (None, len(depths)):
-        raise UserError(f"depths: {list(depths)} found, {count} whole numbers of at least 1 expected")
+        raise UserError(f"depths: {list(depths)} is not accepted; use {count} whole numbers of at least 1")

@@ -43,4 +43,4 @@ def require_fitting(module: nn.Module, tensors: dict[str, Tensor]) -> None:
     own = module_tensors(module)
     wrong = sorted(set(own) ^ set(tensors)) or [n for n in own if own[n].shape != tensors[n].shape]
     if wrong:
-        raise UserError(f"weights: tensor {wrong[0]!r} found that does not fit the architecture")
+        raise UserError(f"weights: tensor {wrong[0]!r} does not fit the architecture")

@@ -19,7 +19,7 @@ def transferred_spec(spec: dict[str, Any], image_shape: Sequence[int], num_class
     changed = {key: value for key, value in wanted.items() if key in spec and spec[key] != value}
     if changed and spec.get("resized"):
         raise UserError(
-            f"network.run: tensors of sizes of their own found, which do not fit {changed};"
+            f"network.run: tensors of sizes of their own do not fit {changed};"
             " network.changes.resized={} leaves them out"
         )
     return {**spec, **changed}

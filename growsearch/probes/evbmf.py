@@ -61,7 +61,7 @@ def evbmf(matrix: Tensor | Array, *, transpose: bool = True, tolerance: float = 
     """
     matrix = torch.as_tensor(matrix)
     if matrix.dim() != 2 or matrix.numel() == 0:
-        raise ValueError(f"evbmf: a matrix [L, M] with entries expected, shape {tuple(matrix.shape)} found")
+        raise ValueError(f"evbmf: shape {tuple(matrix.shape)} is not accepted; use a matrix [L, M] with entries")
     rows, columns = matrix.shape
     squares = squared_singular_values(matrix.detach().unsqueeze(0))[0]
     return evbmf_spectra([Spectrum(squares, rows, columns)], transpose=transpose, tolerance=tolerance)[0]

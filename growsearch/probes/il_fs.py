@@ -136,11 +136,11 @@ def il_fs(
     choices = {"edges": (edges, ("minmax", "unit")), "prior_rule": (prior_rule, tuple(_PRIORS))}
     for option, (found, allowed) in choices.items():
         if found not in allowed:
-            raise UserError(f"{option}: {found!r} found, one of {', '.join(allowed)} expected")
+            raise UserError(f"{option}: {found!r} is not accepted; use one of {', '.join(allowed)}")
     if tokens < 2:
-        raise UserError(f"tokens: {tokens} found, at least 2 expected")
+        raise UserError(f"tokens: {tokens} is not accepted; use at least 2")
     if not 0 < factor < 1:
-        raise UserError(f"factor: {factor} found, a number between 0 and 1 expected")
+        raise UserError(f"factor: {factor} is not accepted; use a number between 0 and 1")
     counts = count_tokens(torch.as_tensor(X), torch.as_tensor(y), tokens, edges)
     v, _ = relevance(counts, prior_rule=prior_rule, update_token_factor=update_token_factor, max_iter=max_iter)
     return rank_one_scores(v, factor)

@@ -62,11 +62,11 @@ def inf_fs(
         UserError: if an option is outside its range.
     """
     if not 0 <= alpha <= 1:
-        raise UserError(f"alpha: {alpha} found, 0 to 1 expected")
+        raise UserError(f"alpha: {alpha} is not accepted; use 0 to 1")
     if not 0 < factor < 1:
-        raise UserError(f"factor: {factor} found, a number between 0 and 1 expected")
+        raise UserError(f"factor: {factor} is not accepted; use a number between 0 and 1")
     if sigma not in ("minmax", "plain"):
-        raise UserError(f"sigma: {sigma!r} found, 'minmax' or 'plain' expected")
+        raise UserError(f"sigma: {sigma!r} is not accepted; use 'minmax' or 'plain'")
     X = torch.as_tensor(X).double()
     deviation = X.std(0, correction=1)
     spread = torch.maximum(deviation[:, None], deviation[None, :])

@@ -81,7 +81,9 @@ def _spectra(weights: Sequence[Tensor], transpose: bool) -> tuple[list[Spectrum]
     by_shape: dict[torch.Size, list[int]] = defaultdict(list)
     for index, weight in enumerate(weights):
         if weight.dim() != 4:
-            raise ValueError(f"rank_metrics: a weight [out, in, kh, kw] expected, shape {tuple(weight.shape)} found")
+            raise ValueError(
+                f"rank_metrics: shape {tuple(weight.shape)} is not accepted; use a weight [out, in, kh, kw]"
+            )
         by_shape[weight.shape].append(index)
     spectra: list[Spectrum] = []
     of_input, of_output = [0] * len(weights), [0] * len(weights)

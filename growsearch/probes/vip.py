@@ -84,7 +84,7 @@ class PlsMoments:
         """VIP (P,) of the batches taken in so far; see :func:`vip`."""
         _check_components(n_components, self._x_P.shape[0])
         if n_components > 1 and not self._keep_gram:
-            raise UserError(f"n_components: {n_components} found, 1 expected where X'X was not kept")
+            raise UserError(f"n_components: {n_components} is not accepted where X'X was not kept; use 1")
         n = self.count
         squares_P = self._gram_PP.diagonal() if self._keep_gram else self._xx_P
         x_scale = _scale((squares_P - self._x_P.square() / n) / (n - 1))
@@ -102,7 +102,7 @@ class PlsMoments:
 
 def _check_components(n_components: int, num_features: int) -> None:
     if not 1 <= n_components <= num_features:
-        raise UserError(f"n_components: {n_components} found, 1 to {num_features} (the features) expected")
+        raise UserError(f"n_components: {n_components} is not accepted; use 1 to {num_features} (the features)")
 
 
 def vip(X: Tensor, Y: Tensor, n_components: int = 2, *, backend: str = "svd") -> Tensor:
@@ -128,7 +128,7 @@ def vip(X: Tensor, Y: Tensor, n_components: int = 2, *, backend: str = "svd") ->
     if backend == "sklearn":
         return _vip_sklearn(X, Y, n_components)
     if backend != "svd":
-        raise UserError(f"backend: {backend!r} found, 'svd' or 'sklearn' expected")
+        raise UserError(f"backend: {backend!r} is not accepted; use 'svd' or 'sklearn'")
     x, y = X.double() - X[0], Y.to(X.device)
     x, y = x.sub_(x.mean(0)), y - y.mean(0)
     degrees = x.shape[0] - 1

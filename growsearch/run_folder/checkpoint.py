@@ -45,7 +45,7 @@ def read_checkpoint(path: Path) -> Any:
         UserError: if it is missing, torn, altered, or not a checkpoint.
     """
     with parsing(path, "not a whole checkpoint"):
-        require_memory(require_plain(path), str(path), "a machine with more expected")
+        require_memory(require_plain(path), str(path), "use a machine with more")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

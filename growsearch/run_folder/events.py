@@ -31,7 +31,7 @@ class EventLog:
             found = os.fstat(self._handle).st_size
             if found < length:
                 self.close()
-                raise UserError(f"{path}: {found} bytes found, {length} expected by the checkpoint")
+                raise UserError(f"{path}: it has {found} bytes, the checkpoint counted {length}")
             os.ftruncate(self._handle, length)
             self._length = os.lseek(self._handle, length, os.SEEK_SET)
         self._digest = hash_of(path, length)

@@ -40,7 +40,7 @@ def _advice(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "no space left on the disk; free some and resume the run"
     if error.errno == errno.ELOOP:
-        return "a link found, which is not followed; a file of the run's own expected"
+        return "it is a link, which is not followed; use a file of the run's own"
     if error.errno in _NOT_WRITABLE:
         return f"cannot be written ({said}); choose another folder, or copy the run to one"
     return f"the disk or the way to it fails ({said}); what was saved stays, mend it and resume the run"
@@ -89,7 +89,7 @@ def open_in_place(path: Path) -> int:
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
-        raise UserError(f"{path}: no regular file, one of the run's own expected")
+        raise UserError(f"{path}: it is no regular file; use one of the run's own")
     return handle
 
 
@@ -153,4 +153,4 @@ def read_json(path: Path) -> Any:
         try:
             return json.loads(read_bytes(path, LARGEST_JSON).decode())
         except FileNotFoundError:
-            raise UserError(f"{path}: no such file; expected in the folder of a run") from None
+            raise UserError(f"{path}: there is no such file; it belongs to the folder of a run") from None

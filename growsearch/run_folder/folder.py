@@ -117,7 +117,7 @@ class RunFolder:
         inside = sorted(self.candidates.iterdir()) if self.candidates.is_dir() else []
         for part in (self.checkpoints, self.network, self.exports, self.path / "tensorboard", self.candidates, *inside):
             if os.path.lexists(part) and not stat.S_ISDIR(os.lstat(part).st_mode):
-                raise UserError(f"{part}: no folder of the run's own found (a link?), one expected")
+                raise UserError(f"{part}: it is no folder of the run's own (a link?)")
 
     def read_config(self) -> str:
         """The text of config.yaml.
@@ -128,7 +128,7 @@ class RunFolder:
         try:
             return read_bytes(self.config, LARGEST_CONFIG).decode()
         except FileNotFoundError:
-            raise UserError(f"{self.path}: no config.yaml found; the folder of a run expected") from None
+            raise UserError(f"{self.path}: it has no config.yaml; use the folder of a run") from None
         except (OSError, ValueError) as error:
             raise UserError(f"{self.config}: not readable as text ({reason(error)})") from error
 
@@ -140,7 +140,7 @@ class RunFolder:
         """
         found = read_json(self.result)
         if not isinstance(found, dict):
-            raise UserError(f"{self.result}: {type(found).__name__} found, an object expected")
+            raise UserError(f"{self.result}: it holds a {type(found).__name__} instead of an object")
         return found
 
     def read_identity(self) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class RunFolder:
         """
         found = read_json(self.identity)
         if not isinstance(found, dict):
-            raise UserError(f"{self.identity}: {type(found).__name__} found, an object expected")
+            raise UserError(f"{self.identity}: it holds a {type(found).__name__} instead of an object")
         return found
 
     def read_data(self) -> Any:

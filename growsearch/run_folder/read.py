@@ -92,7 +92,7 @@ class RunRecord:
         self.remarks: list[str] = []
         self._folder = RunFolder(path)
         if not self._folder.result.is_file() and not self._folder.events.is_file():
-            raise UserError(f"{path}: neither result.json nor events.jsonl found; the folder of a run expected")
+            raise UserError(f"{path}: it has neither result.json nor events.jsonl; use the folder of a run")
 
     @cached_property
     def result(self) -> Result:
@@ -189,7 +189,7 @@ class RunRecord:
             self.remarks.append(str(error))
             return {}
         if not isinstance(found, dict):
-            self.remarks.append(f"{path.name}: {type(found).__name__} found, an object expected")
+            self.remarks.append(f"{path.name}: it holds a {type(found).__name__} instead of an object")
             return {}
         return found
 
@@ -223,7 +223,7 @@ def _below(place: Path) -> list[Path]:
     if place.is_file() and place.name == "result.json":
         return [place.parent]
     if not place.is_dir():
-        raise UserError(f"{place}: no such folder; a run's folder or one above it expected")
+        raise UserError(f"{place}: there is no such folder; use a run's folder or one above it")
     if (place / "result.json").is_file() or (place / "events.jsonl").is_file():
         return [place]
     below = sorted(path.parent for path in place.rglob("result.json") if path.is_file())

@@ -49,7 +49,7 @@ def recover(folder: RunFolder) -> Recovered:
             return Recovered(tree, length, _set_aside(passed))
         passed.append((path, str(error)))
     if not passed:
-        raise UserError(f"{folder.checkpoints}: no checkpoint found; the run has to start anew")
+        raise UserError(f"{folder.checkpoints}: there is no checkpoint; the run has to start anew")
     told = "; ".join(problem for _, problem in passed)
     raise UserError(f"{told}; restore them from a copy, or remove {folder.checkpoints} to start the run anew")
 
@@ -57,7 +57,7 @@ def recover(folder: RunFolder) -> Recovered:
 def _lost(events: Path, size: int, length: int, tree: dict[str, Any], name: str) -> UserError | None:
     """What is wrong with the events that a checkpoint counts; None if they are as they were written."""
     if length > size:
-        return UserError(f"{events}: {size} bytes found, {length} expected by {name}")
+        return UserError(f"{events}: it has {size} bytes, {name} counted {length}")
     wanted = tree.get("events_digest")
     if wanted is not None and hash_of(events, length).hexdigest() != wanted:
         return UserError(f"{events}: not what the run wrote before {name}")

@@ -230,7 +230,7 @@ def make_runner(config: RunConfig, engine: Engine) -> ScriptRunner:
     if config.network.get("family", "none") != "none":
         given["network"] = make_network(config.network, engine.data, config.seed)
     elif config.algo.name == "fixed":
-        raise UserError("network: none found, but algo=fixed trains one; choose it with network=...")
+        raise UserError("network: null is not accepted, as algo=fixed trains one; choose it with network=...")
     if donor := getattr(config.algo, "donor", ""):
         given["donor"] = make_donor(donor, config.data.download)
     return ScriptRunner(method(config.algo.name).search_class(), config.algo, engine, given)

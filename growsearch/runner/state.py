@@ -69,7 +69,7 @@ def restore(tree: Any, place: Callable[[Network], None]) -> Any:
     cls = STATES.get(tree[_CLASS])
     fields = {f.name: f for f in dataclasses.fields(cls)} if cls else {}
     if cls is None or not _fits(fields, set(items)):
-        raise UserError(f"checkpoint: state {tree[_CLASS]!r} found, which this version of growsearch does not have")
+        raise UserError(f"checkpoint: this version of growsearch has no state {tree[_CLASS]!r}")
     if wrong := misfit(cls, items):
         raise UserError(f"checkpoint: state {tree[_CLASS]!r} with {wrong}")
     return cls(**items)
@@ -97,7 +97,9 @@ def _restore_network(tree: dict[str, Any]) -> Network:
     module = rebuild(tree["spec"], tree["tensors"], "checkpoint")
     configs = {role: _optimizer_config(fields) for role, fields in tree["configs"].items()}
     if not (fits(tree["id"], int) and fits(tree["steps"], int)):
-        raise UserError(f"checkpoint: network {tree['id']!r} after {tree['steps']!r} steps found, numbers expected")
+        raise UserError(
+            f"checkpoint: network {tree['id']!r} after {tree['steps']!r} steps is not accepted; both must be numbers"
+        )
     network = Network(tree["id"], module, **configs)
     network.steps = tree["steps"]
     network.load_optimizer_tensors(tree["optimizers"])

@@ -122,16 +122,16 @@ class ChannelMap:
         cuts = sources is not None and len(set(sources)) == len(sources) > 0 and min(sources) >= 0
         reason = self.unprunable[number] if cuts else self.frozen[number]
         if self._model() is not model:
-            found = "a handle of another network found, one of this network"
+            wrong = "the handle belongs to another network; trace this one"
         elif not self._fits(model, self.axes[number]):
-            found = "a stale handle found (the network was edited), a new trace"
+            wrong = "the handle is stale, as the network was edited; take a new trace"
         elif cuts and self.bonds[number] is Bond.ORDERED and list(sources or ()) != sorted(sources or ()):
-            found = f"channels in another order found ({self.frozen[number]}), ascending ones"
+            wrong = f"its channels are in another order ({self.frozen[number]}); they must ascend"
         elif reason is not None:
-            found = f"{'an unprunable' if cuts else 'a frozen'} one found ({reason}), an editable one"
+            wrong = f"it is {'unprunable' if cuts else 'frozen'} ({reason}); choose another"
         else:
             return
-        raise UserError(f"channel group {name}: {found} expected")
+        raise UserError(f"channel group {name}: {wrong}")
 
     def _fits(self, model: nn.Module, axes: list[Axis]) -> bool:
         modules = list(model.modules())

@@ -50,7 +50,7 @@ def complementary_signs(weight_OI: Tensor, strengths_O: Tensor, count: int, gene
     """
     positive = weight_OI.detach().cpu() >= 0
     if count > len(positive):
-        raise UserError(f"complementary filters: {count} asked for, at most {len(positive)} (the layer's own) expected")
+        raise UserError(f"complementary filters: {count} is more than the layer's own; use at most {len(positive)}")
     weakest = torch.argsort(strengths_O.detach().cpu(), stable=True)[:count]
     patterns = list(positive.flatten(1))
     tries = patterns[0].numel()

@@ -50,7 +50,7 @@ def variance_scaling(
         case "fan_none":
             fan = area
         case _:
-            raise UserError(f"variance scaling mode: {mode!r} found, fan_in or fan_none expected")
+            raise UserError(f"variance scaling mode: {mode!r} is not accepted; use fan_in or fan_none")
     std = math.sqrt(1.3 * 2 / fan)
     match distribution:
         case "truncated":
@@ -58,7 +58,7 @@ def variance_scaling(
         case "normal":
             return torch.empty(*shape, dtype=dtype).normal_(0.0, std, generator=generator)
         case _:
-            raise UserError(f"variance scaling distribution: {distribution!r} found, truncated or normal expected")
+            raise UserError(f"variance scaling distribution: {distribution!r} is not accepted; use truncated or normal")
 
 
 def he_normal_truncated(
@@ -103,8 +103,8 @@ def library_(module: nn.Module, generator: torch.Generator) -> None:
             case _ if any(True for _ in submodule.parameters(recurse=False)):
                 kind = type(submodule).__name__
                 raise UserError(
-                    f"library initialisation: module {name or '(root)'} of type {kind} found, "
-                    "convolutions, linear and embedding layers, norms and PReLU expected"
+                    f"library initialisation: module {name or '(root)'} of type {kind} is not accepted; use "
+                    "convolutions, linear and embedding layers, norms and PReLU"
                 )
 
 

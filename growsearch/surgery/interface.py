@@ -22,7 +22,7 @@ def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> No
     """Raise UserError for a network or an example that no trace can be true for."""
     kind = type(model).__name__
     if next(model.parameters(), None) is None:
-        raise UserError(f"channel map of {kind}: no parameters found, a network with one or more expected")
+        raise UserError(f"channel map of {kind}: it has no parameters; use a network with one or more")
     for path, module in model.named_modules():
         where = f"channel map of {kind}: {path or 'the network'}"
         if any(is_lazy(tensor) for tensor in (*module._parameters.values(), *module._buffers.values())):
@@ -39,7 +39,7 @@ def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> No
                 )
     tensors = [leaf for leaf in pytree.tree_leaves(example) if isinstance(leaf, Tensor)]
     if not tensors or any(not tensor.numel() for tensor in tensors):
-        raise UserError(f"channel map of {kind}: an example without entries found, a batch of one or more expected")
+        raise UserError(f"channel map of {kind}: the example has no entries; use a batch of one or more")
 
 
 def as_arguments(example: Tensor | tuple[Any, ...], device: str | torch.device, dtype: torch.dtype | None) -> list[Any]:
@@ -65,7 +65,9 @@ def output_leaves(output: Any) -> Iterator[Any]:
         return
     if isinstance(output, Tensor):
         if output.layout is not torch.strided or output.is_nested:
-            raise UserError(f"output of the network: a tensor of layout {output.layout} found, a dense one expected")
+            raise UserError(
+                f"output of the network: a tensor of layout {output.layout} is not accepted; use a dense one"
+            )
         yield output
     elif isinstance(output, (bool, int, float, complex)):
         yield output
@@ -80,6 +82,6 @@ def output_leaves(output: Any) -> Iterator[Any]:
             yield from output_leaves(getattr(output, field.name))
     else:
         raise UserError(
-            f"output of the network: an object of type {type(output).__name__} found, tensors in tuples, lists, "
-            "mappings and dataclasses expected"
+            f"output of the network: an object of type {type(output).__name__} is not accepted; use "
+            "tensors in tuples, lists, mappings and dataclasses"
         )

@@ -80,8 +80,8 @@ def _entries(optimizer: object) -> Mapping[str, Entry | None]:
             return STATE[kind]
     known = ", ".join(kind.__name__ for kind in STATE)
     raise UserError(
-        f"optimizer: {type(optimizer).__name__} found, whose state does not follow an edit; {known} expected "
-        "(or an own one, entered in growsearch.surgery.momentum.STATE)"
+        f"optimizer: {type(optimizer).__name__} is not accepted, as its state does not follow an "
+        f"edit; use {known} (or enter your own in growsearch.surgery.momentum.STATE)"
     )
 
 
@@ -117,12 +117,12 @@ def _carried(
     for key, value in state.items():
         if key not in entries:
             kind = type(optimizer).__name__
-            raise UserError(f"state of optimizer {kind}: entry {key!r} found, one of {', '.join(entries)} expected")
+            raise UserError(f"state of optimizer {kind}: entry {key!r} is not known; it may have {', '.join(entries)}")
         entry = entries[key]
         if entry is None or not isinstance(value, Tensor) or key in FACTORS:
             continue
         if value.shape != old.shape:
-            shapes = f"{tuple(value.shape)} found, {tuple(old.shape)} (its weight's) expected"
+            shapes = f"it has shape {tuple(value.shape)}, its weight {tuple(old.shape)}"
             raise UserError(f"state of optimizer {type(optimizer).__name__}: {key!r} of shape {shapes}")
         start = new.detach() if entry.averages_weight else float(options.get(entry.start, 0.0)) if entry.start else 0.0
         carried[key] = carry(value, entry, start)

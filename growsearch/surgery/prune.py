@@ -39,5 +39,5 @@ def prune(
     kept = channel_numbers(keep, f"keep of {group.name}", 0, group.size - 1)
     if len(set(kept)) != len(kept):
         twice = sorted({channel for channel in kept if kept.count(channel) > 1})
-        raise UserError(f"keep of {group.name}: {twice[:5]} found more than once, each channel at most once expected")
+        raise UserError(f"keep of {group.name}: {twice[:5]} come more than once; name each channel at most once")
     remap(model, group, kept, momentum=momentum, optimizer=optimizer, removed=removed)

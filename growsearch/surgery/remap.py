@@ -59,8 +59,8 @@ class Slab:
             if is_lack_of_memory(error):
                 raise
             raise UserError(
-                f"fresh: initialiser for role {self.role!r} ({self.name}) found to give {str(value)[:60]}, "
-                f"numbers that broadcast to shape {self.shape} expected"
+                f"fresh: the initialiser for role {self.role!r} ({self.name}) gives {str(value)[:60]}; it "
+                f"must give numbers that broadcast to shape {self.shape}"
             ) from error
 
     def _default(self) -> float:
@@ -71,7 +71,7 @@ class Slab:
             return START[leaf]
         if self.role == "scale" and COMPUTED not in self.name and math.prod(self.shape) == self.shape[self.dim]:
             return 1.0
-        raise UserError(f"fresh: no initialiser for role {self.role!r} found, one expected ({self.name})")
+        raise UserError(f"fresh: there is no initialiser for role {self.role!r} ({self.name}); give one")
 
 
 Initialiser: TypeAlias = Callable[[Slab], Tensor] | Tensor | float
@@ -130,7 +130,7 @@ def remap(
     group.map.check(model, group.number, group.name, new)
     optimizer = as_list(optimizer)
     if duplicate not in ("scale_consumers", "scale_producers", "none") or momentum not in ("follow", "drop"):
-        raise UserError(f"remap: duplicate={duplicate!r}, momentum={momentum!r} found, see its documentation")
+        raise UserError(f"remap: duplicate={duplicate!r}, momentum={momentum!r} is not accepted; see its documentation")
     _check_fresh(group, fresh or {}, min(new) < 0)
     require_room(model, group, len(new))
     with transaction(model, optimizer, None if removed is not None else group.map.owners(model, group.number)):
@@ -139,7 +139,7 @@ def remap(
             removed(group, gone)
             group.map.check(model, group.number, group.name, new)
             if group.size != size:
-                raise UserError(f"removed: {group.name} of {group.size} channels found after it, {size} expected")
+                raise UserError(f"removed: {group.name} has {group.size} channels after it instead of {size}")
         _Plan(model, group, new, duplicate).apply(fresh or {}, momentum, optimizer)
 
 
@@ -155,7 +155,7 @@ def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int)
         numbers = [each.tolist() if isinstance(each, Tensor | np.generic) else each for each in numbers]
     if set(map(type, numbers)) != {int} or min(numbers) < lowest or max(numbers) > highest:
         found = f"{len(numbers)} entries such as {numbers[:3]}" if len(numbers) > 12 else str(numbers or values)
-        raise UserError(f"{what}: {found} found, whole numbers from {lowest} to {highest} expected")
+        raise UserError(f"{what}: {found} is not accepted; use whole numbers from {lowest} to {highest}")
     return numbers
 
 
@@ -172,17 +172,17 @@ def require_room(model: nn.Module, group: ChannelGroup, size: int) -> None:
         tensor = lookup(model, axis.name)
         entries = size * sum(segment.repeat for segment in axis.segments if segment.group == group.number)
         needed += tensor.nbytes // tensor.shape[axis.dim] * entries if tensor.device.type == "cpu" else 0
-    require_memory(needed, f"{group.name} of {size} channels", "fewer channels expected")
+    require_memory(needed, f"{group.name} of {size} channels", "use fewer channels")
 
 
 def _check_fresh(group: ChannelGroup, fresh: Mapping[str, Initialiser], needed: bool) -> None:
     """Raise UserError for a role that does not exist, or weights that are all computed, of tensors unknown here."""
     unknown = [role for role in fresh if role not in ROLES]
     if unknown:
-        raise UserError(f"fresh: role {unknown[0]!r} found, one of {', '.join(ROLES)} expected")
+        raise UserError(f"fresh: role {unknown[0]!r} is not known; use one of {', '.join(ROLES)}")
     if needed and "scale" not in fresh and not (group.producers or group.layers("depthwise")):
         raise UserError(
-            f"fresh: no initialiser for role 'scale' found, one expected ({group.name}: its weights are computed)"
+            f"fresh: there is no initialiser for role 'scale' ({group.name}: its weights are computed); give one"
         )
 
 

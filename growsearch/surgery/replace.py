@@ -39,7 +39,7 @@ def replace(
         names = next((held for _, held in places(model) if name in held), None)
     if names is None:
         raise UserError(
-            f"replace: {name!r} found, the name of a parameter or buffer of {type(model).__name__} expected"
+            f"replace: {name!r} is not accepted; use the name of a parameter or buffer of {type(model).__name__}"
         )
     old = lookup(model, name)
     new = put(model, names, value)

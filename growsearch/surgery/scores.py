@@ -41,7 +41,7 @@ def weakest(scores_C: Tensor, count: int) -> list[int]:
         UserError: if there are not so many channels.
     """
     if not 0 <= count <= len(scores_C):
-        raise UserError(f"weakest channels: {count} asked for, from 0 to {len(scores_C)} expected")
+        raise UserError(f"weakest channels: {count} is not accepted; use 0 to {len(scores_C)}")
     return sorted(torch.argsort(scores_C, stable=True)[:count].tolist())
 
 

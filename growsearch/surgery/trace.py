@@ -83,8 +83,8 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
                 if is_lack_of_memory(error):
                     raise
                 raise UserError(
-                    f"channel map of {type(model).__name__}: {describe(error)} found, a forward pass that runs "
-                    "without values (no control flow that depends on them) expected"
+                    f"channel map of {type(model).__name__}: {describe(error)}; it needs a forward pass that "
+                    "runs without values (no control flow that depends on them)"
                 ) from error
             outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
             labels.freeze_all(outputs, "network output")

@@ -62,7 +62,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
         UserError: if the network has no weights (meta device).
     """
     if any(parameter.is_meta for parameter in model.parameters()):
-        raise UserError("channel groups: a network on the meta device found, weights or prove=False expected")
+        raise UserError("channel groups: the network is on the meta device; give it weights, or use prove=False")
     left = [group for group in groups if group.unprunable is None]
     while left:
         prover = _Prover(model, example, left)

@@ -53,9 +53,9 @@ def widen(
     old = group.size
     (size,) = channel_numbers([size], f"size of {group.name}", old, sys.maxsize)
     if not isinstance(noise_std, int | float) or not 0 <= noise_std < math.inf:
-        raise UserError(f"noise_std: {noise_std!r} found, a number of at least 0 expected")
+        raise UserError(f"noise_std: {noise_std!r} is not accepted; use a number of at least 0")
     if noise_std and not (group.producers or group.layers("depthwise")):
-        raise UserError(f"noise_std: {noise_std} found for {group.name}, whose weights are computed; 0 expected")
+        raise UserError(f"noise_std: {noise_std} is not accepted for {group.name}, whose weights are computed; use 0")
     group.map.check(model, group.number, group.name)
     require_room(model, group, size)
     generator = generator if generator is not None else torch.Generator().manual_seed(0)

@@ -26,7 +26,9 @@ def resolve_device(name: str) -> torch.device:
     if device.type != "cuda":
         return device
     if (device.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"hardware.device: {name!r} found, but {torch.cuda.device_count()} CUDA devices are here")
+        raise UserError(
+            f"hardware.device: {name!r} is not accepted; this machine has {torch.cuda.device_count()} CUDA devices"
+        )
     return torch.device("cuda", device.index or 0)
 
 
@@ -37,7 +39,9 @@ def resolve_step(name: str, device: torch.device) -> str:
         UserError: for ``captured`` on a CPU.
     """
     if name == "captured" and device.type == "cpu":
-        raise UserError("hardware.step: captured found, but only a GPU replays steps; auto, eager or compiled expected")
+        raise UserError(
+            "hardware.step: captured is not accepted, as only a GPU replays steps; use auto, eager or compiled"
+        )
     if name == "auto":
         return "eager" if device.type == "cpu" else "captured"
     return name
@@ -68,7 +72,7 @@ def set_threads(count: object) -> None:
         ValueError: if that is no number that a machine could have.
     """
     if not isinstance(count, int) or not 1 <= count <= MOST_THREADS:
-        raise ValueError(f"threads: {count!r} found, 1 to {MOST_THREADS} expected")
+        raise ValueError(f"threads: {count!r} is not accepted; use 1 to {MOST_THREADS}")
     torch.set_num_threads(count)
 
 

@@ -56,7 +56,9 @@ def single_values() -> Iterator[None]:
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        raise UserError("batch size: 1 found, but maps of one pixel come before a batch norm; 2 expected") from error
+        raise UserError(
+            "batch size: 1 is too small, as maps of one pixel come before a batch norm; use 2 or more"
+        ) from error
 
 
 class Engine:

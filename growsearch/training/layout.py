@@ -27,8 +27,8 @@ def layout_of(name: str, module: nn.Module, device: torch.device) -> torch.memor
         name = "channels_last" if pays and not _unsound(module) else "contiguous"
     elif name == "channels_last" and device.type == "cpu" and (found := _unsound(module)):
         raise UserError(
-            f"hardware.layout: channels_last found, but on a CPU {found} input channels, may corrupt memory;"
-            " contiguous or auto expected"
+            f"hardware.layout: channels_last is not accepted: on a CPU {found} input channels, may "
+            "corrupt memory; use contiguous or auto"
         )
     return LAYOUTS[name]
 

@@ -33,9 +33,7 @@ def require(names: Iterable[str]) -> None:
     """
     for name in names:
         if find_spec(name) is None:
-            raise UserError(
-                f"track.{name}: true found, but {name} is not installed; pip install 'growsearch[tracking]' brings it"
-            )
+            raise UserError(f"track.{name}: {name} is not installed; pip install 'growsearch[tracking]' brings it")
 
 
 class Trackers:

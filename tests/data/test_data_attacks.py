@@ -105,7 +105,7 @@ def test_members_of_an_archive_stay_in_it(tmp_path: Path) -> None:
 
 
 def test_an_idx_file_without_values_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"sizes \[0, 5, 5\] found"):
+    with pytest.raises(UserError, match=r"cannot have sizes \[0, 5, 5\]"):
         parse_idx(idx(random_bytes(0, 0, 5, 5)), tmp_path / "file")
 
 

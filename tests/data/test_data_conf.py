@@ -59,7 +59,7 @@ def test_digits_as_shipped() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "digit"}, "data: 'digit' found, one of digits, "),
+        ({"name": "digit"}, "data: 'digit' is not accepted; use one of digits, "),
         ({"pool": "all"}, "data.pool: 'all' is not accepted; use train, train_extra"),
         ({"split": "thirds"}, "data.split"),
         ({"val_from": "train"}, "data.val_from"),
@@ -68,8 +68,8 @@ def test_digits_as_shipped() -> None:
         ({"resize": 0}, "data.resize"),
         ({"crop_padding": -1}, "data.crop_padding"),
         ({"val_size": -0.5}, "data.val_size"),
-        ({"normalisation": "none"}, "data.normalisation: 'none' found, one of standard"),
-        ({"path": "x"}, "data.path: 'x' found, None expected .data=digits has no use for it"),
+        ({"normalisation": "none"}, "data.normalisation: 'none' is not accepted; use one of standard"),
+        ({"path": "x"}, "data.path: 'x' is not accepted, as data=digits has no use for it"),
         ({"target": "x"}, "data.target"),
         ({"pool": "train_extra"}, "data.pool"),
         ({"root": "/no/such/place"}, "data.root: '/no/such/place' is not a folder"),

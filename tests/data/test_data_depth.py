@@ -92,7 +92,7 @@ def test_a_window_may_be_asked_for(tmp_path: Path) -> None:
         loaded(place, range=[240, -160])
     with pytest.raises(UserError, match=r"data\.range: .*data=digits has no use for it"):
         load(DataConfig(range=[0.0, 1.0]), seed=0)
-    with pytest.raises(UserError, match=r"data\.range: \[0, 9\] found, but no picture is deeper than 8 bits"):
+    with pytest.raises(UserError, match=r"data\.range: \[0, 9\] is not accepted, as no picture is deeper than 8 bits"):
         loaded(folder_of(tmp_path / "bytes", integers(0, 256, np.uint8), "png"), range=[0, 9])
 
 
@@ -102,7 +102,7 @@ def test_values_that_are_no_numbers_are_refused(value: float, tmp_path: Path) ->
     broken = np.zeros((16, 16), np.float32)
     broken[3, 3] = value
     Image.fromarray(broken).save(place / "b" / "2.tiff")
-    with pytest.raises(UserError, match=r"b/2\.tiff: values that are no finite numbers found"):
+    with pytest.raises(UserError, match=r"b/2\.tiff: it holds values that are no finite numbers"):
         loaded(place)
 
 
@@ -128,7 +128,7 @@ def test_deep_colours(high: int, refused: bool, tmp_path: Path) -> None:
         for index in range(6):
             (tmp_path / "d" / name / f"{index}.png").write_bytes(colours(draws, high))
     if refused:
-        with pytest.raises(UserError, match="16 bits a colour found, of which the upper 8 reach 15 of 255 only"):
+        with pytest.raises(UserError, match="it has 16 bits a colour, of which the upper 8 reach 15 of 255 only"):
             loaded(tmp_path / "d")
     else:
         data = loaded(tmp_path / "d")
@@ -163,7 +163,9 @@ def test_a_deep_picture_for_a_network_of_bytes(tmp_path: Path) -> None:
     Image.fromarray(np.full((16, 16), 0.5, np.float32)).save(tmp_path / "half.tiff")
     assert trained_on_bytes.read(tmp_path / "half.tiff").unique().tolist() == [128]
     Image.fromarray(np.full((16, 16), -500, np.int32)).save(tmp_path / "air.tiff")
-    with pytest.raises(UserError, match=r"air\.tiff: values from -500 to -500 found, 0 to 255 expected"):
+    with pytest.raises(
+        UserError, match=r"air\.tiff: its values go from -500 to -500; the network was trained on 0 to 255"
+    ):
         trained_on_bytes.read(tmp_path / "air.tiff")
 
 

@@ -72,12 +72,15 @@ def test_folders_without_pictures_and_without_labels(tmp_path: Path) -> None:
 
 
 def test_splits_without_classes_are_no_classes(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'test', 'train' without folders found, one folder of pictures per class"):
+    with pytest.raises(UserError, match="'test', 'train' without folders; use one folder of pictures per class"):
         loaded(put(tmp_path, "train", "test"))
 
 
 def test_two_folders_for_one_part(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'train', 'training' found, one folder for each of training, validation, test"):
+    with pytest.raises(
+        UserError,
+        match="'train', 'training' are the same part twice; use one folder for each of training, validation, test",
+    ):
         loaded(put(tmp_path, "train/a", "train/b", "training/a", "training/b"))
 
 

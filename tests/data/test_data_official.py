@@ -52,7 +52,7 @@ def test_mnist_reads_unpacked_files_too(tmp_path: Path, monkeypatch: pytest.Monk
     assert torch.equal(before.pool.images, after.pool.images)
     torn = folder / "train-images-idx3-ubyte"
     torn.write_bytes(torn.read_bytes()[:-5])
-    with pytest.raises(UserError, match=r"train-images-idx3-ubyte: 47051 bytes found, 47056 expected"):
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte: it has 47051 bytes instead of 47056"):
         reader("mnist")(config("mnist", tmp_path))
     torn.write_bytes(idx(np.zeros((60, 28), dtype=np.uint8)))
     with pytest.raises(UserError, match="2-d images"):

@@ -119,16 +119,16 @@ def test_too_much_for_memory_is_refused(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
     cases = {
-        "nothing": (lambda place: None, "no folders found"),
-        "one class": (lambda place: make(place, {"a": [(8, 8, 3)] * 5}), "1 class found, at least two"),
-        "empty class": (lambda place: make(place, {"a": [(8, 8, 3)] * 5, "b": []}), "b: no pictures found"),
+        "nothing": (lambda place: None, "it has no folders"),
+        "one class": (lambda place: make(place, {"a": [(8, 8, 3)] * 5}), "it has 1 class; it needs at least two"),
+        "empty class": (lambda place: make(place, {"a": [(8, 8, 3)] * 5, "b": []}), "b: it has no pictures"),
         "sizes": (lambda place: make(place, {"a": [(8, 8, 3)], "b": [(8, 9, 3)]}), r"8x9 pixels .* set data\.resize"),
         "unknown class": (
             lambda place: (
                 make(place / "train", {"a": [(8, 8, 3)], "b": [(8, 8, 3)]}),
                 make(place / "test", {"c": [(8, 8, 3)]}),
             ),
-            "class 'c' found, one of those in train",
+            "class 'c' is not in train",
         ),
     }
     for name, (build, message) in cases.items():
@@ -150,7 +150,7 @@ def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
 
 
 def test_path_is_needed_and_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.path: null found"):
+    with pytest.raises(UserError, match=r"data\.path: null is not accepted"):
         load(DataConfig(name="image_folder"), seed=0)
     with pytest.raises(UserError, match=r"data\.path: .* does not exist"):
         load(config(tmp_path / "nowhere"), seed=0)

@@ -73,13 +73,13 @@ def test_numeric_targets_are_in_numeric_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"target": None}, r"data\.target: None found, a column of .* expected: size, colour, name, kind"),
-        ({"target": "Kind"}, r"data\.target: 'Kind' found"),
-        ({"target": "name"}, "'name' has 200 values in 200 rows, classes expected"),
-        ({"drop": ["shape"]}, r"data\.drop: column 'shape' found"),
+        ({"target": None}, r"data\.target: None is not accepted; use a column of .*: size, colour, name, kind"),
+        ({"target": "Kind"}, r"data\.target: 'Kind' is not accepted"),
+        ({"target": "name"}, "'name' has 200 values in 200 rows; use a column of classes"),
+        ({"drop": ["shape"]}, r"data\.drop: column 'shape' is not in the table"),
         ({"drop": ["size", "colour", "name"]}, "no columns to learn from"),
         ({"test_path": "nowhere.csv"}, r"data\.test_path: '.*/nowhere.csv' is not a file"),
-        ({"resize": 8}, r"data\.resize: 8x8 found, null expected for a table"),
+        ({"resize": 8}, r"data\.resize: 8x8 is not accepted for a table; use null"),
     ],
 )
 def test_options_that_do_not_fit(options: dict, message: str, tmp_path: Path) -> None:
@@ -90,10 +90,10 @@ def test_options_that_do_not_fit(options: dict, message: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "0 rows found"),
-        (b"x,y\n", "1 rows found"),
+        (b"", "it has 0 rows"),
+        (b"x,y\n", "it has 1 rows"),
         (b"x,x\n1,2\n", "two columns named 'x'"),
-        (b"x,kind\n1,a\n2\n", "row 3: 1 cells found, 2"),
+        (b"x,kind\n1,a\n2\n", "row 3: it has 1 cells, the header 2"),
         (b"\xff\xfe\x00\x01", "not readable as a table"),
         (b"x,kind\n" + b"1" * 200_000 + b",a\n", "not readable as a table"),
         (b"kind\na\na\nb\nb\n", "no columns to learn from"),
@@ -111,7 +111,10 @@ def test_a_test_table_must_have_the_columns_and_classes(tmp_path: Path) -> None:
     file = write(tmp_path / "t.csv", ROWS)
     for rows, message in (
         ([["size", "kind"], ["1", "small"]], "no column 'colour'"),
-        ([ROWS[0], ["1", "red", "x", "tiny"]], "kind 'tiny' found, one of large, small"),
+        (
+            [ROWS[0], ["1", "red", "x", "tiny"]],
+            "kind 'tiny' is not a class of the training table; use one of large, small",
+        ),
     ):
         other = write(tmp_path / "other.csv", rows)
         with pytest.raises(UserError, match=message):
@@ -176,10 +179,10 @@ def test_adult_files_that_are_not_the_official_ones(tmp_path: Path) -> None:
     file = tmp_path / "adult" / "adult.data"
     whole = file.read_text()
     for content, message in (
-        ("", "no rows found"),
+        ("", "it has no rows"),
         ("1, 2, 3\n", "adult.data, line 1"),
-        (whole.replace(">50K", "rich"), "official cells expected"),
-        ("\n".join(adult_rows(4)), "columns found, at least 100 expected"),
+        (whole.replace(">50K", "rich"), "is not a row of"),
+        ("\n".join(adult_rows(4)), "columns; it needs at least 100"),
     ):
         file.write_text(content)
         (tmp_path / "adult" / "adult.test").write_text(content or whole)

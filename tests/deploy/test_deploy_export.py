@@ -144,15 +144,15 @@ def test_the_command_checks_on_the_runs_own_test_images(digits_run, tmp_path, ca
     assert "agrees with the network on 32 test images" in said
     assert re.search(r"ms for 1 image .*\n.*ms for 32 images", said)
     assert main(["export", str(digits_run), "--candidate", "3"]) == 2
-    assert "candidate 3 found, " in capsys.readouterr().err
+    assert "candidate 3 is not in it; use " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--format", "safetensors", "--raw"], "--raw found with --format safetensors, onnx or pt2 expected"),
-        (["--format", "python", "--precision", "float16"], "float16 found with --format python, float32 expected"),
-        (["--format", "pt2", "--precision", "int8"], "int8 found with --format pt2, float32 or float16 expected"),
+        (["--format", "safetensors", "--raw"], "--raw is not accepted with --format safetensors; use onnx or pt2"),
+        (["--format", "python", "--precision", "float16"], "float16 is not accepted with --format python; use float32"),
+        (["--format", "pt2", "--precision", "int8"], "int8 is not accepted with --format pt2; use float32 or float16"),
     ],
 )
 def test_what_a_format_cannot_hold_is_refused(words, said, digits_run, capsys):

@@ -51,4 +51,4 @@ def test_the_command_measures_a_runs_network(digits_run, capsys):
 def test_what_cannot_be_measured_is_refused(digits_run, capsys):
     for words in (["--batch", "0"], ["--threads", "0"], ["--device", "tpu"], ["--device", "cuda:77"]):
         assert main(["latency", str(digits_run), *words]) == 2
-        assert f"{words[0]}: {words[1]!r} found".replace("'0'", "0") in capsys.readouterr().err
+        assert f"{words[0]}: {words[1]!r} is not accepted".replace("'0'", "0") in capsys.readouterr().err

@@ -78,10 +78,10 @@ def test_a_damaged_picture_is_named_and_the_others_are_classified(digits_run, tm
 
 def test_what_cannot_be_predicted_says_so(digits_run, tmp_path, capsys):
     assert main(["predict", str(digits_run), str(tmp_path / "x.png")]) == 2
-    assert "x.png: not found, a picture or a folder of them expected" in capsys.readouterr().err
+    assert "x.png: there is no such file; use a picture or a folder of them" in capsys.readouterr().err
     assert main(["predict", str(tmp_path), "x.png"]) == 2
-    assert "network: not found" in capsys.readouterr().err
-    with pytest.raises(UserError, match="no pictures found"):
+    assert "network: there is no such folder" in capsys.readouterr().err
+    with pytest.raises(UserError, match="it has no pictures"):
         list(predict(digits_run, [tmp_path]))
-    with pytest.raises(UserError, match="candidate 7 found, "):
+    with pytest.raises(UserError, match="candidate 7 is not in it; use "):
         list(predict(digits_run, [tmp_path], candidate=7))

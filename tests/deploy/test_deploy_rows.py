@@ -112,10 +112,10 @@ def test_json_lines_of_rows(patients: tuple[Path, Dataset, Path], tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("age,outcome\n3,ill\n", "no column 'smoker' found, the columns of the training table expected"),
-        ("age,smoker\n", "1 rows found, a header and at least one row"),
-        ("age,smoker\n1\n", "row 2: 1 cells found"),
-        ("", "0 rows found"),
+        ("age,outcome\n3,ill\n", "it has no column 'smoker'; use the columns of the training table"),
+        ("age,smoker\n", "it has 1 rows; it needs a header and at least one row"),
+        ("age,smoker\n1\n", "row 2: it has 1 cells"),
+        ("", "it has 0 rows"),
     ],
 )
 def test_tables_that_do_not_fit(content: str, message: str, patients, tmp_path: Path, capsys) -> None:
@@ -138,13 +138,13 @@ def test_outputs_that_would_destroy_something(patients: tuple[Path, Dataset, Pat
         assert main(["predict", str(run), str(table), "-o", str(output)]) == 2
         assert message in capsys.readouterr().err
     assert main(["predict", str(run), str(table), str(run), "-o", str(tmp_path / "o.csv")]) == 2
-    assert "--output: one csv file found for 2 tables" in capsys.readouterr().err
+    assert "--output: one csv file cannot hold 2 tables" in capsys.readouterr().err
     assert table.read_text().startswith(HEADER)
 
 
 def test_a_table_for_a_network_of_pictures_and_one_of_another_layout(tmp_path: Path) -> None:
     pictures = finished_run(tmp_path / "pictures", Preprocessing((1, 4, 4), ("a", "b"), Normalisation.unit(1)))
-    with pytest.raises(UserError, match="a table found, but the run was trained on pictures"):
+    with pytest.raises(UserError, match="it is a table, but the run was trained on pictures"):
         predict_rows(pictures, tmp_path / "rows.csv")
     adult = finished_run(tmp_path / "adult", Preprocessing((1, 4, 4), ("a", "b"), Normalisation.unit(1), table=True))
     with pytest.raises(UserError, match="whose rows have a layout of their own"):

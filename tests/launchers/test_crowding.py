@@ -45,7 +45,7 @@ def test_memory_is_warned_of_only_where_it_is_too_little():
     assert too_little_memory(4, 2 * GIB, None, 8 * GIB) is None
     assert too_little_memory(1, 20 * GIB, None, 8 * GIB) is None
     said = too_little_memory(5, 2 * GIB, Path("outputs/a"), 8 * GIB)
-    assert said is not None and "5 jobs at a time found, and 8.0 GiB of memory free" in said
+    assert said is not None and "5 jobs at a time are too many for 8.0 GiB of free memory" in said
     assert "as much as outputs/a took, 2.0 GiB, hydra.launcher.n_jobs=4 would do" in said
     assert "what any run takes" in (too_little_memory(5, 2 * GIB, None, GIB) or "")
 

@@ -54,10 +54,10 @@ def test_what_fits_is_left_as_it_is(module):
         (Branching(20), r"it cannot take images of 3x9x9 \(.*[Kk]ernel.*\); data\.resize=32 would do$"),
         (Small(only=224), r"it cannot take images of 3x9x9 \(9 found\); data\.resize=224 would do$"),
         (Small(only=7), r"it cannot take images of 3x9x9 \(9 found\)$"),
-        (Small(classes=7), r"7 classes found, but the data have 5$"),
+        (Small(classes=7), r"it has 7 classes, but the data have 5$"),
         (
             Named(),
-            r"dict found as its output in train mode for two images of 3x9x9, logits of shape \(2, 5\) expected$",
+            r"its output is dict in train mode for two images of 3x9x9; it must be logits of shape \(2, 5\)$",
         ),
     ],
 )

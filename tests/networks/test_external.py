@@ -195,7 +195,7 @@ def test_options_of_a_configuration_become_a_spec(owned, monkeypatch):
     options = {"family": "external", "name": "torchvision/resnet18"}
     spec = spec_from_options(options, (3, 32, 32), 5)
     assert build(spec).net.fc.out_features == 5
-    with pytest.raises(UserError, match="3 expected"):
+    with pytest.raises(UserError, match="takes images of 3 channels"):
         spec_from_options(options, (1, 32, 32), 5)
     with pytest.raises(UserError, match="depth"):
         spec_from_options({**options, "depth": 3}, (3, 32, 32), 5)

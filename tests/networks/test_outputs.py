@@ -75,7 +75,7 @@ def test_logits_are_found_in_both_modes(form):
 
 
 def test_the_first_part_counts_where_none_is_called_logits():
-    with pytest.raises(UserError, match=r"6 classes found, but the data have 10"):
+    with pytest.raises(UserError, match=r"it has 6 classes, but the data have 10"):
         check_fit(External(Parts("dict of other names"), "somebodys:parts"), (1, 8, 8), 10)
 
 
@@ -100,12 +100,20 @@ class Plain(nn.Module):
     [
         (lambda y: (y, y), lambda y: y, None),
         (lambda y: (y, None), lambda y: y, None),
-        (lambda y: (y, y), lambda y: (y, None), r"tuple found as its output in eval mode .*, logits of shape \(2, 5\)"),
-        (lambda y: (y,), lambda y: y, "tuple found as its output in train mode"),
-        (lambda y: (y, y, y), lambda y: y, "tuple found as its output in train mode"),
-        (lambda y: {"out": y}, lambda y: y, "dict found as its output in train mode"),
-        (lambda y: (y, y[:, :2]), lambda y: y, r"\(2, 2\) found beside its logits in train mode, None or logits"),
-        (lambda y: (y, "aux"), lambda y: y, "str found beside its logits in train mode"),
+        (
+            lambda y: (y, y),
+            lambda y: (y, None),
+            r"its output is tuple in eval mode .*; it must be logits of shape \(2, 5\)",
+        ),
+        (lambda y: (y,), lambda y: y, "its output is tuple in train mode"),
+        (lambda y: (y, y, y), lambda y: y, "its output is tuple in train mode"),
+        (lambda y: {"out": y}, lambda y: y, "its output is dict in train mode"),
+        (
+            lambda y: (y, y[:, :2]),
+            lambda y: y,
+            r"its second output in train mode is \(2, 2\); it must be None or logits",
+        ),
+        (lambda y: (y, "aux"), lambda y: y, "its second output in train mode is str"),
     ],
 )
 def test_outputs_that_training_cannot_take_are_refused(train, evaluation, said):

@@ -168,7 +168,7 @@ def test_bad_specs_are_named(spec: dict[str, Any], change: dict[str, Any]) -> No
 
 
 def test_bottlenecks_have_four_stages() -> None:
-    with pytest.raises(UserError, match=r"depths: \[2, 2, 2\] found, 4 "):
+    with pytest.raises(UserError, match=r"depths: \[2, 2, 2\] is not accepted; use 4 "):
         build({"family": "bottleneck", "depths": [2, 2, 2]})
 
 

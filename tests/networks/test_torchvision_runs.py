@@ -24,7 +24,7 @@ COMMON = [
     *("data=npz", "data.layout=nchw", "data.train_size=6", "data.val_size=3", "data.test_size=3"),
 ]
 CLASSES = 3
-NORMED = "no channel count found that is free to change (layer norm over channels)"
+NORMED = "no channel count is free to change (layer norm over channels)"
 IMAGES = "it cannot take images of 3x32x32"
 
 

@@ -70,7 +70,7 @@ def test_a_good_one_is_not_given_up_where_memory_is_short(lack, tmp_path, monkey
 
 
 def test_none_at_all_is_an_error(tmp_path):
-    with pytest.raises(UserError, match="no checkpoint found"):
+    with pytest.raises(UserError, match="there is no checkpoint"):
         recover(RunFolder(tmp_path))
 
 

@@ -146,7 +146,7 @@ def test_a_line_cut_off_at_the_end_is_left_out(tmp_path):
 def test_fewer_events_than_the_checkpoint_expects(tmp_path):
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"{}\n")
-    with pytest.raises(UserError, match="3 bytes found, 99 expected"):
+    with pytest.raises(UserError, match="it has 3 bytes, the checkpoint counted 99"):
         EventLog(path, 99)
 
 

@@ -259,7 +259,7 @@ def test_a_damaged_result_is_made_again(tmp_path, reference, capsys):
     assert_same_end(copy, reference)
     shutil.rmtree(copy / "checkpoints")
     (copy / "result.json").write_text("[]")
-    with pytest.raises(UserError, match=r"result\.json: list found"):
+    with pytest.raises(UserError, match=r"result\.json: it holds a list"):
         resume(copy)
 
 

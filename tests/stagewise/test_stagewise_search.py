@@ -149,7 +149,7 @@ def test_a_given_network_lends_its_depths() -> None:
     assert (module.settings["width"], module.settings["classes"], module.settings["in_channels"]) == (8, 10, 1)
     list(algorithm.run())
     assert (algorithm.outcome().found.best, len(algorithm.outcome().networks)) == (0, 1)
-    with pytest.raises(UserError, match="network: family resnet found, nasnet expected"):
+    with pytest.raises(UserError, match=r"network: family resnet is not accepted with algo\.modules=cell; use nasnet"):
         search(given={"network": found}, modules="cell")
 
 

@@ -84,13 +84,13 @@ def test_named_children_keep_their_names():
 
 def test_positions_and_names_are_checked():
     numbered, named = nn.Sequential(nn.ReLU()), nn.Sequential(OrderedDict(first=nn.ReLU()))
-    with pytest.raises(UserError, match="position 2 found, 0 to 1"):
+    with pytest.raises(UserError, match="position 2 is not accepted; use 0 to 1"):
         insert_module(numbered, 2, nn.Tanh())
     with pytest.raises(UserError, match="none, as children are numbered"):
         insert_module(numbered, 0, nn.Tanh(), name="x")
     for name in (None, "first"):
         with pytest.raises(UserError, match="one that no child has"):
             insert_module(named, 0, nn.Tanh(), name=name)
-    with pytest.raises(UserError, match="position 1 found"):
+    with pytest.raises(UserError, match="position 1 is not accepted"):
         remove_module(numbered, 1)
     assert len(numbered) == len(named) == 1

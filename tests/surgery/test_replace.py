@@ -85,7 +85,7 @@ def test_hooks_go_on_and_can_be_removed(edit):
 
 @pytest.mark.parametrize("name", ["", "0", "0.scale", "9.weight", "weight"])
 def test_a_name_that_no_tensor_has_is_refused(name):
-    with pytest.raises(UserError, match="expected"):
+    with pytest.raises(UserError, match="is not accepted; use"):
         replace(network(2), name, torch.zeros(1))
 
 

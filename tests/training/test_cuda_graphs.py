@@ -225,7 +225,7 @@ def test_a_step_goes_with_its_network(cuda_streams):
 
 
 def test_capturing_on_a_cpu_is_refused():
-    with pytest.raises(UserError, match=r"hardware\.step: captured found"):
+    with pytest.raises(UserError, match=r"hardware\.step: captured is not accepted"):
         tiny_engine(data=tiny_dataset(), step="captured")
     with pytest.raises(UserError, match=r"hardware\.step: 'fast' is not accepted"):
         tiny_engine(step="fast")

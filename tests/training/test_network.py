@@ -96,7 +96,7 @@ def test_moving_to_another_layout_keeps_momentum():
 @pytest.mark.parametrize(("channels", "stride", "refused"), [(8, 2, True), (8, 1, False), (16, 2, False)])
 def test_layout_that_may_corrupt_memory_is_refused(channels, stride, refused):
     network = Network(0, nn.Sequential(nn.Conv2d(channels, 4, 1, stride)), weights=OptimizerConfig())
-    said = r"hardware\.layout: channels_last found.* 0, a strided"
+    said = r"hardware\.layout: channels_last is not accepted.* 0, a strided"
     with pytest.raises(UserError, match=said) if refused else nullcontext():
         network.place(torch.device("cpu"), "channels_last")
     network.place(torch.device("cpu"), "contiguous")

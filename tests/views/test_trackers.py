@@ -105,7 +105,7 @@ def test_a_missing_package_is_named_before_anything_is_written(tmp_path, monkeyp
     monkeypatch.setattr(trackers_module, "find_spec", lambda name: None)
     assert main(["run", *WORDS, "track.mlflow=true"]) == 2
     said = capsys.readouterr().err
-    assert "track.mlflow: true found, but mlflow is not installed; pip install 'growsearch[tracking]' brings it" in said
+    assert "track.mlflow: mlflow is not installed; pip install 'growsearch[tracking]' brings it" in said
     assert not list(tmp_path.rglob("config.yaml"))
 
 

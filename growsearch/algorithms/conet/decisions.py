@@ -82,7 +82,7 @@ def plateau_epoch(curve: Sequence[float], rule: Plateau = "argmax") -> int:
         ValueError: if the curve is empty.
     """
     if not curve:
-        raise ValueError("plateau_epoch: a curve of one epoch or more expected, none found")
+        raise ValueError("plateau_epoch: the curve is empty; it needs one epoch or more")
     if rule == "argmax":
         return max(range(len(curve)), key=lambda epoch: curve[epoch])
     for epoch, value in enumerate(curve):

@@ -97,7 +97,7 @@ def find_variables(
 def _without_variables(places: Sequence[_Place]) -> str:
     reasons = dict.fromkeys(group.frozen for place in places for group in place.groups if group.frozen is not None)
     why = "; ".join(reasons) or "no convolution"
-    return f"network: no channel count found that is free to change ({why}), a CNN with one or more expected"
+    return f"network: no channel count is free to change ({why}); use a CNN that has at least one"
 
 
 def _place(groups: tuple[ChannelGroup, ...], position: dict[str, int]) -> _Place:

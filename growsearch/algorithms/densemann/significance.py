@@ -44,7 +44,7 @@ def retrained_against_grown(grown: float, retrained: Sequence[float]) -> Compari
         UserError: for fewer than two retrained values.
     """
     if len(retrained) < 2:
-        raise UserError(f"t-test: {len(retrained)} retrained network found, two or more expected")
+        raise UserError(f"t-test: it needs two or more retrained networks, not {len(retrained)}")
     mean, sd = statistics.mean(retrained), statistics.stdev(retrained)
     if sd == 0.0:
         same = mean == grown
@@ -63,7 +63,7 @@ def best_run(results: Sequence[dict[str, Any]]) -> int:
         UserError: if there is none.
     """
     if not results:
-        raise UserError("runs: none found, at least one expected")
+        raise UserError("runs: the list is empty; it needs at least one")
     return min(range(len(results)), key=lambda index: results[index]["val_loss"])
 
 

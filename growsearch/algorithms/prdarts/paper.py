@@ -96,9 +96,9 @@ def cells(record: RunRecord) -> Drawing | None:
 def _cell(axes: Any, edges: list[Edge], concat: list[int]) -> None:
     num_nodes = max(int(edge["node"]) for edge in edges) + 1
     if num_nodes > MOST_NODES:
-        raise ValueError(f"{num_nodes} nodes found, at most {MOST_NODES} drawn")
+        raise ValueError(f"{num_nodes} nodes are too many to draw; the most is {MOST_NODES}")
     if len(edges) > MOST_EDGES:
-        raise ValueError(f"{len(edges)} edges found, at most {MOST_EDGES} drawn")
+        raise ValueError(f"{len(edges)} edges are too many to draw; the most is {MOST_EDGES}")
     output, bottom = num_nodes + 2, len(edges) + 1
     for column, name in enumerate(["cell k-2", "cell k-1", *(f"node {i}" for i in range(num_nodes)), "output"]):
         axes.plot([column, column], [0, bottom], color=GRID, linewidth=1.2, zorder=1)

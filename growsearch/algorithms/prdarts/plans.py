@@ -112,8 +112,8 @@ def parted_at(config: PrdartsConfig, images: int) -> int:
     count, least = int(config.train_portion * images), config.batch_multiple
     if min(count, images - count) < least:
         raise UserError(
-            f"data.train_size: {images} images found, {least} or more (algo.batch_multiple) expected "
-            f"in each of two parts (algo.train_portion={config.train_portion})"
+            f"data.train_size: {images} images are too few; each of two parts "
+            f"(algo.train_portion={config.train_portion}) needs {least} or more (algo.batch_multiple)"
         )
     return count
 

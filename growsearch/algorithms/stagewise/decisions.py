@@ -26,7 +26,7 @@ def check_start(depths: Sequence[int], limits: Sequence[int] | None) -> None:
     if limits is None:
         return
     if len(depths) != len(limits) or any(depth > limit for depth, limit in zip(depths, limits, strict=True)):
-        raise UserError(f"algo.m0: {list(depths)} found, at most the donor's {list(limits)} expected")
+        raise UserError(f"algo.m0: {list(depths)} is deeper than the donor; use at most {list(limits)}")
 
 
 def temporary_depths(depths: Sequence[int], delta: int, limits: Sequence[int] | None = None) -> list[int]:

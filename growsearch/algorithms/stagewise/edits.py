@@ -77,14 +77,14 @@ def picked_modules(depth: int, available: int, pick: str) -> list[int]:
         UserError: if the donor is shallower, or ``pick`` is another word.
     """
     if depth > available:
-        raise UserError(f"donor: a stage of {available} modules found, at least {depth} expected")
+        raise UserError(f"donor: a stage has {available} modules; it needs at least {depth}")
     if pick == "first":
         return list(range(depth))
     if pick == "last":
         return [0, *range(available - depth + 1, available)]
     if pick == "even":
         return [round(index * (available - 1) / max(depth - 1, 1)) for index in range(depth)]
-    raise UserError(f"donor_pick: {pick!r} found, first, last or even expected")
+    raise UserError(f"donor_pick: {pick!r} is not accepted; use first, last or even")
 
 
 def donor_depths(donor: Network) -> list[int]:
@@ -98,7 +98,7 @@ def donor_depths(donor: Network) -> list[int]:
         return module.depths
     layers = [getattr(module, f"layer{stage}", None) for stage in range(1, 5)]
     if not all(isinstance(layer, nn.Sequential) for layer in layers):
-        raise UserError(f"donor: {type(module).__name__} found, a network made of stages expected")
+        raise UserError(f"donor: {type(module).__name__} is not accepted; use a network made of stages")
     return [len(cast(nn.Sequential, layer)) for layer in layers]
 
 
@@ -122,7 +122,7 @@ def transfer_weights(network: StagedNetwork, donor: Network, pick: str = "first"
     available = donor_depths(donor)
     depths = network.depths
     if len(available) != len(depths):
-        raise UserError(f"donor: {len(available)} stages found, {len(depths)} expected")
+        raise UserError(f"donor: it has {len(available)} stages; it needs {len(depths)}")
     picked = [picked_modules(*pair, pick) for pair in zip(depths, available, strict=True)]
     source = {_our_name(name): tensor for name, tensor in donor.module.state_dict().items()}
     head_fits = all(
@@ -151,5 +151,5 @@ def _fitting(source: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
     found = source.get(name)
     if found is None or found.shape != like.shape:
         shape = "nothing" if found is None else f"shape {tuple(found.shape)}"
-        raise UserError(f"donor: {shape} found for tensor {name}, shape {tuple(like.shape)} expected")
+        raise UserError(f"donor: tensor {name} has {shape}; it needs shape {tuple(like.shape)}")
     return found

@@ -41,7 +41,7 @@ def family(name: str) -> Family:
         UserError: if there is none.
     """
     if name not in FAMILIES:
-        raise UserError(f"algo.modules: {name!r} found, one of {', '.join(FAMILIES)} expected")
+        raise UserError(f"algo.modules: {name!r} is not accepted; use one of {', '.join(FAMILIES)}")
     return FAMILIES[name]
 
 
@@ -55,5 +55,5 @@ def starting_depths(m0: Any, name: str) -> list[int]:
     found = list(usual) if m0 is None else [m0] * len(usual) if isinstance(m0, int) else m0
     right = isinstance(found, list) and (len(found) == len(usual) or name != "bottleneck") and len(found) > 0
     if not right or not all(isinstance(depth, int) and depth >= 1 for depth in found):
-        raise UserError(f"algo.m0: {m0} found, a number or {len(usual)} numbers of at least 1 expected")
+        raise UserError(f"algo.m0: {m0} is not accepted; use a number or {len(usual)} numbers of at least 1")
     return list(found)

@@ -30,7 +30,7 @@ def started_from(config: StagewiseConfig, spec: dict[str, Any]) -> StagewiseConf
     expected = family(config.modules).network
     if spec.get("family") != expected:
         raise UserError(
-            f"network: family {spec.get('family')} found, {expected} expected with algo.modules={config.modules}"
+            f"network: family {spec.get('family')} is not accepted with algo.modules={config.modules}; use {expected}"
         )
     return replace(config, m0=list(spec["depths"]), width=spec["width"])
 

@@ -32,7 +32,7 @@ class Stagewise(Algorithm[StagewiseConfig]):
             config = started_from(config, facts.given["network"])
         if bool(config.donor) != ("donor" in facts.given):
             handed = "a network" if "donor" in facts.given else "none"
-            raise UserError(f"algo.donor: {config.donor!r} found and {handed} handed in, both or neither expected")
+            raise UserError(f"algo.donor: {config.donor!r} is given and {handed} handed in; give both or neither")
         super().__init__(config, facts)
         self.delta = config.delta or family(config.modules).delta
         self.criterion = Criterion.of(config)
@@ -44,7 +44,7 @@ class Stagewise(Algorithm[StagewiseConfig]):
         depths = starting_depths(config.m0, config.modules)
         check_start(depths, limits)
         if cap := size_cap(config, network_spec(config, self.facts, depths), self.facts.image_shape):
-            raise UserError(f"algo.m0: {cap}; a smaller start expected")
+            raise UserError(f"algo.m0: {cap}; use a smaller start")
         trials = [(yield from self.begin(0, "initial", 0, depths))]
         yield Expect(expected_epochs(config))
 

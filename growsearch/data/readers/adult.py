@@ -80,10 +80,12 @@ def _rows(file: Path) -> list[Row]:
         cells[-1] = cells[-1].removesuffix(".")
         numbers_good = len(cells) == NUM_CELLS and all(_is_whole(cells[index]) for index in NUMERIC.values())
         if not numbers_good or cells[-1] not in CLASSES:
-            raise UserError(f"{file}, line {number}: {line[:60]!r} found, {NUM_CELLS} official cells expected")
+            raise UserError(
+                f"{file}, line {number}: {line[:60]!r} is not a row of {NUM_CELLS} cells; use the official file"
+            )
         rows.append(cells)
     if not rows:
-        raise UserError(f"{file}: no rows found, the official file expected")
+        raise UserError(f"{file}: it has no rows; use the official file")
     return rows
 
 
@@ -100,7 +102,7 @@ def _categories(train: list[Row], test: list[Row]) -> tuple[dict[str, list[str]]
     frequency = Counter(row[CATEGORICAL["native-country"]] for row in rows)
     rarest = sorted(found["native-country"], key=lambda country: (frequency[country], country))
     if not 0 <= surplus < len(rarest):
-        raise UserError(f"data adult: {surplus + NUM_COLUMNS} columns found, at least {NUM_COLUMNS} expected")
+        raise UserError(f"data adult: it has {surplus + NUM_COLUMNS} columns; it needs at least {NUM_COLUMNS}")
     dropped = rarest[:surplus]
     found["native-country"] = [country for country in found["native-country"] if country not in dropped]
     return found, dropped

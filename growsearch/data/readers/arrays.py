@@ -60,7 +60,7 @@ def read_own_arrays(config: DataConfig) -> Raw:
     if pairs["train"] is None:
         found = ", ".join(sorted(arrays)) or "nothing"
         wanted = " or ".join("+".join(pair) for pair in NAMES["train"])
-        raise UserError(f"{file}: arrays {found} found, {wanted} expected")
+        raise UserError(f"{file}: it holds arrays {found}; it needs {wanted}")
     values = np.unique(_integers(pairs["train"][1], file))
     splits = {part: _split(pair, values, config.layout, file) for part, pair in pairs.items() if pair is not None}
     return Raw(splits["train"], splits.get("test"), tuple(str(value) for value in values), val=splits.get("val"))
@@ -77,10 +77,10 @@ def _split(pair: tuple[np.ndarray, np.ndarray], values: np.ndarray, layout: str,
     images = _images(pair[0], layout, file)
     labels = _integers(pair[1], file)
     if len(labels) != len(images):
-        raise UserError(f"{file}: {len(images)} images and {len(labels)} labels found, as many of both expected")
+        raise UserError(f"{file}: it has {len(images)} images but {len(labels)} labels; use as many of both")
     unknown = np.setdiff1d(labels, values)
     if len(unknown):
-        raise UserError(f"{file}: label {unknown[0]} found in val or test only, one of the training labels expected")
+        raise UserError(f"{file}: label {unknown[0]} is in val or test only; use the training labels")
     return Split(images, torch.from_numpy(np.searchsorted(values, labels).astype(np.int64)))
 
 
@@ -88,23 +88,21 @@ def _integers(labels: np.ndarray, file: Path) -> np.ndarray:
     flat = labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
     whole = flat.ndim == 1 and flat.dtype.kind in "iufb" and np.isfinite(flat).all()
     if not whole or (flat != flat.astype(np.int64)).any():
-        raise UserError(
-            f"{file}: labels {labels.dtype} of {list(labels.shape)} found, one whole number per image expected"
-        )
+        raise UserError(f"{file}: labels are {labels.dtype} of {list(labels.shape)}; use one whole number per image")
     return flat.astype(np.int64)
 
 
 def _images(images: np.ndarray, layout: str, file: Path) -> Tensor:
     if images.ndim not in (3, 4) or 0 in images.shape:
-        raise UserError(
-            f"{file}: images of {list(images.shape)} found, [N, H, W], [N, H, W, C] or [N, C, H, W] expected"
-        )
+        raise UserError(f"{file}: images have shape {list(images.shape)}; use [N, H, W], [N, H, W, C] or [N, C, H, W]")
     if images.dtype.kind == "f":
         images = images.astype(np.float32)
         if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
-            raise UserError(f"{file}: floats from {images.min():g} to {images.max():g} found, 0 to 1 or bytes expected")
+            raise UserError(
+                f"{file}: images are floats from {images.min():g} to {images.max():g}; use 0 to 1, or bytes"
+            )
     elif images.dtype.kind not in "iub" or images.min() < 0 or images.max() > 255:
-        raise UserError(f"{file}: images of {images.dtype} found, bytes (0 to 255) or floats of 0 to 1 expected")
+        raise UserError(f"{file}: images are {images.dtype}; use bytes (0 to 255) or floats of 0 to 1")
     else:
         images = images.astype(np.uint8)
     tensor = torch.from_numpy(np.ascontiguousarray(images))
@@ -118,7 +116,5 @@ def _channels_last(shape: tuple[int, ...], layout: str, file: Path) -> bool:
         return layout == "nhwc"
     first, last = shape[1] <= MOST_CHANNELS, shape[3] <= MOST_CHANNELS
     if first == last:
-        raise UserError(
-            f"{file}: images of {list(shape)} found, data.layout=nchw or nhwc expected to tell the axes apart"
-        )
+        raise UserError(f"{file}: the axes of images of {list(shape)} are ambiguous; set data.layout=nchw or nhwc")
     return last

@@ -71,7 +71,7 @@ def _decode_archive(archive: Path) -> dict[str, Tensor]:
     found: dict[str, list[tuple[str, int, Tensor]]] = {part: [] for part in PARTS}
     require_plain(archive)
     with (
-        parsing(archive, "damaged archive, a whole copy expected"),
+        parsing(archive, "damaged archive; use a whole copy"),
         lzma.open(archive) as unpacked,
         tarfile.open(fileobj=cast(IO[bytes], Limited(unpacked, MOST_UNPACKED)), mode="r|") as members,
     ):
@@ -80,7 +80,7 @@ def _decode_archive(archive: Path) -> dict[str, Tensor]:
             if not member.isfile() or label is None:
                 continue
             if member.size > MOST_BYTES:
-                raise UserError(f"{archive}, {member.name}: {member.size} bytes found, a 32x32 picture expected")
+                raise UserError(f"{archive}, {member.name}: it has {member.size} bytes; a 32x32 picture has fewer")
             content = members.extractfile(member)
             assert content is not None  # a regular file
             pixels = decode((f"{archive}, {member.name}", content.read()), 3, SIDE)
@@ -89,7 +89,7 @@ def _decode_archive(archive: Path) -> dict[str, Tensor]:
     arrays = {}
     for part, entries in found.items():
         if not entries:
-            raise UserError(f"{archive}: no pictures in {part}/CLASS/ found, those of {', '.join(CLASSES)} expected")
+            raise UserError(f"{archive}: it has no pictures in {part}/CLASS/; it needs those of {', '.join(CLASSES)}")
         entries.sort(key=lambda entry: entry[:2])
         arrays[f"{part}_images"] = torch.stack([image for _, _, image in entries])
         arrays[f"{part}_labels"] = torch.tensor([label for _, label, _ in entries])

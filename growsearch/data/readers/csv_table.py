@@ -47,16 +47,16 @@ def read(config: DataConfig) -> Raw:
     dropped = set(config.drop or [])
     unknown = sorted(dropped - set(table.columns))
     if unknown:
-        raise UserError(f"data.drop: column {unknown[0]!r} found, one of {', '.join(table.columns)} expected")
+        raise UserError(f"data.drop: column {unknown[0]!r} is not in the table; use one of {', '.join(table.columns)}")
     classes = _classes(table[target], target, file, notes)
     styles = _styles(table.drop(columns=[*dropped, target]), notes)
     if not styles:
-        raise UserError(f"{file}: no columns to learn from found beside {target!r}, at least one expected")
+        raise UserError(f"{file}: there are no columns to learn from beside {target!r}; it needs at least one")
     test = None
     if config.test_path is not None:
         test_file = Path(config.test_path).expanduser()
         if not test_file.is_file():
-            raise UserError(f"data.test_path: {config.test_path!r} is not a file, a table expected")
+            raise UserError(f"data.test_path: {config.test_path!r} is not a file; use a table")
         test_table, _, test_notes = _labelled(read_table(test_file), target, test_file)
         test = _split(test_table, target, styles, classes, test_file)
         notes += test_notes
@@ -73,11 +73,11 @@ def _labelled(table: pd.DataFrame, target: str | None, file: Path) -> tuple[pd.D
     """The rows whose target is known, the target, and a note on the others."""
     if target is None or target not in table.columns:
         shown = ", ".join(table.columns[:20]) + (", ..." if len(table.columns) > 20 else "")
-        raise UserError(f"data.target: {target!r} found, a column of {file} expected: {shown}")
+        raise UserError(f"data.target: {target!r} is not accepted; use a column of {file}: {shown}")
     style = number_style(table[target])
     known = ~(is_missing(table[target]) if style is not None else table[target].isin(UNKNOWN_TARGETS))
     if not known.any():
-        raise UserError(f"{file}: no rows with a value of {target!r} found, at least one expected")
+        raise UserError(f"{file}: no row has a value of {target!r}; it needs at least one")
     left_out = int((~known).sum())
     notes = [f"{left_out} rows of {file.name} without a value of {target!r} were left out."] if left_out else []
     return table[known].reset_index(drop=True), target, notes
@@ -103,7 +103,9 @@ def _classes(cells: pd.Series, target: str, file: Path, notes: list[str]) -> lis
         if style.share == 1.0:
             values = [values[index] for index in as_numbers(pd.Series(values, dtype=object), style.name).argsort()]
     if len(values) * 2 > len(cells):
-        raise UserError(f"data.target: {target!r} has {len(values)} values in {len(cells)} rows, classes expected")
+        raise UserError(
+            f"data.target: {target!r} has {len(values)} values in {len(cells)} rows; use a column of classes"
+        )
     if words := [repr(value) for value in values if value.lower() in MISSING]:
         notes.append(f"{', '.join(words)} counts as a class of {target!r}; rows without a target have an empty cell.")
     return values
@@ -147,7 +149,9 @@ def _split(
     labels = table[target].map({name: label for label, name in enumerate(classes)})
     if labels.isna().any():
         cell = table[target][labels.isna()].iloc[0]
-        raise UserError(f"{file}: {target} {cell!r} found, one of {', '.join(classes[:20])} expected")
+        raise UserError(
+            f"{file}: {target} {cell!r} is not a class of the training table; use one of {', '.join(classes[:20])}"
+        )
     if absent := [name for name in styles if name not in table.columns]:
-        raise UserError(f"{file}: no column {absent[0]!r} found, the columns of data.path expected")
+        raise UserError(f"{file}: it has no column {absent[0]!r}; use the columns of data.path")
     return TableSplit(table[list(styles)], torch.tensor(labels.astype("int64").to_numpy()))

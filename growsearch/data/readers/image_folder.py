@@ -33,12 +33,12 @@ def read(config: DataConfig) -> Raw:
     """
     folder = user_path(config)
     if not folder.is_dir():
-        raise UserError(f"data.path: {str(folder)!r} is a file, a folder of one folder per class expected")
+        raise UserError(f"data.path: {str(folder)!r} is a file; use a folder of one folder per class")
     parts, classes, notes = find_layout(folder)
     for part in ("val", "test"):
         unknown = set(class_names(parts[part])) - set(classes) if part in parts else set()
         if unknown:
-            raise UserError(f"{parts[part]}: class {sorted(unknown)[0]!r} found, one of those in train expected")
+            raise UserError(f"{parts[part]}: class {sorted(unknown)[0]!r} is not in train; use the classes of train")
     skipped = Counter[str]()
     listed = {
         part: list_pictures(place, classes, allow_empty=part != "train", skipped=skipped)
@@ -93,13 +93,14 @@ def find_layout(folder: Path) -> Layout:
         note = f"{shown} read as class, not as split: {_quoted(stray)} holds no folders {_quoted(sorted(others))}."
         return Layout({"train": folder}, inside, [note])
     if not others and not splits:
-        raise UserError(f"{folder}: {shown} without folders found, one folder of pictures per class expected")
+        raise UserError(f"{folder}: {shown} without folders; use one folder of pictures per class")
     if not others and not any(part_of[name] == "train" for name in splits):
         return Layout({"train": folder}, inside, [f"{shown} read as class, as there is no folder for training."])
     parts = {part_of[name]: folder / name for name in splits}
     if len(parts) < len(splits):
         raise UserError(
-            f"{folder}: {_quoted(splits)} found, one folder for each of training, validation, test expected"
+            f"{folder}: {_quoted(splits)} are the same part twice; use one folder for each of "
+            "training, validation, test"
         )
     notes = [f"{_quoted(splits)} read as split, not as class."]
     notes += [f"{name!r} was left out: it holds no folders of classes." for name in stray]
@@ -137,13 +138,15 @@ def _span(config: DataConfig, deep: list[Path], colours: list[Path], notes: list
         greatest = _extremes(colours)[1]
         if greatest < FEWEST_LEVELS:
             raise UserError(
-                f"{colours[0]}: 16 bits a colour found, of which the upper 8 reach {greatest:g} of 255 only,"
-                " pictures of 8 bits a colour, or in the full range of 16, expected"
+                f"{colours[0]}: it has 16 bits a colour, of which the upper 8 reach {greatest:g} of 255 "
+                "only; use pictures of 8 bits a colour, or in the full range of 16"
             )
         notes.append(f"{len(colours)} pictures have 16 bits a colour; the upper 8 are used.")
     if not deep:
         if config.range is not None:
-            raise UserError(f"data.range: {config.range} found, but no picture is deeper than 8 bits, null expected")
+            raise UserError(
+                f"data.range: {config.range} is not accepted, as no picture is deeper than 8 bits; use null"
+            )
         return None
     least, greatest = _extremes(deep)
     span = Span(*config.range) if config.range is not None else span_of(least, greatest)

@@ -59,9 +59,9 @@ def _join(files: list[Path]) -> Split:
         try:
             data, numbers = np.asarray(entry["data"]), np.asarray(entry["labels"], dtype=np.int64)
         except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
-            raise UserError(f"{file}: no arrays 'data' and 'labels' in it, the official file expected") from error
+            raise UserError(f"{file}: it has no arrays 'data' and 'labels'; use the official file") from error
         if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != VALUES or numbers.shape != data.shape[:1]:
-            raise UserError(f"{file}: {data.dtype} data of {data.shape} found, bytes of [N, {VALUES}] expected")
+            raise UserError(f"{file}: its data are {data.dtype} of {data.shape}; use bytes of [N, {VALUES}]")
         images.append(torch.from_numpy(data).view(-1, 3, 32, 32))
         labels.append(torch.from_numpy(numbers) - 1)
     return Split(torch.cat(images), torch.cat(labels))

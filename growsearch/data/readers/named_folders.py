@@ -90,12 +90,13 @@ def _annotated(folder: Path, wnids: tuple[str, ...]) -> Pictures:
     try:
         lines = read_bytes(annotations, LARGEST_LIST).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{annotations}: not readable ({reason(error)}), the official file expected") from error
+        raise UserError(f"{annotations}: not readable ({reason(error)}); use the official file") from error
     for number, line in enumerate(lines, start=1):
         name, wnid, *_ = (*line.split("\t"), "", "")
         if wnid not in label_of or Path(name).name != name:
             raise UserError(
-                f"{annotations}, line {number}: {line[:80]!r} found, a picture and a class of train expected"
+                f"{annotations}, line {number}: {line[:80]!r} is not a picture and a class of train; use "
+                "the official file"
             )
         files.append(folder / "images" / name)
         labels.append(label_of[wnid])

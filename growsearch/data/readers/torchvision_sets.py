@@ -104,15 +104,15 @@ def parse_idx(content: bytes, file: Path) -> Tensor:
     for size in shape:
         count *= size
     if not count:
-        raise UserError(f"{file}: sizes {shape} found, an IDX file with values expected: delete it to fetch it again")
+        raise UserError(f"{file}: an IDX file with values cannot have sizes {shape}; delete it to fetch it again")
     if len(content) != start + count:
-        raise UserError(f"{file}: {len(content)} bytes found, {start + count} expected: delete it to fetch it again")
+        raise UserError(f"{file}: it has {len(content)} bytes instead of {start + count}; delete it to fetch it again")
     return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=start, count=count).view(shape)
 
 
 def _idx_split(images: Tensor, labels: Tensor, folder: Path) -> Split:
     if images.dim() != 3 or labels.dim() != 1:
-        raise UserError(f"{folder}: {images.dim()}-d images and {labels.dim()}-d labels found, 3-d and 1-d expected")
+        raise UserError(f"{folder}: images are {images.dim()}-d and labels {labels.dim()}-d; use 3-d and 1-d ones")
     return Split(images.unsqueeze(1), labels.to(torch.int64))
 
 

@@ -61,7 +61,7 @@ class Writer:
 
     def __init__(self, network: nn.Module, top: Call, result: Any, calls: dict[str, list[Call]]) -> None:
         if not isinstance(result, fx.Node):
-            raise UserError("--format: python holds networks with one tensor as output only; onnx or pt2 expected")
+            raise UserError("--format: python holds networks with one tensor as output only; use onnx or pt2")
         while len(top.items) == 1 and isinstance(top.items[0], Call):  # a wrapper that only passes on
             top = top.items[0]
         self.network, self.top, self.calls, self.result = network, top, calls, result
@@ -281,7 +281,7 @@ def _tensor_at(network: nn.Module, name: str) -> Tensor:
     try:
         return lookup(network, name)
     except KeyError:
-        raise UserError(f"--format: python cannot write the tensor {name!r}; onnx or pt2 expected") from None
+        raise UserError(f"--format: python cannot write the tensor {name!r}; use onnx or pt2") from None
 
 
 def _own_tensor(name: str, value: Tensor) -> tuple[str, Build]:

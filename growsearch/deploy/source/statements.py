@@ -256,7 +256,7 @@ def _function_name(target: Any) -> str:
         return f"torch.Tensor.{name}"
     if getattr(builtins, name, None) is target:
         return name
-    raise UserError(f"--format: python cannot write the function {name or target!r}; onnx or pt2 expected")
+    raise UserError(f"--format: python cannot write the function {name or target!r}; use onnx or pt2")
 
 
 def _without_defaults(target: Any, kwargs: dict[str, Text]) -> dict[str, Text]:
@@ -298,7 +298,7 @@ def _argument(value: Any, operands: Any) -> Text:
         return Text(f'torch.device("{value}")')
     text = literal(value)
     if text is None:
-        raise UserError(f"--format: python cannot write a {type(value).__name__} among arguments; onnx or pt2 expected")
+        raise UserError(f"--format: python cannot write a {type(value).__name__} among arguments; use onnx or pt2")
     return Text(text, whole=not text.startswith("-"))
 
 

@@ -69,7 +69,7 @@ def parse(label: str) -> Candidate:
         return Candidate(label)
     match = _LABEL.fullmatch(label)
     if match is None:
-        raise UserError(f"candidate: {label!r} found, conv3[1], conv3d2[], max3, avg3, skip or none expected")
+        raise UserError(f"candidate: {label!r} is not accepted; use conv3[1], conv3d2[], max3, avg3, skip or none")
     if match["kind"]:
         return pool(match["kind"], int(match["pool"]))
     expansions = tuple(int(m) for m in match["expansions"].split(",") if m)
@@ -88,5 +88,5 @@ def from_json(record: Mapping[str, Any]) -> Candidate:
     if op == "pool" and record.get("kind") in ("max", "avg"):
         return pool(record["kind"], int(record["kernel"]))
     if op not in _PLAIN:
-        raise UserError(f"genotype: operation {dict(record)!r} found, one of conv, pool, skip, none expected")
+        raise UserError(f"genotype: operation {dict(record)!r} is not accepted; use one of conv, pool, skip, none")
     return Candidate(op)

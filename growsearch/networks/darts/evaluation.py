@@ -97,10 +97,10 @@ class EvaluationNetwork(nn.Module):
         }
         for key, size in sizes.items():
             if not isinstance(size, int) or size < 1:
-                raise UserError(f"network.{key}: {size!r} found, a positive integer expected")
+                raise UserError(f"network.{key}: {size!r} is not accepted; use a positive integer")
         output = spec.get("output", "concat")
         if output not in ("concat", "mean"):
-            raise UserError(f"network.output: {output!r} found, concat or mean expected")
+            raise UserError(f"network.output: {output!r} is not accepted; use concat or mean")
         auxiliary = bool(spec.get("auxiliary", False)) and map_at_auxiliary(spec) >= MIN_MAP
         network = cls(
             cells, sizes["channels"], sizes["layers"], sizes["classes"], sizes["in_channels"], auxiliary, output
@@ -121,7 +121,7 @@ class EvaluationNetwork(nn.Module):
         genotype = spec.get("genotype")
         if isinstance(genotype, str) and genotype.endswith(".json"):
             if not Path(genotype).is_file():
-                raise UserError(f"network.genotype: no file {genotype} found, the path of a genotype's JSON expected")
+                raise UserError(f"network.genotype: there is no file {genotype}; use the path of a genotype's JSON")
             spec["genotype"] = genotype_from_json(Path(genotype).read_text(encoding="utf-8")).to_json()
         return spec
 

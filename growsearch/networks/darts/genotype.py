@@ -61,9 +61,9 @@ def genotype_from_json(record: Mapping[str, Any] | str) -> Genotype:
         try:
             record = json.loads(record)
         except json.JSONDecodeError as error:
-            raise UserError(f"genotype: text found that is not JSON ({error})") from error
+            raise UserError(f"genotype: the text is not JSON ({error})") from error
     if not isinstance(record, Mapping) or not {"normal", "reduction"} <= set(record):
-        raise UserError("genotype: no cells found, keys normal(_concat), reduction(_concat) expected")
+        raise UserError("genotype: it has no cells; it needs the keys normal(_concat), reduction(_concat)")
     return Genotype(_cell(record, "normal"), _cell(record, "reduction"))
 
 
@@ -71,13 +71,13 @@ def _cell(record: Mapping[str, Any], name: str) -> CellGenotype:
     edges = [GenotypeEdge(int(e["node"]), int(e["input"]), from_json(e)) for e in _edges(record, name)]
     num_nodes = max((edge.node for edge in edges), default=-1) + 1
     if not 0 < num_nodes <= len(edges) or {edge.node for edge in edges} != set(range(num_nodes)):
-        raise UserError(f"genotype: {name} has nodes without edges, at least one edge into each node expected")
+        raise UserError(f"genotype: {name} has nodes without edges; each node needs at least one")
     for edge in edges:
         if not 0 <= edge.input < edge.node + 2:
-            raise UserError(f"genotype: {name} node {edge.node} has input {edge.input}, 0..{edge.node + 1} expected")
+            raise UserError(f"genotype: {name} node {edge.node} has input {edge.input}; use 0..{edge.node + 1}")
     concat = tuple(int(i) for i in record.get(f"{name}_concat", range(2, num_nodes + 2)))
     if not concat or not set(concat) <= set(range(num_nodes + 2)):
-        raise UserError(f"genotype: {name}_concat {list(concat)} found, states among 0..{num_nodes + 1} expected")
+        raise UserError(f"genotype: {name}_concat {list(concat)} is not accepted; use states among 0..{num_nodes + 1}")
     return CellGenotype(tuple(sorted(edges, key=lambda edge: edge.node)), concat)
 
 

@@ -75,5 +75,5 @@ def published(name: str) -> Genotype:
         UserError: if there is none.
     """
     if name not in PUBLISHED:
-        raise UserError(f"network.genotype: {name!r} found, one of {', '.join(PUBLISHED)} or a JSON file expected")
+        raise UserError(f"network.genotype: {name!r} is not accepted; use one of {', '.join(PUBLISHED)} or a JSON file")
     return PUBLISHED[name]

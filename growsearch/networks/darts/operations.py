@@ -53,7 +53,7 @@ class FactorizedReduction(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, affine: bool) -> None:
         super().__init__()
         if out_channels % 2:
-            raise UserError(f"channels: {out_channels} found, an even number expected (factorized reduction)")
+            raise UserError(f"channels: {out_channels} is not accepted; use an even number (factorized reduction)")
         self.even = nn.Conv2d(in_channels, out_channels // 2, 1, stride=2, bias=False)
         self.odd = nn.Conv2d(in_channels, out_channels // 2, 1, stride=2, bias=False)
         self.norm = nn.BatchNorm2d(out_channels, affine=affine)

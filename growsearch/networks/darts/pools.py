@@ -21,11 +21,13 @@ def initial_pool(pool: str | Sequence[str]) -> tuple[Candidate, ...]:
     """
     if isinstance(pool, str):
         if pool not in INITIAL_POOLS:
-            raise UserError(f"pool: {pool!r} found, one of {', '.join(INITIAL_POOLS)} or a list of labels expected")
+            raise UserError(
+                f"pool: {pool!r} is not accepted; use one of {', '.join(INITIAL_POOLS)} or a list of labels"
+            )
         pool = INITIAL_POOLS[pool]
     if not isinstance(pool, Sequence) or not all(isinstance(label, str) for label in pool):
-        raise UserError(f"pool: {pool!r} found, one of {', '.join(INITIAL_POOLS)} or a list of labels expected")
+        raise UserError(f"pool: {pool!r} is not accepted; use one of {', '.join(INITIAL_POOLS)} or a list of labels")
     candidates = tuple(parse(label) for label in pool)
     if not candidates or len(set(candidates)) < len(candidates):
-        raise UserError(f"pool: {', '.join(pool) or 'nothing'} found, different candidates expected")
+        raise UserError(f"pool: {', '.join(pool) or 'nothing'} is not accepted; use different candidates")
     return candidates

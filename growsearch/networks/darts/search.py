@@ -84,8 +84,8 @@ class SearchNetwork(nn.Module):
             pools[kind] = [[(int(number), parse(label)) for number, label in pool] for pool in spec["pools"][kind]]
             found = [[number for number, _ in pool] for pool in pools[kind]]
             if len(found) != num_edges(num_nodes) or not all(p and p == sorted(set(p)) for p in found):
-                expected = f"ascending ids on {num_edges(num_nodes)} edges expected"
-                raise UserError(f"pools of the {kind} cell: ids {found} found, {expected}")
+                expected = f"ascending ids on {num_edges(num_nodes)} edges"
+                raise UserError(f"pools of the {kind} cell: ids {found} are not accepted; use {expected}")
         return cls(
             pools,
             spec.get("channels", 16),

@@ -23,11 +23,11 @@ def insert_module(container: Container, index: int, module: nn.Module, name: str
     """
     children = list(container._modules.items())
     if not 0 <= index <= len(children):
-        raise UserError(f"insert module: position {index} found, 0 to {len(children)} expected")
+        raise UserError(f"insert module: position {index} is not accepted; use 0 to {len(children)}")
     numbered = _numbered(container)
     if numbered != (name is None) or name in container._modules:
         expected = "none, as children are numbered," if numbered else "one that no child has"
-        raise UserError(f"insert module: name {name!r} found, {expected} expected")
+        raise UserError(f"insert module: name {name!r} is not accepted; use {expected}")
     children.insert(index, (name or "", module))
     _fill(container, children, numbered)
 
@@ -40,7 +40,7 @@ def remove_module(container: Container, index: int) -> nn.Module:
     """
     children = list(container._modules.items())
     if not 0 <= index < len(children):
-        raise UserError(f"remove module: position {index} found, 0 to {len(children) - 1} expected")
+        raise UserError(f"remove module: position {index} is not accepted; use 0 to {len(children) - 1}")
     numbered = _numbered(container)
     _, module = children.pop(index)
     _fill(container, children, numbered)

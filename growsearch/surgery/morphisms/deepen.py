@@ -34,7 +34,7 @@ def centre_kernel(
         UserError: if a side is even or the kind is unknown.
     """
     if not all(side % 2 for side in window):
-        raise UserError(f"identity convolution: window {window} found, odd sides expected")
+        raise UserError(f"identity convolution: window {window} is not accepted; use odd sides")
     match kind:
         case "identity":
             centre = torch.eye(channels, dtype=dtype)
@@ -43,7 +43,7 @@ def centre_kernel(
         case "depthwise":
             centre = torch.ones(channels, 1, dtype=dtype)
         case _:
-            raise UserError(f"identity convolution: {kind!r} found, identity, sum or depthwise expected")
+            raise UserError(f"identity convolution: {kind!r} is not accepted; use identity, sum or depthwise")
     edges = [side // 2 for side in reversed(window) for _ in range(2)]
     return F.pad(centre[(...,) + (None,) * len(window)], edges)
 
@@ -100,8 +100,8 @@ def silence_branch(tail: nn.Module) -> None:
     known = isinstance(tail, _BatchNorm | _ConvNd | nn.Linear)
     if not known or tail.weight is None:
         raise UserError(
-            f"identity block: last layer {type(tail).__name__} found, "
-            "a batch norm with a scale, a convolution or a dense layer expected"
+            f"identity block: last layer {type(tail).__name__} is not accepted; use a batch norm with "
+            "a scale, a convolution or a dense layer"
         )
     for name, parameter in list(tail.named_parameters(recurse=False)):
         replace_tensor(tail, name, torch.zeros_like(parameter))

@@ -41,8 +41,9 @@ def shrink_kernel(conv: Convolution) -> None:
     smaller = tuple(p - d for p, d in zip(padding, conv.dilation, strict=True))
     if min(conv.kernel_size) < 3 or min(smaller) < 0:
         raise UserError(
-            f"shrink kernel: window {conv.kernel_size} with padding {padding} and dilation {conv.dilation} found, "
-            "sides of at least 3 and a padding of at least the dilation expected"
+            f"shrink kernel: window {conv.kernel_size} with padding {conv.padding} and dilation "
+            f"{conv.dilation} is not accepted; use sides of at least 3 and a padding of at least the "
+            "dilation"
         )
     replace_tensor(conv, "weight", crop_kernel(conv.weight))
     conv.kernel_size = tuple(conv.weight.shape[2:])
@@ -60,8 +61,9 @@ def set_dilation(conv: Convolution, dilation: int) -> None:
     new_padding = tuple(p + s // 2 for p, s in zip(padding, spread, strict=True))
     if dilation < 1 or any(s % 2 for s in spread) or min(new_padding) < 0:
         raise UserError(
-            f"dilation: {dilation} asked for a window {tuple(conv.kernel_size)} with padding {padding} and "
-            f"dilation {tuple(conv.dilation)}; at least 1, and a padding that keeps the map's size, expected"
+            f"dilation: {dilation} is not accepted for a window {tuple(conv.kernel_size)} with "
+            f"padding {padding} and dilation {tuple(conv.dilation)}; use at least 1, and a padding "
+            "that keeps the map's size"
         )
     conv.dilation = (dilation,) * len(padding)
     conv.padding = new_padding
@@ -75,7 +77,7 @@ def zero_padding(conv: Convolution) -> tuple[int, ...]:
     """
     if isinstance(conv.padding, str) or conv.padding_mode != "zeros":
         raise UserError(
-            f"change of a kernel: padding {conv.padding!r} of mode {conv.padding_mode!r} found, "
-            "a number of zeros per side expected"
+            f"change of a kernel: padding {conv.padding!r} of mode {conv.padding_mode!r} is not "
+            "accepted; use a number of zeros per side"
         )
     return conv.padding

@@ -43,7 +43,7 @@ def pooled_weight(weight_UCHW: Tensor, rewrite: PoolRewrite) -> Tensor:
             _, place = F.max_pool2d(weight.abs(), 2, ceil_mode=True, return_indices=True)
             return weight.flatten(2).gather(2, place.flatten(2)).view(place.shape)
         case _:
-            raise UserError(f"rewrite for a pooling: {rewrite!r} found, avg, max_abs or max_signed expected")
+            raise UserError(f"rewrite for a pooling: {rewrite!r} is not accepted; use avg, max_abs or max_signed")
 
 
 def unpooled_weight(weight_UCHW: Tensor, size: tuple[int, int]) -> Tensor:
@@ -55,8 +55,8 @@ def unpooled_weight(weight_UCHW: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = size
     if ((height + 1) // 2, (width + 1) // 2) != tuple(weight_UCHW.shape[2:]):
         raise UserError(
-            f"removal of a pooling: maps of {height}x{width} asked for, "
-            f"such that pooling gives {weight_UCHW.shape[2]}x{weight_UCHW.shape[3]} expected"
+            f"removal of a pooling: maps of {height}x{width} are not accepted; use a size that "
+            f"pooling brings to {weight_UCHW.shape[2]}x{weight_UCHW.shape[3]}"
         )
     repeated = weight_UCHW.detach().repeat_interleave(2, 2).repeat_interleave(2, 3)
     return repeated[:, :, :height, :width]
@@ -86,7 +86,7 @@ def follow_removed_pooling(dense: nn.Linear, size: tuple[int, int], new_size: tu
 
 def _maps(dense: nn.Linear, size: tuple[int, int]) -> Tensor:
     if dense.in_features % (size[0] * size[1]):
-        raise UserError(f"dense layer: {dense.in_features} inputs found, whole maps of {size[0]}x{size[1]} expected")
+        raise UserError(f"dense layer: its {dense.in_features} inputs are not whole maps of {size[0]}x{size[1]}")
     return dense.weight.unflatten(1, (-1, *size))
 
 

@@ -34,8 +34,8 @@ def identity_separable(block: SeparableBlock) -> None:
     channels = depthwise.weight.shape[0]
     if pointwise.weight.shape[0] != channels or max(depthwise.stride) > 1:
         raise UserError(
-            f"insert expansion: block of {channels} inputs, {pointwise.weight.shape[0]} outputs and stride "
-            f"{depthwise.stride} found, as many outputs as inputs and stride 1 expected"
+            f"insert expansion: a block of {channels} inputs, {pointwise.weight.shape[0]} outputs and "
+            f"stride {depthwise.stride} is not accepted; use as many outputs as inputs and stride 1"
         )
     window = tuple(depthwise.weight.shape[2:])
     replace_tensor(depthwise, "weight", centre_kernel(channels, window, "depthwise"))

@@ -31,4 +31,4 @@ def cyclic_sources(size: int, new_size: int) -> list[int]:
 
 def _check(size: int, new_size: int) -> None:
     if not 0 < size <= new_size:
-        raise UserError(f"widening: from {size} to {new_size} channels found, at least as many as before expected")
+        raise UserError(f"widening: {new_size} channels are fewer than the {size} before; use at least as many")

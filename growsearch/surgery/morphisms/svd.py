@@ -58,7 +58,7 @@ def reduced_units(
         UserError: if the target is less than 1 or the variant unknown.
     """
     if target < 1:
-        raise UserError(f"removal of units: target {target} found, at least 1 expected")
+        raise UserError(f"removal of units: target {target} is not accepted; use at least 1")
     left, values, right = factors if factors is not None else singular_factors(weight_HI)
     r = min(target, *weight_HI.shape)
     second, bias = exact(weight_OH, bias_H)
@@ -69,7 +69,7 @@ def reduced_units(
         case "code":
             mix, bias, second = right[:r, :r].T, bias[:r], second[:, :r]
         case _:
-            raise UserError(f"removal of units: variant {variant!r} found, paper or code expected")
+            raise UserError(f"removal of units: variant {variant!r} is not accepted; use paper or code")
     first = (left[:, :r] * values[:r]).T
     return first, None if bias_H is None else mix @ bias, second @ mix.T
 
