@@ -124,7 +124,7 @@ def make_donor(name: str, download: bool) -> nn.Module:
     from torchvision.models import get_model, get_model_weights  # slow to import, and seldom needed
 
     try:
-        weights = get_model_weights(model).DEFAULT  # type: ignore[attr-defined]
+        weights = get_model_weights(model).DEFAULT
         file = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
         if not (download or file.is_file()):
             raise MissingFiles(

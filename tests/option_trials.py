@@ -219,7 +219,7 @@ def others(entry: Entry) -> list[Any]:
         return [str(not default).lower()]
     if isinstance(default, list):
         first = [*default, *default] if default else [1]
-        changed = [[one for one in numbers(facts, number) if one != number][0] for number in default]
+        changed = [next(one for one in numbers(facts, number) if one != number) for number in default]
         return [str(one).replace(" ", "") for one in (changed, first, default[:1]) if one and one != default]
     if isinstance(default, int | float) or "number" in entry.kind:
         return numbers(facts, default)[:4]

@@ -1,4 +1,4 @@
-"""Caps of a search: sizes are counted on a spec before a network is made, epochs are shared out before a search begins."""
+"""Caps of a search: sizes are counted on a spec before a network is made, epochs shared out before it begins."""
 
 from collections.abc import Sequence
 from typing import Any

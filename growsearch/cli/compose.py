@@ -7,15 +7,14 @@ from dataclasses import is_dataclass
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from growsearch.cli.ls import GROUPS, choices
+from growsearch.cli.sweep import jobs_of
 from growsearch.cli.words import overrides as read_words
 from growsearch.cli.words import quoted
 from growsearch.config import RunConfig, all_entries, register
@@ -55,9 +54,7 @@ def sweep_jobs(overrides: list[str], config_dir: str | None = None) -> list[list
         composed = hydra.compose_config(
             "config", [*words, *_search_path(config_dir)], RunMode.MULTIRUN, with_log_configuration=False
         )
-        swept = OmegaConf.select(composed, "hydra.sweeper.params") or {}
-        parsed = OverridesParser.create().parse_overrides([*(f"{key}={value}" for key, value in swept.items()), *words])
-        return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
+        return jobs_of(OmegaConf.select(composed, "hydra.sweeper.params"), words)
 
 
 def _search_path(config_dir: str | None) -> list[str]:

@@ -106,7 +106,14 @@ def task(composed: DictConfig) -> float:
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         words = HydraConfig.get().overrides.task if sweeping else _WORDS  # a job's own ones, in whatever process
-        return start(composed, ["growsearch", "run", *words])
+        if not sweeping:
+            return start(composed, ["growsearch", "run", *words])
+        print(sweep.which_job(), flush=True)
+        folders = [
+            source.path for source in HydraConfig.get().runtime.config_sources if source.provider == "command-line"
+        ]
+        given = [word for folder in folders for word in ("--config-dir", folder)]
+        return start(composed, ["growsearch", "run", *given, *words], sweep.note_run)
     except UserError as error:
         if sweeping:
             sweep.note_failure(error)

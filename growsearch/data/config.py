@@ -127,7 +127,9 @@ class DataConfig(Options):
         {},
         "For normalisation=given: [means, deviations] per channel of pixels scaled to 0..1, by data set; data sets that"
         " are not named are normalised as by standard.",
-        matters_with="data.normalisation=given data.constants={mnist:[[0.5],[0.5]]} data.constants={digits:[[0.4],[0.3]],csv:[[0.4],[0.3]],npz:[[0.4,0.4,0.4],[0.3,0.3,0.3]],image_folder:[[0.4,0.4,0.4],[0.3,0.3,0.3]]}",
+        matters_with="data.normalisation=given data.constants={mnist:[[0.5],[0.5]]}"
+        " data.constants={digits:[[0.4],[0.3]],csv:[[0.4],[0.3]],npz:[[0.4,0.4,0.4],[0.3,0.3,0.3]],"
+        "image_folder:[[0.4,0.4,0.4],[0.3,0.3,0.3]]}",
     )
     crop_padding: int = option(
         0,

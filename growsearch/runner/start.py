@@ -1,6 +1,6 @@
 """One run from top to bottom: configuration, data, method, journal, result."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ MAY_MOVE = ("data.path", "data.test_path")
 """Options that name where something lies; what lies there is compared by its contents."""
 
 
-def start(composed: DictConfig, command: list[str] | None = None) -> float:
+def start(
+    composed: DictConfig, command: list[str] | None = None, tell: Callable[[Path], None] = lambda folder: None
+) -> float:
     """Run a composed configuration, or what is left of it, and return its best validation accuracy.
 
     A finished run of the same identity is not repeated (unless ``output.again``), an unfinished one is continued.
@@ -40,6 +42,7 @@ def start(composed: DictConfig, command: list[str] | None = None) -> float:
     Args:
         composed: the configuration.
         command: words of the command line that asks for it, if one does.
+        tell: called with the run's folder once it is known.
 
     Raises:
         UserError: for bad input, a full disk and the like.
@@ -55,12 +58,14 @@ def start(composed: DictConfig, command: list[str] | None = None) -> float:
         written = identity.to_json()
         folder = find_run(*place, written, lambda text: options_fingerprints(text, written["data"], device))
         if folder is not None:
+            tell(folder.path)
             return execute(folder, config, uncompared=not_compared(composed, folder))
     runner = prepare(config)
     with attempt("making the first network"):
         runner.begin()
     yaml = OmegaConf.to_yaml(composed, resolve=True)
     folder = new_run(*place, config.seed, yaml, identity.to_json(), identity.data.to_json(), command)
+    tell(folder.path)
     return execute(folder, config, runner)
 
 

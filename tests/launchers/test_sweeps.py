@@ -27,10 +27,10 @@ def assert_one_done_and_one_told(folder: Path, said: str) -> None:
     result = json.loads((only_run(folder) / "result.json").read_text())
     assert result["test_accuracy"] is not None
     assert "1 job of the sweep failed, the others are done" in said
-    assert "job 0 (" in said
+    assert "job 1 (" in said
     assert "): data.resize: 0 is not accepted; use a side of 1 to 8192" in said
     (note,) = folder.glob("outputs/sweeps/*/0/error.txt")
-    assert note.read_text().startswith("job 0 (")
+    assert note.read_text().startswith("job 1 (")
 
 
 def test_basic(tmp_path, monkeypatch, capsys):

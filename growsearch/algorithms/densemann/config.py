@@ -13,8 +13,8 @@ class DensemannConfig(AlgoConfig):
 
     Accuracies and thresholds are fractions, lengths are epochs, counts of history are samples (one per epoch).
 
-    Of the common caps, ``max_params`` and ``max_macs`` hold for the final network with all its blocks, and ``max_epochs`` for growth
-    and final training together: the latter's epochs are set aside first.
+    Of the common caps, ``max_params`` and ``max_macs`` hold for the final network with all its blocks, and
+    ``max_epochs`` for growth and final training together: the latter's epochs are set aside first.
     """
 
     name: str = "densemann"
@@ -203,7 +203,8 @@ class DensemannConfig(AlgoConfig):
         super().__post_init__()
         if 0 < self.max_filters < self.growth_rate:
             raise UserError(
-                f"algo.max_filters: {self.max_filters} is not accepted; use algo.growth_rate ({self.growth_rate}) or more"
+                f"algo.max_filters: {self.max_filters} is less than algo.growth_rate={self.growth_rate}; raise the cap"
+                " or lower the rate"
             )
         drops = [int(self.patience * fraction) for fraction in self.lr_milestones]
         if not all(a < b for a, b in zip([0, *drops], drops, strict=False)):

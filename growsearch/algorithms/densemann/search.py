@@ -129,6 +129,9 @@ class Densemann(Algorithm[DensemannConfig]):
                     case ["add_layer", count]:
                         yield from self.save("last_layer")
                         yield from self.add_layer(count)
+                        blocks = self.net.spec["filters"]
+                        grown = sum(map(len, blocks)) - 1
+                        yield Expect(sizes.expected_from_here(config, self.epochs, grown, len(blocks) - 1))
                     case ["remove_layer"]:
                         yield from self.go_back("remove_layer", "last_layer")
                     case ["end_block"]:
@@ -145,6 +148,7 @@ class Densemann(Algorithm[DensemannConfig]):
         yield self.phase("final training" if whole else "training of a copy")
         for _ in range(count):
             yield from self.add_block(sizes.copied_block(self.net.spec, config))
+        yield Expect(self.epochs + sizes.later_epochs(config, self.epochs, len(self.net.spec["filters"])))
         if config.new_block_mode == "reset_copy":
             yield from self.edit(Redraw(self.head), where="network")
         untrained = (yield Copy(self.net, "untrained")) if config.best_loss_scope == "run" else None

@@ -125,9 +125,31 @@ def training_epochs(config: DensemannConfig, epochs_so_far: int) -> int:
     return max(0, min(wanted, config.max_epochs - epochs_so_far))
 
 
+def later_epochs(config: DensemannConfig, epochs_so_far: int, blocks: int) -> int:
+    """Epochs of all training that is still to come, with so many blocks in place."""
+    phases = 1 + (config.block_count - blocks if config.new_block_mode == "incremental_copy" else 0)
+    wanted = phases * (config.final_epochs + config.late_start)
+    return min(wanted, max(0, config.max_epochs - epochs_so_far)) if config.max_epochs else wanted
+
+
 def expected_epochs(config: DensemannConfig) -> int:
     """A typical search: the caps' layers (seven without), 2.75 patiences each, as in the authors' traces."""
-    layers = config.max_layers or 7
-    blocks = config.block_count if config.new_block_mode == "from_scratch" else 1
-    expected = int(2.75 * config.patience * layers * blocks) + reserved_epochs(config)
+    layers = (config.max_layers or 7) * grown_blocks(config)
+    expected = int(2.75 * config.patience * layers) + reserved_epochs(config)
     return min(expected, config.max_epochs or expected)
+
+
+def expected_from_here(config: DensemannConfig, epochs: int, grown: int, block: int) -> int:
+    """The same once ``epochs`` of growth brought ``grown`` layers, those of the blocks before number ``block`` too.
+
+    Layers that are still to come (one at least) take as long as those that are there did, on average.
+    """
+    layers = (config.max_layers or 7) * grown_blocks(config)
+    missing = max(layers - grown, grown_blocks(config) - block, 1)
+    expected = epochs + round(epochs / grown * missing) + reserved_epochs(config)
+    return min(expected, config.max_epochs or expected)
+
+
+def grown_blocks(config: DensemannConfig) -> int:
+    """Blocks that are grown and not copied."""
+    return config.block_count if config.new_block_mode == "from_scratch" else 1

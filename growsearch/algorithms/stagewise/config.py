@@ -119,9 +119,10 @@ def fine_tuning() -> TrainingProtocol:
 class StagewiseConfig(AlgoConfig):
     """All options of the method.
 
-    ``max_params``, ``max_macs`` and ``max_layers`` end the search before a temporary network exceeds them, ``max_epochs``
-    before an iteration it has no room for; ``max_seconds`` drops the network in training. A network chosen with
-    ``network=`` gives ``m0`` and ``width``; with ``iterations=0`` it is trained and judged, and nothing is searched.
+    ``max_params``, ``max_macs`` and ``max_layers`` end the search before a temporary network exceeds them,
+    ``max_epochs`` before an iteration it has no room for; ``max_seconds`` drops the network in training. A network
+    chosen with ``network=`` gives ``m0`` and ``width``; with ``iterations=0`` it is trained and judged, and nothing is
+    searched.
     """
 
     name: str = "stagewise"
