@@ -108,7 +108,7 @@ class ResnetChannelsOptions(_FreeChannels):
     sizes: list[list[int]] | None = option(
         None,
         "All widths in place of channels: the stem, then [middle, width] for each block, a list for each stage.",
-        matters_with="network.blocks=[1] network.sizes=[[4],[6,4]]",
+        matters_with="network.blocks=[1] network.sizes=[[4,6,4]]",
     )
 
 

@@ -57,9 +57,9 @@ FAMILY_WORDS = {
 ECHOES = {
     *("fingerprint", "command", "git", "schedule", "device", "threads", "precision", "layout", "step"),
     *("out_of_memory", "versions", "inference_seconds", "search_seconds", "train_seconds", "cpu_seconds"),
-    *("peak_memory_bytes", "energy_kwh", "cpu_inference_ms", "seconds"),
+    *("peak_memory_bytes", "energy_kwh", "cpu_inference_ms", "seconds", "ask"),
 }
-"""Keys of a result that repeat the configuration, or differ from run to run."""
+"""Keys of a result or of a line of the journal that repeat the configuration, or differ from run to run."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,10 @@ def data_words() -> dict[str, list[str]]:
     }
 
 
+OTHER = {"npz": "other.npz", "csv": "other.csv", "image_folder": "deep"}
+"""Other files for each set of one's own data."""
+
+
 def write_files(folder: Path) -> None:
     """Files that commands of cases name, in the folder that they are run in."""
     rng = np.random.default_rng(0)
@@ -116,7 +120,7 @@ def write_files(folder: Path) -> None:
                 pixels = rng.integers(0, high, size).astype(np.uint8 if high == 256 else np.uint16)
                 Image.fromarray(pixels).save(folder / name / kind / f"{number}.png")
     labels = np.arange(60) % 3
-    for name, shape in (("arrays", (60, 3, 6, 8)), ("either_layout", (60, 3, 6, 3))):
+    for name, shape in (("arrays", (60, 3, 6, 8)), ("other", (60, 3, 6, 8)), ("either_layout", (60, 3, 6, 3))):
         images = rng.integers(0, 256, shape).astype(np.uint8)
         np.savez(folder / name, x_train=images[:48], y_train=labels[:48], x_test=images[48:], y_test=labels[48:])
     for name in ("table.csv", "other.csv"):
@@ -125,7 +129,7 @@ def write_files(folder: Path) -> None:
             for number, (a, b) in enumerate(rng.random((60, 2)))
         ]
         (folder / name).write_text("\n".join(("x,y,label,kind", *rows)) + "\n")
-    for name, size in (("run", "small_ffnn"), ("larger", "small_cnn")):
+    for name, size in (("run", "small_ffnn"), ("larger", "medium_cnn")):
         place = record_of(("algo=fixed", "network=sequential", f"network.topology={size}", *DIGITS), folder / "made")[1]
         shutil.copytree(place, folder / name)
         shutil.rmtree(folder / "made")
@@ -193,6 +197,8 @@ def set_up(case: Case) -> list[str]:
     }
     found = []
     for path, words in (*parents.items(), (case.entry.path, case.entry.option.matters_with)):
+        if case.entry.path == "data.path":
+            return [f"data.path={OTHER[case.owner]}"]
         if case.entry.path == path or case.entry.path.startswith(f"{path}."):
             group = path.rpartition(".")[0]
             found += [f"{group}{word}" if word.startswith(".") else word for word in words.split()]
@@ -223,7 +229,7 @@ def others(entry: Entry) -> list[Any]:
         return [str(one).replace(" ", "") for one in (changed, first, default[:1]) if one and one != default]
     if isinstance(default, int | float) or "number" in entry.kind:
         return numbers(facts, default)[:4]
-    return [f"{default or ''}x"]
+    return ["larger" if facts.path else f"{default or ''}x"]
 
 
 def numbers(facts: Option, default: Any) -> list[Any]:

@@ -37,7 +37,6 @@ class DataConfig(Options):
         None,
         "Your own file or folder (image_folder, npz, csv).",
         path=True,
-        matters_with="data=csv data.target=label data.path=table.csv data.path=other.csv",
     )
     download: bool = option(
         True,

@@ -70,3 +70,15 @@ def test_a_sweep_parts_paths_at_commas():
 
 def test_experiments_sweep_too():
     assert len(sweep_jobs(["experiment=conet/table3_baseline_darts7"])) == 6
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "data.constants={mnist:[[0.5],[0.3]]}",
+        "data.constants.mnist=[[0.5],[0.3]]",
+        "+data.constants.mnist=[[0.5],[0.3]]",
+    ],
+)
+def test_names_of_ones_own_need_no_plus(word):
+    assert compose_run([word]).data.constants == {"mnist": [[0.5], [0.3]]}

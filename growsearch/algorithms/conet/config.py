@@ -61,7 +61,10 @@ class ConetConfig(AlgoConfig):
         25, "Networks trained; the last one's sizes are the result.", unit="networks", low=1, paper="T"
     )
     search: TrainingSettings = option(
-        search_settings, "Training of a trial; search.epochs are the epochs per trial.", paper="E for its epochs"
+        search_settings,
+        "Training of a trial; search.epochs are the epochs per trial.",
+        paper="E for its epochs",
+        matters_with="algo.lr_schedule=step",
     )
     lr_schedule: str = option(
         "adas",

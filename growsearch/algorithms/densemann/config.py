@@ -42,12 +42,18 @@ class DensemannConfig(AlgoConfig):
         unit="pixels",
         low=0,
     )
-    flip: bool | None = option(None, "Mirror images at random; null for CIFAR only.")
+    flip: bool | None = option(None, "Mirror images at random; null for CIFAR only.", matters_with="data.flip=true")
     cutout: int = option(
-        16, "Side of a square hole in every image; the data set's cutout caps it.", unit="pixels", low=0
+        16,
+        "Side of a square hole in every image; the data set's cutout caps it.",
+        unit="pixels",
+        low=0,
+        matters_with="data.cutout=4",
     )
     augment_validation: bool = option(
-        True, "Augment and cut out validation images like training images (paper); false judges on plain ones."
+        True,
+        "Augment and cut out validation images like training images (paper); false judges on plain ones.",
+        matters_with=".crop_padding=1",
     )
     dropout: float | None = option(
         None,
@@ -197,7 +203,9 @@ class DensemannConfig(AlgoConfig):
         False, "Measure the strengths of all filters of all layers every epoch and write the feature log."
     )
     max_layers: int = option(0, "Cap on the layers of a block; 0 for none.", unit="layers", low=0)
-    max_filters: int = option(0, "Cap on the filters of a layer; 0 for none.", unit="filters", low=0)
+    max_filters: int = option(
+        0, "Cap on the filters of a layer; 0 for none.", unit="filters", low=0, matters_with=".max_filters=4"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -88,7 +88,9 @@ class TrainingProtocol(Options):
         unit="pixels",
         low=0,
     )
-    flip: bool = option(True, "Mirror half of the training images, where the data set allows it.")
+    flip: bool = option(
+        True, "Mirror half of the training images, where the data set allows it.", matters_with="data.flip=true"
+    )
 
     def settings(self, modules: str) -> TrainingSettings:
         """The same in the terms of training, for a module type."""
