@@ -108,9 +108,9 @@ def test_weights_are_fetched_only_where_that_is_allowed(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("urllib.request.urlopen", fetch)
     monkeypatch.setattr("torch.hub.urlopen", fetch)
-    with pytest.raises(MissingFiles, match="algo.donor: the weights of torchvision:resnet18 are not on this machine"):
+    with pytest.raises(MissingFiles, match=r"algo\.donor: the weights of torchvision:resnet18 are not on this machine"):
         make_donor("torchvision:resnet18", download=False)
     with pytest.raises(AssertionError, match="the network was asked"):
         make_donor("torchvision:resnet18", download=True)
-    with pytest.raises(UserError, match="algo.donor"):
+    with pytest.raises(UserError, match=r"algo\.donor"):
         make_donor("torchvision:resnt18", download=False)
