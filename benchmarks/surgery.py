@@ -96,7 +96,9 @@ def measure(name: str, options: argparse.Namespace, device: torch.device) -> str
 
     def edit() -> None:
         group = rng.choice(free)
-        widen(model, group, group.size + max(1, group.size // 8), optimizer=optimizer)
+        widen(
+            model, group, group.size + (max(1, group.size // 8) if group.step == 1 else group.step), optimizer=optimizer
+        )
 
     edits = [seconds(edit, device) for _ in range(options.edits + 1)][1:]
     step_s, edit_s = statistics.median(steps), statistics.median(edits)

@@ -238,6 +238,8 @@ def _network(plain: dict[str, Any]) -> dict[str, Any]:
 
 def _check_network_is_used(config: RunConfig) -> None:
     family, known = config.network.get("family", "none"), methods().get(config.algo.name)
+    if family == "none" and config.network.get("trust") and not getattr(config.algo, "donor", ""):
+        raise UserError("network.trust: true is not accepted, as no network or donor is handed in; leave it out")
     if family != "none" and known is not None and not known.takes_network:
         takers = ", ".join(name for name, entry in methods().items() if entry.takes_network)
         raise UserError(

@@ -1,4 +1,4 @@
-"""What the user can mend, and what tells that memory ran out."""
+"""Errors that a user can act on, and the recognition of lack of memory."""
 
 from growsearch.text import one_line
 

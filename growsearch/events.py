@@ -1,4 +1,4 @@
-"""What happened, as plain dataclasses: the single record that every view is drawn from.
+"""Events of a run as plain dataclasses: the single record that every view is drawn from.
 
 Events carry no times, so two runs with one seed give equal events; whoever writes them down adds
 the clock. Accuracies are fractions, losses nats, sizes parameter counts.

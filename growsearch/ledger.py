@@ -1,4 +1,4 @@
-"""What a run has spent so far, counted the same way for every method."""
+"""The ledger: what a run has spent so far, counted the same way for every method."""
 
 from dataclasses import dataclass
 from typing import Any

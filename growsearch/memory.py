@@ -22,4 +22,6 @@ def require_memory(needed: int, what: str, remedy: str) -> None:
     """
     available = available_bytes()
     if needed > available:
-        raise LackOfMemory(f"{what}: {needed / GIB:.1f} GiB needed, {available / GIB:.1f} GiB of memory free: {remedy}")
+        raise LackOfMemory(
+            f"{what}: it takes {needed / GIB:.1f} GiB, {available / GIB:.1f} GiB of memory are free; {remedy}"
+        )

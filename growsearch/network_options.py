@@ -9,22 +9,42 @@ from typing import Any, ClassVar
 from growsearch.options import UNSET, Options, option
 
 GENOTYPES = (
-    "DL1, DL2, DR, UR, DARTS_V1, DARTS_V2, P-DARTS, NASNet-A, AmoebaNet-A, or the path of a JSON file (keys normal,"
-    " normal_concat, reduction, reduction_concat; a run's result.json has them under method.genotype)"
+    "DL1, DL2, DR, UR, DARTS_V1, DARTS_V2, P-DARTS, NASNet-A, AmoebaNet-A, random (drawn from DARTS' space by the seed"
+    " of the run), the folder of a run, or a file with a genotype: Genotype(normal=[...], ...) as DARTS and"
+    " PR-DARTS publish it, PR-DARTS' JSON list, or JSON with keys normal, normal_concat, reduction, reduction_concat"
 )
 
 
 @dataclass
 class NetworkOptions(Options):
-    """No network: the method makes its own."""
+    """What all families have in common."""
 
     section: ClassVar[str] = "network"
 
-    family: str = option("none", "Kind of network; network=NAME sets it.")
+    family: str = option(UNSET, "Kind of network; network=NAME sets it.")
 
     def plain(self) -> dict[str, Any]:
         """The options as the network's family reads them."""
         return asdict(self)
+
+
+@dataclass
+class _Trusting(NetworkOptions):
+    """What families have in common whose networks may be built by a function of the user's own."""
+
+    trust: bool = option(
+        False,
+        "Let the Python functions that build a network of one's own be imported and called: those of network.name,"
+        " network.run, network.runs and algo.donor. Only a command line grants this, never the folder of a run.",
+        changes_results=False,
+    )
+
+
+@dataclass
+class NoNetworkOptions(_Trusting):
+    """No network: the method makes its own."""
+
+    family: str = "none"
 
 
 @dataclass
@@ -182,7 +202,7 @@ class SequentialOptions(NetworkOptions):
 
 
 @dataclass
-class FoundOptions(NetworkOptions):
+class FoundOptions(_Trusting):
     """The architecture that a finished run found, fitted to the data, with fresh weights."""
 
     family: str = "found"
@@ -192,7 +212,7 @@ class FoundOptions(NetworkOptions):
 
 
 @dataclass
-class EnsembleOptions(NetworkOptions):
+class EnsembleOptions(_Trusting):
     """Trained networks of finished runs as one, which predicts with the mean of their class probabilities."""
 
     family: str = "ensemble"
@@ -208,31 +228,34 @@ class EnsembleOptions(NetworkOptions):
 
 
 @dataclass
-class ExternalOptions(NetworkOptions):
-    """A network of somebody else's."""
+class ExternalOptions(_Trusting):
+    """An external network."""
 
     family: str = "external"
     name: str = option(
         UNSET,
-        "torchvision/NAME, or with trust=true a Python path module:function.",
+        "torchvision/NAME, timm/NAME, or with trust=true a Python path module:function.",
         matters_with="network.name=torchvision/shufflenet_v2_x1_0",
     )
     arguments: dict[str, Any] = option(
         {},
-        "Arguments of its builder; torchvision's get the number of classes of the data.",
-        matters_with="network.name=torchvision/mobilenet_v2 +network.arguments.width_mult=0.5",
+        "Arguments of its builder; those of torchvision and timm get the number of classes of the data.",
+        matters_with="network.name=torchvision/mobilenet_v2 network.arguments.width_mult=0.5",
     )
-    trust: bool = option(
+    pretrained: bool = option(
         False,
-        "Let a Python path be imported and called; only a command line grants this, never the folder of a run.",
-        changes_results=False,
+        "Begin with the weights that timm or torchvision offer (data.normalisation=imagenet suits most); a resumed run "
+        "takes its weights from its checkpoint.",
+    )
+    weights: str | None = option(
+        None, "File of weights to begin with: .safetensors, or tensors that torch.save wrote.", path=True
     )
 
 
 FAMILIES: dict[str, type[NetworkOptions]] = {
     cls.family: cls
     for cls in (
-        *(NetworkOptions, ResnetOptions, DensenetOptions, NasnetOptions, BottleneckOptions, ResnetChannelsOptions),
+        *(NoNetworkOptions, ResnetOptions, DensenetOptions, NasnetOptions, BottleneckOptions, ResnetChannelsOptions),
         *(ChannelDartsOptions, DartsOptions, SequentialOptions, FoundOptions, EnsembleOptions, ExternalOptions),
     )
 }

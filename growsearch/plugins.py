@@ -1,4 +1,4 @@
-"""What other installed packages add, by entry point; nothing of theirs is imported to list it.
+"""Plugins of other installed packages, by entry point; listing them imports nothing of theirs.
 
 Groups: ``growsearch.algorithms`` names ``Algorithm`` subclasses, ``growsearch.papers`` their figures and
 tables by method, ``growsearch.networks`` network classes by family, ``growsearch.data`` functions that

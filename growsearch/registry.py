@@ -59,6 +59,7 @@ OWN = (
         takes_network=False,
     ),
     _own("conet", "Conet", "ConetConfig", "scales every channel size of a CNN from the rank of its weights"),
+    _own("prune", "Prune", "PruneConfig", "cuts the least important channels of any network down to a budget"),
     _own("stagewise", "Stagewise", "StagewiseConfig", "deepens the stages whose features matter"),
 )
 

@@ -1,4 +1,4 @@
-"""Which release of growsearch is installed."""
+"""The installed release of growsearch."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -1,6 +1,6 @@
 """Signals as a wish to stop at the next step, where the state is whole.
 
-SIGINT and SIGTERM stop a run, saved. Where somebody else has put a handler of their own for SIGTERM,
+SIGINT and SIGTERM stop a run, saved. Where another library has set its own handler for SIGTERM,
 SIGUSR1 or SIGUSR2 before the run began, as submitit does to requeue a preempted job, that handler is
 called once the run is saved: it may end the process, or let the run go on.
 """

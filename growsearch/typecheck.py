@@ -1,4 +1,4 @@
-"""Whether a value read from a file is what an annotation says."""
+"""A check of values read from files against annotations."""
 
 import types
 from functools import cache

@@ -1,4 +1,4 @@
-"""Files that others wrote: opened only if they are plain files of a bearable size, their damage told in a line."""
+"""Files that others wrote: opened only as plain files of a limited size; damage becomes one line."""
 
 import os
 import stat

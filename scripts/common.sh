@@ -34,7 +34,7 @@ begin() {
             --dry-run) DRY=1 ;;
             -h | --help) usage; exit 0 ;;
             *=*) OPTIONS+=("$word") ;;
-            *) echo "$SCRIPT: '$word' found, full, cpu, tiny, --dry-run or KEY=VALUE expected" >&2; exit 2 ;;
+            *) echo "$SCRIPT: '$word' is not accepted; use full, cpu, tiny, --dry-run or KEY=VALUE" >&2; exit 2 ;;
         esac
     done
     if [ -z "$SCALE" ]; then usage >&2; exit 2; fi

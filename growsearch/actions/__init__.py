@@ -1,4 +1,4 @@
-"""What scripts of methods ask for; see :mod:`growsearch.actions.base`."""
+"""The actions that a method's script yields; see :mod:`growsearch.actions.base`."""
 
 from growsearch.actions.base import Action, All, Failure, Net, Script
 from growsearch.actions.networks import Build, Change, Copy, Draws, Drop, Edit, Take

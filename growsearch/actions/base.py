@@ -1,4 +1,4 @@
-"""What a script may ask for: actions with plain fields, answered with plain data.
+"""The base of all actions: plain fields in, plain data out.
 
 An action is a frozen dataclass. Its fields are what the journal keeps of it, and what a replay compares: its
 class, its numbers and texts, and the names of its networks. A class of answers is a dataclass of plain types.

@@ -1,4 +1,4 @@
-"""What actions are carried out on: live networks, the engine that trains them, and what was handed in."""
+"""The workbench of a run: live networks, the engine that trains them, and modules handed in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -8,6 +8,7 @@ from torch import nn
 
 from growsearch.clock import working_seconds
 from growsearch.data.dataset import Dataset, Split
+from growsearch.errors import UserError
 from growsearch.training import Engine, FitState, Network
 from growsearch.training.config import HardwareConfig
 
@@ -28,6 +29,7 @@ class Facts:
         hardware: as configured.
         device: ``cpu`` or ``cuda``.
         given: specs of the modules that were handed in, by role; empty for a module that has none.
+        trained: roles of those that came with trained weights.
     """
 
     image_shape: tuple[int, int, int]
@@ -40,6 +42,7 @@ class Facts:
     hardware: HardwareConfig
     device: str
     given: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    trained: frozenset[str] = frozenset()
 
 
 class Workbench:
@@ -74,6 +77,7 @@ class Workbench:
             engine.hardware,
             engine.device.type,
             given,
+            frozenset(role for role, module in self.given.items() if getattr(module, "comes_trained", False)),
         )
 
     def on(self, parted_at: int) -> Engine:
@@ -97,7 +101,13 @@ class Workbench:
 
     def source(self, source: "Net | str") -> Network:
         """A network that is only read: a live one, or a module that was handed in, by its role."""
-        return Network(-1, self.given[source]) if isinstance(source, str) else self.networks[source.name]
+        if not isinstance(source, str):
+            return self.networks[source.name]
+        if getattr(self.given[source], "weights_left_out", False):
+            raise UserError(
+                "network.pretrained: a resumed run does not read the weights anew; begin it with its command"
+            )
+        return Network(-1, self.given[source])
 
     def drop(self, name: str) -> None:
         """Let a network go, with what its training remembered."""

@@ -1,4 +1,4 @@
-"""What every method is: a configuration, the facts of a run, and a script of actions."""
+"""The base of all methods: a configuration, the facts of a run, and a script of actions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -58,9 +58,11 @@ class Algorithm(ABC, Generic[C]):
 
     Attributes:
         skips_candidates: whether the method can do without a network that memory has no room for.
+        goes_on: whether a network that a run found is handed in with its trained weights.
     """
 
     skips_candidates: ClassVar[bool] = False
+    goes_on: ClassVar[bool] = False
 
     def __init__(self, config: C, facts: Facts) -> None:
         """Take what the run consists of.

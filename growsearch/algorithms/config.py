@@ -1,4 +1,4 @@
-"""What the options of all methods have in common."""
+"""Options that all methods share."""
 
 import re
 from dataclasses import dataclass

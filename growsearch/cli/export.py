@@ -1,12 +1,14 @@
 """``growsearch export RUN --format ...``: a run's network as a file for elsewhere."""
 
 import argparse
-import dataclasses
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from growsearch.cli.run_data import data_of_run, with_encoder
 from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
+from growsearch.text import one_line
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,8 +23,9 @@ FORMATS = ("pt2", "onnx", "safetensors", "python")
 
 EPILOG = """\
 The file takes normalised images [B, C, H, W], any B, and gives logits; with --raw it takes pictures [B, H, W, C] of
-bytes, of any size, and gives probabilities. It notes classes, sizes and normalisation. It is compared with the network
-on test images of the run's data set and written only if they agree; docs/deploying.md shows how to use it.
+bytes, of any size, or the columns of a table, and gives probabilities. It notes classes, sizes and normalisation. It is
+compared with the network on test images of the run's data set (on rows of all kinds for the columns of a table) and
+written only if they agree; docs/deploying.md shows how to use it.
 
 --format python writes a folder: model.py, a network as readable source that needs torch alone, and its weights.
 
@@ -43,7 +46,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--format", choices=FORMATS, default="pt2", help="default: pt2 (torch.export)")
-    parser.add_argument("--raw", action="store_true", help="with preprocessing inside (onnx, pt2)")
+    parser.add_argument("--raw", action="store_true", help="with preprocessing inside (onnx, pt2; of a table: onnx)")
     parser.add_argument(
         "--precision", choices=("float32", "float16", "int8"), default="float32", help="int8: onnx; float16: onnx, pt2"
     )
@@ -53,19 +56,24 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("-o", "--output", type=Path, help="the file or folder (default: in the run's folder)")
     parser.add_argument("--data-root", metavar="DIR", help="where the data sets are, if not where the run had them")
+    parser.add_argument("--data-path", type=Path, metavar="PATH", help="where your own file or folder of data is now")
     add_trust(parser)
     options = parser.parse_args(with_trust(argv))
-    from growsearch.deploy import load, load_preprocessing
+    from growsearch.deploy import load
     from growsearch.deploy.export import export
     from growsearch.deploy.formats import Variant, check_variant
 
-    check_variant(options.format, Variant(options.raw, options.precision))
     module = load(options.run, options.candidate, options.trust)
-    preprocessing = load_preprocessing(options.run, options.candidate)
+    preprocessing, notes = with_encoder(options.run, options.candidate, options.trust, options.data_path)
+    check_variant(options.format, Variant(options.raw, options.precision), preprocessing)
     path = options.output or _default_path(options)
-    data = _data(options.run, options.data_root)
+    data, _ = data_of_run(options.run, options.data_root, options.data_path)
+    if not len(data.test):
+        raise UserError(f"{options.run}: there are no test images to check the file on; it needs at least one")
     calibration = _calibration(data) if options.precision == "int8" else None
     variant = Variant(options.raw, options.precision, calibration)
+    for note in notes:
+        print(one_line(note), file=sys.stderr)
     _tell(export(module, preprocessing, data.test, path, options.format, variant, options.most_lost))
     return 0
 
@@ -84,19 +92,6 @@ def _default_path(options: argparse.Namespace) -> Path:
     return path
 
 
-def _data(run: Path, data_root: str | None) -> "Dataset":
-    from growsearch.config import read_run, typed
-    from growsearch.data.load import load as load_data
-    from growsearch.run_folder import RunFolder
-
-    config = typed(read_run(RunFolder(run).read_config()))
-    data = config.data if data_root is None else dataclasses.replace(config.data, root=data_root)
-    loaded = load_data(data, config.seed)
-    if not len(loaded.test):
-        raise UserError(f"{run}: there are no test images to check the file on; it needs at least one")
-    return loaded
-
-
 def _calibration(data: "Dataset") -> "Tensor":
     """Training images, evenly spaced."""
     import torch
@@ -107,8 +102,9 @@ def _calibration(data: "Dataset") -> "Tensor":
 
 def _tell(done: "Export") -> None:
     if done.accuracies is None:
+        what = "rows of all kinds" if done.rows else "test images"
         apart = f"outputs differ by at most {done.difference:.1e}" if done.difference else "the same outputs"
-        print(f"{done.path}: agrees with the network on {done.images} test images, {apart}")
+        print(f"{done.path}: agrees with the network on {done.images} {what}, {apart}")
     else:
         ours, found = (f"{100 * accuracy:.2f} %" for accuracy in done.accuracies)
         print(f"{done.path}: accuracy {found} on {done.images} test images; the network's own is {ours}")

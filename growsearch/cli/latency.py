@@ -2,14 +2,20 @@
 
 import argparse
 import json
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
 
+if TYPE_CHECKING:
+    from growsearch.deploy.latency import Latency
+
 EPILOG = """\
 One forward pass in evaluation mode, on random images of the network's size, again and again after a few runs that do
-not count. Close other programs first: they take part in what is measured.
+not count. Close other programs first: they take part in what is measured. What is measured is kept in the run's folder
+as latency.json, and comparisons (growsearch report) show it.
 
 examples:
   growsearch latency outputs/densemann/digits/20261122-105318-seed0
@@ -17,8 +23,12 @@ examples:
 """
 
 
+KIND, MOST_KEPT = ("candidate", "batch", "threads", "device"), 200
+"""What tells kinds of measurements apart, and how many are kept."""
+
+
 def main(argv: list[str]) -> int:
-    """Measure and print."""
+    """Measure, keep and print."""
     parser = argparse.ArgumentParser(
         "growsearch latency",
         description="Time a run's network on this machine.",
@@ -45,15 +55,33 @@ def main(argv: list[str]) -> int:
     module = load(options.run, options.candidate, options.trust)
     shape = load_preprocessing(options.run, options.candidate).image_shape
     found = measure_network(module, shape, options.batch, options.threads, options.device)
+    _keep(options.run, options.candidate, found)
     if options.json:
         for one in found:
             print(json.dumps(dataclasses.asdict(one)))
         return 0
-    where = f"{found[0].threads} threads" if found[0].device == "cpu" else found[0].device
+    where = found[0].device if options.device != "cpu" else f"{found[0].device}, {found[0].threads} threads"
     print(f"{options.run} on {where.replace('1 threads', '1 thread')}:")
     for one in found:
         print(f"  {one.text()}")
     return 0
+
+
+def _keep(run: Path, candidate: int | None, found: "list[Latency]") -> None:
+    """Write measurements beside the run, in place of earlier ones of the same kind; comparisons read them."""
+    import dataclasses
+
+    from growsearch.run_folder import RunFolder
+    from growsearch.run_folder.files import read_json, write_json
+
+    file = RunFolder(run).latency
+    rows = [{"candidate": candidate, **dataclasses.asdict(one)} for one in found]
+    kept: list[Any] = []
+    if file.is_file() and not file.is_symlink():
+        with suppress(UserError, KeyError, TypeError):  # a damaged file is replaced
+            kept = [row for row in read_json(file)["measured"] if isinstance(row, dict)]
+    others = [row for row in kept if all(any(row.get(key) != one[key] for key in KIND) for one in rows)]
+    write_json(file, {"measured": [*rows, *others][:MOST_KEPT]})
 
 
 def _check_device(name: str) -> None:

@@ -10,23 +10,27 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from growsearch.cli.run_data import with_encoder
 from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
 from growsearch.text import one_line
 
 if TYPE_CHECKING:
-    from growsearch.deploy import Prediction
+    from growsearch.deploy import Prediction, Preprocessing
 
 
 EPILOG = """\
 The csv file has a line for every picture or row: the likeliest class, its probability, and the probability of each
-class; rows keep their own columns too.
+class; rows keep their own columns too. Of a folder there is a page of thumbnails beside it, NAME-predictions.html.
 
 examples:
   growsearch predict outputs/densemann/digits/20261122-105318-seed0 picture.png
   growsearch predict outputs/densemann/digits/20261122-105318-seed0 photos --top 1 --json
   growsearch predict outputs/densemann/csv/20261122-105318-seed0 rows.csv -o predictions.csv
 """
+
+MOST_SHOWN, SIDE = 300, 96
+"""Pictures of a gallery, and their pixels at most."""
 
 CLASS, PROBABILITY = "predicted_class", "probability"
 
@@ -43,6 +47,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, a folder of them, or a table")
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name (default: 5)")
+    parser.add_argument(
+        "--data-path", type=Path, metavar="FILE", help="the training table, for runs of 0.1, which kept nothing of it"
+    )
     add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument(
@@ -64,12 +71,15 @@ def main(argv: list[str]) -> int:
 
 def _pictures(options: argparse.Namespace) -> int:
     from growsearch.deploy import load_preprocessing, predict
+    from growsearch.reports.gallery import Shown, write_gallery
 
     folders = [file for file in options.files if file.is_dir()]
     output = options.output or (_beside(folders[0]) if folders else None)
     _check_output(output, options.files)
-    names = load_preprocessing(options.run, options.candidate).classes
-    failed, lines = False, []
+    preprocessing = load_preprocessing(options.run, options.candidate)
+    names = preprocessing.classes
+    failed, lines, counts, shown = False, [], Counter[str](), list[Shown]()
+    known = right = 0
     for prediction in predict(options.run, options.files, options.candidate, None, trust=options.trust):
         failed |= prediction.error is not None
         if prediction.error is not None:
@@ -80,22 +90,53 @@ def _pictures(options: argparse.Namespace) -> int:
             print(_text(prediction, options.top))
         found = dict(zip(prediction.classes, prediction.probabilities, strict=True))
         best = [prediction.classes[0], prediction.probabilities[0]] if found else ["", ""]
+        if found:
+            counts[prediction.classes[0]] += 1
+            if (folder := Path(prediction.image).parent.name) in names:
+                known, right = known + 1, right + (folder == prediction.classes[0])
+        if folders and len(shown) < MOST_SHOWN:
+            ranked = list(zip(prediction.classes, prediction.probabilities, strict=True))
+            png = b"" if prediction.error else _thumbnail(Path(prediction.image), preprocessing)
+            shown.append(Shown(prediction.image, png, ranked, prediction.error))
         lines.append([prediction.image, *best, *(found.get(name, "") for name in names), prediction.error or ""])
     if output is not None:
         _write(output, ["image", *_header(names), "error"], lines)
+    if output is not None and folders:
+        said = [f"{len(lines)} pictures", *(f"{counts[name]} {name}" for name in names if counts[name])]
+        if known:
+            said.append(f"accuracy {100 * right / known:.2f} % on {known} in folders named as a class")
+        gallery = output.with_suffix(".html")
+        _check_output(gallery, options.files)
+        write_gallery(gallery, f"Predictions of {folders[0].name}", "; ".join(said), shown, len(lines) - len(shown))
+        for line in ("; ".join(said), f"written: {gallery}"):
+            print(one_line(line), file=sys.stderr)
     return 2 if failed else 0
 
 
+def _thumbnail(file: Path, preprocessing: "Preprocessing") -> bytes:
+    """The whole picture, small."""
+    import torch
+
+    from growsearch.data.pictures import decode
+    from growsearch.deploy.judgement import thumbnail
+
+    pixels = decode(file, preprocessing.image_shape[0], None, preprocessing.span)
+    return thumbnail(torch.from_numpy(pixels.copy()).permute(2, 0, 1), SIDE)
+
+
 def _rows(options: argparse.Namespace) -> int:
-    from growsearch.deploy import load_preprocessing, predict_rows
+    from growsearch.deploy import predict_rows
 
     if options.output is not None and len(options.files) > 1:
         raise UserError(f"--output: one csv file cannot hold {len(options.files)} tables; give one table, or a folder")
-    names = load_preprocessing(options.run, options.candidate).classes
+    preprocessing, notes = with_encoder(options.run, options.candidate, options.trust, options.data_path)
+    names = preprocessing.classes
+    for note in notes:
+        print(one_line(note), file=sys.stderr)
     for file in options.files:
         output = options.output or _beside(file)
         _check_output(output, options.files)
-        found = predict_rows(options.run, file, options.candidate)
+        found = predict_rows(options.run, file, options.candidate, trust=options.trust, encoder=preprocessing.encoder)
         header = _header(names)
         kept = [name for name in found.rows.columns if name not in header]
         probabilities = found.probabilities.tolist()

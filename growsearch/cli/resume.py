@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from growsearch.cli.trusting import add_trust, with_trust
+
 
 def main(argv: list[str]) -> int:
     """Parse and continue."""
@@ -18,8 +20,9 @@ def main(argv: list[str]) -> int:
         help="options that change no numbers (hardware.device=cuda:1), and data.path=NEW where the data have moved",
     )
     parser.add_argument("--accept-data", action="store_true", help="go on although the data have changed")
-    options = parser.parse_args(argv)
+    add_trust(parser)
+    options = parser.parse_args(with_trust(argv))
     from growsearch.runner import resume
 
-    resume(options.run, options.overrides, options.accept_data)
+    resume(options.run, options.overrides, options.accept_data, options.trust)
     return 0

@@ -79,7 +79,7 @@ def split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def deaths() -> Iterator[None]:
-    """Say in a line that a launcher lost one of its processes, for instance to a lack of memory.
+    """Say in a line that a launcher lost one of its processes, for instance when memory ran out.
 
     Raises:
         UserError: in place of the launcher's own error.

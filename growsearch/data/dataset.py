@@ -1,4 +1,4 @@
-"""What a run trains and is judged on: three splits, held whole in memory or on the device."""
+"""A data set: three splits, held whole in memory or on the device."""
 
 from __future__ import annotations
 

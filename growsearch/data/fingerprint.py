@@ -1,4 +1,4 @@
-"""What a data set holds, in a few letters: taken quickly, the same wherever the data lie, and compared in words."""
+"""The digest of a data set's contents: quick to take, independent of its place, and compared in words."""
 
 from __future__ import annotations
 

@@ -47,6 +47,7 @@ def load(config: DataConfig, seed: int) -> Dataset:
         encoder = raw.encoder(train)
         train, val, test = encode_splits(encoder, {"train": train, "val": val, "test": test}, notes)
     elif raw.table:
+        encoder = None if raw.described is None else raw.described(train)
         _scale_table(train, val, test)
     return Dataset(
         name=config.name,

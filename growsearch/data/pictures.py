@@ -150,7 +150,7 @@ def _opened(source: Source) -> Iterator[Image.Image]:
             require_plain(source)
         try:
             with Image.open(source if isinstance(source, Path) else io.BytesIO(source[1]), formats=FORMATS) as image:
-                _require_bearable(image, source)
+                _require_limited(image, source)
                 yield image
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             most = min(MOST_PIXELS, Image.MAX_IMAGE_PIXELS or MOST_PIXELS)
@@ -159,7 +159,7 @@ def _opened(source: Source) -> Iterator[Image.Image]:
             raise UserError(f"{name}: it is no picture; use one of {', '.join(FORMATS)}") from error
 
 
-def _require_bearable(image: Image.Image, source: Source) -> None:
+def _require_limited(image: Image.Image, source: Source) -> None:
     """Refuse what takes minutes to decode: very many pixels, or a progressive JPEG that draws them again and again."""
     if image.width * image.height > MOST_PIXELS:
         raise Image.DecompressionBombError

@@ -1,4 +1,4 @@
-"""What a reader hands over: images in file order, before sizes, splits and normalisation."""
+"""The output of a reader: images in file order, before sizes, splits and normalisation."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Raw:
             rows' least and greatest value.
         encoder: makes the encoder of a table that is not encoded yet
             (:class:`~growsearch.data.table_encoder.TableSplit`), from its training rows.
+        described: what the encoder of a table that is encoded already would be, from its training rows before they
+            are scaled; so that other rows can be encoded later.
         span: see :class:`~growsearch.data.dataset.Dataset`.
         lossy: see :class:`~growsearch.data.dataset.Dataset`.
         notes: see :class:`~growsearch.data.dataset.Dataset`.
@@ -48,6 +50,7 @@ class Raw:
     fixed_classes: bool = False
     table: bool = False
     encoder: Callable[[Split], TableEncoder] | None = None
+    described: Callable[[Split], TableEncoder] | None = None
     span: Span | None = None
     lossy: bool = False
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Where data sets lie, and where what is derived from them may be kept."""
+"""The data root, and the cache of what is derived from data sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which images train, which decide and which judge: seeded, disjoint, by count or by fraction."""
+"""Training, validation and test splits: seeded, disjoint, by count or by fraction."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import csv
 import math
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,12 +51,12 @@ STYLES = {
 }
 """Ways to write a number, by what a whole cell looks like; each may end in a percent sign throughout a column."""
 
-_KEPT = {
-    "plain": str.maketrans("", "", " %"),
-    "thousands": str.maketrans("", "", f"{_SEPARATORS},%"),
-    "decimal comma": str.maketrans(",", ".", f"{_SEPARATORS}.%"),
+KEPT = {
+    "plain": ("", "", " %"),
+    "thousands": ("", "", f"{_SEPARATORS},%"),
+    "decimal comma": (",", ".", f"{_SEPARATORS}.%"),
 }
-"""What is left of a cell of each style for Python to read."""
+"""Letters of a cell of each style to replace, by what, and to leave out, for Python to read it."""
 
 _NO_YEAR = r"0+(?:\D.*)?"
 """A date without a year, which is none: spreadsheets and databases write it for a missing one."""
@@ -80,8 +81,14 @@ class Style(NamedTuple):
     share: float
 
 
-def read_table(file: Path) -> pd.DataFrame:
+def read_table(file: Path, names: Sequence[str] = ()) -> pd.DataFrame:
     """Read a text table with a header; the delimiter is the one of comma, semicolon, tab and bar in the header.
+
+    Args:
+        file: the table.
+        names: of the columns of a file that has no header, as those of the UCI repository: separated by commas, lines
+            with a bar first are remarks, and a full stop may end a line. A file with one of the names in its first
+            line has a header.
 
     Returns:
         Cells as text, without spaces around them.
@@ -96,8 +103,11 @@ def read_table(file: Path) -> pd.DataFrame:
     with parsing(file, what), file.open(newline="", encoding="utf-8-sig") as handle:
         header = handle.readline()
         handle.seek(0)
-        delimiter = max(DELIMITERS, key=header.count)
-        rows = [[cell.strip() for cell in row] for row in csv.reader(handle, delimiter=delimiter) if row]
+        bare = bool(names) and not any(name in header for name in names)
+        delimiter = "," if bare else max(DELIMITERS, key=header.count)
+        lines = (line.rstrip().removesuffix(".") for line in handle if line[0] != "|") if bare else handle
+        rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if row]
+        rows = [list(names), *rows] if bare else rows
     if len(rows) < 2:
         raise UserError(f"{file}: it has {len(rows)} rows; it needs a header and at least one row")
     columns = rows[0]
@@ -133,13 +143,20 @@ def as_numbers(cells: pd.Series, style: str) -> pd.Series:
         cells = cells.where(~cells.str.fullmatch(_NO_YEAR), "")
         dates = pd.to_datetime(cells, format=style, errors="coerce", utc=True)
         return (dates - pd.Timestamp("1970-01-01", tz="UTC").as_unit("s")) / pd.Timedelta(days=1)
+    return pd.Series(np.fromiter(map(number_reader(style), cells), np.float64, len(cells)), index=cells.index)
+
+
+def number_reader(style: str) -> Callable[[str], float]:
+    """What reads a cell of a style other than a date's as a number; NaN where it is none."""
     name = style.removesuffix(" %")
     pattern = re.compile(STYLES[name] if name == style else rf"(?:{STYLES[name]})\s*%", re.ASCII)
-    kept = _KEPT[name]
-    numbers = (float(cell.translate(kept)) if pattern.fullmatch(cell) else math.nan for cell in cells)
-    values = np.fromiter(numbers, np.float64, len(cells))
-    values[~(np.abs(values) <= LARGEST)] = np.nan
-    return pd.Series(values, index=cells.index)
+    kept = str.maketrans(*KEPT[name])
+
+    def read(cell: str) -> float:
+        value = float(cell.translate(kept)) if pattern.fullmatch(cell) else math.nan
+        return value if abs(value) <= LARGEST else math.nan
+
+    return read
 
 
 def number_style(cells: pd.Series, comma_first: bool = False) -> Style | None:

@@ -94,7 +94,7 @@ class Encoded(NamedTuple):
             )
         for cells, said in (
             (self.unread, "cells that are no numbers count as missing"),
-            (self.unknown, "categories that no training row has became none of the known ones"),
+            (self.unknown, "categories that the network does not know became none of the known ones"),
         ):
             if cells:
                 listed = _listed([f"{name!r} {count} ({first[:40]!r})" for name, (count, first) in cells.items()])
@@ -109,10 +109,15 @@ class TableEncoder:
     Attributes:
         columns: in the order in which they are shown; columns of the table that are not named are left out.
         target: column of the classes, for tables that have it.
+        places: encoded column shown at each place of the square, -1 for one that stays zero; None for the columns' own
+            order.
+        header: names of all columns of files that have no header; empty where files have one.
     """
 
     columns: tuple[Column, ...]
     target: str
+    places: tuple[int, ...] | None = None
+    header: tuple[str, ...] = ()
 
     @classmethod
     def fit(cls, rows: pd.DataFrame, styles: dict[str, str | None], target: str) -> TableEncoder:
@@ -158,7 +163,7 @@ class TableEncoder:
     @property
     def side(self) -> int:
         """Of the square."""
-        return math.isqrt(self.width - 1) + 1
+        return math.isqrt((self.width if self.places is None else len(self.places)) - 1) + 1
 
     def encoders(self) -> tuple[SimpleImputer | None, MinMaxScaler | None, OneHotEncoder | None]:
         """The encoders of scikit-learn: the first two for all numbers (NaN where missing), the last for all words.
@@ -190,7 +195,10 @@ class TableEncoder:
             UserError: if a column is not there, or they do not fit in memory.
         """
         if absent := [column.name for column in self.columns if column.name not in rows.columns]:
-            raise UserError(f"{where}: it has no column {absent[0]!r}; use the columns of the training table")
+            raise UserError(
+                f"{where}: it has no column {absent[0]!r}; use the columns of the training table:"
+                f" {_listed([column.name for column in self.columns])}"
+            )
         needed = COPIES * 8 * len(rows) * self.width
         require_memory(needed, f"{where}: {self.width:,} encoded columns", "use fewer rows or columns")
         missing, unread, unknown = dict[str, int](), dict[str, tuple[int, str]](), dict[str, tuple[int, str]]()
@@ -208,8 +216,22 @@ class TableEncoder:
                 missing[column.name] = int(empty.sum())
             if odd.any():
                 told[column.name] = int(odd.sum()), str(cells[odd].iloc[0])
-        features = torch.from_numpy(self._encoded(numbers, words)).float()
-        return Encoded(squares(features), missing, unread, unknown)
+        return Encoded(self.encode(numbers, words), missing, unread, unknown)
+
+    def encode(self, numbers: Sequence[np.ndarray], words: Sequence[np.ndarray]) -> Tensor:
+        """Encode values.
+
+        Args:
+            numbers: [N] float64 of each column of numbers in order, NaN where there is none.
+            words: [N] text of each column of categories.
+
+        Returns:
+            [N, 1, S, S] float32, see :class:`Encoded`.
+        """
+        features = torch.from_numpy(self._encoded([*numbers], [*words])).float()
+        if self.places is not None:  # index -1 takes the column of zeros behind the others
+            features = torch.cat([features, torch.zeros(len(features), 1)], dim=1)[:, list(self.places)]
+        return squares(features)
 
     def _encoded(self, numbers: list[np.ndarray], words: list[np.ndarray]) -> np.ndarray:
         """[N, width] of the cells of all columns of numbers and of all of words, in the order of the columns."""
@@ -229,7 +251,10 @@ class TableEncoder:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, from which :meth:`from_json` makes the encoder again."""
-        return {"target": self.target, "columns": [asdict(column) for column in self.columns]}
+        plain: dict[str, Any] = {"target": self.target, "columns": [asdict(column) for column in self.columns]}
+        if self.places is not None:
+            plain["places"] = list(self.places)
+        return plain | ({"header": list(self.header)} if self.header else {})
 
     @classmethod
     def from_json(cls, plain: Any) -> TableEncoder:
@@ -241,7 +266,16 @@ class TableEncoder:
         columns = tuple(_column(entry) for entry in plain["columns"][:MOST_COLUMNS])
         if not columns or len({column.name for column in columns}) < len(columns):
             raise ValueError("columns must have different names")
-        return cls(columns, str(plain["target"]))
+        places = plain.get("places")
+        encoder = cls(
+            columns,
+            str(plain["target"]),
+            None if places is None else tuple(map(int, places[:MOST_COLUMNS])),
+            tuple(map(str, plain.get("header", ())[:MOST_COLUMNS])),
+        )
+        if places is not None and not (places and all(-1 <= place < encoder.width for place in encoder.places or ())):
+            raise ValueError("places must be those of encoded columns")
+        return encoder
 
 
 def squares(features: Tensor, order: Tensor | None = None) -> Tensor:

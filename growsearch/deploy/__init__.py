@@ -1,4 +1,4 @@
-"""What leaves a run: its network, what its images need, predictions, and the network in other formats."""
+"""Deployment: a run's network with its preprocessing, predictions, and exports to other formats."""
 
 from growsearch.deploy.archive import load_network, save_network
 from growsearch.deploy.load import load, network_folder

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from growsearch.deploy.formats import WRITERS, Runner, Variant, check_variant, p
 from growsearch.deploy.latency import BATCHES, Latency, measure
 from growsearch.deploy.preprocessing import Preprocessing
 from growsearch.deploy.raw import Raw
+from growsearch.deploy.rows import encoder_of, example_rows, images_of
 from growsearch.errors import UserError
 from growsearch.run_folder.files import storage_errors
 from growsearch.surgery.tensors import copied
@@ -48,6 +50,7 @@ class Export:
         share: the largest difference as a share of what is allowed.
         accuracies: of the network and of the file, on those images; None where every logit was compared instead.
         latencies: of the file on this machine, by batch size.
+        rows: these were rows made up for the check and no images.
     """
 
     path: Path
@@ -56,6 +59,7 @@ class Export:
     share: float
     accuracies: tuple[float, float] | None
     latencies: tuple[Latency, ...]
+    rows: bool = False
 
 
 def export(
@@ -88,7 +92,7 @@ def export(
             exported, the file disagrees, or it cannot be written.
     """
     variant = variant or Variant()
-    check_variant(format, variant)
+    check_variant(format, variant, preprocessing)
     temporary = path.with_name(f".{os.getpid()}-{path.name}.{format}")  # torch.export needs a name with a suffix
     module.eval()
     images = test.take(torch.arange(min(COMPARED, len(test)))).images
@@ -100,18 +104,20 @@ def export(
             if format == "python":
                 _compare_double(module, runner, preprocessing(images[: max(OTHER_BATCHES)]), path)
             accuracies: tuple[float, float] | None = None
+            cases = _cases(module, preprocessing, images, variant.raw)
             if variant.precision == "float32":
-                difference, share = _compare(module, preprocessing, runner, images, path, variant.raw)
+                difference, share = _compare(runner, cases, path)
             else:
                 accuracies, difference = _accuracies(module, preprocessing, runner, test, variant.raw)
                 share = max(0.0, accuracies[0] - accuracies[1]) / most_lost if most_lost else 0.0
                 _require_accuracy(path, accuracies, most_lost, len(test), variant.precision)
-            inputs = pictures_of(images) if variant.raw else preprocessing(images)
-            latencies = tuple(measure(runner, _repeated(inputs, batch)) for batch in BATCHES)
+            latencies = tuple(_latency(runner, preprocessing, images, variant.raw, batch) for batch in BATCHES)
             _move(temporary, path)
         finally:
             _remove(temporary)
-    return Export(path, len(images) if accuracies is None else len(test), difference, share, accuracies, latencies)
+    rows = variant.raw and preprocessing.table
+    count = COMPARED if rows else len(test) if accuracies is not None else len(images)
+    return Export(path, count, difference, share, accuracies, latencies, rows)
 
 
 def _written(module: nn.Module, preprocessing: Preprocessing, path: Path, format: str, variant: Variant) -> Runner:
@@ -142,12 +148,10 @@ def _move(temporary: Path, path: Path) -> None:
 
 
 @torch.no_grad()
-def _compare(
-    module: nn.Module, preprocessing: Preprocessing, runner: Runner, images: Tensor, path: Path, raw: bool
-) -> tuple[float, float]:
+def _compare(runner: Runner, cases: Iterator[tuple[Any, Tensor]], path: Path) -> tuple[float, float]:
     """The largest difference and its share of what is allowed, over the whole batch and smaller ones."""
     difference = share = 0.0
-    for inputs, wanted in _wanted(module, preprocessing, images, raw):
+    for inputs, wanted in cases:
         found = runner(inputs)
         if found.shape != wanted.shape:
             raise UserError(f"{path}: not written; it gives {list(found.shape)} instead of {list(wanted.shape)}")
@@ -162,10 +166,14 @@ def _compare(
     return difference, share
 
 
-def _wanted(
-    module: nn.Module, preprocessing: Preprocessing, images: Tensor, raw: bool
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _cases(module: nn.Module, preprocessing: Preprocessing, images: Tensor, raw: bool) -> Iterator[tuple[Any, Tensor]]:
     """Inputs and what the network makes of them: in batches of several sizes, and pictures of other sizes."""
+    if raw and preprocessing.table:
+        encoder = encoder_of(preprocessing)
+        for size in (COMPARED, *OTHER_BATCHES):
+            rows = example_rows(encoder, size)
+            yield rows, module(preprocessing(images_of(encoder, rows))).softmax(1)
+        return
     batch = preprocessing(images)
     for size in dict.fromkeys((len(images), *OTHER_BATCHES)):
         logits = module(batch[:size])
@@ -209,6 +217,14 @@ def _accuracies(
     return (right[0] / len(test), right[1] / len(test)), difference
 
 
+@torch.no_grad()
+def accuracy(module: nn.Module, preprocessing: Preprocessing, test: Split) -> float:
+    """Top-1 accuracy of a network on a split."""
+    parts = (test.take(rows) for rows in torch.arange(len(test)).split(TESTED_AT_ONCE))
+    right = sum(int((module(preprocessing(part.images)).argmax(1) == part.labels).sum()) for part in parts)
+    return right / max(1, len(test))
+
+
 def _require_accuracy(
     path: Path, accuracies: tuple[float, float], most_lost: float, images: int, precision: str
 ) -> None:
@@ -221,5 +237,9 @@ def _require_accuracy(
         )
 
 
-def _repeated(images: Tensor, count: int) -> Tensor:
-    return images[torch.arange(count) % len(images)]
+def _latency(runner: Runner, preprocessing: Preprocessing, images: Tensor, raw: bool, batch: int) -> Latency:
+    repeated = images[torch.arange(batch) % len(images)]
+    if raw and preprocessing.table:
+        rows = example_rows(encoder_of(preprocessing), batch)
+        return measure(lambda _: runner(rows), repeated)
+    return measure(runner, pictures_of(repeated) if raw else preprocessing(repeated))

@@ -6,7 +6,7 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,16 @@ from torch import Tensor, nn
 from growsearch.deploy.metadata import metadata
 from growsearch.deploy.preprocessing import Preprocessing
 from growsearch.deploy.raw import Half, Raw
+from growsearch.deploy.rows import encoder_of, rows_notes, with_columns
 from growsearch.deploy.source import write_python
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.tensors import load_module_tensors, module_tensors, portable
 from growsearch.surgery.tensors import copied
 
-Runner = Callable[[Tensor], Tensor]
-"""Images [B, C, H, W] float32 to logits [B, classes] (pictures [B, H, W, C] uint8 to probabilities), by the file."""
+Runner = Callable[[Any], Tensor]
+"""Images [B, C, H, W] float32 to logits [B, classes] by the file; with ``raw`` pictures [B, H, W, C] uint8, or the
+columns of a table by name, to probabilities."""
 
 PRECISIONS = ("float32", "float16", "int8")
 
@@ -35,7 +37,8 @@ class Variant:
     """How a network is written.
 
     Attributes:
-        raw: preprocessing is part of the file: pictures of bytes of any size in, probabilities out.
+        raw: preprocessing is part of the file: pictures of bytes of any size, or columns of a table, in; probabilities
+            out.
         precision: one of ``PRECISIONS``; of weights and of what is computed with them.
         calibration: training images [N, C, H, W] as the data set holds them, from which int8 learns its ranges.
     """
@@ -81,11 +84,15 @@ def write_onnx(module: nn.Module, preprocessing: Preprocessing, path: Path, vari
         UserError: if the packages of the extra ``export`` are not installed.
     """
     try:
-        import onnx  # noqa: F401
+        import onnx
         import onnxruntime
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UserError(f"--format: onnx needs the package {error.name!r}; pip install 'growsearch[export]'") from error
+    rows = variant.raw and preprocessing.table
+    if rows:
+        encoder_of(preprocessing)
+        variant = replace(variant, raw=False)
     whole, example, sizes, notes = _program(module, preprocessing, variant)
     source, target = ("pictures", "probabilities") if variant.raw else ("images", "logits")
     with _quiet():
@@ -105,10 +112,16 @@ def write_onnx(module: nn.Module, preprocessing: Preprocessing, path: Path, vari
             from growsearch.deploy.quantise import quantise
 
             quantise(path, source, _calibration(preprocessing, variant), variant.raw)
+        if rows:
+            model = with_columns(onnx.load(path), preprocessing)
+            onnx.helper.set_model_props(model, notes | rows_notes(preprocessing))
+            onnx.save(model, path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    if rows:
+        return lambda columns: torch.from_numpy(session.run(["probabilities"], columns)[0])
     return lambda images: torch.from_numpy(session.run([target], {source: images.numpy()})[0])
 
 
@@ -121,8 +134,12 @@ WRITERS: dict[str, Writer] = {
 """By the name of the format, which is the file's suffix where there is one file."""
 
 
-def check_variant(format: str, variant: Variant) -> None:
-    """Refuse what a format cannot hold.
+ROWS = ("onnx", "float32")
+"""Format and precision that hold the whole path of a table."""
+
+
+def check_variant(format: str, variant: Variant, preprocessing: Preprocessing | None = None) -> None:
+    """Refuse what a format cannot hold, of a run with this preprocessing where it is known.
 
     Raises:
         UserError: naming what it can.
@@ -133,6 +150,11 @@ def check_variant(format: str, variant: Variant) -> None:
         raise UserError(f"--raw is not accepted with --format {format}; use onnx or pt2")
     if variant.precision not in PRECISIONS:
         raise UserError(f"--precision: {variant.precision!r} is not accepted; use one of {', '.join(PRECISIONS)}")
+    if variant.raw and preprocessing is not None and preprocessing.table and (format, variant.precision) != ROWS:
+        raise UserError(
+            f"--raw is not accepted with --format {format} and {variant.precision} for a run on a table;"
+            f" use {' and '.join(ROWS)}"
+        )
     holds = {"onnx": PRECISIONS, "pt2": ("float32", "float16")}.get(format, ("float32",))
     if variant.precision not in holds:
         raise UserError(

@@ -1,9 +1,12 @@
-"""How long a network takes to answer, measured on this machine."""
+"""Latency of a network, measured on this machine."""
 
+import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +25,7 @@ class Latency:
         slow: nine of ten runs took no longer.
         runs: how many were measured.
         threads: of the CPU.
-        device: ``cpu`` or the GPU's name.
+        device: the processor's name, or the GPU's.
     """
 
     batch: int
@@ -59,7 +62,7 @@ def measure(run: Callable[[Tensor], object], images: Tensor, seconds: float = 0.
             if len(times) >= LEAST_RUNS and sum(times) >= seconds:
                 break
     times.sort()
-    device = torch.cuda.get_device_name(images.device) if on_gpu else "cpu"
+    device = torch.cuda.get_device_name(images.device) if on_gpu else processor()
     median, slow = times[len(times) // 2], times[-(-9 * len(times) // 10) - 1]
     return Latency(len(images), median, slow, len(times), torch.get_num_threads(), device)
 
@@ -84,6 +87,16 @@ def measure_network(
     generator = torch.Generator().manual_seed(0)
     with _threads(threads):
         return [measure(module, torch.randn(batch, *image_shape, generator=generator).to(device)) for batch in batches]
+
+
+@cache
+def processor() -> str:
+    """The name of this machine's processor, or of its kind where the system does not tell."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip() or platform.machine()
+    return platform.processor() or platform.machine()
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-"""What an exported file says of itself, as text by key."""
+"""Metadata of an exported file, as text by key."""
 
 import json
 
 from growsearch.deploy.preprocessing import Preprocessing
 
-FORMULA = "(byte / 255 - mean) / std"
+FORMULA, FORMULA_OF_TABLES = "(byte / 255 - mean) / std", "(value - mean) / std"
 
 SCALED_BY = {
     "pillow": "as Pillow's ImageOps.fit(picture, (width, height), BILINEAR)",
@@ -13,7 +13,10 @@ SCALED_BY = {
 
 
 def metadata(preprocessing: Preprocessing) -> dict[str, str]:
-    """Class names by label, size, the rule for other sizes, and normalisation with tensors as [C][H][W] lists."""
+    """Class names by label, size, the rule for other sizes, and normalisation with tensors as [C][H][W] lists.
+
+    ``range`` is there where the run had pictures deeper than 8 bits: the values that became the bytes 0 and 255.
+    """
     normalisation = preprocessing.normalisation
     channels, height, width = preprocessing.image_shape
     resize = {
@@ -27,9 +30,10 @@ def metadata(preprocessing: Preprocessing) -> dict[str, str]:
         "classes": json.dumps(list(preprocessing.classes)),
         "image_shape": json.dumps([channels, height, width]),
         **({} if preprocessing.table else {"resize": json.dumps(resize)}),
+        **({} if preprocessing.span is None else {"range": json.dumps(list(preprocessing.span))}),
         "normalisation": json.dumps(
             {
-                "formula": FORMULA,
+                "formula": FORMULA_OF_TABLES if preprocessing.table else FORMULA,
                 "mean": normalisation.mean.tolist(),
                 "std": normalisation.std.tolist(),
                 "source": normalisation.source,

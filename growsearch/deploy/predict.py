@@ -1,4 +1,4 @@
-"""What a run's network says of pictures, and of rows of tables."""
+"""Predictions of a run's network for pictures and rows of tables."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from growsearch.untrusted import parsing
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from growsearch.data.table_encoder import TableEncoder
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def predict(
         UserError: if the run is not finished, or there is nothing to look at.
     """
     preprocessing, module = load_preprocessing(run_dir, candidate), load(run_dir, candidate, trust)
-    batch_size = _bearable(batch_size, preprocessing)
+    batch_size = _limited(batch_size, preprocessing)
     files = iter(_files(images))
     while batch := list(islice(files, batch_size)):
         read = [_read(preprocessing, file) for file in batch]
@@ -104,29 +106,36 @@ def predict(
 
 @torch.no_grad()
 def predict_rows(
-    run_dir: str | PathLike[str], table: str | PathLike[str], candidate: int | None = None, batch_size: int = 1024
+    run_dir: str | PathLike[str],
+    table: str | PathLike[str],
+    candidate: int | None = None,
+    batch_size: int = 1024,
+    trust: bool = False,
+    encoder: TableEncoder | None = None,
 ) -> RowPredictions:
     """Classify the rows of a table with the network, encoders and class names of a run on a table.
 
     Args:
-        run_dir: folder of a finished run of ``data=csv``.
+        run_dir: folder of a finished run of ``data=csv`` or ``data=adult``.
         table: a file with the columns of the training table; the target's and others need not be there.
         candidate: number of the candidate, where a method's output is a list.
         batch_size: rows at a time.
+        trust: see :func:`growsearch.deploy.load`.
+        encoder: in place of the run's own, for runs that kept none.
 
     Raises:
         UserError: if the run is not finished or not of a table, or the file is no such table.
     """
-    preprocessing, module, file = load_preprocessing(run_dir, candidate), load(run_dir, candidate), Path(table)
-    encoder = preprocessing.encoder
+    preprocessing, module, file = load_preprocessing(run_dir, candidate), load(run_dir, candidate, trust), Path(table)
+    encoder = encoder or preprocessing.encoder
     if encoder is None:
-        what = "a data set whose rows have a layout of their own" if preprocessing.table else "pictures"
+        what = "rows, of which it kept no encoder" if preprocessing.table else "pictures"
         raise UserError(f"{table}: it is a table, but the run was trained on {what}")
     if not file.is_file():
         raise UserError(f"{file}: there is no such file; use a table")
-    rows = read_table(file)
+    rows = read_table(file, encoder.header)
     encoded = encoder(rows, str(file))
-    batches = encoded.images.split(_bearable(batch_size, preprocessing))
+    batches = encoded.images.split(_limited(batch_size, preprocessing))
     probabilities = torch.cat([_probabilities(module, preprocessing, batch) for batch in batches])
     classes = [preprocessing.classes[label] for label in probabilities.argmax(1).tolist()]
     said = rows[encoder.target].tolist() if encoder.target in rows.columns else []
@@ -135,7 +144,7 @@ def predict_rows(
     return RowPredictions(rows, classes, probabilities, encoded.notes(file.name), right, len(judged))
 
 
-def _bearable(batch_size: int, preprocessing: Preprocessing) -> int:
+def _limited(batch_size: int, preprocessing: Preprocessing) -> int:
     """As many images at a time as asked for, if they are not very large."""
     return max(1, min(batch_size, MOST_VALUES // math.prod(preprocessing.image_shape)))
 

@@ -1,4 +1,4 @@
-"""Functions that build networks of somebody else's, and which arguments a file may hand to them."""
+"""Builders of external networks, and the arguments that a file may hand to them."""
 
 import os
 import re
@@ -86,7 +86,7 @@ def builder(name: str) -> Callable[..., nn.Module]:
         raise UserError(f"network.name: {name!r} is not accepted; use {expected}")
     if name not in _TRUSTED:
         raise UserError(
-            f"network.name: {name!r} runs code; it is built only with network.trust=true (predict, "
+            f"network.name: {name!r} runs code; it is built only with network.trust=true (resume, predict, "
             "export and latency: --trust)"
         )
     if module.partition(".")[0] in NOT_NETWORKS:
@@ -152,7 +152,7 @@ def _check_arguments(name: str, arguments: Mapping[str, Any]) -> None:
         if FETCHING.search(key):
             raise UserError(
                 f"network.arguments.{key} is not accepted; weights are loaded into a network, not built "
-                "with it: leave it out"
+                "with it: leave it out, or use network.pretrained=true or network.weights=FILE"
             )
         if library in ARGUMENTS and key not in ARGUMENTS[library]:
             expected = ", ".join(sorted(ARGUMENTS[library]))

@@ -1,4 +1,4 @@
-"""Whether a network takes a data set's images, and at which size it would: told before anything is trained."""
+"""A check, before anything is trained, that a network takes a data set's images."""
 
 from collections.abc import Sequence
 

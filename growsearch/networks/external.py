@@ -38,10 +38,10 @@ def weights_follow() -> Iterator[None]:
 
 @register("external")
 class External(nn.Module):
-    """A network of somebody else's that knows how to be built again after any number of edits.
+    """An external network that can be built again after any number of edits.
 
     Its spec is the builder's name and arguments, the arguments of every known layer, the shapes of
-    other tensors and the whole numbers of other modules that have changed (a head's size, a norm's shape),
+    other tensors and the numbers of other modules that have changed (a head's size, a norm's shape and epsilon),
     inserted and removed layers of its containers, and which tensors are tied.
 
     Args:
@@ -51,12 +51,14 @@ class External(nn.Module):
 
     Attributes:
         net: the network.
+        weights_left_out: whether it should have weights that a resumed run does not read.
         auxiliary: whether it returns auxiliary logits beside its logits in train mode.
     """
 
     def __init__(self, net: nn.Module, name: str, arguments: dict[str, Any] | None = None) -> None:
         super().__init__()
         self.net, self.name, self.arguments = net, name, dict(arguments or {})
+        self.weights_left_out = False
         self.auxiliary = bool(getattr(net, "aux_logits", False))
         self._built = dict(net.named_modules())  # by the builder's paths: edits of containers are told by them
         self._children = {path: list(module._modules.items()) for path, module in self._built.items()}
@@ -72,6 +74,11 @@ class External(nn.Module):
         logits, auxiliary = logits_of(self.net(x))
         return (logits, auxiliary) if auxiliary is not None and self.training else logits
 
+    @property
+    def own_layout(self) -> bool:
+        """Whether ``hardware.layout=auto`` leaves it contiguous: all but torchvision's, whose code takes any layout."""
+        return not self.name.startswith("torchvision/")
+
     @classmethod
     def spec_from_options(
         cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
@@ -79,7 +86,7 @@ class External(nn.Module):
         """Spec of the network ``name`` with ``arguments``; ``trust`` allows a Python path to be called.
 
         Networks of torchvision and timm get ``num_classes`` unless the arguments have it, those of timm ``in_chans``
-        too; torchvision's take 3 channels.
+        too; torchvision's get a first convolution for the channels of the images.
 
         Raises:
             UserError: for an unknown option or a network that does not fit the images.
@@ -94,12 +101,15 @@ class External(nn.Module):
             trust(name)
         if name.startswith("torchvision/"):
             arguments = {"num_classes": num_classes, **arguments}
-            if image_shape[0] != 3:
-                raise UserError(f"network.name: {name!r} takes images of 3 channels, not of {image_shape[0]}")
         if name.startswith("timm/"):
             arguments = {"num_classes": num_classes, "in_chans": image_shape[0], **arguments}
         builder(name)
-        return {"family": "external", "name": name, "arguments": arguments}
+        spec: dict[str, Any] = {"family": "external", "name": name, "arguments": arguments}
+        if name.startswith("torchvision/") and image_shape[0] != 3:
+            with torch.device("meta"):
+                path, first = first_convolution(call(name, arguments))
+            spec["layers"] = {path: {**arguments_of(first), "in_channels": image_shape[0]}}
+        return spec
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> "External":
@@ -196,6 +206,18 @@ class External(nn.Module):
         return layers
 
 
+def first_convolution(net: nn.Module) -> tuple[str, nn.Conv2d]:
+    """The convolution that reads the images, with its path.
+
+    Raises:
+        UserError: if there is none.
+    """
+    for path, layer in net.named_modules():
+        if isinstance(layer, nn.Conv2d):
+            return path, layer
+    raise UserError("network: it has no convolution; use a CNN")
+
+
 def _describe(module: nn.Module, path_of: dict[int, str]) -> dict[str, Any]:
     """A child of an edited container: one of the builder's modules by its path, or a layer."""
     if id(module) in path_of:
@@ -249,11 +271,11 @@ def _tie(net: nn.Module, ties: list[list[str]]) -> None:
             held[leaf] = tensor  # type: ignore[assignment]
 
 
-def _counts(module: nn.Module) -> dict[str, int | list[int]]:
-    """Whole numbers, and tuples of them, that a module holds in attributes of its own."""
-    found: dict[str, int | list[int]] = {}
+def _counts(module: nn.Module) -> dict[str, Any]:
+    """Whole numbers, and tuples of them, that a module holds in attributes of its own, and a norm's epsilon."""
+    found: dict[str, Any] = {}
     for name, value in vars(module).items():
-        if type(value) is int:
+        if type(value) is int or (name == "eps" and (value is None or type(value) is float)):
             found[name] = value
         elif type(value) is tuple and all(type(each) is int for each in value):
             found[name] = list(value)
@@ -264,7 +286,8 @@ def _recount(module: nn.Module, counts: dict[str, Any], usual: dict[str, Any]) -
     """Give a module other numbers in attributes that hold numbers of this form."""
     for name, value in counts.items():
         numbers = value if isinstance(value, list) else [value]
-        if type(value) is not type(usual.get(name)) or any(type(each) is not int for each in numbers):
+        whole = type(value) is type(usual.get(name)) and all(type(each) is int for each in numbers)
+        if not (whole or (name == "eps" in usual and type(value) is float and 0 <= value < 1)):
             raise UserError(f"network: attribute {name!r} = {value!r} is not one that the builder sets")
         vars(module)[name] = tuple(value) if isinstance(value, list) else value
 

@@ -1,4 +1,4 @@
-"""How large a network a spec may ask for: specs come out of files, and a few bytes can name a billion layers."""
+"""Limits on the size of a network that a spec may ask for, as a file of a few bytes can name a billion layers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ DEEPEST = 32
 
 
 def check_spec(spec: Any) -> None:
-    """Refuse what is no JSON object of bearable numbers.
+    """Refuse anything but a JSON object of numbers within the limits.
 
     Raises:
         UserError: naming the key.

@@ -1,4 +1,4 @@
-"""What residual families share: blocks that end in a sum and a ReLU."""
+"""The base of residual families: blocks that end in a sum and a ReLU."""
 
 from typing import cast
 

@@ -1,4 +1,4 @@
-"""What the methods measure: functions of tensors and modules that leave them as they are."""
+"""Measurements of the methods: functions that leave tensors and modules as they are."""
 
 from growsearch.probes.cost import Cost as Cost
 from growsearch.probes.cost import cost as cost

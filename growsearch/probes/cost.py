@@ -1,4 +1,4 @@
-"""What a network costs, counted on one forward pass of one sample."""
+"""The cost of a network, counted on one forward pass of one sample."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

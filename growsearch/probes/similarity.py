@@ -1,4 +1,4 @@
-"""How alike candidate operations are (PR-DARTS IV-B)."""
+"""Similarity of candidate operations (PR-DARTS IV-B)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from growsearch.reports.fairness import LEDGER, Rows, budgets, protocol
 from growsearch.reports.figures.tradeoff import spread, tradeoff
-from growsearch.reports.groups import RunGroup, grouped
-from growsearch.reports.numbers import MISSING, percent, search_time, size, time
+from growsearch.reports.groups import RunGroup, grouped, latency_key
+from growsearch.reports.numbers import MISSING, milliseconds, percent, search_time, size, time
 from growsearch.reports.page import Page
 from growsearch.reports.paper import LiteraturePoint, literature
 from growsearch.run_folder.read import RunRecord
@@ -40,23 +40,27 @@ def comparison_page(records: Sequence[RunRecord], place: Path) -> Page:
 
 
 def _part(page: Page, title: str, groups: list[RunGroup], place: Path) -> dict[str, Any]:
-    points = literature(groups[0].data)
+    points, measured = literature(groups[0].data), latency_key(groups)
     drawings = page.draw(f"{title}: trade-off", tradeoff, title, groups, points)
     drawings += page.draw(f"{title}: spread", spread, title, groups)
     return {
         "title": title,
         "lossy": any(run.result.get("lossy") for group in groups for run in group.runs),
         "drawings": drawings,
-        "means": (MEANS, [_mean_row(group) for group in groups]),
+        "means": ((*MEANS, *_latency_names(measured)), [_mean_row(group, measured) for group in groups]),
         "budgets": budgets(groups),
         "protocol": protocol(groups),
         "num_runs": sum(len(group.runs) for group in groups),
-        "runs": _runs(groups, place),
+        "runs": _runs(groups, place, measured),
         "published": _published(points),
     }
 
 
-def _mean_row(group: RunGroup) -> tuple[str, ...]:
+def _latency_names(measured: str | None) -> tuple[str, ...]:
+    return () if measured is None else (measured,)
+
+
+def _mean_row(group: RunGroup, measured: str | None) -> tuple[str, ...]:
     def with_spread(key: str) -> str:
         sd = group.deviation(key)
         return percent(group.mean(key)) + (f" ± {100 * sd:.2f}" if sd is not None else "")
@@ -70,10 +74,11 @@ def _mean_row(group: RunGroup) -> tuple[str, ...]:
         size(group.mean("params")),
         size(group.mean("macs")),
         search_time(group.mean("search_seconds")),
+        *(milliseconds(group.mean(name)) for name in _latency_names(measured)),
     )
 
 
-def _runs(groups: list[RunGroup], place: Path) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
+def _runs(groups: list[RunGroup], place: Path, measured: str | None) -> tuple[Sequence[str], list[tuple[Any, ...]]]:
     rows = [
         (
             _link(run, place),
@@ -83,11 +88,12 @@ def _runs(groups: list[RunGroup], place: Path) -> tuple[Sequence[str], list[tupl
             size(run.result.get("macs")),
             search_time(run.result.get("search_seconds")),
             time(run.result.get("train_seconds")),
+            *(milliseconds(run.result.get(name)) for name in _latency_names(measured)),
         )
         for group in groups
         for run in group.runs
     ]
-    return RUNS, rows[:MOST_RUNS]
+    return (*RUNS, *_latency_names(measured)), rows[:MOST_RUNS]
 
 
 def _published(points: list[LiteraturePoint]) -> Rows | None:

@@ -1,4 +1,4 @@
-"""What a comparison rests on: what each method spent, and how its numbers came about."""
+"""The basis of a comparison: what each method spent, and the conditions of its numbers."""
 
 from collections.abc import Iterable, Sequence
 

@@ -1,13 +1,13 @@
 """Runs that differ by seed alone, taken together."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from growsearch.reports.numbers import MISSING, deviation, mean
 from growsearch.run_folder.plain import number, short
-from growsearch.run_folder.read import RunRecord
+from growsearch.run_folder.read import LATENCY, RunRecord
 
 Settings = dict[str, str]
 
@@ -55,6 +55,12 @@ class RunGroup:
     def deviation(self, key: str) -> float | None:
         """Its sample standard deviation over runs."""
         return deviation(self.values(key))
+
+
+def latency_key(groups: Sequence[RunGroup]) -> str | None:
+    """The kind of measured latency that most runs have, fewest images first; None where none was measured."""
+    found = Counter(key for group in groups for run in group.runs for key in run.result if key.startswith(LATENCY))
+    return min(found, key=lambda key: (-found[key], len(key), key), default=None)
 
 
 def grouped(records: Sequence[RunRecord]) -> dict[str, list[RunGroup]]:

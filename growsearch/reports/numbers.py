@@ -1,4 +1,4 @@
-"""How numbers are written; what is no number is written as missing."""
+"""Numbers as text; a value that is no number is written as missing."""
 
 import math
 from collections.abc import Sequence
@@ -42,6 +42,12 @@ def time(value: object) -> str:
     """Seconds in the unit that reads best."""
     found = number(value)
     return MISSING if found is None else duration(found)
+
+
+def milliseconds(value: object) -> str:
+    """A latency in seconds, as milliseconds."""
+    found = number(value)
+    return MISSING if found is None else f"{1000 * found:,.3g} ms"
 
 
 NO_SEARCH = 0.01

@@ -1,4 +1,4 @@
-"""What a method adds to reports: its own figures, its paper's tables and the results printed in them.
+"""A method's additions to reports: its figures, its paper's tables and the results printed in them.
 
 A method's ``paper.py`` declares a :class:`Paper`; the registry finds it, so that nothing here knows any method.
 """

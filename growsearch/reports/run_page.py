@@ -6,10 +6,11 @@ from typing import Any
 from growsearch.events import Note
 from growsearch.reports.figures.architecture import architecture
 from growsearch.reports.figures.timeline import speed, story
-from growsearch.reports.numbers import MISSING, count, percent, plain, search_time, size, time
+from growsearch.reports.judgement import judgement, reliability
+from growsearch.reports.numbers import MISSING, count, milliseconds, percent, plain, search_time, size, time
 from growsearch.reports.page import Page
 from growsearch.reports.paper import papers_of
-from growsearch.run_folder.read import RunRecord
+from growsearch.run_folder.read import LATENCY, RunRecord
 
 MOST_NOTES = 50
 MOST_ROWS = 60
@@ -62,6 +63,8 @@ def run_page(record: RunRecord) -> Page:
         "story": page.draw("story", story, record),
         "network": page.draw("architecture", architecture, record),
         "networks": _networks(record),
+        "judged": judgement(record),
+        "reliability": page.draw("reliability", reliability, record),
         "own": [drawing for name, make in own.items() for drawing in page.draw(name, make, record)],
         "costs": _costs(record),
         "speed": page.draw("speed", speed, record),
@@ -173,6 +176,7 @@ def _costs(record: RunRecord) -> list[tuple[str, str]]:
     rows = [(name, form(result[key])) for name, key, form in COSTS if key in result]
     if result.get("images") and result["total_seconds"]:
         rows.append(("training images a second, over the whole run", count(result["images"] / result["total_seconds"])))
+    rows += [(key, milliseconds(value)) for key, value in result.items() if key.startswith(LATENCY)]
     if splits := result.get("splits"):
         rows.append(("images for training, validation, test", " / ".join(count(v) for v in list(splits.values())[:3])))
     return rows

@@ -57,7 +57,7 @@ class EventLog:
         """Bring the file to the disk and return its length, for the checkpoint.
 
         Raises:
-            UserError: if the disk fails, or somebody else removed, replaced or changed the file.
+            UserError: if the disk fails, or another process removed, replaced or changed the file.
         """
         with storage_errors(self.path):
             os.fsync(self._handle)

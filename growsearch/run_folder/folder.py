@@ -44,6 +44,8 @@ class RunFolder:
         self.network = path / "network"
         self.candidates = path / "candidates"
         self.exports = path / "exports"
+        self.mistakes = path / "mistakes"
+        self.latency = path / "latency.json"
         self.report = path / "report.html"
         self._held: dict[Path, int] = {}
 
@@ -115,7 +117,15 @@ class RunFolder:
             UserError: naming the link.
         """
         inside = sorted(self.candidates.iterdir()) if self.candidates.is_dir() else []
-        for part in (self.checkpoints, self.network, self.exports, self.path / "tensorboard", self.candidates, *inside):
+        parts = (
+            self.checkpoints,
+            self.network,
+            self.exports,
+            self.mistakes,
+            self.path / "tensorboard",
+            self.candidates,
+        )
+        for part in (*parts, *inside):
             if os.path.lexists(part) and not stat.S_ISDIR(os.lstat(part).st_mode):
                 raise UserError(f"{part}: it is no folder of the run's own (a link?)")
 
@@ -123,7 +133,7 @@ class RunFolder:
         """The text of config.yaml.
 
         Raises:
-            UserError: if there is none, or it is no text of a bearable size.
+            UserError: if there is none, or it is no text within the size limit.
         """
         try:
             return read_bytes(self.config, LARGEST_CONFIG).decode()

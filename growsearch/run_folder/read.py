@@ -4,6 +4,7 @@ A folder may be unfinished, damaged, huge or made to do harm, and it may have be
 version. Reports, tables and views read through this module and need no checks of their own.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +17,19 @@ from growsearch.errors import UserError
 from growsearch.events import Event
 from growsearch.run_folder.files import LARGEST_JSON, read_json
 from growsearch.run_folder.folder import LARGEST_CONFIG, RunFolder
-from growsearch.run_folder.plain import flat, lookup, plain
+from growsearch.run_folder.plain import flat, lookup, number, plain, short
 from growsearch.run_folder.story import EpochLine, Line, Story, every_line, name_of, plain_line, read_story
 from growsearch.text import printable
 from growsearch.untrusted import check_yaml
 
 LARGEST_EVENTS = 4 * 2**30
 """Bytes of events.jsonl that are read, in bounded memory."""
+
+LARGEST_THUMBNAIL = 2**16
+"""Bytes of a picture in a report."""
+
+LATENCY, MOST_LATENCIES = "latency of ", 20
+"""How keys of measured latencies begin, and how many a result has at most."""
 
 E = TypeVar("E", bound=Event)
 
@@ -67,6 +74,7 @@ class Result(TypedDict, total=False):
     lossy: bool
     data_notes: list[str]
     splits: dict[str, int]
+    judgement: dict[str, Any]
     method: dict[str, Any]
 
 
@@ -96,7 +104,10 @@ class RunRecord:
 
     @cached_property
     def result(self) -> Result:
-        """result.json with ``total_seconds`` added (search and training); empty while the run is not finished."""
+        """result.json with ``total_seconds`` added (search and training); empty while the run is not finished.
+
+        Seconds that ``growsearch latency`` measured stand under :data:`LATENCY` and what they were measured with.
+        """
         found: dict[str, Any] = {}
         for key, value in self._json(self._folder.result).items():
             try:
@@ -104,6 +115,7 @@ class RunRecord:
             except msgspec.ValidationError:
                 continue
         if found:
+            found |= self._latencies()
             found["total_seconds"] = found.get("search_seconds", 0.0) + found.get("train_seconds", 0.0)
         return cast(Result, found)
 
@@ -111,6 +123,14 @@ class RunRecord:
     def method(self) -> dict[str, Any]:
         """What the method says of itself in the result."""
         return self.result.get("method", {})
+
+    def mistake(self, name: object) -> bytes:
+        """A thumbnail that ``judgement`` names, a PNG file; nothing where there is none of a bearable size."""
+        if not isinstance(name, str) or not re.fullmatch(r"[0-9]{1,3}\.png", name.removeprefix("mistakes/")):
+            return b""
+        path = self._folder.mistakes / name.removeprefix("mistakes/")
+        content = path.read_bytes() if self._readable(path, LARGEST_THUMBNAIL) else b""
+        return content if content.startswith(b"\x89PNG\r\n") else b""
 
     @cached_property
     def architecture(self) -> dict[str, Any]:
@@ -180,6 +200,18 @@ class RunRecord:
             return lookup(self.config, name)
         return lookup(self.result, name)
 
+    def _latencies(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        measured = self._json(self._folder.latency).get("measured")
+        for one in measured[:MOST_LATENCIES] if isinstance(measured, list) else ():
+            if isinstance(one, dict) and one.get("candidate") is None and (seconds := number(one.get("median"))):
+                batch, threads = count_text(one.get("batch"), "image"), count_text(one.get("threads"), "thread")
+                where = (
+                    f"{short(str(one.get('device')), 60)}, {threads}" if one.get("threads") else str(one.get("device"))
+                )
+                found[f"{LATENCY}{batch} ({short(where, 80)})"] = seconds
+        return found
+
     def _json(self, path: Path) -> dict[str, Any]:
         if not self._readable(path, LARGEST_JSON):
             return {}
@@ -217,6 +249,11 @@ def find_runs(places: Sequence[Path]) -> list[Path]:
         for folder in _below(place):
             found.setdefault(folder.resolve(), folder)
     return list(found.values())
+
+
+def count_text(count: object, noun: str) -> str:
+    """A count with its noun, in the plural but for one."""
+    return f"1 {noun}" if count == 1 else f"{short(str(count), 12)} {noun}s"
 
 
 def _below(place: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Where a run goes on: the newest checkpoint that is whole and whose events are there."""
+"""Recovery: the newest whole checkpoint whose events are there."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a run is recognised by: the options that change its numbers, its data, and the networks and files handed in."""
+"""The identity of a run: the options that change its numbers, its data, and the networks and files handed in."""
 
 import importlib.util
 import os

@@ -11,10 +11,13 @@ import torch
 from growsearch import __version__
 from growsearch.algorithms.base import Outcome
 from growsearch.config import RunConfig
+from growsearch.data.dataset import Dataset
 from growsearch.deploy import Preprocessing, save_network
+from growsearch.deploy.judgement import Outputs, judgement, thumbnails
 from growsearch.energy import JOULES_PER_KWH
 from growsearch.ledger import Ledger
 from growsearch.probes.cost import cost
+from growsearch.run_folder.files import write_atomic
 from growsearch.run_folder.folder import RunFolder
 from growsearch.training import Engine
 from growsearch.training.layout import name_of
@@ -43,7 +46,8 @@ def make_result(
     """
     network, found = outcome.best, outcome.found
     start = time.perf_counter()
-    test = engine.evaluate(network, "test")
+    outputs = Outputs(len(engine.data.test))
+    test = engine.evaluate(network, "test", each=outputs)
     inference_seconds = time.perf_counter() - start
     exact = {}
     if config.hardware.precision != "float32":
@@ -95,8 +99,17 @@ def make_result(
         "lossy": engine.data.lossy,
         "data_notes": list(engine.data.notes),
         "splits": {name: len(engine.split(name)) for name in ("train", "val", "test")},
+        "judgement": judgement(outputs, engine.data.classes),
         "method": found.method,
     }
+
+
+def write_mistakes(folder: RunFolder, data: Dataset, found: dict[str, Any]) -> None:
+    """Keep thumbnails of the mistakes of a :func:`judgement`, which then names their files."""
+    mistakes = found["mistakes"]
+    for number, picture_ in enumerate(thumbnails(data, [one["image"] for one in mistakes])):
+        write_atomic(folder.mistakes / f"{number}.png", picture_)
+        mistakes[number]["picture"] = f"{folder.mistakes.name}/{number}.png"
 
 
 def depth(module: torch.nn.Module) -> int:

@@ -23,7 +23,7 @@ from growsearch.run_folder.checkpoint import write_checkpoint
 from growsearch.run_folder.events import read_events
 from growsearch.run_folder.files import write_atomic, write_json
 from growsearch.run_folder.recovery import recover
-from growsearch.runner.result import make_result, picture, write_networks
+from growsearch.runner.result import make_result, picture, write_mistakes, write_networks
 from growsearch.runner.script import Line, ScriptRunner
 from growsearch.signals import StopRequest
 from growsearch.training import Cursor, Engine, Recipe
@@ -258,6 +258,7 @@ class Session:
         if not math.isfinite(result["test_loss"]):
             self.note(NO_TEST_LOSS, epoch=self.ledger.epochs)
         self.folder.require_held()
+        write_mistakes(self.folder, self.engine.data, result["judgement"])
         write_json(self.folder.result, result)
         self.trackers.finish(result)
         drawn = picture(self.folder.network / "architecture.json", outcome.best.spec())
@@ -267,7 +268,7 @@ class Session:
         return result["val_accuracy"] or 0.0
 
     def report(self) -> None:
-        """Write report.html; that it cannot be written is worth a remark and no failure."""
+        """Write report.html; a report that cannot be written is a remark, not a failure."""
         try:
             from growsearch.reports import write_report
 

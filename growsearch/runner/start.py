@@ -69,7 +69,7 @@ def start(
     return execute(folder, config, runner)
 
 
-def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False) -> float:
+def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False, trust: bool = False) -> float:
     """Continue the run in a folder, which may have moved since; see :func:`start`.
 
     Args:
@@ -77,6 +77,8 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False)
         overrides: options that change no numbers, and ``data.path``, where the data have moved; without
             ``data.download=true`` nothing is fetched.
         accept_data: go on although the data are not those that the run began with.
+        trust: let functions of the user's own be called that build the run's network; the folder may be a stranger's,
+            so its own word for it does not count.
 
     Raises:
         UserError: if it is not the folder of a run, or its data have changed.
@@ -84,13 +86,29 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False)
     folder = RunFolder(path)
     composed = moved(read_run(folder.read_config()), overrides)
     config = typed(composed)
-    distrust(config, overrides)
+    distrust(config, overrides, trust)
     if not folder.finished:
         check_data(folder, config, accept_data)
         ensure_identity(folder, composed, config)
     if overrides:
         write_atomic(folder.config, OmegaConf.to_yaml(composed, resolve=True).encode())
+    leave_pretrained(folder, config)
     return execute(folder, config)
+
+
+def leave_pretrained(folder: RunFolder, config: RunConfig) -> None:
+    """Let no file or download be read because a folder says so: the weights are in the run's checkpoint.
+
+    Raises:
+        UserError: if there is no checkpoint yet.
+    """
+    if config.network.get("pretrained") or config.network.get("weights"):
+        if not folder.started and not folder.finished:
+            raise UserError(
+                f"{folder.path}: it has no checkpoint, and pretrained weights are read only for a command that "
+                "begins a run; give that command again"
+            )
+        config.network.update(pretrained=False, weights=None, weights_left_out=True)
 
 
 def moved(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -114,9 +132,10 @@ def moved(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
     return with_absolute_paths(composed)
 
 
-def distrust(config: RunConfig, overrides: Sequence[str]) -> None:
-    """Take back what only a command line may allow, as a folder may be a stranger's: to run code, to fetch files."""
-    config.network.pop("trust", None)
+def distrust(config: RunConfig, overrides: Sequence[str], trust: bool) -> None:
+    """Let a folder, which may be a stranger's, run code and fetch files only if the command line says so."""
+    if "trust" in config.network:
+        config.network["trust"] = trust
     config.data.download = "data.download=true" in overrides
 
 
@@ -231,11 +250,11 @@ def prepare(config: RunConfig) -> ScriptRunner:
 
 def make_runner(config: RunConfig, engine: Engine) -> ScriptRunner:
     """The method with its engine and the modules it is given."""
-    given = {}
+    given, search = {}, method(config.algo.name).search_class()
     if config.network.get("family", "none") != "none":
-        given["network"] = make_network(config.network, engine.data, config.seed)
+        given["network"] = make_network(config.network, engine.data, config.seed, search.goes_on)  # type: ignore[attr-defined]
     elif config.algo.name == "fixed":
         raise UserError("network: null is not accepted, as algo=fixed trains one; choose it with network=...")
     if donor := getattr(config.algo, "donor", ""):
-        given["donor"] = make_donor(donor, config.data.download)
-    return ScriptRunner(method(config.algo.name).search_class(), config.algo, engine, given)
+        given["donor"] = make_donor(donor, bool(config.network.get("trust")), config.data.download)
+    return ScriptRunner(search, config.algo, engine, given)

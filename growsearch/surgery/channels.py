@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.groups import Segment, group
 from growsearch.surgery.labels import Bond
-from growsearch.surgery.tensors import lookup, owner, places
+from growsearch.surgery.tensors import lookup, modules_of, owner, places
 from growsearch.surgery.trace import trace
 
 
@@ -51,15 +52,17 @@ class ChannelMap:
         sizes: group number -> its number of channels.
         bonds: group number -> what may be done with it.
         frozen: group number -> None or why the group may not be widened exactly.
+        even: group number -> None or why exact widening copies all channels equally often.
         unprunable: group number -> None or why none of its channels may be cut.
         attributes: (module path, name, index or None) -> what tiles the dimension that the attribute counts.
+        silent: group number -> how it gets channels that change nothing, where a proof found a way.
         lineage: group number -> for each channel a number that exact copies have in common.
         names: tensor name -> all its names.
         version: the structure version of the network that the map is true for.
     """
 
-    def __init__(self, model: nn.Module, example: Tensor | tuple[Any, ...]) -> None:
-        traced = trace(model, example)
+    def __init__(self, model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False) -> None:
+        traced = trace(model, example, heads)
         layout = group(traced)
         self.axes: list[list[Axis]] = [[] for _ in layout.sizes]
         for (name, dim), segments in layout.axes.items():
@@ -67,11 +70,12 @@ class ChannelMap:
             for number in dict.fromkeys(segment.group for segment in segments):
                 self.axes[number].append(axis)
         self.sizes, self.bonds = layout.sizes, layout.bonds
-        self.frozen, self.unprunable = layout.frozen, layout.unprunable
+        self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
         self.attributes = layout.attributes
         self.lineage = [list(range(size)) for size in self.sizes]
+        self.silent: dict[int, Any] = {}
         self.names = {held[0]: held for _, held in places(model)}
-        self._model, self._modules = ref(model), list(model.modules())
+        self._model, self._modules = ref(model), modules_of(model)
         self.version = structure.structure_version(model)
         structure.register_map(model, self)
 
@@ -81,7 +85,7 @@ class ChannelMap:
         other.sizes, other.bonds = list(self.sizes), list(self.bonds)
         other.frozen, other.unprunable = list(self.frozen), list(self.unprunable)
         other.lineage = [list(each) for each in self.lineage]
-        other._model, other._modules = ref(model), list(model.modules())
+        other._model, other._modules = ref(model), modules_of(model)
         other.version = structure.structure_version(model)
         structure.register_map(model, other)
         return other
@@ -120,6 +124,7 @@ class ChannelMap:
                 may be carried out wherever channels may be cut. None asks whether the group may be widened.
         """
         cuts = sources is not None and len(set(sources)) == len(sources) > 0 and min(sources) >= 0
+        uneven = sources is not None and not cuts and self.bonds[number] is Bond.EVEN and not _is_even(sources)
         reason = self.unprunable[number] if cuts else self.frozen[number]
         if self._model() is not model:
             wrong = "the handle belongs to another network; trace this one"
@@ -127,6 +132,8 @@ class ChannelMap:
             wrong = "the handle is stale, as the network was edited; take a new trace"
         elif cuts and self.bonds[number] is Bond.ORDERED and list(sources or ()) != sorted(sources or ()):
             wrong = f"its channels are in another order ({self.frozen[number]}); they must ascend"
+        elif uneven and reason is None:
+            wrong = f"its channels are chosen unevenly ({self.even[number]}); choose each equally often"
         elif reason is not None:
             wrong = f"it is {'unprunable' if cuts else 'frozen'} ({reason}); choose another"
         else:
@@ -134,7 +141,7 @@ class ChannelMap:
         raise UserError(f"channel group {name}: {wrong}")
 
     def _fits(self, model: nn.Module, axes: list[Axis]) -> bool:
-        modules = list(model.modules())
+        modules = modules_of(model)
         if self.version != structure.structure_version(model) or len(modules) != len(self._modules):
             return False
         if any(a is not b for a, b in zip(modules, self._modules, strict=True)):
@@ -146,6 +153,11 @@ class ChannelMap:
             if held[0].shape[axis.dim] != sum(map(self.length, axis.segments)):
                 return False
         return True
+
+
+def _is_even(sources: Sequence[int]) -> bool:
+    """Whether old channels are copied, and those that are named equally often."""
+    return min(sources) >= 0 and len(set(Counter(sources).values())) == 1
 
 
 def _role(model: nn.Module, name: str, dim: int, roles: Collection[str]) -> str:
@@ -184,8 +196,22 @@ class ChannelGroup:
 
     @property
     def frozen(self) -> str | None:
-        """None, or why the group may not be widened without changing what the network computes."""
-        return self.map.frozen[self.number]
+        """None, or why the group may not be widened without changing what the network computes.
+
+        One that may be widened need not take every size, see :attr:`step`.
+        """
+        return None if self.number in self.map.silent else self.map.frozen[self.number]
+
+    @property
+    def step(self) -> int:
+        """Exact widening gives multiples of this: any size, or those of the present one where all channels are copied.
+
+        The latter holds under a norm over channels, whose mean uneven copies would change, unless channels that
+        change nothing can be added (:mod:`growsearch.surgery.silent`).
+        """
+        silent = self.map.silent.get(self.number)
+        even = self.map.even[self.number] is not None if silent is None else silent.fill == "copies"
+        return self.size if even else 1
 
     @property
     def unprunable(self) -> str | None:

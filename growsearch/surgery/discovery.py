@@ -9,7 +9,9 @@ from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.verify import prove_groups
 
 
-def channel_groups(model: nn.Module, example: Tensor | tuple[Any, ...], *, prove: bool = True) -> list[ChannelGroup]:
+def channel_groups(
+    model: nn.Module, example: Tensor | tuple[Any, ...], *, prove: bool = True, heads: bool = False
+) -> list[ChannelGroup]:
     """Find the groups of channels of a network by one trace.
 
     Args:
@@ -18,6 +20,9 @@ def channel_groups(model: nn.Module, example: Tensor | tuple[Any, ...], *, prove
         prove: edit every group in float64 stand-ins of the network and freeze those that change its output, see
             :func:`growsearch.surgery.verify.prove_groups`. Leave it on for networks that are not of growsearch:
             no trace sees a view with written-down sizes or a branch on a number of channels.
+        heads: what a channel of an attention is, where its code holds both the number of heads and their size:
+            False for a place in every head, so that heads get another size; True for a whole head, so that there
+            are more or fewer. Edits of both kinds take turns, each with a trace of its own.
 
     Returns:
         Handles in the order of the network's parameters, among them frozen ones (``frozen``: no exact
@@ -32,7 +37,7 @@ def channel_groups(model: nn.Module, example: Tensor | tuple[Any, ...], *, prove
         >>> free = [group for group in groups if group.frozen is None]
         >>> widen(model, free[0], free[0].size + 4)
     """
-    channel_map = ChannelMap(model, example)
+    channel_map = ChannelMap(model, example, heads)
     handles: list[ChannelGroup] = []
     taken: set[str] = set()
     for number, axes in enumerate(channel_map.axes):

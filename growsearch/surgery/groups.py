@@ -27,6 +27,7 @@ class Layout:
         sizes: group -> number of channels.
         bonds: group -> what may be done with it.
         frozen: group -> None or why it may not be widened exactly.
+        even: group -> None or why all of its channels must be copied equally often.
         unprunable: group -> None or why none of its channels may be cut.
     """
 
@@ -35,6 +36,7 @@ class Layout:
     sizes: list[int]
     bonds: list[Bond]
     frozen: list[str | None]
+    even: list[str | None]
     unprunable: list[str | None]
 
 
@@ -52,11 +54,13 @@ def group(trace: LabelTrace) -> Layout:
     bonds = [Bond.FREE for _ in sizes]
     unprunable: list[str | None] = [None for _ in sizes]
     frozen: list[str | None] = [None for _ in sizes]
+    even: list[str | None] = [None for _ in sizes]
     for vector, reason, bond in trace.frozen:
         for each in np.unique(groups[label[vector]]):
             if each >= 0:
                 bonds[each] = max(bonds[each], bond)
-                frozen[each] = frozen[each] or reason
+                held = even if bond is Bond.EVEN else frozen
+                held[each] = held[each] or reason
                 if bond is Bond.FIXED:
                     unprunable[each] = unprunable[each] or reason
     order: dict[int, Vector] = {}
@@ -75,7 +79,7 @@ def group(trace: LabelTrace) -> Layout:
         for each, why in enumerate(unprunable):
             if why in (_DISORDER, _TIED):
                 bonds[each], frozen[each] = Bond.FIXED, frozen[each] or why
-    return Layout(*segments, sizes, bonds, frozen, unprunable)
+    return Layout(*segments, sizes, bonds, frozen, even, unprunable)
 
 
 _DISORDER = "its channels come in different orders"

@@ -1,4 +1,4 @@
-"""What goes into a network and what comes out of it, and the networks that cannot be looked at."""
+"""Inputs and outputs of a network, and the networks that cannot be traced."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping

@@ -88,6 +88,8 @@ class LabelTrace:
 
     Args:
         tensors: the network's distinct parameters and buffers by name.
+        heads: where code splits channels by two numbers that it holds, the outer one follows the channels: whole
+            heads come and go, not places inside of them.
 
     Attributes:
         axes: (tensor name, dimension) -> the labels it was given.
@@ -101,7 +103,8 @@ class LabelTrace:
         grouped: dimensions of depthwise weights whose number of groups the code takes from their channels.
     """
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, tensors: dict[str, Tensor], heads: bool = False) -> None:
+        self.heads = heads
         self.axes: dict[tuple[str, int], Vector] = {}
         self.attributes: dict[tuple[str, str, int | None], Vector] = {}
         self.roles: dict[tuple[str, int], set[str]] = defaultdict(set)

@@ -3,7 +3,8 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -93,23 +94,21 @@ class Rehearsal(DispatchMode):
         self._alive: list[Any] = []
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
+        kwargs, kind = dict(kwargs or {}), _kind(func)
         if kwargs.get("dtype") in _REDUCED or (
-            kwargs.get("dtype") is None and _name(func) in _FACTORIES and not isinstance(args[0], Tensor)
+            kind.creates and kwargs.get("dtype") is None and not isinstance(args[0], Tensor)
         ):
             fill = args[1] if _name(func) == "full" else 0.0
             if isinstance(fill, float) or kwargs.get("dtype") is not None:
                 kwargs["dtype"] = torch.float64
         inputs = tensors_among(*args, *kwargs.values())
-        if func._schema.is_mutable and inputs:
+        if kind.overwrites and inputs:
             inputs[0] = self._keep(inputs[0])
-        drawn = torch.Tag.nondeterministic_seeded in func.tags
-        out = self._draw(func, args, kwargs) if drawn else func(*args, **kwargs)
-        ends = rule_of(func) in _ENDS and not _name(func).startswith("arg")
+        out = self._draw(func, args, kwargs) if kind.draws else func(*args, **kwargs)
         for each in tensors_among(out):
-            self._sources[id(each)] = [] if ends else inputs
+            self._sources[id(each)] = [] if kind.ends else inputs
             self._alive.append(each)
-            if _name(func) in _MOVES:
+            if kind.moves:
                 self._moved.add(id(each))
         return out
 
@@ -177,3 +176,25 @@ class Rehearsal(DispatchMode):
 
 def _name(func: Any) -> str:
     return str(func.overloadpacket).removeprefix("aten.")
+
+
+class _Kind(NamedTuple):
+    """What a rehearsal has to know of an operator."""
+
+    creates: bool
+    overwrites: bool
+    draws: bool
+    ends: bool
+    moves: bool
+
+
+@cache
+def _kind(func: Any) -> _Kind:
+    name = _name(func)
+    return _Kind(
+        creates=name in _FACTORIES,
+        overwrites=func._schema.is_mutable,
+        draws=torch.Tag.nondeterministic_seeded in func.tags,
+        ends=rule_of(func) in _ENDS and not name.startswith("arg"),
+        moves=name in _MOVES,
+    )

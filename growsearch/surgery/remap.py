@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.memory import require_memory
 from growsearch.surgery import structure
-from growsearch.surgery.channels import Axis, ChannelGroup
+from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.groups import Segment
 from growsearch.surgery.momentum import Carry, Entry, Optimizers, as_list, hand_over
 from growsearch.surgery.replace import ordered_like, put, set_sizes
 from growsearch.surgery.tensors import lookup, owner
-from growsearch.surgery.tiling import Ratio, Tiling, on_device
+from growsearch.surgery.tiling import Ratio, Tiling, on_device, tiled, tiling_key
 from growsearch.surgery.transaction import transaction
 
 ROLES = ("producer", "bias", "norm", "depthwise", "consumer", "scale")
@@ -143,6 +143,75 @@ def remap(
         _Plan(model, group, new, duplicate).apply(fresh or {}, momentum, optimizer)
 
 
+def remap_all(model: nn.Module, channel_map: ChannelMap, plan: Mapping[int, Sequence[int]]) -> None:
+    """Remap many groups at once in a network that is thrown away if it fails: no check, no way back, no optimizer.
+
+    Equal to one :func:`remap` after another of groups without copies, but each tensor is made anew once: in a dense
+    network one tensor carries a hundred groups.
+
+    Args:
+        model: the network.
+        channel_map: its map, which is kept true.
+        plan: group number -> sources, none of them fresh.
+    """
+    sources = {number: np.array(each) for number, each in plan.items()}
+    copies = {number: np.bincount(each)[each] for number, each in sources.items()}
+    tilings: dict[tuple[Segment, ...] | int, tuple[np.ndarray, np.ndarray]] = {}
+    by_name: dict[str, dict[int, Axis]] = {}
+    for axis in (axis for number in plan for axis in channel_map.axes[number]):
+        by_name.setdefault(axis.name, {})[axis.dim] = axis
+    for name, axes in by_name.items():
+        value = lookup(model, name).detach()
+        for dim, axis in axes.items():
+            key = tiling_key(axis.segments)
+            if key not in tilings:
+                tilings[key] = tiled(channel_map, axis.segments, sources, copies)
+            entries, divisors = tilings[key]
+            value = value.index_select(dim, on_device(entries, value))
+            if axis.role == "consumer" and divisors.max(initial=1) > 1:
+                value /= torch.from_numpy(divisors).to(value).view([-1 if d == dim else 1 for d in range(value.dim())])
+        put_layer(model, channel_map, name, value, axes.values())
+    resize_computed(model, by_name)
+    for number, each in sources.items():
+        channel_map.resize(model, number, len(each))
+        channel_map.lineage[number] = list(range(len(each)))
+    channel_map.version = structure.structure_changed(model)
+
+
+def put_layer(model: nn.Module, channel_map: ChannelMap, name: str, value: Tensor, axes: Iterable[Axis]) -> Tensor:
+    """Put a tensor in place of another; a depthwise convolution has as many groups as input channels."""
+    multipliers = []
+    if any(axis.role == "depthwise" for axis in axes):
+        holders = [owner(model, each)[0] for each in channel_map.names[name]]
+        convs = [holder for holder in holders if isinstance(holder, nn.modules.conv._ConvNd)]
+        multipliers = [(conv, conv.out_channels // conv.in_channels) for conv in convs]
+    new = put(model, channel_map.names[name], value)
+    for conv, multiplier in multipliers:
+        conv.groups = conv.in_channels = conv.out_channels // multiplier
+    return new
+
+
+def resize_computed(model: nn.Module, names: Iterable[str]) -> None:
+    """Give layers whose weights are computed from these tensors the sizes that follow."""
+    for name in names:
+        layer, computed, leaf = name.partition(COMPUTED)
+        if computed and leaf.startswith("weight."):
+            module = model.get_submodule(layer)
+            set_sizes(module, cast(Tensor, module.weight).detach())
+
+
+def grow(
+    model: nn.Module,
+    group: ChannelGroup,
+    sources: list[int],
+    fresh: Mapping[str, Initialiser],
+    momentum: str,
+    optimizer: Optimizers,
+) -> None:
+    """As :func:`remap`, for a caller who knows that this is exact, and inside the caller's transaction."""
+    _Plan(model, group, sources, "scale_consumers").apply(fresh, momentum, optimizer)
+
+
 def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int) -> list[int]:
     """Whole numbers (of Python, numpy or torch) as a list.
 
@@ -235,7 +304,7 @@ class _Plan:
         return equal.numpy()
 
     def _tiling(self, axis: Axis) -> Tiling:
-        key = axis.segments if len(axis.segments) < 8 else id(axis.segments)  # a long tuple's hash takes its time
+        key = tiling_key(axis.segments)
         if key not in self.tilings:
             self.tilings[key] = Tiling(self.map, axis.segments, self.group.number, self.sources)
         return self.tilings[key]
@@ -245,18 +314,11 @@ class _Plan:
         moves = []
         for name, axes in self.axes.items():
             old = lookup(self.model, name)
-            multipliers = self._multipliers(name) if any(axis.role == "depthwise" for axis in axes) else []
-            new = put(self.model, self.map.names[name], self._value(old.detach(), axes, fresh))
-            for conv, multiplier in multipliers:  # a depthwise convolution has as many groups as input channels
-                conv.groups = conv.in_channels = conv.out_channels // multiplier
+            new = put_layer(self.model, self.map, name, self._value(old.detach(), axes, fresh), axes)
             if isinstance(old, nn.Parameter):
                 moves.append((old, new, self._carry(axes) if momentum == "follow" else None))
         hand_over(optimizer, moves)
-        for name in self.axes:
-            layer, computed, leaf = name.partition(COMPUTED)
-            if computed and leaf.startswith("weight."):
-                module = self.model.get_submodule(layer)
-                set_sizes(module, cast(Tensor, module.weight).detach())
+        resize_computed(self.model, self.axes)
         self.map.resize(self.model, self.group.number, len(self.sources))
         self.map.lineage[self.group.number] = self.lineage.tolist()
         self.map.version = structure.structure_changed(self.model)
@@ -306,9 +368,3 @@ class _Plan:
             tiling.recounted = np.flatnonzero((tiling.channel >= 0) & self.recounted[tiling.channel])
         channels = tiling.channel[tiling.recounted]
         return tiling.recounted, self.copies_before[channels] ** power, self.copies_after[channels] ** power
-
-    def _multipliers(self, name: str) -> list[tuple[nn.modules.conv._ConvNd, int]]:
-        """The depthwise convolutions that hold a weight, with their filters per input channel."""
-        holders = [owner(self.model, each)[0] for each in self.map.names[name]]
-        convs = [holder for holder in holders if isinstance(holder, nn.modules.conv._ConvNd)]
-        return [(conv, conv.out_channels // conv.in_channels) for conv in convs]

@@ -3,7 +3,7 @@
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.labels import Bond, LabelTrace, Vector, Width
+from growsearch.surgery.labels import Bond, Labels, LabelTrace, Vector, Width
 from growsearch.surgery.operators import Call, rule, tensors_among
 
 
@@ -147,8 +147,20 @@ def attention(trace: LabelTrace, call: Call) -> None:
     batch = [trace.join(*dims) for dims in zip(query[:-2], key[:-2], value[:-2], strict=True)]
     for name in ("attn_mask", "attn_bias"):
         if isinstance(call.get(name), Tensor):
-            trace.freeze_all([call[name]], "mask of an attention")
+            _mask(trace, call[name], (*batch, query[-2], key[-2]))
     trace.put(call.out[0] if isinstance(call.out, (tuple, list)) else call.out, (*batch, query[-2], value[-1]))
+
+
+def _mask(trace: LabelTrace, mask: Tensor, scores: Labels) -> None:
+    """A mask is added to the scores: it has their heads, or one entry for all of them."""
+    for dim, vector in enumerate(trace.get(mask), len(scores) - mask.dim()):
+        score = scores[dim]
+        if vector is not None and score is not None and len(vector) == len(score):
+            trace.join(vector, score)
+        else:
+            trace.freeze(vector, "mask of an attention")
+            if mask.shape[dim - len(scores)] > 1:
+                trace.freeze(score, "mask of an attention")
 
 
 @rule(

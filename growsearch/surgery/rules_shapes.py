@@ -62,7 +62,7 @@ def _placed(
     if not shares:  # a single channel
         places = [d for d, n in enumerate(sizes) if n != 1] or [0] * bool(sizes)
         return (places[0], np.repeat(vector, sizes[places[0]])) if len(places) == 1 else None
-    place, channels, inner = _merged(vector, shares) or _carrier(shares, written)
+    place, channels, inner = _merged(vector, shares) or _carrier(shares, written, trace.heads)
     first = vector[: channels * inner]
     heads = trace.runs(trace.blocks(vector, count // len(first)), inner)
     inside = max(1, after // prod(sizes[place + 1 :]))
@@ -78,8 +78,13 @@ def _merged(vector: Vector, shares: list[tuple[int, int, int]]) -> tuple[int, in
     return None
 
 
-def _carrier(shares: list[tuple[int, int, int]], written: list[int]) -> tuple[int, int, int]:
+def _carrier(shares: list[tuple[int, int, int]], written: list[int], heads: bool) -> tuple[int, int, int]:
     """Channels follow the size that the code computes; if it writes all as numbers, the last one."""
+    if heads:  # the size of one is a number of the code's own, or what is left
+        inner = written[shares[0][0]]
+        outer = [share for share in shares[1:] if getattr(written[share[0]], "attribute", None) is not None]
+        if outer and (inner == -1 or getattr(inner, "attribute", None) is not None):
+            return outer[0]
     computed = [
         share for share in shares if written[share[0]] == -1 or getattr(written[share[0]], "vector", None) is not None
     ]

@@ -1,4 +1,4 @@
-"""Where the sizes that a network's code writes into views come from.
+"""Origins of the sizes that a network's code writes into views.
 
 An operator sees plain numbers. This mode watches the Python side: a size read off a labelled
 tensor, or off a module's attribute, is a :class:`~growsearch.surgery.labels.Width` until it is
@@ -132,6 +132,10 @@ class Sizes(TorchFunctionMode):
         cuts = [cut for cut in cuts if isinstance(cut.start, Width) or isinstance(cut.stop, Width)]
         if len(cuts) != 1:
             return func(*args, **kwargs)
+        dim = next(index for index, part in enumerate(parts) if part is cuts[0])
+        whole = cuts[0].start in (None, 0) and all(isinstance(part, slice) for part in parts[:dim])
+        if whole and args[0].shape[dim] == cuts[0].stop:  # no operator runs, and the number must stay that of all
+            self.labels.measure(cuts[0].stop, self.labels.get(args[0])[dim])
         return self._written(
             func, args, kwargs, [0 if each is None else each for each in (cuts[0].start, cuts[0].stop)]
         )

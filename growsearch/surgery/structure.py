@@ -1,7 +1,7 @@
 """The structure version of a network, and the channel maps that an edit must keep true.
 
 Each edit gives the network a version that no network had before. A map knows the version it is
-true for, so a handle from before somebody else's edit is recognised as stale.
+true for, so a handle from before an edit by other code is recognised as stale.
 """
 
 from __future__ import annotations

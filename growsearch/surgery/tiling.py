@@ -1,7 +1,8 @@
-"""What a remap does to the entries of one dimension."""
+"""The effect of a remap on the entries of one dimension."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -72,6 +73,39 @@ class Tiling:
         shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
         above, below = (torch.from_numpy(part).to(tensor).view(shape) for part in ratio[1:])
         return taken.index_copy_(dim, where, taken.index_select(dim, where) * above / below)
+
+
+def tiling_key(segments: tuple[Segment, ...]) -> tuple[Segment, ...] | int:
+    """What dimensions that are tiled alike have in common; a long tuple's hash takes its time."""
+    return segments if len(segments) < 8 else id(segments)
+
+
+def tiled(
+    channel_map: ChannelMap,
+    segments: tuple[Segment, ...],
+    sources: Mapping[int, np.ndarray],
+    copies: Mapping[int, np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each new entry of a dimension the old one it copies, and the number of copies that there are of it.
+
+    Args:
+        channel_map: as it is before the edit.
+        segments: what tiles the dimension.
+        sources: group -> old channel of each new one; other groups stay.
+        copies: group -> for each new channel how many have its source.
+    """
+    entries, divisors, start = [], [], 0
+    for segment in segments:
+        length = channel_map.length(segment)
+        if segment.group in sources:
+            inside = np.arange(segment.repeat)
+            entries.append((start + sources[segment.group][:, None] * segment.repeat + inside).ravel())
+            divisors.append(np.repeat(copies[segment.group], segment.repeat))
+        else:
+            entries.append(np.arange(start, start + length))
+            divisors.append(np.ones(length, int))
+        start += length
+    return np.concatenate(entries), np.concatenate(divisors)
 
 
 def on_device(numbers: np.ndarray, tensor: Tensor) -> Tensor:

@@ -50,12 +50,12 @@ def _are_alike(args: tuple[Any, ...]) -> bool:
     return args[0] is first and first.is_floating_point() and first.is_meta and alike
 
 
-def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
+def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False) -> LabelTrace:
     """Push labels through ``model(example)`` in train and in eval mode.
 
     Only shapes and operators are looked at: a copy runs on the meta device, so neither weights nor
     statistics nor random streams are touched. Auxiliary heads that run in train mode alone are seen.
-    Hooks are not run.
+    Hooks are not run. For ``heads`` see :class:`~growsearch.surgery.labels.LabelTrace`.
 
     Raises:
         UserError: if the network cannot run so, as when its control flow depends on values, if its
@@ -64,7 +64,7 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...]) -> LabelTrace:
     refuse_unsuitable(model, example)
     shadow = copied(model, lambda tensor: tensor.to("meta"), hooks=False)
     mark_attributes(shadow)
-    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)})
+    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads)
     for module in shadow.modules():
         if isinstance(module, nn.modules.conv._ConvNd) and isinstance(module._parameters.get("weight"), Tensor):
             for kernel in labels.get(module.weight)[2:]:

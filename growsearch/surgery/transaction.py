@@ -8,6 +8,7 @@ from torch import nn
 
 from growsearch.surgery import structure
 from growsearch.surgery.momentum import Optimizers, as_list
+from growsearch.surgery.tensors import modules_of
 
 _OWN = {"_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"}
 """A module's private containers that edits change; the others hold hooks."""
@@ -31,7 +32,7 @@ class Snapshot:
         self._model = model
         self._version = structure.structure_version(model)
         self._maps = [(each, list(each.sizes), list(each.lineage), each.version) for each in structure.maps_of(model)]
-        self._attributes = [(module, dict(module.__dict__)) for module in modules or model.modules()]
+        self._attributes = [(module, dict(module.__dict__)) for module in modules or modules_of(model)]
         self._containers = [
             (value, value.copy())
             for _, attributes in self._attributes

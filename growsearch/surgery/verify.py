@@ -18,7 +18,8 @@ from growsearch.surgery.channels import ChannelGroup, ChannelMap
 from growsearch.surgery.interface import as_arguments, output_leaves
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.rehearsal import Rehearsal, own_streams, without_dropout
-from growsearch.surgery.remap import remap
+from growsearch.surgery.remap import remap_all
+from growsearch.surgery.silent import offer
 from growsearch.surgery.tensors import copied, lookup
 from growsearch.surgery.trace import describe
 
@@ -68,6 +69,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
         prover = _Prover(model, example, left)
         prover.prove()
         if not prover.found:
+            offer(prover)
             return
         left = [group for group in left if group.unprunable is None]
 
@@ -131,8 +133,8 @@ class _Prover:
         return None
 
     def _exact_plans(self, numbers: list[int]) -> list[Plan]:
-        """Every ordered pair of groups parts in some plan, up and down; then all change, to the true sizes too."""
-        plans = [self._plan(numbers, self._true_size)]
+        """Every ordered pair of groups parts in some plan, up and down; then all, to true sizes and beyond too."""
+        plans = [self._plan(numbers, self._true_size), self._plan(numbers, self._beyond)]
         order = {number: place for place, number in enumerate(self.random.permutation(numbers))}
         for bit in range(max(0, len(numbers) - 1).bit_length()):
             for side in (0, 1):
@@ -158,6 +160,11 @@ class _Prover:
 
     def _true_size(self, number: int) -> int:
         return self.groups[number].size
+
+    def _beyond(self, number: int) -> int:
+        """Above the true size, where code that writes it down fails."""
+        true = self.groups[number].size
+        return true + (self.base_map.sizes[number] if self.map.bonds[number] is Bond.EVEN else max(1, true // 8))
 
     def _more(self, number: int) -> int:
         """Mostly a few more than now; at times around or above the network's own number."""
@@ -215,6 +222,17 @@ class _Prover:
     def _shapes(self, outputs: list[tuple[Any, list[Tensor]]]) -> list[Any]:
         return [leaf.shape if isinstance(leaf, Tensor) else leaf for leaf, _ in outputs]
 
+    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
+        """Whether an edit of a copy of the stand-in leaves its outputs."""
+        net = copied(self.base, Tensor.clone, hooks=False)
+        try:
+            edit(net, self.base_map.on(net))
+            return _compared(self.reference, self._outputs(net), "") is None
+        except Exception as error:
+            if is_lack_of_memory(error):
+                raise
+            return False
+
     def _differs(self, plan: Plan) -> str | None:
         """None if the edited stand-in computes what it did, else what happens."""
         try:
@@ -232,10 +250,7 @@ class _Prover:
         return net, handles
 
     def _remap(self, net: nn.Module, handles: ChannelMap, plan: Plan) -> None:
-        handles.frozen = [None] * len(handles.frozen)
-        for number, sources in plan.items():
-            if sources != list(range(handles.sizes[number])):
-                remap(net, self.groups[number].on(handles), sources)
+        remap_all(net, handles, {n: each for n, each in plan.items() if each != list(range(handles.sizes[n]))})
 
     def _blame(self, plan: Plan, fails: Callable[[Plan], str | None]) -> None:
         """Freeze the groups of a failing plan that make it fail."""

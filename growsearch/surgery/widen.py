@@ -13,6 +13,7 @@ from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers, as_list
 from growsearch.surgery.remap import channel_numbers, remap, require_room
 from growsearch.surgery.replace import replace
+from growsearch.surgery.silent import add_silent
 from growsearch.surgery.tensors import lookup
 from growsearch.surgery.transaction import transaction
 
@@ -32,7 +33,9 @@ def widen(
     The weights that read a copied channel are divided by its number of copies. The function stays
     the same in eval and in train mode, for copies share their batch statistics. No channel is copied
     twice before all are copied once, so up to double size every division is by two and loses no bit:
-    pruning the copies then gives back identical tensors.
+    pruning the copies then gives back identical tensors. Where only multiples of the present size are exact
+    (:attr:`ChannelGroup.step`), all channels are copied equally often; where no copies are exact, new channels are
+    added that change nothing at first (:mod:`growsearch.surgery.silent`).
 
     Args:
         model: the network that ``group`` was traced on.
@@ -40,15 +43,15 @@ def widen(
         size: the new number of channels, at least the present one.
         generator: draws the copied channels and the noise; None means seed 0.
         noise_std: standard deviation of Gaussian noise added to the weights that write the copies, so
-            that gradients part them; 0 keeps the function exactly.
+            that gradients part them; 0 keeps the function exactly. Channels that are no copies get none.
         momentum: see :func:`growsearch.surgery.remap`.
         optimizer: see :func:`growsearch.surgery.remap`.
 
     Returns:
-        The sources: new channel i is a copy of old channel ``sources[i]``.
+        The sources: new channel i is a copy of old channel ``sources[i]``, or of none if that is -1.
 
     Raises:
-        UserError: if ``size`` is smaller than the group, or the group is frozen or stale.
+        UserError: if ``size`` is smaller than the group or not one that it takes, or the group is frozen or stale.
     """
     old = group.size
     (size,) = channel_numbers([size], f"size of {group.name}", old, sys.maxsize)
@@ -56,13 +59,23 @@ def widen(
         raise UserError(f"noise_std: {noise_std!r} is not accepted; use a number of at least 0")
     if noise_std and not (group.producers or group.layers("depthwise")):
         raise UserError(f"noise_std: {noise_std} is not accepted for {group.name}, whose weights are computed; use 0")
-    group.map.check(model, group.number, group.name)
+    silent = group.map.silent.get(group.number)
+    copies = silent is None or (group.map.frozen[group.number] is None and size % old == 0)
+    group.map.check(model, group.number, group.name, None if copies else range(old))
+    if size % group.step:
+        why = group.map.even[group.number] or group.map.frozen[group.number]
+        raise UserError(
+            f"size of {group.name}: {size} is not accepted, as all channels must be copied equally often ({why}); "
+            f"use a multiple of {group.step}"
+        )
     require_room(model, group, size)
+    optimizer = as_list(optimizer)
     generator = generator if generator is not None else torch.Generator().manual_seed(0)
     passes = [torch.randperm(old, generator=generator).tolist() for _ in range(-(-(size - old) // old))]
     sources = [*range(old), *chain.from_iterable(passes)][:size]
-    optimizer = as_list(optimizer)
     with transaction(model, optimizer, group.map.owners(model, group.number)):
+        if silent is not None and not copies:
+            return add_silent(model, group, size, silent, generator, momentum, optimizer)
         remap(model, group, sources, momentum=momentum, optimizer=optimizer)
         if noise_std and size > old:
             _add_noise(model, group, range(old, size), noise_std, generator, optimizer)

@@ -1,4 +1,4 @@
-"""What a run computes on."""
+"""Options of the hardware."""
 
 import re
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ class HardwareConfig(Options):
     )
     precision: str = option("float32", "float32, or bf16 for automatic mixed precision.", choices=("float32", "bf16"))
     layout: str = option(
-        "contiguous",
+        "auto",
         "Memory layout of images and kernels; auto is channels_last for convolutional networks on a CPU where it is"
-        " sound, else contiguous.",
-        choices=("contiguous", "channels_last", "auto"),
+        " sound, else contiguous. Numbers differ by rounding.",
+        choices=("auto", "contiguous", "channels_last"),
     )
     step: str = option(
         "auto",

@@ -1,4 +1,4 @@
-"""What training spent, counted where every network of every method is trained."""
+"""The cost of training, counted where every network of every method is trained."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,11 +27,12 @@ class TrainingCost:
     images: int = 0
 
     def count(self, network: Network, images: int, image_shape: Sequence[int]) -> None:
-        """Add a step of ``network`` on so many images (C, H, W)."""
+        """Add a step of ``network`` on so many images (C, H, W), and its teacher's answers."""
         self.steps += 1
         self.images += images
         if self.macs is not None:
-            self.macs += images * network.macs(image_shape)
+            teacher = 0 if network.guide is None else network.guide.teacher.macs(image_shape)
+            self.macs += images * (network.macs(image_shape) + teacher)
         if self.networks is not None:
             self.networks.add(network.id)
 

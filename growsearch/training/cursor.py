@@ -1,4 +1,4 @@
-"""Where a stream of training images stands."""
+"""The position of a stream of training images."""
 
 from dataclasses import field
 

@@ -1,13 +1,14 @@
 """Everything a method trains with: the data on a device, passes, steps and evaluations."""
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
+from torch import Tensor
 
 from growsearch.data.augment import Augmentation
 from growsearch.data.dataset import Dataset, Split
@@ -150,7 +151,7 @@ class Engine:
         """The step of a network under a recipe; made anew after each structural change, gone with the network."""
         steps = self._steps.setdefault(network, {})
         known = steps.get(recipe)
-        if known is None or known.version != network.version:
+        if known is None or known.version != network.version or known.guide is not network.guide:
             steps.pop(recipe, None)
             steps[recipe] = known = self._make_step(network, recipe)
         return known
@@ -256,6 +257,7 @@ class Engine:
         augmentation: Augmentation | None = None,
         counter: int = 0,
         precision: str | None = None,
+        each: Callable[[int, Tensor, Tensor], None] | None = None,
     ) -> Evaluation:
         """Evaluate on a split; with ``augmentation``, on images drawn anew for each ``counter``.
 
@@ -265,6 +267,7 @@ class Engine:
             augmentation: None for the images as they are.
             counter: names the draws of the augmentation.
             precision: in place of ``hardware.precision``.
+            each: see :func:`growsearch.training.evaluate.evaluate`; it may hear of a batch twice.
 
         Raises:
             ValueError: if the split is empty.
@@ -279,12 +282,12 @@ class Engine:
         seed_default_generators(value, self.device, draws_elsewhere(network.module))
         with attempt("evaluation", network, min(batch, len(loader))):
             try:
-                return evaluate(network.module, loader, cursor, batch, precision)
+                return evaluate(network.module, loader, cursor, batch, precision, each)
             except torch.OutOfMemoryError:  # a captured step may hold most of the memory between its replays
                 if not self.release_memory():
                     raise
             cursor.position = start
-            return evaluate(network.module, loader, cursor, batch, precision)
+            return evaluate(network.module, loader, cursor, batch, precision, each)
 
 
 def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...]) -> K:

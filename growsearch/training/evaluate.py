@@ -1,5 +1,6 @@
 """Loss and accuracy of a network over a split."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,10 +22,18 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(module: nn.Module, loader: Loader, cursor: Cursor, batch_size: int, precision: str) -> Evaluation:
+def evaluate(
+    module: nn.Module,
+    loader: Loader,
+    cursor: Cursor,
+    batch_size: int,
+    precision: str,
+    each: Callable[[int, Tensor, Tensor], None] | None = None,
+) -> Evaluation:
     """Evaluate one pass of ``loader`` in evaluation mode; the host waits once, at the end.
 
-    Where there are fewer than six classes the top-5 accuracy is 1.
+    Where there are fewer than six classes the top-5 accuracy is 1. ``each`` is told the position of every batch, its
+    logits [B, classes] and its labels [B].
     """
     was_training = module.training
     module.eval()
@@ -33,9 +42,12 @@ def evaluate(module: nn.Module, loader: Loader, cursor: Cursor, batch_size: int,
     try:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             while cursor.position < len(loader):
+                position = cursor.position
                 images, labels = loader.take(cursor, min(batch_size, len(loader) - cursor.position))
                 logits = module(images).float()
                 sums += _batch_sums(logits, labels)
+                if each is not None:
+                    each(position, logits, labels)
     finally:
         module.train(was_training)
     loss, correct, in_top5 = (sums / max(len(loader), 1)).tolist()

@@ -1,4 +1,4 @@
-"""What no captured step may do: wait for a value of the device, or move data between it and the host."""
+"""A guard against host reads in captured steps: waits for a value of the device, and copies to or from it."""
 
 from typing import Any
 

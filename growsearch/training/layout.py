@@ -7,6 +7,9 @@ from growsearch.errors import UserError
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
+KNOWN = ("growsearch", "torch")
+"""Packages whose modules are known to take maps in any layout."""
+
 FEWEST_CHANNELS = 16
 """Input channels below which oneDNN's backward pass of a strided 1x1 convolution in channels_last writes
 outside of its memory on some processors: 8 with AVX2, 16 with AVX-512 (oneDNN issue 6035)."""
@@ -16,14 +19,16 @@ def layout_of(name: str, module: nn.Module, device: torch.device) -> torch.memor
     """The layout that ``hardware.layout`` gives a network as it stands.
 
     ``auto`` is a rule and no measurement, so that a run repeated or resumed ends the same: on a CPU convolutional
-    networks get channels_last where that is sound. Those that see to the layout of their maps themselves
-    (``own_layout``) stay contiguous, and so do all on a GPU.
+    networks get channels_last where that is sound. All stay contiguous on a GPU, and so do those with ``own_layout``
+    (they see to the layout of their maps themselves, or their code is not known) and classes of other packages,
+    whose forward pass may view maps as rows or call convolutions that no layer tells of.
 
     Raises:
         UserError: if channels_last is asked for where training could corrupt memory.
     """
     if name == "auto":
-        pays = device.type == "cpu" and _convolves(module) and not getattr(module, "own_layout", False)
+        known = type(module).__module__.partition(".")[0] in KNOWN and not getattr(module, "own_layout", False)
+        pays = device.type == "cpu" and known and _convolves(module)
         name = "channels_last" if pays and not _unsound(module) else "contiguous"
     elif name == "channels_last" and device.type == "cpu" and (found := _unsound(module)):
         raise UserError(

@@ -2,9 +2,11 @@
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -22,6 +24,30 @@ from growsearch.training.optimizer import (
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Guide:
+    """A teacher whose answers a network in training is compared with (Hinton et al. 2015).
+
+    Attributes:
+        teacher: evaluated beside the network, never trained by it.
+        share: of the loss that is the comparison; labels have the rest.
+        temperature: that both networks' logits are divided by.
+    """
+
+    teacher: "Network"
+    share: float
+    temperature: float
+
+    def mixed(self, loss: Tensor, logits: Tensor, images: Tensor) -> Tensor:
+        """The loss of a batch and the divergence of the teacher's answers (N x K) from the network's, weighted."""
+        module = self.teacher.module.eval()
+        with torch.no_grad():
+            wanted = F.log_softmax(module(images).float() / self.temperature, 1)
+        answers = F.log_softmax(logits.float() / self.temperature, 1)
+        divergence = F.kl_div(answers, wanted, reduction="batchmean", log_target=True)
+        return (1 - self.share) * loss + self.share * self.temperature**2 * divergence
+
+
 class Network:
     """A module with its optimizers and its count of steps.
 
@@ -34,6 +60,7 @@ class Network:
         configs: optimizer configurations by role ("weights", "alphas").
         steps: optimizer steps taken so far.
         layout: memory layout of its kernels and images, as its structure and ``hardware.layout`` have it.
+        guide: a teacher at its side in training, if there is one.
     """
 
     def __init__(self, id: int, module: nn.Module, **configs: OptimizerConfig) -> None:
@@ -42,6 +69,7 @@ class Network:
         self.configs = configs
         self.steps = 0
         self.version = 0
+        self.guide: Guide | None = None
         self.layout_option, self.layout = "contiguous", torch.contiguous_format
         self._cache: dict[str, tuple[int, Any]] = {}
         self._optimizers = {role: build_optimizer(module, config) for role, config in configs.items()}

@@ -4,7 +4,7 @@ from growsearch.data.augment import Augmentation
 from growsearch.training.fitting import FitPlan
 from growsearch.training.optimizer import OptimizerConfig
 from growsearch.training.recipe import Recipe
-from growsearch.training.schedules import Constant, Cosine, Every, Fractions, Milestones, Schedule
+from growsearch.training.schedules import Constant, Cosine, Every, Fractions, Milestones, Restarts, Schedule
 from growsearch.training.settings import TrainingSettings
 
 
@@ -15,6 +15,8 @@ def schedule_of(settings: TrainingSettings) -> Schedule:
         return Fractions(lr, tuple(at), factor)
     if settings.schedule == "milestones":
         return Milestones(lr, tuple(int(epoch) for epoch in at), factor)
+    if settings.schedule == "restarts":
+        return Restarts(lr, settings.lr_min, tuple(int(epoch) for epoch in at))
     if settings.schedule == "every":
         return Every(lr, int(at[0]), factor)
     return Cosine(lr, settings.lr_min) if settings.schedule == "cosine" else Constant(lr)

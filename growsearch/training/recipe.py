@@ -1,4 +1,4 @@
-"""How a network is trained: the constants of a step."""
+"""The recipe of a training step: its constants."""
 
 from dataclasses import dataclass, field
 

@@ -63,6 +63,21 @@ class Every:
 
 
 @dataclass(frozen=True)
+class Restarts:
+    """Half a cosine from ``lr`` towards ``lr_min`` that starts anew at each of the epochs ``at`` (SGDR)."""
+
+    lr: float
+    lr_min: float
+    at: tuple[int, ...]
+
+    def rate(self, epoch: int, epochs: int) -> float:
+        """Return the rate; the last half cosine reaches to the end."""
+        first = max((start for start in self.at if start <= epoch), default=0)
+        after = min((start for start in self.at if start > epoch), default=epochs)
+        return Cosine(self.lr, self.lr_min).rate(epoch - first, after - first)
+
+
+@dataclass(frozen=True)
 class Cosine:
     """Half a cosine from ``lr`` towards ``lr_min``; with ``period`` set, restarted every so many epochs.
 

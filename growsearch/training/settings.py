@@ -6,10 +6,11 @@ from typing import ClassVar
 from growsearch.errors import UserError
 from growsearch.options import Options, option
 
-SCHEDULES = ("constant", "fractions", "milestones", "every", "cosine")
+SCHEDULES = ("constant", "fractions", "milestones", "every", "cosine", "restarts")
 LR_COURSE = (
     "Course of the learning rate: constant; times lr_factor after each of lr_at, which are fractions of the epochs"
-    " (fractions) or epochs (milestones); times lr_factor every lr_at[0] epochs (every); half a cosine (cosine)."
+    " (fractions) or epochs (milestones); times lr_factor every lr_at[0] epochs (every); half a cosine (cosine), or one"
+    " that starts anew at each of the epochs lr_at (restarts, SGDR)."
 )
 KEEPS = ("last", "best_val_loss", "best_val_accuracy")
 
@@ -24,7 +25,7 @@ class TrainingSettings(Options):
     batch_size: int = option(64, "Images of a training step.", unit="images", low=1)
     lr: float = option(0.1, "Learning rate at the start.", low=0)
     lr_min: float = option(
-        0.0, "Learning rate at the end of schedule=cosine.", low=0, matters_with=".schedule=cosine .epochs=2"
+        0.0, "Learning rate that each half cosine ends with.", low=0, matters_with=".schedule=cosine .epochs=2"
     )
     schedule: str = option(
         "fractions",

@@ -45,7 +45,7 @@ class Step:
         forward: Callable[[Tensor], Any] | None = None,
     ) -> None:
         self.module, self.network_id, self.version = network.module, network.id, network.version
-        self.recipe, self.seed_of_run = recipe, seed
+        self.recipe, self.seed_of_run, self.guide = recipe, seed, network.guide
         self.forward = network.module if forward is None else forward
         self.optimizer = network.optimizer(recipe.optimizer)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -86,6 +86,8 @@ class Step:
         if auxiliary is not None:
             aux_loss = F.cross_entropy(auxiliary.float(), labels, label_smoothing=recipe.label_smoothing)
             total = loss + recipe.aux_weight * aux_loss
+        if self.guide is not None:
+            total = self.guide.mixed(total, logits, images)
         self.drop_gradients()
         total.backward(inputs=self.inputs)
         with torch.no_grad():

@@ -1,1 +1,1 @@
-"""What people see of the stream of events while a run goes on."""
+"""Views of the stream of events while a run goes on."""

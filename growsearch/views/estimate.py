@@ -1,4 +1,4 @@
-"""How long the whole is expected to take, said once the first steps are measured and again when it takes longer."""
+"""The estimate of a run's time, made once the first steps are measured and corrected when it takes longer."""
 
 from growsearch.format import duration
 

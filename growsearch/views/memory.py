@@ -1,4 +1,4 @@
-"""What is said when memory ran out."""
+"""Messages about running out of memory."""
 
 from collections.abc import Sequence
 

@@ -17,19 +17,25 @@ METHODS: dict[str, list[str]] = {
     "ectonas": ["algo=ectonas", *SMOKE],
     "ectonas_pooling": ["algo=ectonas_pooling", *SMOKE],
     "conet": ["algo=conet", *SMOKE],
+    "prune": ["algo=prune", "network=sequential", *SMOKE],
     "stagewise": ["algo=stagewise", *SMOKE],
 }
 
 VARIANTS: dict[str, list[str]] = {
     "fixed_external": ["algo=fixed", "network=external", "network.name=torchvision/shufflenet_v2_x0_5", *COLOURED],
     "densemann_original": ["algo=densemann_original", *SMOKE],
+    "densemann_random": ["algo=densemann_random", *SMOKE],
     "darts": ["algo=darts", *SMOKE],
     "prdarts_original": ["algo=prdarts_original", *SMOKE],
     "ectonas_interleaved": ["algo=ectonas", "algo.interleave=3", "algo.recuperation.add_cell=0.5", *SMOKE],
     "ectonas_original": ["algo=ectonas_original", *SMOKE],
     "conet_inherit": ["algo=conet", "algo.inherit=true", *SMOKE],
-    "conet_auto_layout": ["algo=conet", *SMOKE, "hardware.layout=auto"],
+    "conet_contiguous": ["algo=conet", *SMOKE, "hardware.layout=contiguous"],
     "conet_original": ["algo=conet_original", *SMOKE],
+    "prune_sparse": [
+        *("algo=prune", "network=resnet20", "network.depths=[1,1,1]", "network.width=4", "algo.sparsity_epochs=1"),
+        *("algo.importance=taylor", "algo.ranking=isomorphic", "algo.distill=0.5", *SMOKE),
+    ],
     "stagewise_morph": ["algo=stagewise", "algo.grow=morph", *SMOKE],
     "stagewise_original": ["algo=stagewise_original", *SMOKE],
 }

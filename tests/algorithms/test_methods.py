@@ -52,8 +52,14 @@ def test_a_run_leaves_a_result_and_a_network_that_loads(name, finished):
     assert accuracy == pytest.approx(result["test_accuracy"], abs=1e-3)
 
 
-@pytest.mark.parametrize("format", ["pt2", "onnx"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        pytest.param(name, format, marks=[] if index % 2 == place else [pytest.mark.slow])
+        for index, name in enumerate(METHODS)
+        for place, format in enumerate(("pt2", "onnx"))
+    ],
+)
 def test_what_was_found_leaves_in_other_formats(name, format, finished, tmp_path, capsys):
     if format == "onnx":
         pytest.importorskip("onnxscript")

@@ -163,7 +163,7 @@ def test_what_stops_says_what_would_do(growsearch_run, little_room, capsys):
 
 def test_skip_is_refused_where_there_is_nothing_to_skip():
     module = build(sequential_spec([4], [10], (1, 8, 8), 10))
-    with pytest.raises(UserError, match=r"hardware\.out_of_memory: skip found, but this method has no candidates"):
+    with pytest.raises(UserError, match=r"hardware\.out_of_memory=skip is not accepted: this method has no candidates"):
         runner_of(Fixed, FixedConfig(), tiny_engine(out_of_memory="skip"), {"network": module})
     with pytest.raises(UserError, match=r"hardware\.out_of_memory: 'halve' is not accepted"):
         tiny_engine(out_of_memory="halve")

@@ -66,7 +66,7 @@ CASES = {
     ),
     "oblong": Case((40, 4, 5, 11), classes=3, first=1, options=["data.layout=nchw"]),
     "many classes": Case((3000, 1, 8, 8), classes=1000),
-    "one class": Case((20, 1, 8, 8), classes=1, refusal="1 class found, at least two expected"),
+    "one class": Case((20, 1, 8, 8), classes=1, refusal="it has 1 class; it needs at least two"),
 }
 
 

@@ -72,7 +72,7 @@ def test_batches_of_one_where_maps_have_more_than_a_pixel(tmp_path: Path) -> Non
 
 
 def test_batches_of_one_where_maps_have_one_pixel_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="batch size: 1 found, but maps of one pixel come before a batch norm"):
+    with pytest.raises(UserError, match="batch size: 1 is too small, as maps of one pixel come before a batch norm"):
         run_case("fixed", PLAIN, tmp_path, ["algo.training.batch_size=1"])
 
 
@@ -105,7 +105,7 @@ def test_very_wide_images_are_scaled_a_few_at_a_time(tmp_path: Path, monkeypatch
     ("option", "said"),
     [
         ("data.resize=100000", "1 to 8192 pixels"),
-        ("data.crop_padding=100000", "at most 8 expected"),
+        ("data.crop_padding=100000", "use at most 8"),
         ("hardware.threads=100000", "hardware.threads: 100000 is not accepted"),
     ],
 )

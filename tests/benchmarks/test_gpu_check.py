@@ -24,6 +24,7 @@ def state(out):
     return {name: entry["outcome"] for name, entry in json.loads((out / "state.json").read_text()).items()}
 
 
+@pytest.mark.slow
 def test_parts_that_passed_are_not_repeated_and_a_run_goes_on_in_another_folder(tmp_path):
     first, second = tmp_path / "first", tmp_path / "second"
     check(first, "--minutes", "0")

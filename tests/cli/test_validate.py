@@ -14,7 +14,10 @@ FIXED = ["algo=fixed", "network=sequential", "network.topology=small_cnn"]
         (["data=digits", "data.val_size=5000"], "val_size"),
         (["data=digits", "data.target=x"], "data.target"),
         (["hardware.device=cuda:99"], "hardware.device: 'cuda:99'"),
-        (["algo=fixed", "network=darts", "network.genotype=/nowhere.json"], "network.genotype: no file /nowhere.json"),
+        (
+            ["algo=fixed", "network=darts", "network.genotype=/nowhere.json"],
+            "network.genotype: there is no file /nowhere.json",
+        ),
         (
             ["algo=fixed", "network=external", "network.name=torchvision/resnet99"],
             "network.name: 'torchvision/resnet99'",

@@ -161,5 +161,5 @@ def test_graph_rule_keeps_stem_and_shortcuts_of_a_resnet() -> None:
     ],
 )
 def test_a_network_without_variables_is_refused_with_the_reason(module, why):
-    with pytest.raises(UserError, match=rf"no channel count found that is free to change \(.*{why}.*\)"):
+    with pytest.raises(UserError, match=rf"no channel count is free to change \(.*{why}.*\)"):
         find_variables(module, torch.zeros(2, 3, 8, 8))

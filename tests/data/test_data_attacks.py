@@ -66,7 +66,7 @@ def test_an_array_that_claims_too_much_is_refused(tmp_path: Path) -> None:
 def test_a_packed_array_larger_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(tmp_path / "a.npz", images=np.zeros((1000, 1000), dtype=np.uint8))
     monkeypatch.setattr("growsearch.memory.available_bytes", lambda: 999_999)
-    with pytest.raises(UserError, match="GiB needed"):
+    with pytest.raises(UserError, match=r"it takes .* GiB"):
         read_npz(tmp_path / "a.npz")
 
 
@@ -77,7 +77,7 @@ def test_a_picture_bomb_is_refused(tmp_path: Path) -> None:
     header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0)
     body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
     (tmp_path / "bomb.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
-    with pytest.raises(UserError, match=r"bomb\.png: more than \d+ pixels"):
+    with pytest.raises(UserError, match=r"bomb\.png: it has more than \d+ pixels"):
         decode(tmp_path / "bomb.png", 1, 8)
 
 

@@ -99,12 +99,15 @@ def test_a_data_set_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
     ("raw", "message"),
     [
         (Raw(Split(torch.zeros(4, 1, 2, 2), torch.tensor([0, 1, 2, 1])), None, ("a", "b")), "labels go from 0 to 2"),
-        (Raw(Split(torch.zeros(4, 1, 2, 2), torch.tensor([0, -1, 1, 1])), None, ("a", "b")), "labels from -1 to 1"),
+        (Raw(Split(torch.zeros(4, 1, 2, 2), torch.tensor([0, -1, 1, 1])), None, ("a", "b")), "labels go from -1 to 1"),
         (
             Raw(Split(torch.zeros(4, 1, 2, 2), torch.zeros(3).long()), None, ("a", "b")),
             "one int64 for each of 4 images",
         ),
-        (Raw(Split(torch.zeros(4, 2, 2), torch.zeros(4).long()), None, ("a", "b")), r"images \[4, 2, 2\] of float32"),
+        (
+            Raw(Split(torch.zeros(4, 2, 2), torch.zeros(4).long()), None, ("a", "b")),
+            r"are \[4, 2, 2\] of float32",
+        ),
         (
             Raw(Split(torch.zeros(4, 1, 2, 2).half(), torch.zeros(4).long()), None, ("a", "b")),
             "images are .* of float16; use",

@@ -76,26 +76,26 @@ def test_one_pixel(tmp_path: Path) -> None:
 
 IMAGES = random_bytes(0, 20, 6, 6)
 WRONG = {
-    "names": ({"pixels": IMAGES, "labels": LABELS}, "arrays labels, pixels found, x_train[+]y_train or"),
+    "names": ({"pixels": IMAGES, "labels": LABELS}, "arrays labels, pixels; it needs x_train[+]y_train or"),
     "pickle": ({"images": IMAGES, "labels": np.array([{}] * 20)}, "pickled objects"),
-    "axes": ({"images": random_bytes(0, 20, 6), "labels": LABELS}, r"images of \[20, 6\] found"),
+    "axes": ({"images": random_bytes(0, 20, 6), "labels": LABELS}, r"images have shape \[20, 6\]"),
     "ambiguous": ({"images": random_bytes(0, 20, 6, 6, 6), "labels": LABELS}, r"data\.layout=nchw or nhwc"),
-    "count": ({"images": IMAGES, "labels": LABELS[:-1]}, "20 images and 19 labels"),
+    "count": ({"images": IMAGES, "labels": LABELS[:-1]}, "20 images but 19 labels"),
     "half": ({"images": IMAGES, "labels": LABELS + 0.5}, "one whole number per image"),
     "words": ({"images": IMAGES, "labels": LABELS.astype(str)}, "one whole number per image"),
     "nan": ({"images": IMAGES, "labels": np.full(20, np.nan)}, "one whole number per image"),
-    "range": ({"images": IMAGES.astype(float), "labels": LABELS}, "floats from 0 to 255 found, 0 to 1 or bytes"),
+    "range": ({"images": IMAGES.astype(float), "labels": LABELS}, "floats from 0 to 255; use 0 to 1, or bytes"),
     "infinite": ({"images": np.full((20, 6, 6), np.inf), "labels": LABELS}, "floats from inf"),
     "wide": ({"images": IMAGES.astype(int) + 1, "labels": LABELS}, r"bytes \(0 to 255\)"),
-    "none": ({"images": IMAGES[:0], "labels": LABELS[:0]}, "images of"),
-    "one class": ({"images": IMAGES, "labels": np.zeros(20, dtype=int)}, "1 class found"),
+    "none": ({"images": IMAGES[:0], "labels": LABELS[:0]}, "images have shape"),
+    "one class": ({"images": IMAGES, "labels": np.zeros(20, dtype=int)}, "it has 1 class"),
     "test label": (
         {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS + 1},
-        "label 3 found in val or test only",
+        "label 3 is in val or test only",
     ),
     "test shape": (
         {"x_train": IMAGES, "y_train": LABELS, "x_test": random_bytes(0, 20, 5, 6), "y_test": LABELS},
-        r"shape \[1, 5, 6\] found, \[1, 6, 6\] as in train",
+        r"shape \[1, 5, 6\]; use \[1, 6, 6\] as in train",
     ),
 }
 

@@ -55,7 +55,7 @@ def test_mnist_reads_unpacked_files_too(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(UserError, match=r"train-images-idx3-ubyte: it has 47051 bytes instead of 47056"):
         reader("mnist")(config("mnist", tmp_path))
     torn.write_bytes(idx(np.zeros((60, 28), dtype=np.uint8)))
-    with pytest.raises(UserError, match="2-d images"):
+    with pytest.raises(UserError, match="images are 2-d"):
         reader("mnist")(config("mnist", tmp_path))
 
 

@@ -106,14 +106,14 @@ def test_a_huge_picture_is_refused_unread(tmp_path: Path, monkeypatch: pytest.Mo
     make(tmp_path, {"a": [(40, 40, 3)], "b": [(8, 8, 3)]})
     for limit in (1000, 100):  # Pillow warns from the limit on and raises from twice the limit on
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        with pytest.raises(UserError, match=f"000.png: more than {limit} pixels"):
+        with pytest.raises(UserError, match=f"000.png: it has more than {limit} pixels"):
             load(config(tmp_path, resize=8), seed=0)
 
 
 def test_too_much_for_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(tmp_path, {"a": [(8, 8, 3)] * 2, "b": [(8, 8, 3)] * 2})
     monkeypatch.setattr("growsearch.memory.available_bytes", lambda: 100)
-    with pytest.raises(UserError, match=r"4 images of 8x8: .* needed, .* free: set data\.resize to fewer pixels"):
+    with pytest.raises(UserError, match=r"4 images of 8x8: .* are free; set data\.resize to fewer pixels"):
         load(config(tmp_path), seed=0)
 
 
@@ -122,7 +122,7 @@ def test_what_is_wrong_with_a_folder(tmp_path: Path) -> None:
         "nothing": (lambda place: None, "it has no folders"),
         "one class": (lambda place: make(place, {"a": [(8, 8, 3)] * 5}), "it has 1 class; it needs at least two"),
         "empty class": (lambda place: make(place, {"a": [(8, 8, 3)] * 5, "b": []}), "b: it has no pictures"),
-        "sizes": (lambda place: make(place, {"a": [(8, 8, 3)], "b": [(8, 9, 3)]}), r"8x9 pixels .* set data\.resize"),
+        "sizes": (lambda place: make(place, {"a": [(8, 8, 3)], "b": [(8, 9, 3)]}), r"8x9 pixels.* set data\.resize"),
         "unknown class": (
             lambda place: (
                 make(place / "train", {"a": [(8, 8, 3)], "b": [(8, 8, 3)]}),
@@ -143,7 +143,11 @@ def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
     make(tmp_path, {"a": [(32, 32, 3)] * 2, "b": [(32, 32, 3)] * 2}, suffix="jpg")
     file = tmp_path / "b" / "001.jpg"
     whole = file.read_bytes()
-    for content, message in ((whole[:-200], "damaged picture"), (b"text", "no picture"), (b"", "no picture")):
+    for content, message in (
+        (whole[:-200], "damaged picture"),
+        (b"text", "it is no picture"),
+        (b"", "it is no picture"),
+    ):
         file.write_bytes(content)
         with pytest.raises(UserError, match=f"b/001.jpg: {message}"):
             load(config(tmp_path), seed=0)

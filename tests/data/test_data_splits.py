@@ -48,7 +48,7 @@ def test_sizes(train_size: float | None, val_size: float | None, expected: tuple
     ("train_size", "val_size", "message"),
     [
         (90, 20, "data.train_size, data.val_size: 90 \\+ 20"),
-        (101, 0, "data.train_size: 101 found, at most the 100"),
+        (101, 0, "data.train_size: 101 is more than there are; use at most 100"),
         (None, 1.0, "no training images"),
         (-1, 0, "data.train_size: -1"),
         (1.5, 0, "data.train_size: 1.5"),

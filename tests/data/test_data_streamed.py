@@ -60,7 +60,7 @@ def test_memory_decides_unless_told(folder: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("growsearch.data.picture_splits.available_bytes", lambda: 91 * 3 * 8 * 8)
     assert streams()
     assert not streams(stream="never")
-    with pytest.raises(UserError, match=r"data\.resize: null found, a side expected to stream"):
+    with pytest.raises(UserError, match=r"data\.resize: null is not accepted to stream"):
         load(DataConfig(name="image_folder", path=str(folder), stream="always"), seed=0)
 
 

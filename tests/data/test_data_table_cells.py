@@ -167,7 +167,7 @@ def test_everything_is_learned_from_the_training_rows_alone(tmp_path: Path) -> N
     shown = first.test.images.flatten(1)
     assert shown.tolist() == [[1, 0, 0, 0], [pytest.approx(mean), 0, 0, 0], [0, 0, 0, 0]]
     assert any(
-        note.startswith("test rows: categories that no training row has") and "'colour' 2 ('violet')" in note
+        note.startswith("test rows: categories that the network does not know") and "'colour' 2 ('violet')" in note
         for note in first.notes
     )
     few = read(tmp_path, "number,colour,y", lines, train_size=6, val_size=20)

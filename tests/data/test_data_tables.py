@@ -92,12 +92,12 @@ def test_options_that_do_not_fit(options: dict, message: str, tmp_path: Path) ->
     [
         (b"", "it has 0 rows"),
         (b"x,y\n", "it has 1 rows"),
-        (b"x,x\n1,2\n", "two columns named 'x'"),
+        (b"x,x\n1,2\n", "two columns are named 'x'"),
         (b"x,kind\n1,a\n2\n", "row 3: it has 1 cells, the header 2"),
         (b"\xff\xfe\x00\x01", "not readable as a table"),
         (b"x,kind\n" + b"1" * 200_000 + b",a\n", "not readable as a table"),
         (b"kind\na\na\nb\nb\n", "no columns to learn from"),
-        (b"x,kind\n1,?\n", "no rows with a value of 'kind'"),
+        (b"x,kind\n1,?\n", "no row has a value of 'kind'"),
     ],
 )
 def test_what_is_wrong_with_a_table(content: bytes, message: str, tmp_path: Path) -> None:

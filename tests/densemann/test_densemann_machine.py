@@ -170,3 +170,23 @@ def test_cut_short_keeps_a_layer_that_is_no_worse():
     machine = Script([0.6]).machine
     machine.memory.accuracy_last = 0.5
     assert machine.cut_short(0.5) == [["end_block"]]
+
+
+def test_a_control_adds_by_chance_and_prunes_nothing():
+    chances = {chance: Script([0.6], growth="random", addition_chance=chance).go(60) for chance in (0.0, 0.5, 1.0)}
+    assert chances[0.0].edits == [(4, "add_layer", 4), (9, "remove_layer"), (9, "end_block")]
+    assert [edit[:2] for edit in chances[1.0].edits] == [(epoch, "add_filters") for epoch in range(60)]
+    drawn = [epoch for epoch, op, *_ in chances[0.5].edits if op == "add_filters"]
+    assert 2 <= len(drawn) < 60 and set(chances[0.5].ops()) <= {"add_filters", "add_layer", "remove_layer", "end_block"}
+    assert Script([0.6], growth="random", addition_chance=1.0, room=Room(filters=False)).go(9).ops()[0] == "add_layer"
+
+
+def test_a_control_repeats_a_schedule_whatever_the_accuracy():
+    machine = Script([0.6, 0.6], growth="scheduled", additions=[[2, 3, 5], [4]]).go(60)
+    assert machine.edits == [
+        *[(1, "add_filters", 1), (2, "add_filters", 1)],
+        *[(4, "add_layer", 4), (8, "end_block")],
+    ]
+    for additions in ([[3, 3]], [[]], []):
+        with pytest.raises(UserError, match=r"algo\.additions"):
+            DensemannConfig(growth="scheduled", additions=additions)

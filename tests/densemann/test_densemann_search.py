@@ -267,3 +267,31 @@ def test_transition_keeps_the_share_that_compression_says():
     run_through(algorithm)
     spec = algorithm.outcome().networks[0].spec()
     assert spec["transitions"] == [int(0.25 * (8 + spec["filters"][0][0]))]
+
+
+def test_random_growth_resumes_and_its_schedule_repeats_it():
+    options = {"growth": "random", "complementary": False, "addition_chance": 0.3, "final_epochs": 1}
+    events = assert_chain_holds(lambda: search(**options), steps=8)
+    assert "add_filters" in ops(events) and not {"prune", "undo_pruning"} & set(ops(events))
+    grown = search(**options)
+    run_through(grown)
+    record = grown.outcome().found.method
+    again = search(**{**options, "growth": "scheduled", "additions": record["additions"]})
+    run_through(again)
+    repeated = again.outcome().found.method
+    assert repeated["filters"] == record["filters"] and repeated["additions"] == record["additions"]
+
+
+def test_the_record_has_the_moments_of_additions():
+    algorithm = search()
+    events, _ = run_through(algorithm)
+    layers, born = [[]], 0
+    for event in of_kind(events, "edit"):
+        if event["op"] in ("add_filters", "add_layer"):
+            layers[-1].append(event["epoch"] - born)
+        if event["op"] == "add_layer":
+            born = event["epoch"]
+            layers.append([])
+    found = algorithm.outcome().found.method
+    additions, layers[-1] = found["additions"], [*layers[-1], found["growth_epochs"] - born]
+    assert additions == (layers if len(found["filters"][0]) == len(layers) else layers[:-1])

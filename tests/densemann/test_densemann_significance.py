@@ -42,7 +42,7 @@ def test_one_value_is_too_few():
 def test_least_validation_loss_is_retrained():
     results = [{"val_loss": 0.3, "val_accuracy": 0.95}, {"val_loss": 0.2, "val_accuracy": 0.9}]
     assert best_run(results) == 1
-    with pytest.raises(UserError, match="none found"):
+    with pytest.raises(UserError, match="the list is empty"):
         best_run([])
 
 

@@ -73,7 +73,7 @@ def test_a_damaged_picture_is_named_and_the_others_are_classified(digits_run, tm
     assert main(["predict", str(digits_run), str(tmp_path)]) == 2
     said = capsys.readouterr()
     assert "a.png" in said.out
-    assert "b.png: no picture" in said.err
+    assert "b.png: it is no picture" in said.err
 
 
 def test_what_cannot_be_predicted_says_so(digits_run, tmp_path, capsys):

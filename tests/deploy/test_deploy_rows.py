@@ -14,7 +14,7 @@ from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Dataset
 from growsearch.data.load import load as load_data
 from growsearch.data.normalise import Normalisation
-from growsearch.deploy import Preprocessing, predict_rows, preprocessing_of, save_network
+from growsearch.deploy import Preprocessing, load, predict_rows, preprocessing_of, save_network
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
@@ -49,8 +49,6 @@ def lines_of(file: Path) -> list[dict[str, str]]:
 
 
 def test_rows_are_encoded_as_the_runs_own_were(patients: tuple[Path, Dataset, Path], tmp_path: Path) -> None:
-    from growsearch.deploy import load
-
     run, data, table = patients
     found = predict_rows(run, table, batch_size=7)
     module = load(run)
@@ -79,7 +77,9 @@ def test_the_command_writes_classes_and_probabilities_and_says_what_it_did(
     said = capsys.readouterr()
     assert "rows.csv: 4 rows" in said.out
     assert "on 2 rows with a known class" in said.out
-    assert "categories that no training row has became none of the known ones: 'smoker' 1 ('sometimes')" in said.err
+    assert (
+        "categories that the network does not know became none of the known ones: 'smoker' 1 ('sometimes')" in said.err
+    )
     assert "missing values became the column's mean in the training rows" in said.err
     assert "'age' 1, 'smoker' 1." in said.err
     assert "cells that are no numbers count as missing: 'age' 1 ('old')" in said.err
@@ -147,7 +147,7 @@ def test_a_table_for_a_network_of_pictures_and_one_of_another_layout(tmp_path: P
     with pytest.raises(UserError, match="it is a table, but the run was trained on pictures"):
         predict_rows(pictures, tmp_path / "rows.csv")
     adult = finished_run(tmp_path / "adult", Preprocessing((1, 4, 4), ("a", "b"), Normalisation.unit(1), table=True))
-    with pytest.raises(UserError, match="whose rows have a layout of their own"):
+    with pytest.raises(UserError, match="trained on rows, of which it kept no encoder"):
         predict_rows(adult, tmp_path / "rows.csv")
 
 
@@ -170,7 +170,9 @@ def test_a_folder_of_pictures_gives_a_csv_file_too(tmp_path: Path, capsys, monke
     assert main(["predict", str(run), "my photos", "--top", "1"]) == 2
     said = capsys.readouterr()
     assert said.out.count(" %  ") == 2
-    assert "written: my photos-predictions.csv" in said.err
+    assert "written: my photos-predictions.csv" in said.err and "3 pictures; " in said.err
+    page = (tmp_path / "my photos-predictions.html").read_text()
+    assert page.count("data:image/png;base64,") == 2 and "no picture" in page
     rows = lines_of(tmp_path / "my photos-predictions.csv")
     assert [row["image"] for row in rows] == [f"my photos/{index}.png" for index in range(3)]
     assert float(rows[0]["probability_cat"]) + float(rows[0]["probability_dog"]) == pytest.approx(1)
@@ -179,3 +181,40 @@ def test_a_folder_of_pictures_gives_a_csv_file_too(tmp_path: Path, capsys, monke
     assert "written" not in capsys.readouterr().err
     assert main(["predict", str(run), "my photos/0.png", "-o", "one.csv"]) == 0
     assert len(lines_of(tmp_path / "one.csv")) == 1
+
+
+KEPT = Path(__file__).parent / "table-0.1.0"
+
+
+def test_a_run_of_version_0_1_reads_its_table_again(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = KEPT / "patients.csv"
+    assert main(["predict", str(KEPT), str(table)]) == 2
+    assert "(--data-path FILE says where a table of your own is)" in capsys.readouterr().err
+    assert main(["predict", str(KEPT), str(table), "--data-path", str(table)]) == 0
+    said = capsys.readouterr()
+    assert "an accuracy of 98.33 % on the test rows (98.33 % recorded)" in said.err
+    assert "accuracy 99.67 % on 300 rows with a known class" in said.out
+    (tmp_path / "other.csv").write_text(table.read_text().replace(",yes,", ",no,"))
+    assert main(["predict", str(KEPT), str(table), "--data-path", "other.csv"]) == 2
+    assert "are not what it was trained on" in capsys.readouterr().err
+
+
+def test_a_run_on_adult_reads_the_official_files_and_tables_with_a_header(tmp_path: Path, capsys) -> None:
+    from data.test_data_tables import make_adult
+
+    make_adult(tmp_path)
+    config = DataConfig(name="adult", root=str(tmp_path), val_size=0)
+    data = load_data(config, 0)
+    run = finished_run(tmp_path / "run", preprocessing_of(data, config))
+    official = tmp_path / "adult" / "adult.test"
+    found = predict_rows(run, official)
+    with torch.no_grad():
+        wanted = load(run)(data.normalisation(data.test.images)).double().softmax(1)
+    assert torch.equal(found.probabilities, wanted) and found.known == 50
+    encoder = data.encoder
+    assert encoder is not None
+    with_header = tmp_path / "rows.csv"
+    lines = [line.removesuffix(".") for line in official.read_text().splitlines()[1:]]
+    with_header.write_text("\n".join([",".join(encoder.header), *lines]) + "\n")
+    assert torch.equal(predict_rows(run, with_header).probabilities, wanted)

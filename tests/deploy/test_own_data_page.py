@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deploy.test_deploying_docs import run, write
 from PIL import Image
 
 from growsearch.cli import main
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^    growsearch (\w+ .*)$", PAGE, flags=re.MULTILINE)
+COMMANDS = re.findall(r"^    (growsearch \w+ .*|python .*)$", PAGE, flags=re.MULTILINE)
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 SMALL = [
     *("algo=fixed", "network=sequential", "network.topology=large_ffnn", "schedule=smoke", "hardware=cpu"),
@@ -61,8 +62,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         patch.setattr(sys, "argv", ["growsearch"])
         for line in COMMANDS:
-            words = [here(word, folder) for word in shlex.split(line)]
-            assert main([*words, *(SMALL if words[0] == "run" else [])]) == 0, line
+            program, *words = [here(word, folder) for word in shlex.split(line)]
+            if program == "growsearch":
+                assert main([*words, *(SMALL if words[0] == "run" else [])]) == 0, line
+            else:
+                told = run(write(words[0], folder), *words[1:], folder=folder)
+                (folder / f"{words[0]}.txt").write_text(told)
         for program in PROGRAMS:
             exec(compile(here(program, folder), "own-data.md", "exec"), {})
     return folder
@@ -79,13 +84,19 @@ def here(text: str, folder: Path) -> str:
 
 
 def test_the_page_shows_the_whole_way() -> None:
-    assert [command.split()[0] for command in COMMANDS] == ["data", "data", "run", "run", "predict", "predict"]
+    first = ["data", "data", "run", "run", "predict", "predict"]
+    deployed = ["export", "classify.py", "export", "classify_rows.py", "export", "use_rows.py"]
+    assert [command.split()[1] for command in COMMANDS] == [*first, *deployed]
     assert len(PROGRAMS) == 2
 
 
 def test_new_patients_are_classified(place: Path) -> None:
     with (place / "new_patients-predictions.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
+    said = [f"{row['predicted_class']} ({100 * float(row['probability']):.1f} %)" for row in rows]
+    for program in ("classify_rows.py", "use_rows.py"):
+        told = (place / f"{program}.txt").read_text().splitlines()
+        assert told == [f"row {index}: {line}" for index, line in enumerate(said, start=1)]
     right = sum(row["predicted_class"] == row["outcome"] for row in rows)
     assert len(rows) == 20
     assert {row["predicted_class"] for row in rows} == {"ill", "None"}
@@ -97,3 +108,5 @@ def test_new_photos_are_classified(place: Path) -> None:
         rows = list(csv.DictReader(handle))
     right = sum(Path(row["image"]).parent.name == row["predicted_class"] for row in rows)
     assert (len(rows), right) == (10, 10)
+    assert (place / "classify.py.txt").read_text().startswith("new_photos/stop/0.jpg: stop (")
+    assert (place / "new_photos-predictions.html").read_text().count("data:image/png;base64,") == 10

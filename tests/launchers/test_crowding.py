@@ -46,13 +46,13 @@ def test_memory_is_warned_of_only_where_it_is_too_little():
     assert too_little_memory(1, 20 * GIB, None, 8 * GIB) is None
     said = too_little_memory(5, 2 * GIB, Path("outputs/a"), 8 * GIB)
     assert said is not None and "5 jobs at a time are too many for 8.0 GiB of free memory" in said
-    assert "as much as outputs/a took, 2.0 GiB, hydra.launcher.n_jobs=4 would do" in said
+    assert "as much as outputs/a took (2.0 GiB); use hydra.launcher.n_jobs=4" in said
     assert "what any run takes" in (too_little_memory(5, 2 * GIB, None, GIB) or "")
 
 
 def test_threads_are_warned_of_only_where_cores_are_too_few():
     assert [too_many_threads(*asked) for asked in ((2, 4, 8), (8, 1, 4), (8, 0, 4), (1, 8, 4))] == [None] * 4
-    assert "hardware.threads=2 would do" in (too_many_threads(4, 4, 8) or "")
+    assert "use hardware.threads=2" in (too_many_threads(4, 4, 8) or "")
     assert "hardware.threads=1 would do" in (too_many_threads(16, 2, 8) or "")
 
 

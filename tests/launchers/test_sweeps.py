@@ -72,7 +72,7 @@ def test_joblib(tmp_path):
     assert process.returncode == 2, err
     assert_one_done_and_one_told(tmp_path, err)
     assert "hydra.launcher.n_jobs: 2 jobs at a time are too many" in err
-    assert "as much as outputs/fixed/digits/large took, 1048576.0 GiB, hydra.launcher.n_jobs=1 would do" in err
+    assert "as much as outputs/fixed/digits/large took (1048576.0 GiB); use hydra.launcher.n_jobs=1" in err
 
 
 def job_of(folder: Path) -> int:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from training.host_reads import NoHostReads
 
+from growsearch.dispatch import DispatchMode
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.darts import search
@@ -173,3 +174,27 @@ def test_no_step_asks_the_device_for_a_value(labels, sums):
     with NoHostReads():
         functional.cross_entropy(network(x), target).backward()
     assert network.alphas["normal"].grad.any()
+
+
+class StridedPointwise(DispatchMode):
+    """Counts strided 1x1 convolutions of maps in channels_last, whose backward pass oneDNN may get wrong."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten.convolution.default:
+            in_channels_last = args[0].is_contiguous(memory_format=torch.channels_last)
+            self.count += in_channels_last and args[1].shape[2:] == (1, 1) and max(args[3]) > 1
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("size", [8, 7])
+def test_reductions_call_no_strided_convolution_in_channels_last(size):
+    network = small(["skip"])
+    with StridedPointwise() as calls:
+        network(images(size=size))
+    assert calls.count == 0
+    reduction = next(module for module in network.modules() if hasattr(module, "halves"))
+    maps = torch.randn(2, reduction.even.in_channels, size, size)
+    ours = reduction.halves(maps.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(ours, reduction.halves(maps))

@@ -27,7 +27,7 @@ def edited(module: nn.Module, x: Tensor) -> nn.Module:
         if index % 2 and group.size > 4:
             prune(module, group, range(0, group.size, 3))
         else:
-            widen(module, group, group.size + 1 + index % 3)
+            widen(module, group, group.size + group.step * (1 + index % 3 if group.step == 1 else 1))
     return module
 
 
@@ -195,8 +195,7 @@ def test_options_of_a_configuration_become_a_spec(owned, monkeypatch):
     options = {"family": "external", "name": "torchvision/resnet18"}
     spec = spec_from_options(options, (3, 32, 32), 5)
     assert build(spec).net.fc.out_features == 5
-    with pytest.raises(UserError, match="takes images of 3 channels"):
-        spec_from_options(options, (1, 32, 32), 5)
+    assert build(spec_from_options(options, (1, 32, 32), 5)).net.conv1.weight.shape == (64, 1, 7, 7)
     with pytest.raises(UserError, match="depth"):
         spec_from_options({**options, "depth": 3}, (3, 32, 32), 5)
     with pytest.raises(UserError, match="trust"):

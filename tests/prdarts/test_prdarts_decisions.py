@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from growsearch.algorithms.prdarts.decisions import (
+    ATTEMPTS,
     PATIENCE,
     cell_genotype,
     cell_statistics,
@@ -172,3 +173,20 @@ def test_statistics_of_the_initial_pools_and_of_dl2():
 def test_search_space_sizes():
     assert search_space_size(8) == 3019898880
     assert search_space_size(15) == 461320312500
+
+
+def test_wasted_draws_count_among_the_attempts():
+    limits = MorphLimits((3, 5), dilation=1, depth=0)
+    pool, weights, generator = [parse("skip"), conv(3)], [0.8, 0.2], draws(4)
+    made = propose(pool, weights, [*pool, conv(5)], 1, limits, generator, wasted_draws=True)
+    twin, picks = draws(4), 0
+    for attempt in range(ATTEMPTS):
+        if int(torch.multinomial(torch.tensor(weights), 1, generator=twin)):
+            torch.randint(1, (), generator=twin)
+            picks += 1
+            if attempt >= PATIENCE:
+                break
+    assert [m.child for m in made] == [conv(5)] and picks < PATIENCE / 2
+    assert torch.equal(generator.get_state(), twin.get_state())
+    assert propose(pool, [1.0, 1e-9], pool, 1, limits, draws(), wasted_draws=True) == []
+    assert propose(pool, [1.0, 1e-9], pool, 1, limits, draws())[0].child == conv(5)

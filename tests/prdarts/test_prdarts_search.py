@@ -20,10 +20,13 @@ from growsearch.algorithms.prdarts.alternate import Alternation, BatchGrowth
 from growsearch.algorithms.prdarts.config import LimitOverrides, PrdartsConfig
 from growsearch.algorithms.prdarts.edits import transferred
 from growsearch.algorithms.prdarts.morphisms import SETTINGS, MorphLimits, children
+from growsearch.cli.compose import compose_run
+from growsearch.config import typed
 from growsearch.errors import UserError
 from growsearch.events import Edit, Epoch, Measure, Phase
 from growsearch.networks.darts.candidate import parse
 from growsearch.networks.darts.genotype import genotype_from_json
+from growsearch.networks.darts.genotype_forms import read_genotype
 from growsearch.networks.darts.search import CELL_KINDS, cell_kind
 
 
@@ -42,7 +45,7 @@ def test_nine_cycles_end_in_a_genotype():
     events = events_of(method)
     edits = kinds(events, Edit)
     assert [e.op for e in edits] == ["prune_and_replace"] * 8 + ["prune", "genotype"]
-    measures = kinds(events, Measure)
+    measures = [m for m in kinds(events, Measure) if m.name == "pools"]
     assert [m.epoch for m in measures] == [*range(10)]
     for kind in CELL_KINDS:
         sizes = [[len(edge) for edge in m.values[kind]["operations"]] for m in measures]
@@ -331,3 +334,36 @@ def test_a_batch_that_grows_does_so_with_captured_steps_too():
     assert sum(lane.replays for lane in lanes) > 0
     assert captured[0] == eager[0]
     assert_same_tree(captured[1], eager[1])
+
+
+def test_batch_sizes_by_cycle_need_no_memory_gauge():
+    runner = search(**TWO_CYCLES, batch_sizes=[16, 24], gauge=lambda: 0.01, evaluation={"epochs": 0})
+    events = events_of(runner)
+    assert [e.batch_size for e in events if isinstance(e, Epoch) and e.phase == "search"] == [16, 16, 24]
+    alphas = [e for e in events if isinstance(e, Measure) and e.name == "alphas"]
+    assert [e.epoch for e in alphas] == [0, 1, 2]
+    assert [len(row) for row in alphas[-1].values["normal"]["alphas"]] == [5, 5]
+    for row, shares in zip(*(alphas[0].values["reduction"][key] for key in ("alphas", "probabilities")), strict=True):
+        assert shares == pytest.approx(torch.tensor(row).softmax(0).tolist(), abs=2e-6)
+    assert alphas[1].values != alphas[0].values
+    with pytest.raises(UserError, match=r"algo\.batch_sizes"):
+        options(**TWO_CYCLES, batch_sizes=[16])
+    with pytest.raises(UserError, match=r"algo\.batch_sizes: \[16, 12\].*multiples of"):
+        options(**TWO_CYCLES, batch_sizes=[16, 12])
+
+
+def test_figure_2_has_the_papers_number_of_alpha_steps():
+    config = typed(compose_run(["algo=prdarts_figure2", "data=cifar10", "schedule=paper"])).algo
+    cycles = zip(config.batch_sizes, config.epochs, config.grace_epochs, strict=True)
+    assert sum((epochs - grace) * (25000 // size) for size, epochs, grace in cycles) == 22514
+    assert sum((e - g) * (25000 // 128) for e, g in zip(config.epochs, config.grace_epochs, strict=True)) == 13455
+
+
+def test_found_cells_are_written_in_both_published_forms():
+    runner = search(**ONE_CYCLE, pool="darts", nodes=2, evaluation={"epochs": 0})
+    lines = lines_of(runner)
+    files = runner.method.files((0.0, line.event) for line in lines if line.event is not None)
+    found = runner.outcome().found.method["genotype"]
+    assert set(files) == {"genotype.json", "genotype.txt"}
+    assert all(read_genotype(text).to_json() == found for text in files.values())
+    assert runner.method.files([]) == {}

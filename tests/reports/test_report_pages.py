@@ -148,7 +148,7 @@ def test_figures_have_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr().out
     assert all(name in said for names in NAMES.values() for name in names) and "tradeoff" in said
     assert main(["figure", "nothing"]) == 2
-    assert "'nothing' found, one of story" in capsys.readouterr().err
+    assert "'nothing' is not accepted; use one of story" in capsys.readouterr().err
     run = MAKERS["stagewise"](tmp_path / "run")
     assert main(["figure", "conet-ranks", str(run)]) == 2
     assert "none of 1 runs holds anything for 'conet-ranks'" in capsys.readouterr().err
@@ -214,4 +214,4 @@ def test_nothing_to_report(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         write_report([tmp_path / "absent"])
     (tmp_path / "result.json").write_text(json.dumps([1]))
-    assert "an object expected" in write_report([tmp_path]).read_text()
+    assert "instead of an object" in write_report([tmp_path]).read_text()

@@ -15,6 +15,6 @@ WORDS = ["algo=fixed", "network=external", "network.name=os:getcwd", "network.tr
 def test_only_the_command_line_lets_files_be_fetched_or_code_run(overrides, fetches):
     config = typed(compose_run(WORDS))
     assert config.data.download and config.network["trust"]
-    distrust(config, overrides)
+    distrust(config, overrides, trust=False)
     assert config.data.download is fetches
-    assert "trust" not in config.network
+    assert not config.network["trust"]

@@ -11,7 +11,6 @@ NEEDED = {
     "table3_transfer": ["algo.donor=somewhere"],
     "table6_transfer": ["network.run=somewhere"],
     "table5_ensemble": ["network.runs=[somewhere]"],
-    "imagenet": ["data.path=somewhere"],
     "evidence_transfer": ["algo.donor=somewhere"],
 }
 

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ from algorithms.tiny import tiny_dataset, tiny_engine
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from growsearch.algorithms.stagewise.config import StagewiseConfig, TrainingProtocol
+from growsearch.algorithms.stagewise.decisions import control_stages
 from growsearch.algorithms.stagewise.search import Stagewise
 from growsearch.errors import Diverged, UserError
 from growsearch.networks import build
@@ -39,7 +41,10 @@ def run_until_edit(run: Any, op: str) -> None:
     "options",
     [
         {},
-        {"modules": "cell", "m0": [1, 1], "criterion": "il_fs", "score_after_extra": True, **SHORT},
+        pytest.param(
+            {"modules": "cell", "m0": [1, 1], "criterion": "il_fs", "score_after_extra": True, **SHORT},
+            marks=pytest.mark.slow,
+        ),
         {"grow": "morph", "criterion": "inf_fs", "iterations": 1, "protocol": DECAYING},
     ],
     ids=["residual", "cell", "morph"],
@@ -232,7 +237,7 @@ def test_time_up_in_the_extra_epochs_keeps_every_candidate() -> None:
 
 
 def test_a_start_beyond_a_cap_is_refused() -> None:
-    with pytest.raises(UserError, match=r"algo\.m0: .*max_params=100; a smaller start"):
+    with pytest.raises(UserError, match=r"algo\.m0: .*max_params=100; use a smaller start"):
         search(max_params=100).begin()
 
 
@@ -302,3 +307,54 @@ def test_a_named_donor_must_be_handed_in() -> None:
         search(donor="outputs/somewhere")
     with pytest.raises(UserError, match=r"algo\.donor"):
         search(given=donor([2, 2, 2]))
+
+
+@pytest.mark.parametrize("criterion", ["all", "random"])
+def test_controls_grow_without_scores_and_temporary_networks(criterion: str) -> None:
+    algorithm = search(criterion=criterion, iterations=3, extra_epochs=0, protocol={"epochs": 1})
+    events, _ = run_through(algorithm)
+    method = algorithm.outcome().found.method
+    rows = method["networks"]
+    assert [row["role"] for row in rows] == ["initial", *["candidate"] * 3]
+    assert method["evaluated_models"] == 4 == algorithm.expected == sum(e["kind"] == "epoch" for e in events)
+    assert not any(row["scores"] for row in rows) and not any(e["kind"] == "measure" for e in events)
+    depths = [row["depths"] for row in rows]
+    grows = [[int(b > a) for a, b in zip(before, after, strict=True)] for before, after in pairwise(depths)]
+    if criterion == "all":
+        assert depths[-1] == [4, 4, 4]
+    else:
+        drawn = [control_stages("random", 3, 0, iteration) for iteration in (1, 2, 3)]
+        assert grows == [[int(grow) for grow in stages] for stages in drawn]
+        assert 0 < sum(map(sum, grows)) < 9
+
+
+def test_scores_are_averaged_over_trainings() -> None:
+    options: dict[str, Any] = {"iterations": 1, "extra_epochs": 0}
+    once, thrice = search(**options), search(**options, score_trainings=3)
+    list(once.run())
+    events = assert_chain_holds(lambda: search(**options, score_trainings=3), steps=8)
+    list(thrice.run())
+    rows, single = (each.outcome().found.method["networks"] for each in (thrice, once))
+    for row in rows:
+        assert len(row["every_score"]) == 3 and len({tuple(scores) for scores in row["every_score"]}) == 3
+        assert row["scores"] == pytest.approx([sum(stage) / 3 for stage in zip(*row["every_score"], strict=True)])
+    assert [row["every_score"][0] for row in rows[:2]] == [row["scores"] for row in single[:2]]
+    assert thrice.outcome().found.method["evaluated_models"] == 9
+    assert sum(e["kind"] == "epoch" for e in events) == thrice.expected == 18
+    assert list(thrice.bench.networks) == ["0", "2"]
+    with pytest.raises(UserError, match=r"algo\.score_trainings: 2 .*random"):
+        search(criterion="random", score_trainings=2)
+
+
+def test_epochs_of_further_trainings_count_for_the_cap() -> None:
+    algorithm = search(iterations=1, extra_epochs=0, score_trainings=2, max_epochs=5)
+    events, _ = run_through(algorithm)
+    assert sum(e["kind"] == "epoch" for e in events) == 4
+    assert "max_epochs=5" in algorithm.outcome().found.method["stopped"]
+
+
+def test_the_rate_starts_anew_at_restarts() -> None:
+    protocol = {"schedule": "restarts", "lr_at": [1, 3], "lr_min": 0.01, "epochs": 7}
+    algorithm = search(protocol=protocol, iterations=0)
+    rates = [e["lr"] for e in run_through(algorithm)[0] if e["kind"] == "epoch"]
+    assert rates == pytest.approx([0.05, 0.05, 0.03, 0.05, 0.0441421, 0.03, 0.0158579], abs=1e-6)

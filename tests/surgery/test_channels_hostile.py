@@ -130,13 +130,12 @@ HOSTILE = list(Between.__subclasses__())
 CUT = {
     WeightStandardisation,
     SoftmaxOverChannels,
-    MeanOverChannels,
-    MaxOverChannels,
-    LayerNormOverChannels,
     WeightReadTwice,
     AttentionAmongPixels,
 }
 """What no copy leaves exact, but may be cut."""
+EVEN = {MeanOverChannels, MaxOverChannels, LayerNormOverChannels}
+"""What even copies leave exact."""
 
 
 def middle(model: nn.Module, prove: bool):
@@ -147,9 +146,9 @@ def middle(model: nn.Module, prove: bool):
 def test_hostile_middle_is_frozen_with_a_reason(kind):
     model = kind().double()
     group = middle(model, prove=True)
-    assert group.frozen
-    assert (group.unprunable is None) == (kind in CUT)
-    with pytest.raises(UserError, match="frozen"):
+    assert bool(group.frozen) == (kind not in EVEN)
+    assert (group.unprunable is None) == (kind in CUT | EVEN)
+    with pytest.raises(UserError, match="copied equally often" if kind in EVEN else "frozen"):
         widen(model, group, 8)
 
 
@@ -158,7 +157,8 @@ NEEDS_PROOF = {WrittenSize, BranchOnWidth, WrittenSplit}
 
 @pytest.mark.parametrize("kind", [kind for kind in HOSTILE if kind not in NEEDS_PROOF], ids=lambda kind: kind.__name__)
 def test_the_trace_alone_sees_what_operators_show(kind):
-    assert middle(kind().double(), prove=False).frozen
+    group = middle(kind().double(), prove=False)
+    assert group.frozen or (group.step > 1 and kind in EVEN)
 
 
 @pytest.mark.parametrize("kind", sorted(NEEDS_PROOF, key=lambda kind: kind.__name__))

@@ -70,5 +70,5 @@ def test_zero_weights_count_as_positive():
 
 def test_more_filters_than_the_layer_has_are_refused():
     weight = torch.ones(2, 1, 3, 3)
-    with pytest.raises(UserError, match="3 asked for, at most 2"):
+    with pytest.raises(UserError, match=r"3 is more than the layer.s own; use at most 2"):
         complementary_signs(weight, strengths(weight), 3, generator(0))

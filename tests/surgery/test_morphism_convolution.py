@@ -84,7 +84,7 @@ def test_dilation_keeps_weights_and_sizes(side, old, new, stride, seed):
 
 
 def test_dilation_refuses():
-    with pytest.raises(UserError, match="0 asked for"):
+    with pytest.raises(UserError, match="dilation: 0 is not accepted"):
         set_dilation(nn.Conv2d(1, 1, 3, padding=1), 0)
     with pytest.raises(UserError, match="keeps the map's size"):
         set_dilation(nn.Conv2d(1, 1, 2, padding=1), 2)

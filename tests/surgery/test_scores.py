@@ -27,7 +27,7 @@ def test_gamma_and_weakest():
 
 @pytest.mark.parametrize("count", [-1, 6])
 def test_as_many_weakest_as_there_are(count):
-    with pytest.raises(UserError, match="from 0 to 5"):
+    with pytest.raises(UserError, match="use 0 to 5"):
         scores.weakest(torch.zeros(5), count)
 
 

@@ -357,7 +357,7 @@ def test_networks_without_weights_to_look_at_are_refused(words):
 
 
 def test_an_empty_batch_is_refused():
-    with pytest.raises(UserError, match="without entries"):
+    with pytest.raises(UserError, match="has no entries"):
         channel_groups(nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 2, 1)), torch.zeros(0, 3, 8, 8))
 
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from growsearch.errors import UserError
 from growsearch.networks import build
+from growsearch.networks.external import External
 from growsearch.networks.sequential import sequential_spec
 from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
 from growsearch.training.layout import LAYOUTS, layout_of
@@ -106,8 +107,8 @@ def strided(channels):
     return nn.Sequential(nn.Conv2d(3, channels, 3), nn.Conv2d(channels, 4, 1, 2))
 
 
-class OwnLayout(nn.Sequential):
-    own_layout = True
+class Strange(nn.Sequential):
+    """A class of a package whose code is not known to take maps in any layout."""
 
 
 @pytest.mark.parametrize(
@@ -117,7 +118,9 @@ class OwnLayout(nn.Sequential):
         (strided(8), "cpu", "contiguous"),  # unsound there
         (strided(16), "cuda", "contiguous"),  # nothing was measured there
         (nn.Linear(4, 4), "cpu", "contiguous"),
-        (OwnLayout(nn.Conv2d(3, 4, 3)), "cpu", "contiguous"),
+        (Strange(nn.Conv2d(3, 4, 3)), "cpu", "contiguous"),
+        (External(nn.Conv2d(3, 4, 3), "torchvision/resnet18"), "cpu", "channels_last"),
+        (External(nn.Conv2d(3, 4, 3), "timm/resnet18"), "cpu", "contiguous"),
     ],
 )
 def test_an_automatic_layout_is_a_rule(module, device, layout):
@@ -125,7 +128,7 @@ def test_an_automatic_layout_is_a_rule(module, device, layout):
 
 
 def test_an_automatic_layout_follows_the_structure_and_images_follow_it():
-    engine, cursor, recipe = tiny_engine(layout="auto"), Cursor(), Recipe(batch_size=16)
+    engine, cursor, recipe = tiny_engine(), Cursor(), Recipe(batch_size=16)
     net = Network(0, nn.Sequential(nn.Conv2d(1, 16, 3), nn.Flatten(), nn.Linear(576, 10)), weights=OptimizerConfig())
     engine.place(net)
     for channels, layout in ((16, "channels_last"), (8, "contiguous"), (16, "channels_last")):

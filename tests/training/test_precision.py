@@ -25,9 +25,5 @@ def test_reduced_precision_stands_beside_the_exact_figures(tmp_path):
 
 def test_full_precision_needs_no_second_figure(tmp_path):
     found = result(tmp_path)
-    assert (found["precision"], found["layout"], found["step"]) == ("float32", "contiguous", "eager")
+    assert (found["precision"], found["layout"], found["step"]) == ("float32", "channels_last", "eager")
     assert "test_loss_float32" not in found
-
-
-def test_an_automatic_layout_is_recorded_as_what_it_came_to(tmp_path):
-    assert result(tmp_path, "hardware.layout=auto")["layout"] == "channels_last"

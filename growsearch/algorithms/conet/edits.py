@@ -1,4 +1,4 @@
-"""What the search does to networks: new sizes for channel variables, and weights for the final training."""
+"""CONet's edits: new sizes for channel variables, and weights for the final training."""
 
 import math
 from collections.abc import Mapping, Sequence

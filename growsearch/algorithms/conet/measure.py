@@ -1,4 +1,4 @@
-"""What is measured of a network: its channel variables, and the rank metrics of its convolutions."""
+"""CONet's measurements: the channel variables of a network and the rank metrics of its convolutions."""
 
 from collections.abc import Sequence
 

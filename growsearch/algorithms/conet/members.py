@@ -51,8 +51,8 @@ class _Place:
 
     @property
     def is_free(self) -> bool:
-        """Whether its size may change."""
-        return all(group.frozen is None for group in self.groups)
+        """Whether its size may change by any number of channels."""
+        return all(group.frozen is None and group.step == 1 for group in self.groups)
 
 
 def find_variables(
@@ -81,7 +81,12 @@ def find_variables(
         prove_groups(module, example, [group for place in places if place.is_free for group in place.groups])
     if not any(place.is_free for place in places):
         raise UserError(_without_variables(places))
-    reading = {position[axis.name] for g in groups if g.frozen is None for axis in _axes(g, "consumer", position)}
+    reading = {
+        position[axis.name]
+        for g in groups
+        if g.frozen is None and g.step == 1
+        for axis in _axes(g, "consumer", position)
+    }
     found = []
     for place in places:
         if not place.is_free:
@@ -95,7 +100,9 @@ def find_variables(
 
 
 def _without_variables(places: Sequence[_Place]) -> str:
-    reasons = dict.fromkeys(group.frozen for place in places for group in place.groups if group.frozen is not None)
+    groups = [group for place in places for group in place.groups]
+    held = (group.frozen or group.map.even[group.number] for group in groups)
+    reasons = dict.fromkeys(why for why in held if why is not None)
     why = "; ".join(reasons) or "no convolution"
     return f"network: no channel count is free to change ({why}); use a CNN that has at least one"
 

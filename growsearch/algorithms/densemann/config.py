@@ -1,6 +1,7 @@
 """Options of DensEMANN; defaults are the publication's (see README.md for the rows where its code differs)."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
@@ -66,6 +67,26 @@ class DensemannConfig(AlgoConfig):
         "auto",
         "First layers: small (one 3x3 convolution), large (7x7, norm and pooling), or auto (large above 48 pixels).",
         choices=("auto", "small", "large"),
+    )
+    growth: str = option(
+        "kcs",
+        "What decides on additions: connection strengths (kcs), or a control without prunings: random (after each epoch"
+        " with probability addition_chance) or scheduled (as additions says).",
+        choices=("kcs", "random", "scheduled"),
+    )
+    addition_chance: float | None = option(
+        None,
+        "Chance of an addition after an epoch, with growth=random; null for one in patience.",
+        unit="probability",
+        low=0,
+        high=1,
+    )
+    additions: list[list[int]] = option(
+        [],
+        "For each layer of a block the epochs of its life after which filters are added, then the one it ends with, for"
+        " growth=scheduled; result.json of a run has its own under method.additions.",
+        unit="epochs",
+        low=1,
     )
     update_growth_rate: bool = option(False, "New layers start with the previous layer's final number of filters.")
     impr_thresh: float = option(
@@ -214,9 +235,19 @@ class DensemannConfig(AlgoConfig):
                 f"algo.max_filters: {self.max_filters} is less than algo.growth_rate={self.growth_rate}; raise the cap"
                 " or lower the rate"
             )
+        if (self.growth == "scheduled") != bool(self.additions) or not all(map(_rising, self.additions)):
+            raise UserError(
+                f"algo.additions: {self.additions} is not accepted with growth={self.growth}; use a list of rising"
+                " epochs for each layer with growth=scheduled, and [] without"
+            )
         drops = [int(self.patience * fraction) for fraction in self.lr_milestones]
         if not all(a < b for a, b in zip([0, *drops], drops, strict=False)):
             raise UserError(
                 f"algo.lr_milestones: {self.lr_milestones} is not accepted; use fractions of algo.patience"
                 f" ({self.patience}) whose epochs grow from 1 on (here {drops})"
             )
+
+
+def _rising(ages: list[int]) -> bool:
+    """Whether there are any, each greater than the one before."""
+    return bool(ages) and all(before < after for before, after in pairwise(ages))

@@ -1,4 +1,4 @@
-"""What the decisions do to the network: layers, filters and the head that reads them (DensEMANN section 3.1).
+"""DensEMANN's edits of layers, filters and the head that reads them (section 3.1).
 
 Every function replaces tensors and never writes into one. The head is the final norm and the classifier, the only
 readers of the last layer's channels; like the layer's own kernel, its tensors lose their momentum in an edit.

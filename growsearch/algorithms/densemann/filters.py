@@ -1,4 +1,4 @@
-"""What is remembered of every filter of the growing layer, and how it is judged (DensEMANN section 3.1.2)."""
+"""The record of every filter of the growing layer, and its judgement (DensEMANN section 3.1.2)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

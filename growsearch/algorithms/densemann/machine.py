@@ -22,6 +22,7 @@ from growsearch.algorithms.densemann.filters import (
     thresholds,
 )
 from growsearch.algorithms.densemann.rate import GrowingRate
+from growsearch.randomness import derive_seed
 
 Edit = list[Any]
 
@@ -36,6 +37,18 @@ class Room:
     layer: bool = True
 
 
+@dataclass(frozen=True)
+class Chance:
+    """Whether an epoch of a control adds filters, drawn by the seed of a run."""
+
+    seed: int
+    probability: float
+
+    def falls(self, epoch: int) -> bool:
+        """Whether filters are added after an epoch."""
+        return derive_seed(self.seed, "addition", epoch) < self.probability * 2**63
+
+
 @dataclass
 class GrowthMemory:
     """All that the machine remembers between epochs.
@@ -43,6 +56,7 @@ class GrowthMemory:
     Attributes:
         stage: ``start``, ``improve``, ``prune`` (decided in recovery, due after this epoch), ``recover`` or ``done``.
         born_with: filters the current layer was created with (k0).
+        age: epochs that it has been trained for.
         filters: filters it has now.
         layers: layers of the current block.
         useful_ceiling: most useful filters seen in this layer.
@@ -60,6 +74,7 @@ class GrowthMemory:
 
     stage: str = "start"
     born_with: int = 0
+    age: int = 0
     filters: int = 0
     layers: int = 1
     useful_ceiling: int = 0
@@ -86,8 +101,9 @@ class GrowthMachine:
     is in :attr:`memory`; :attr:`categories` is what the latest step saw.
     """
 
-    def __init__(self, config: DensemannConfig, memory: GrowthMemory | None = None) -> None:
+    def __init__(self, config: DensemannConfig, memory: GrowthMemory | None = None, seed: int = 0) -> None:
         self.config = config
+        self.chance = Chance(seed, 1 / config.patience if config.addition_chance is None else config.addition_chance)
         self.memory = memory if memory is not None else GrowthMemory()
         self.categories = Categories([], [], [])
         if memory is None:
@@ -96,7 +112,7 @@ class GrowthMachine:
 
     def next_block(self) -> "GrowthMachine":
         """The machine of the next block; with ``late_start`` it begins at the rate that this one ended with."""
-        machine = GrowthMachine(self.config)
+        machine = GrowthMachine(self.config, seed=self.chance.seed)
         if self.config.late_start:
             machine.memory.rate = self.memory.rate
         return machine
@@ -121,9 +137,12 @@ class GrowthMachine:
         """
         memory = self.memory
         self.categories = categories = self.observe(kcs)
+        memory.age += 1
         if memory.stage == "start":
             memory.stage = IMPROVE
             self._start_rate(epoch)
+        if self.config.growth != "kcs":
+            return self._control(epoch, accuracy, room)
         if memory.stage == IMPROVE:
             edits = self._improve(epoch, categories, room)
             if memory.stage != PRUNE:
@@ -163,17 +182,38 @@ class GrowthMachine:
         memory.stage = DONE
         return [*edits, ["end_block"]]
 
-    def _improve(self, epoch: int, categories: Categories, room: Room) -> list[Edit]:
+    def _control(self, epoch: int, accuracy: float, room: Room) -> list[Edit]:
+        """Additions by chance or schedule; a layer ends by its countdown or the schedule, and nothing is pruned."""
         memory, config = self.memory, self.config
+        if config.growth == "random":
+            if memory.patience <= 0:
+                return self._end_layer(epoch, accuracy, room)
+            return self._add(epoch) if room.filters and self.chance.falls(epoch) else self._count_down()
+        layers = config.additions
+        *ages, end = layers[memory.layers - 1]
+        if memory.age >= end:
+            return self._next_layer(epoch, accuracy, room.layer and memory.layers < len(layers))
+        return self._add(epoch) if room.filters and memory.age in ages else []
+
+    def _improve(self, epoch: int, categories: Categories, room: Room) -> list[Edit]:
+        memory = self.memory
         over = memory.patience <= 0 and len(categories.settled) == memory.filters
         grows = len(categories.useful) > memory.useful_ceiling and room.filters
-        if over and not (grows and config.addition_first):
+        if over and not (grows and self.config.addition_first):
             memory.stage = PRUNE
             return []
         if not grows:
-            memory.patience -= 1
-            return []
+            return self._count_down()
         memory.useful_ceiling = len(categories.useful)
+        return self._add(epoch)
+
+    def _count_down(self) -> list[Edit]:
+        self.memory.patience -= 1
+        return []
+
+    def _add(self, epoch: int) -> list[Edit]:
+        """One addition: the countdown and the learning rate start anew."""
+        memory, config = self.memory, self.config
         memory.patience = config.patience
         memory.filters += config.expansion_rate
         memory.history.extend(config.expansion_rate)
@@ -214,15 +254,21 @@ class GrowthMachine:
     def _end_layer(self, epoch: int, accuracy: float, room: Room) -> list[Edit]:
         """The micro-algorithm is through: keep the layer and add another, or undo it and end the block."""
         memory, config = self.memory, self.config
-        self._stop_rate()
         if abs(accuracy - memory.accuracy_last) < config.impr_thresh:
+            self._stop_rate()
             memory.stage = DONE
             if not config.remove_last_layer:
                 return [["end_block"]]
             memory.layers -= 1
             return [["remove_layer"], ["end_block"]]
+        return self._next_layer(epoch, accuracy, room.layer)
+
+    def _next_layer(self, epoch: int, accuracy: float, more: bool) -> list[Edit]:
+        """Keep the layer, and add another where there is room for ``more``."""
+        memory, config = self.memory, self.config
+        self._stop_rate()
         memory.accuracy_last = accuracy
-        if not room.layer:
+        if not more:
             memory.stage = DONE
             return [["end_block"]]
         filters = memory.filters if config.update_growth_rate else config.growth_rate
@@ -239,6 +285,7 @@ class GrowthMachine:
 
     def _begin_layer(self, filters: int) -> None:
         self.memory.born_with = self.memory.filters = filters
+        self.memory.age = 0
         self.memory.history = FilterHistory.of(filters)
 
     def _reset_countdowns(self) -> None:

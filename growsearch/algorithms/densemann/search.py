@@ -61,6 +61,8 @@ class Densemann(Algorithm[DensemannConfig]):
         self.head = Head(renew=not config.preserve_head, reset=config.head_stats == "reset")
         self.epochs = self.growth_epochs = self.trainings = 0
         self.counts: dict[str, int] = {}
+        self.additions: list[list[int]] = [[]]
+        self.born = 0
         self.val: tuple[float | None, float] = (None, 0.0)
         self.least_val_loss = float("inf")
         self.snapshots: dict[str, tuple[Net, tuple[float | None, float]]] = {}
@@ -78,7 +80,7 @@ class Densemann(Algorithm[DensemannConfig]):
         if config.new_block_init == "zeros":
             yield self.note(ZEROS)
         yield self.phase("growth")
-        machine = GrowthMachine(config)
+        machine = GrowthMachine(config, seed=self.facts.seed)
         over = yield from self.grow(machine)
         while not over and (missing := config.block_count - len(self.net.spec["filters"])) > 0:
             if config.new_block_mode == "from_scratch":
@@ -118,6 +120,7 @@ class Densemann(Algorithm[DensemannConfig]):
             if reason:
                 yield self.note(reason)
             for edit in edits:
+                self.remember(edit[0])
                 match edit:
                     case ["add_filters", count]:
                         yield from self.add_filters(count)
@@ -253,6 +256,18 @@ class Densemann(Algorithm[DensemannConfig]):
         """A remark for the reader of the result."""
         return Tell(Note(0, text, self.epochs))
 
+    def remember(self, op: str) -> None:
+        """Keep the schedule of additions to the first block, for a control: ages of its layers in epochs."""
+        if len(self.net.spec["filters"]) > 1:
+            return
+        if op == "remove_layer":
+            self.additions.pop()
+        elif op in ("add_filters", "add_layer") or (op == "end_block" and not self.counts.get("remove_layer")):
+            self.additions[-1].append(self.growth_epochs - self.born)
+        if op == "add_layer":
+            self.additions.append([])
+            self.born = self.growth_epochs
+
     def record(self) -> dict[str, Any]:
         """What the method's own tables need."""
         spec = self.net.spec
@@ -261,6 +276,7 @@ class Densemann(Algorithm[DensemannConfig]):
             **{key: spec[key] for key in ("filters", "bottlenecks", "transitions")},
             "growth_epochs": self.growth_epochs,
             "training_epochs": self.epochs - self.growth_epochs,
+            "additions": self.additions,
             "edits": dict(self.counts),
         }
 

@@ -1,4 +1,4 @@
-"""Whether a grown network is as good as the same architecture trained from scratch (DensEMANN section 4.2)."""
+"""A t-test of a grown network against its architecture trained from scratch (DensEMANN section 4.2)."""
 
 import statistics
 from collections.abc import Sequence

@@ -133,9 +133,14 @@ def later_epochs(config: DensemannConfig, epochs_so_far: int, blocks: int) -> in
 
 
 def expected_epochs(config: DensemannConfig) -> int:
-    """A typical search: the caps' layers (seven without), 2.75 patiences each, as in the authors' traces."""
-    layers = (config.max_layers or 7) * grown_blocks(config)
-    expected = int(2.75 * config.patience * layers) + reserved_epochs(config)
+    """A typical search: the caps' layers (seven without), 2.75 patiences each, as in the authors' traces.
+
+    With a schedule of additions the length of growth is known.
+    """
+    layers = config.max_layers or 7
+    growth = sum(ages[-1] for ages in config.additions[: config.max_layers or None])
+    growth = growth or int(2.75 * config.patience * layers)
+    expected = growth * grown_blocks(config) + reserved_epochs(config)
     return min(expected, config.max_epochs or expected)
 
 

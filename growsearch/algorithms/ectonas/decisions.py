@@ -1,4 +1,4 @@
-"""What a competition decides by: brackets, fitness, the budget, and which children are degenerate; pure functions.
+"""Decisions of a competition as pure functions: brackets, fitness, budget, degenerate children.
 
 A bracket's groups hold positions in the shuffled list of members. A group of one is a lucky ticket.
 """

@@ -1,4 +1,4 @@
-"""What the search does to networks: the nine operations, after which a child has its parent's weights.
+"""ECToNAS' nine operations on networks, after which a child has its parent's weights.
 
 Sections 3.2 and appendix A of the paper; where the authors' code differs the settings choose.
 """

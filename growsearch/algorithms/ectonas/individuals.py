@@ -1,4 +1,4 @@
-"""What is remembered of each network beside its weights: its lineage, its training, and the record of the winner."""
+"""Individuals: the lineage and training of each network beside its weights, and the record of the winner."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Which children a network can have: every legal operation at every position, in a fixed order.
+"""Offspring: every legal operation at every position, in a fixed order.
 
 After the authors' code, which the paper's "create potential offspring" leaves open. All of it works
 on specs; no network is needed.

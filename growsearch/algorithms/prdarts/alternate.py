@@ -7,12 +7,17 @@ from dataclasses import dataclass, field
 from growsearch import events
 from growsearch.actions import Action, Fitted, Net, Trained, Workbench
 from growsearch.actions.training import Steps, epoch_event, fitted, set_buffers
+from growsearch.algorithms.prdarts.edits import architecture_weights, probabilities
 from growsearch.data.augment import Augmentation
 from growsearch.errors import Diverged
+from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.training import Cursor, Engine, EpochStats, FitPlan, FitState, Network, Rate, Recipe, fit, state
 from growsearch.training.autoscale import next_batch_size
 
 PHASE = "search"
+
+DIGITS = 6
+"""Decimals of architecture weights that are recorded; decisions see all."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Alternation:
         alphas: stream of the images that train architecture weights.
         steps: pairs of steps in this epoch.
         usage: largest fraction of the device's memory seen in this epoch.
+        told: architecture weights after this epoch are in the record.
     """
 
     batch_size: int
@@ -42,6 +48,7 @@ class Alternation:
     alphas: Cursor = field(default_factory=lambda: Cursor(purpose="alphas", split="val"))
     steps: int = 0
     usage: float = 0.0
+    told: bool = False
 
     def next_epoch(self) -> None:
         """Forget sums and memory peaks; the streams stay where they are."""
@@ -119,6 +126,9 @@ class Alternate(Action):
         stats = yield from alternate(engine, network, position, self.weights, self.alphas, self.growth)
         if stats.outcome != "ok":
             raise Diverged(PHASE, network.id, self.epoch)
+        if not position.told:
+            position.told = True
+            yield events.Measure(network.id, "alphas", self.epoch, architecture(network))
         val = engine.evaluate(network, "val", self.val_augmentation, counter=self.epoch) if self.validate else None
         weights, alphas = position.weights, position.alphas
         return Alternated(
@@ -136,6 +146,15 @@ class Alternate(Action):
     def event(self, answer: Alternated) -> events.Epoch:
         """The epoch in the record."""
         return epoch_event(self.net, PHASE, self.epoch, answer, self.rate)
+
+
+def architecture(network: Network) -> dict[str, dict[str, list[list[float]]]]:
+    """Architecture weights and their softmax values, rounded: by cell kind, edge and candidate."""
+    tables = {"alphas": architecture_weights(network), "probabilities": probabilities(network)}
+    return {
+        kind: {name: [[round(value, DIGITS) for value in row] for row in table[kind]] for name, table in tables.items()}
+        for kind in CELL_KINDS
+    }
 
 
 @state

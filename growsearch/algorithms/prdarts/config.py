@@ -12,6 +12,9 @@ from growsearch.training.settings import TrainingSettings
 TABLE = ("epochs", "grace_epochs", "morphs", "keep")
 """Options with one entry per cycle."""
 
+MAY_BE_EMPTY = ("batch_sizes",)
+"""Likewise, or none."""
+
 POOLS = ("prdarts4", "prdarts5", "darts")
 """Named pools of candidates; their labels stand in growsearch/networks/darts/pools.py."""
 
@@ -149,6 +152,9 @@ class PrdartsConfig(AlgoConfig):
         paper="table II",
     )
     limits: LimitOverrides = option(LimitOverrides, "Single limits in place of the named ones.")
+    wasted_draws: bool = option(
+        False, "Draws of poolings and skips as parents count among the 250 and the 201 (code); false draws none."
+    )
     inherit_weights: bool = option(True, "Cycles take over weights of the one before.")
     reinit_children_every_cycle: bool = option(
         False,
@@ -209,6 +215,13 @@ class PrdartsConfig(AlgoConfig):
     batch_size: int = option(
         24, "Images of a batch at the start of a cycle; with autoscaling it grows from there.", unit="images", low=1
     )
+    batch_sizes: list[int] = option(
+        [],
+        "Images of a batch in each cycle, whatever the memory, in place of batch_size and growth; [] for these.",
+        unit="images",
+        low=1,
+        paper="figure 2",
+    )
     batch_max: int = option(128, "Largest batch; not above batch_size turns autoscaling off.", unit="images", low=1)
     batch_multiple: int = option(
         8, "Batches are multiples of this; an epoch leaves what makes no whole batch.", unit="images", low=1
@@ -228,12 +241,13 @@ class PrdartsConfig(AlgoConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         _check_pool(self.pool)
-        if self.batch_size < self.batch_multiple or self.batch_size % self.batch_multiple:
-            _refuse("batch_size", self.batch_size, f"a multiple of algo.batch_multiple ({self.batch_multiple})")
+        for name, sizes in (("batch_size", [self.batch_size]), ("batch_sizes", self.batch_sizes)):
+            if any(size < self.batch_multiple or size % self.batch_multiple for size in sizes):
+                _refuse(name, getattr(self, name), f"multiples of algo.batch_multiple ({self.batch_multiple})")
         self._check_cycles()
 
     def _check_cycles(self) -> None:
-        for name in TABLE:
+        for name in (*TABLE, *(each for each in MAY_BE_EMPTY if getattr(self, each))):
             if len(getattr(self, name)) != len(self.epochs) or not self.epochs:
                 _refuse(name, getattr(self, name), f"as many entries as algo.epochs, {len(self.epochs)}, at least one")
         for cycle, (epochs, grace) in enumerate(zip(self.epochs, self.grace_epochs, strict=True)):

@@ -1,4 +1,4 @@
-"""What happens to the candidates of every edge at a cycle's end, and what is kept in the end (PR-DARTS III-B)."""
+"""Decisions at a cycle's end: candidates pruned, replaced and kept on every edge (PR-DARTS III-B)."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -70,6 +70,7 @@ class CycleEnd:
         protect: keep the most probable conv whatever its rank.
         none_last: drop ``none`` before all others.
         limits: what morphs may be.
+        wasted_draws: see :func:`propose`.
     """
 
     keep: int
@@ -77,6 +78,7 @@ class CycleEnd:
     protect: bool
     none_last: bool
     limits: MorphLimits
+    wasted_draws: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def renew(
             end.morphs,
             end.limits,
             generator(number),
+            end.wasted_draws,
         )
         born = {_number(catalogue, morph.child): kept[morph.parent] for morph in morphs}
         added = [(m.child.label, catalogue[kept[m.parent]], m.morphism) for m in morphs]
@@ -192,6 +195,7 @@ def propose(
     morphs: int,
     limits: MorphLimits,
     generator: torch.Generator,
+    wasted_draws: bool = False,
 ) -> list[Morph]:
     """Draw up to ``morphs`` new candidates for one edge.
 
@@ -207,16 +211,21 @@ def propose(
         morphs: places to fill.
         limits: what may be made.
         generator: where the draws come from.
+        wasted_draws: draw among all survivors; one that cannot be morphed costs the draw (code).
     """
     total = sum(probabilities)
     options = [list(children(candidate, limits).items()) for candidate in survivors]
-    weights = torch.tensor([p / total if o else 0.0 for p, o in zip(probabilities, options, strict=True)])
+    shares = torch.tensor([p / total for p in probabilities])
+    weights = torch.where(torch.tensor([bool(o) for o in options]), shares, 0.0)
     if not weights.any():
         return []
+    weights = shares if wasted_draws else weights
     pool, known, made = set(survivors), set(seen), list[Morph]()
 
-    def draw() -> Morph:
+    def draw() -> Morph | None:
         parent = int(torch.multinomial(weights, 1, generator=generator))
+        if not options[parent]:
+            return None
         pick = int(torch.randint(len(options[parent]), (), generator=generator))
         name, child = options[parent][pick]
         return Morph(child, parent, name, float(weights[parent]))
@@ -230,10 +239,12 @@ def propose(
     return made
 
 
-def _accepted(draw: Callable[[], Morph], pool: Collection[Candidate], known: Collection[Candidate]) -> Morph | None:
+def _accepted(
+    draw: Callable[[], Morph | None], pool: Collection[Candidate], known: Collection[Candidate]
+) -> Morph | None:
     for attempt in range(ATTEMPTS):
         morph = draw()
-        if morph.child not in pool and (morph.child not in known or attempt >= PATIENCE):
+        if morph is not None and morph.child not in pool and (morph.child not in known or attempt >= PATIENCE):
             return morph
     return None
 

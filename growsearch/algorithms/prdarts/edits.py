@@ -1,8 +1,9 @@
-"""What a cycle's fresh network starts with: its architecture weights, and what it inherits (PR-DARTS III)."""
+"""The start of a cycle's fresh network: architecture weights and inherited weights (PR-DARTS III)."""
 
 import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from growsearch.actions import Change, Draws
 from growsearch.algorithms.prdarts.morphisms import morphism_between
 from growsearch.networks.darts.candidate import Candidate
 from growsearch.networks.darts.operations import SeparableBlock, SeparableStack
-from growsearch.networks.darts.search import ALPHA_STD, SearchNetwork, cell_kind
+from growsearch.networks.darts.search import ALPHA_STD, CELL_KINDS, SearchNetwork, cell_kind
 from growsearch.networks.darts.search_cell import SearchCell
 from growsearch.networks.darts.search_edge import SearchEdge
 from growsearch.surgery import channel_groups, remap
@@ -59,6 +60,23 @@ def search_module(network: Network) -> SearchNetwork:
     """The module of the search network."""
     assert isinstance(network.module, SearchNetwork)
     return network.module
+
+
+def probabilities(network: Network) -> dict[str, list[list[float]]]:
+    """Softmax values by cell kind and edge, one for each candidate that it has."""
+    module = search_module(network)
+    return {kind: _of_pools(module.probabilities(kind).tolist(), module.pools[kind]) for kind in CELL_KINDS}
+
+
+def architecture_weights(network: Network) -> dict[str, list[list[float]]]:
+    """Architecture weights likewise."""
+    module = search_module(network)
+    return {kind: _of_pools(module.alphas[kind].tolist(), module.pools[kind]) for kind in CELL_KINDS}
+
+
+def _of_pools(table: list[list[float]], pools: Sequence[Sequence[Any]]) -> list[list[float]]:
+    """Rows without the places of absent candidates."""
+    return [row[: len(pool)] for row, pool in zip(table, pools, strict=True)]
 
 
 @torch.no_grad()

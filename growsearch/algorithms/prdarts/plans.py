@@ -66,7 +66,7 @@ def cycle_end_of(config: PrdartsConfig, cycle: Cycle, last: bool) -> CycleEnd:
     none_last = last and not config.none_in_genotype
     if last:
         return CycleEnd(1, 0, False, none_last, limits_of(config))
-    return CycleEnd(cycle.keep, cycle.morphs, True, none_last, limits_of(config))
+    return CycleEnd(cycle.keep, cycle.morphs, True, none_last, limits_of(config), config.wasted_draws)
 
 
 def optimizers_of(config: PrdartsConfig) -> dict[str, OptimizerConfig]:
@@ -120,8 +120,15 @@ def parted_at(config: PrdartsConfig, images: int) -> int:
 
 def growth_of(config: PrdartsConfig, facts: Facts) -> BatchGrowth:
     """How the batch of the search may grow: as far as the smaller part of the images holds it."""
-    largest = min(config.batch_max, largest_batch(config, facts)) if facts.hardware.batch_autoscaling else 0
+    grows = facts.hardware.batch_autoscaling and not config.batch_sizes
+    largest = min(config.batch_max, largest_batch(config, facts)) if grows else 0
     return BatchGrowth(config.batch_multiple, largest, config.batch_interval, facts.hardware.memory_fraction)
+
+
+def first_batch(config: PrdartsConfig, facts: Facts, cycle: int) -> int:
+    """Images of a cycle's first batch, as far as both parts of the images hold it."""
+    wanted = config.batch_sizes[cycle] if config.batch_sizes else config.batch_size
+    return min(wanted, largest_batch(config, facts))
 
 
 def largest_batch(config: PrdartsConfig, facts: Facts) -> int:

@@ -1,6 +1,7 @@
 """PR-DARTS: alternate weights and architecture weights, then prune and replace candidates, cycle by cycle."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -24,10 +25,12 @@ from growsearch.algorithms.prdarts.decisions import (
     renew,
     survivor_scores,
 )
-from growsearch.algorithms.prdarts.edits import GoOnFor, SpreadAlphas, search_module
+from growsearch.algorithms.prdarts.edits import GoOnFor, SpreadAlphas, probabilities
 from growsearch.events import Edit as Edited
+from growsearch.events import Event, Note, Phase
 from growsearch.events import Measure as Measured
-from growsearch.events import Note, Phase
+from growsearch.networks.darts.genotype import genotype_from_json
+from growsearch.networks.darts.genotype_forms import darts_text, prdarts_list
 from growsearch.networks.darts.pools import initial_pool
 from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.networks.darts.search_cell import num_edges
@@ -51,18 +54,17 @@ class Prdarts(Algorithm[PrdartsConfig]):
     def __init__(self, config: PrdartsConfig, facts: Facts) -> None:
         super().__init__(config, facts)
         self.cycles, self.parted_at = plans.cycles_of(config), plans.parted_at(config, facts.train)
-        self.first_batch_size = min(config.batch_size, plans.largest_batch(config, facts))
         candidates = initial_pool(config.pool)
         self.pools = {kind: initial_pools(candidates, num_edges(config.nodes)) for kind in CELL_KINDS}
         self.epochs, self.capped, self.val = 0, False, list[list[float]]()
 
     def search(self) -> Script:
         """Cycles of training, pruning and replacing; then the found cells are trained from fresh weights."""
-        config, facts, trained, batch_size = self.config, self.facts, None, self.first_batch_size
+        config, facts, trained = self.config, self.facts, None
+        batch_size = plans.first_batch(config, facts, 0)
         require(exceeded(config, plans.search_spec(config, facts, self.pools), facts.image_shape))
-        require(
-            exceeded(config, plans.least_spec(config, facts), facts.image_shape), "the smallest network of found cells"
-        )
+        least = exceeded(config, plans.least_spec(config, facts), facts.image_shape)
+        require(least, "the smallest network of found cells")
         net = yield from self.build(0)
         yield Expect(plans.expected_epochs(config))
         for number, cycle in enumerate(self.cycles):
@@ -72,8 +74,8 @@ class Prdarts(Algorithm[PrdartsConfig]):
             if self.capped or number == len(self.cycles) - 1:
                 break
             net, inserted = yield from self.prune_and_replace(net, number, values)
-            again = inserted or config.batch_reset == "every_cycle"
-            batch_size = self.first_batch_size if again else trained.next_batch_size
+            again = inserted or config.batch_sizes or config.batch_reset == "every_cycle"
+            batch_size = plans.first_batch(config, self.facts, number + 1) if again else trained.next_batch_size
         scores = yield from self.prune_to_one(net, number, values)
         yield Drop(net)
         return (yield from self.evaluate(scores))
@@ -177,6 +179,16 @@ class Prdarts(Algorithm[PrdartsConfig]):
         counted = yield Measure(net, without_auxiliary_head)
         return Found([net], 0, fit.val_accuracy, fit.val_loss, method, counted, fit.epochs)
 
+    def files(self, recorded: Iterable[tuple[float, Event]]) -> dict[str, str]:
+        """The found cells in the published forms: genotype.json (PR-DARTS), and genotype.txt where DARTS has words."""
+        found = [event.detail for _, event in recorded if isinstance(event, Edited) and event.op == "genotype"]
+        if not found:
+            return {}
+        cells = genotype_from_json(found[-1])
+        text = darts_text(cells)
+        own = {"genotype.json": json.dumps(prdarts_list(cells)) + "\n"}
+        return own if text is None else {**own, "genotype.txt": text + "\n"}
+
     def renewed(
         self, pools: Mapping[str, CellPools], values: Values, end: CycleEnd, number: int
     ) -> tuple[dict[str, CellPools], Changes]:
@@ -203,13 +215,6 @@ class Prdarts(Algorithm[PrdartsConfig]):
             drawn = self.pools[kind].parent_probabilities
             values[kind] = cell_statistics(pools, drawn, self.config.similarity_of_self)
         return Tell(Measured(network, "pools", self.epochs, values))
-
-
-def probabilities(network: Network) -> dict[str, list[list[float]]]:
-    """Softmax values by cell kind and edge, one for each candidate that it has."""
-    module = search_module(network)
-    tables = {kind: module.probabilities(kind).tolist() for kind in CELL_KINDS}
-    return {k: [row[: len(pool)] for row, pool in zip(tables[k], module.pools[k], strict=True)] for k in CELL_KINDS}
 
 
 def without_auxiliary_head(network: Network) -> int:

@@ -9,6 +9,9 @@ from growsearch.errors import UserError
 from growsearch.options import Options, option
 from growsearch.training.settings import LR_COURSE, SCHEDULES, TrainingSettings
 
+CONTROLS = ("random", "all")
+"""Criteria that score nothing, to compare the others with."""
+
 
 @dataclass
 class PlsSettings(Options):
@@ -64,13 +67,14 @@ class TrainingProtocol(Options):
     epochs: int = option(200, "Passes over the training images.", unit="epochs", low=0)
     batch_size: int = option(128, "Images of a training step.", unit="images", low=1)
     lr: float = option(0.01, "Learning rate at the start.", low=0)
+    lr_min: float = option(0.0, "Learning rate that each half cosine ends with.", low=0)
     schedule: str = option(
         "milestones",
         LR_COURSE,
         choices=SCHEDULES,
     )
     lr_at: list[float] = option(
-        [100, 150], "When the learning rate falls, in fractions or epochs as schedule says.", low=0
+        [100, 150], "When the learning rate falls or starts anew, in fractions or epochs as schedule says.", low=0
     )
     lr_factor: float = option(0.1, "What the learning rate is multiplied by when it falls.", low=0)
     momentum: float = option(0.9, "Momentum of SGD.", low=0)
@@ -99,6 +103,7 @@ class TrainingProtocol(Options):
             epochs=self.epochs,
             batch_size=self.batch_size,
             lr=self.lr,
+            lr_min=self.lr_min,
             schedule=self.schedule,
             lr_at=self.lr_at,
             lr_factor=self.lr_factor,
@@ -162,8 +167,9 @@ class StagewiseConfig(AlgoConfig):
     )
     criterion: str = option(
         "pls",
-        "Score of a stage's features: pls (VIP), inf_fs or il_fs.",
-        choices=("pls", "inf_fs", "il_fs"),
+        "Score of a stage's features: pls (VIP), inf_fs or il_fs; or a control without scores and temporary networks:"
+        " random (each stage grows with probability one half) or all (every stage grows).",
+        choices=("pls", "inf_fs", "il_fs", *CONTROLS),
         paper="section III",
     )
     pls: PlsSettings = option(PlsSettings, "Settings of the score by partial least squares.")
@@ -171,6 +177,13 @@ class StagewiseConfig(AlgoConfig):
     il_fs: IlFsSettings = option(IlFsSettings, "Settings of the score by infinite latent feature selection.")
     min_gain: float = option(
         0.0, "Gain of a stage's score in the temporary network that must be exceeded for the stage to grow."
+    )
+    score_trainings: int = option(
+        1,
+        "Trainings of each network whose scores are averaged, each from a start of its own; another seed alone moves"
+        " scores by as much as decisions rest on.",
+        unit="trainings",
+        low=1,
     )
     feature_point: str = option(
         "add",
@@ -234,8 +247,18 @@ class StagewiseConfig(AlgoConfig):
             raise UserError("algo.grow: 'morph' is not accepted with modules=cell, no cell is an identity; use scratch")
         if self.grow == "morph" and self.donor:
             raise UserError("algo.grow: 'morph' is not accepted with a donor, which gives all weights; use scratch")
+        if self.criterion in CONTROLS and self.score_trainings > 1:
+            raise UserError(
+                f"algo.score_trainings: {self.score_trainings} is not accepted with criterion={self.criterion}, which"
+                " scores nothing; use 1"
+            )
         for protocol in (self.training, self.fine_tuning):
             protocol.settings(self.modules)
+
+    @property
+    def scored(self) -> bool:
+        """Whether stages grow by scores, and not as a control has it."""
+        return self.criterion not in CONTROLS
 
     @property
     def protocol(self) -> TrainingProtocol:

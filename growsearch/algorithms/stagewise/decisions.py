@@ -4,16 +4,21 @@ from collections.abc import Sequence
 
 from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.errors import UserError
+from growsearch.randomness import derive_seed
 
 
-def models_trained(iterations: int) -> int:
-    """Networks that a search trains: the first, then two per iteration ("evaluated models", Table V)."""
-    return 1 + 2 * iterations
+def models_trained(iterations: int, scored: bool = True) -> int:
+    """Networks that a search trains: the first, then two per iteration ("evaluated models", Table V).
+
+    Without scores no temporary network is trained, and it is one per iteration.
+    """
+    return 1 + (1 + scored) * iterations
 
 
 def expected_epochs(config: StagewiseConfig) -> int:
     """Epochs over all networks, up to ``max_epochs``."""
-    expected = models_trained(config.iterations) * config.protocol.epochs + config.iterations * config.extra_epochs
+    trainings = models_trained(config.iterations, config.scored) * config.score_trainings
+    expected = trainings * config.protocol.epochs + config.iterations * config.extra_epochs
     return min(expected, config.max_epochs or expected)
 
 
@@ -45,6 +50,27 @@ def growing_stages(
     return [a is not None and t is not None and t > a + min_gain for a, t in pairs]
 
 
+def control_stages(criterion: str, stages: int, seed: int, iteration: int) -> list[bool]:
+    """Stages that grow in a control: all of them, or each with probability one half.
+
+    Args:
+        criterion: ``all`` or ``random``.
+        stages: how many there are.
+        seed: of the run.
+        iteration: counted from 1; each draws anew.
+    """
+    draw = (derive_seed(seed, "stage", iteration, stage) for stage in range(stages))
+    return [criterion == "all" or number % 2 == 1 for number in draw]
+
+
+def mean_scores(trainings: Sequence[Sequence[float | None]]) -> list[float | None]:
+    """Mean over trainings of each stage's score; None where one of them is no number."""
+    return [
+        None if None in scores else sum(score for score in scores if score is not None) / len(scores)
+        for scores in zip(*trainings, strict=True)
+    ]
+
+
 def grown(depths: Sequence[int], grow: Sequence[bool], delta: int, limits: Sequence[int] | None = None) -> list[int]:
     """Depths of the candidate: ``delta`` more where ``grow``, up to ``limits``; no stage ever shrinks."""
     most = [depth + delta for depth in depths] if limits is None else limits
@@ -69,7 +95,8 @@ def reason_to_stop(config: StagewiseConfig, epochs: int, present: Sequence[int],
         present: depths of A.
         temporary: depths of the T that would be next.
     """
-    if config.max_epochs and config.max_epochs - epochs < 2 * config.protocol.epochs:
+    needed = (1 + config.scored) * config.score_trainings * config.protocol.epochs
+    if config.max_epochs and config.max_epochs - epochs < needed:
         return f"another iteration would exceed algo.max_epochs={config.max_epochs}"
     if list(temporary) == list(present):
         return f"no stage of the donor is deeper than {list(present)}"

@@ -1,4 +1,4 @@
-"""What differs between the module types of the paper."""
+"""The module types of the paper and their constants."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -129,7 +129,10 @@ def table1() -> Table:
             [_depths(row["m"]), *(row[k] for k in ("depth", "params_M", "flops_M", "memory_MB", "acc_200ep"))],
             "stagewise/table1_m0",
             "cifar10",
-            {"algo": SEARCH, "algo.modules": "residual", "algo.m0": row["m0"], "algo.iterations": 1},
+            {
+                **{"algo": SEARCH, "algo.modules": "residual", "algo.criterion": "pls"},
+                **{"algo.m0": row["m0"], "algo.iterations": 1},
+            },
             view=network(1),
         )
         for row in published(__package__)["table_I"]
@@ -222,6 +225,7 @@ def table5() -> Table:
         match = {
             "algo": SEARCH,
             "algo.modules": modules,
+            "algo.criterion": "pls",
             "algo.iterations": 5,
             "algo.extra_epochs": 100,
             "algo.donor": ("", None),

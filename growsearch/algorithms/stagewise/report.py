@@ -1,22 +1,17 @@
-"""What a search tells of its networks: its edits, and a row of the tables for each."""
+"""Records of a search: edits, and a row of the tables for each network."""
 
-import copy
-import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import torch
 
 from growsearch.actions import Fitted, Net
 from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.algorithms.stagewise.networks import outline
 from growsearch.events import Edit
 from growsearch.networks.paper_costs import paper_costs
+from growsearch.probes.latency import forward_milliseconds
 from growsearch.training import Network
 
-WARM_UP = 5
 JOULES_PER_KWH = 3.6e6
 
 
@@ -32,6 +27,9 @@ class Trial:
         fit: its training so far.
         scores: importance of each stage's features (alpha); empty until measured, None where not a number.
         seconds: of training; only counted where an option asks for it.
+        parent: the present network that it was deepened from.
+        every_score: the scores of each training that ``scores`` is the mean of.
+        twin_epochs: epochs of its further trainings, whose networks only lend their scores.
     """
 
     net: Net
@@ -41,6 +39,9 @@ class Trial:
     fit: Fitted = field(default_factory=Fitted)
     scores: list[float | None] = field(default_factory=list)
     seconds: float = 0.0
+    parent: "Trial | None" = None
+    every_score: list[list[float | None]] = field(default_factory=list)
+    twin_epochs: int = 0
 
     @property
     def kept(self) -> bool:
@@ -60,17 +61,22 @@ def deepening(present: Trial, temporary: Trial, delta: int, epoch: int) -> Edit:
     return Edit(net.id, "deepen", "every stage", epoch, net.params, detail=detail)
 
 
-def decision(present: Trial, temporary: Trial, chosen: Trial, grow: list[bool], epoch: int) -> Edit:
-    """The chosen network is deeper where T scores higher than A; it is A where nothing grows and the search ends."""
+def decision(
+    iteration: int, present: Trial, temporary: Trial | None, chosen: Trial, grow: list[bool], epoch: int
+) -> Edit:
+    """The chosen network is deeper where T scores higher than A, or where a control (without T) has it.
+
+    It is A where nothing grows and the search ends.
+    """
     net, pairs = chosen.net, zip(present.depths, chosen.depths, strict=True)
     deeper = [f"stage {stage}" for stage, (now, after) in enumerate(pairs, 1) if now < after]
     detail = {
-        "iteration": temporary.iteration,
+        "iteration": iteration,
         "grow": grow,
         "from": present.depths,
         "depths": chosen.depths,
         "present_scores": present.scores,
-        "temporary_scores": temporary.scores,
+        "temporary_scores": temporary.scores if temporary else [],
     }
     op, where = ("grow", ", ".join(deeper)) if deeper else ("no growth", "no stage")
     return Edit(net.id, op, where, epoch, net.params, detail=detail)
@@ -96,6 +102,8 @@ def describe(trial: Trial, config: StagewiseConfig, image_shape: Sequence[int]) 
         "val_accuracy": trial.fit.val_accuracy,
         "val_loss": trial.fit.val_loss,
     }
+    if config.score_trainings > 1:
+        row["every_score"] = trial.every_score
     if config.power_w:
         row["train_seconds"] = trial.seconds
         row["co2_kg"] = carbon_kg(trial.seconds, config.power_w, config.intensity)
@@ -121,12 +129,4 @@ def cpu_inference_ms(network: Network, input_shape: Sequence[int], repeats: int 
         input_shape: of one image (C, H, W).
         repeats: timed passes, behind five that are not.
     """
-    twin = copy.deepcopy(network.module).cpu().float().eval()
-    image = torch.zeros(1, *input_shape)
-    milliseconds = []
-    with torch.no_grad():
-        for _ in range(WARM_UP + repeats):
-            start = time.perf_counter()
-            twin(image)
-            milliseconds.append(1000 * (time.perf_counter() - start))
-    return statistics.median(milliseconds[WARM_UP:])
+    return forward_milliseconds(network.module, input_shape, repeats)

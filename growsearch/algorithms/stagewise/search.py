@@ -7,10 +7,13 @@ from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.algorithms.stagewise.decisions import (
     appended_modules,
     check_start,
+    control_stages,
     expected_epochs,
     extra_epochs,
     growing_stages,
     grown,
+    mean_scores,
+    models_trained,
     reason_to_stop,
     temporary_depths,
     winner,
@@ -35,7 +38,7 @@ class Stagewise(Algorithm[StagewiseConfig]):
             raise UserError(f"algo.donor: {config.donor!r} is given and {handed} handed in; give both or neither")
         super().__init__(config, facts)
         self.delta = config.delta or family(config.modules).delta
-        self.criterion = Criterion.of(config)
+        self.criterion = Criterion.of(config) if config.scored else None
 
     def search(self) -> Script:
         """Grow; then train the candidates on, and hand over the first network and every candidate."""
@@ -66,7 +69,7 @@ class Stagewise(Algorithm[StagewiseConfig]):
             "modules": config.modules,
             "criterion": config.criterion,
             "depths": won.depths,
-            "evaluated_models": len(trials),
+            "evaluated_models": sum(max(1, len(trial.every_score)) for trial in trials),
             "stopped": stopped,
             "networks": rows,
         }
@@ -104,23 +107,27 @@ class Stagewise(Algorithm[StagewiseConfig]):
             reason = reason_to_stop(config, epochs_of(trials), present.depths, deeper)
             if reason := reason or size_cap(config, network_spec(config, self.facts, deeper), self.facts.image_shape):
                 return reason
-            temporary = yield from self.begin(len(trials), "temporary", iteration, deeper, present)
-            yield Tell(deepening(present, temporary, delta, epochs_of(trials)))
-            trials.append(temporary)
-            yield from self.train(temporary, common)
-            if not (yield from self.in_time()):
-                yield from self.break_off(temporary)
-                return time_is_up
-            yield from self.score(temporary, trials)
+            temporary = None
+            if config.scored:
+                temporary = yield from self.begin(len(trials), "temporary", iteration, deeper, present)
+                yield Tell(deepening(present, temporary, delta, epochs_of(trials)))
+                trials.append(temporary)
+                yield from self.train(temporary, common)
+                if not (yield from self.in_time()):
+                    yield from self.break_off(temporary)
+                    return time_is_up
+                yield from self.score(temporary, trials)
+                grow = growing_stages(present.scores, temporary.scores, config.min_gain)
+                yield Drop(temporary.net)
+            else:
+                grow = control_stages(config.criterion, len(present.depths), self.facts.seed, iteration)
 
-            grow = growing_stages(present.scores, temporary.scores, config.min_gain)
             depths = grown(present.depths, grow, delta, limits)
-            yield Drop(temporary.net)
             if config.stop_if_no_growth and depths == present.depths:
-                yield Tell(decision(present, temporary, present, grow, epochs_of(trials)))
+                yield Tell(decision(iteration, present, temporary, present, grow, epochs_of(trials)))
                 return "no stage grew"
             candidate = yield from self.begin(len(trials), "candidate", iteration, depths, present)
-            yield Tell(decision(present, temporary, candidate, grow, epochs_of(trials)))
+            yield Tell(decision(iteration, present, temporary, candidate, grow, epochs_of(trials)))
             trials.append(candidate)
             planned = common + (config.extra_epochs if config.score_after_extra else 0)
             yield from self.train(candidate, planned)
@@ -132,9 +139,21 @@ class Stagewise(Algorithm[StagewiseConfig]):
             present = candidate
         return ""
 
-    def begin(self, number: int, role: str, iteration: int, depths: list[int], parent: Trial | None = None) -> Script:
-        """A network before its training: anew, with the donor's modules, or deepened from its parent."""
-        config, name = self.config, str(number)
+    def begin(
+        self, number: int, role: str, iteration: int, depths: list[int], parent: Trial | None = None, twin: int = 0
+    ) -> Script:
+        """A network before its training: anew, with the donor's modules, or deepened from its parent.
+
+        Args:
+            number: of the network within the run.
+            role: see :class:`Trial`.
+            iteration: that it belongs to.
+            depths: modules per stage.
+            parent: the present network, if there is one.
+            twin: for another start of the same network: counted from 1.
+        """
+        config, name = self.config, f"{number} twin {twin}" if twin else str(number)
+        number += twin * models_trained(config.iterations)
         spec = network_spec(config, self.facts, depths)
         optimizers = {"weights": optimizer(config, spec)}
         if parent is not None and config.grow == "morph":
@@ -145,7 +164,7 @@ class Stagewise(Algorithm[StagewiseConfig]):
             net = yield Build(name, number, spec, ("initialise", number), optimizers)
         if config.donor:
             net = yield Edit(net, TransferWeights(config.donor_pick), sources=("donor",))
-        return Trial(net, role, iteration, depths)
+        return Trial(net, role, iteration, depths, parent=parent)
 
     def train(self, trial: Trial, epochs: int, phase: str = "") -> Script:
         """Train to so many epochs in all, or until time is up."""
@@ -169,10 +188,33 @@ class Stagewise(Algorithm[StagewiseConfig]):
         yield Drop(trial.net)
 
     def score(self, trial: Trial, trials: list[Trial]) -> Script:
-        """Measure the importance of each stage's features (alpha) on training images."""
-        trial.scores = yield Measure(trial.net, stage_importance, (self.criterion,), on_data=True)
+        """Measure the importance of each stage's features (alpha) on training images; controls ask for none."""
+        if self.criterion is None:
+            return
+        every = [(yield Measure(trial.net, stage_importance, (self.criterion,), on_data=True))]
+        for twin in range(1, self.config.score_trainings):
+            if not (yield from self.in_time()) or not self.room_for(trial.fit.epochs, trials):
+                break
+            every.append((yield from self.scores_of_twin(trial, trials.index(trial), twin)))
+        trial.scores, trial.every_score = mean_scores(every), every
         values = {"role": trial.role, "iteration": trial.iteration, "depths": trial.depths, "scores": trial.scores}
+        if self.config.score_trainings > 1:
+            values["every_score"] = every
         yield Tell(events.Measure(trial.net.id, "stage importance", epochs_of(trials), values))
+
+    def room_for(self, epochs: int, trials: list[Trial]) -> bool:
+        """Whether ``max_epochs`` leaves so many more."""
+        return not self.config.max_epochs or epochs_of(trials) + epochs <= self.config.max_epochs
+
+    def scores_of_twin(self, trial: Trial, number: int, twin: int) -> Script:
+        """Scores of the same network trained from another start, which is then let go."""
+        again = yield from self.begin(number, trial.role, trial.iteration, trial.depths, trial.parent, twin)
+        yield from self.train(again, trial.fit.epochs)
+        trial.twin_epochs += again.fit.epochs
+        trial.seconds += again.seconds
+        scores = yield Measure(again.net, stage_importance, (self.criterion,), on_data=True)
+        yield Drop(again.net)
+        return scores
 
     def row(self, trial: Trial) -> Script:
         """A network's row in the tables; the test split is looked at behind all decisions."""
@@ -188,4 +230,4 @@ class Stagewise(Algorithm[StagewiseConfig]):
 
 def epochs_of(trials: list[Trial]) -> int:
     """Epochs over all networks."""
-    return sum(trial.fit.epochs for trial in trials)
+    return sum(trial.fit.epochs + trial.twin_epochs for trial in trials)

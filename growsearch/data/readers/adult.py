@@ -8,6 +8,7 @@ Six numeric columns, and one column per category of the eight others; those of m
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,7 +19,7 @@ from growsearch.data.download import download
 from growsearch.data.fetch import found_or_fetched
 from growsearch.data.raw import Raw
 from growsearch.data.root import data_root
-from growsearch.data.table_encoder import squares
+from growsearch.data.table_encoder import CategoryColumn, Column, NumberColumn, TableEncoder, squares
 from growsearch.errors import UserError
 from growsearch.randomness import generator
 from growsearch.untrusted import read_bytes
@@ -38,6 +39,10 @@ CATEGORICAL = {
 }
 LARGEST = 1 << 26
 """Bytes of a file; the largest official one has four million."""
+
+_ALL = sorted(NUMERIC | CATEGORICAL, key=(NUMERIC | CATEGORICAL).__getitem__)
+HEADER = (*_ALL, "income")
+"""Names of all columns, which the files do not have; the last is the target."""
 
 NUM_CELLS = 15
 CLASSES = ("<=50K", ">50K")
@@ -62,7 +67,27 @@ def read(config: DataConfig) -> Raw:
     order = torch.randperm(NUM_COLUMNS, generator=generator(0, "adult", "columns"))
     note = f"Countries left out so that {NUM_COLUMNS} columns remain, rarest first: {', '.join(dropped)}."
     pool, judged = (_split(rows, categories, order) for rows in (train, test))
-    return Raw(pool, judged, CLASSES, table=True, notes=(note,))
+    return Raw(pool, judged, CLASSES, table=True, described=partial(_encoder, categories, order), notes=(note,))
+
+
+def _encoder(categories: dict[str, list[str]], order: torch.Tensor, train: Split) -> TableEncoder:
+    """What makes squares of other rows; ``train`` is not scaled yet.
+
+    A category of every training row tells nothing: scaled by the training rows it is 0 wherever it stands.
+    """
+    features = torch.empty(len(train), len(order))
+    features[:, order] = train.images.flatten(1)
+    numbers = features[:, : len(NUMERIC)].double()
+    columns: list[Column] = [
+        NumberColumn(name, "plain", float(values.mean()), float(values.min()), float(values.max()))
+        for name, values in zip(NUMERIC, numbers.T, strict=True)
+    ]
+    columns += [CategoryColumn(name, tuple(values)) for name, values in categories.items()]
+    always = features.amin(0) == 1
+    always[: len(NUMERIC)] = False
+    return TableEncoder(
+        tuple(columns), HEADER[-1], tuple(torch.where(always, -1, torch.arange(NUM_COLUMNS))[order].tolist()), HEADER
+    )
 
 
 def _fetch(folder: Path) -> None:

@@ -14,21 +14,24 @@ from growsearch.deploy.metadata import metadata
 from growsearch.deploy.preprocessing import Preprocessing
 from growsearch.deploy.source.classes import Writer
 from growsearch.deploy.source.record import Recorder, evaluation
+from growsearch.deploy.source.rows import plain_columns
+from growsearch.deploy.source.rows import source as source_of_rows
 from growsearch.errors import UserError
 from growsearch.networks.tensors import portable
 from growsearch.release import RELEASE
+from growsearch.run_folder.files import write_json
 from growsearch.surgery.tensors import copied
 
-MODEL, WEIGHTS = "model.py", "model.safetensors"
+MODEL, WEIGHTS, COLUMNS = "model.py", "model.safetensors", "columns.json"
 
 FILE = Template('''\
 """A network of $params parameters for images [N, $shape], written by growsearch $release.
 
-It needs torch and safetensors. The weights lie in $weights beside this file:
+It needs torch and safetensors. The weights lie in $weights beside this file$beside:
 
     from model import CLASSES, load, preprocess
 
-    probabilities = load()(preprocess(images)).softmax(1)  # images: [N, $shape] uint8
+    probabilities = load()(preprocess($inputs)).softmax(1)  # $inputs: $kind
 """
 
 $imports
@@ -48,10 +51,20 @@ def load(weights: Path = Path(__file__).with_name("$weights")) -> Network:
     return network.eval()
 
 
+$preprocess
+''')
+
+OF_IMAGES = '''\
 def preprocess(images: Tensor) -> Tensor:
     """Normalise images [N, C, H, W] of bytes, as the network was trained on them."""
     return (images.to(torch.float32) - 255 * MEAN) / (255 * STD)
-''')
+'''
+
+OF_ROWS = '''\
+def preprocess(rows: Sequence[Mapping[str, str]]) -> Tensor:
+    """Encode rows, each with its cells by column as csv.DictReader gives them, as the network was trained on them."""
+    return (encode(rows, TABLE) - MEAN) / STD
+'''
 
 
 def write_python(module: nn.Module, preprocessing: Preprocessing, folder: Path) -> nn.Module:
@@ -63,7 +76,7 @@ def write_python(module: nn.Module, preprocessing: Preprocessing, folder: Path) 
     Args:
         module: the network; stays as it is.
         preprocessing: its normalisation and classes.
-        folder: an existing folder, for model.py and model.safetensors.
+        folder: an existing folder, for model.py, model.safetensors and, of a run on a table, columns.json.
 
     Returns:
         The network that the written files make, in evaluation mode.
@@ -84,6 +97,8 @@ def write_python(module: nn.Module, preprocessing: Preprocessing, folder: Path) 
     }
     tensors = {new: portable(state[old]) for old, new in writer.names.items()}
     safetensors.torch.save_file(tensors, folder / WEIGHTS, metadata(preprocessing))
+    if preprocessing.encoder is not None:
+        write_json(folder / COLUMNS, plain_columns(preprocessing.encoder))
     (folder / MODEL).write_text(_file(classes, preprocessing, sum(p.numel() for p in network.parameters())), "utf-8")
     try:
         made = runpy.run_path(str(folder / MODEL))["load"]()
@@ -94,7 +109,8 @@ def write_python(module: nn.Module, preprocessing: Preprocessing, folder: Path) 
 
 def _file(classes: list[str], preprocessing: Preprocessing, params: int) -> str:
     source = "\n\n\n".join(classes)
-    names = preprocessing.classes
+    names, rows = preprocessing.classes, preprocessing.encoder is not None
+    shape = ", ".join(map(str, preprocessing.image_shape))
     values = preprocessing.normalisation
     per_channel = values.mean.shape[1:] == (1, 1)
     lines = [f"STD = {_statistics(values.std)}"]
@@ -106,12 +122,18 @@ def _file(classes: list[str], preprocessing: Preprocessing, params: int) -> str:
         lines.append(
             '    MEAN = torch.tensor(json.loads(file.metadata()["normalisation"])["mean"])  # an image, [C, H, W]'
         )
+    if rows:
+        lines.append(f'TABLE = json.loads(Path(__file__).with_name("{COLUMNS}").read_text(encoding="utf-8"))')
     return FILE.substitute(
+        beside=f", what was learnt of the columns in {COLUMNS}" if rows else "",
+        inputs="rows" if rows else "images",
+        kind="dictionaries of cells by column, as csv.DictReader gives them" if rows else f"[N, {shape}] uint8",
+        preprocess=(f"{source_of_rows()}\n\n\n{OF_ROWS}" if rows else OF_IMAGES).rstrip(),
         params=f"{params:,}",
-        shape=", ".join(map(str, preprocessing.image_shape)),
+        shape=shape,
         release=RELEASE,
         weights=WEIGHTS,
-        imports="\n".join(_imports(source, per_channel)),
+        imports="\n".join(_imports(source, per_channel, rows)),
         classes=pprint.pformat(tuple(names), width=110, compact=True),
         image_shape=tuple(preprocessing.image_shape),
         statistics="\n".join(lines),
@@ -119,14 +141,17 @@ def _file(classes: list[str], preprocessing: Preprocessing, params: int) -> str:
     )
 
 
-def _imports(source: str, per_channel: bool) -> list[str]:
-    standard = [] if per_channel else ["import json"]
-    standard += ["import math"] if "math." in source else []
+def _imports(source: str, per_channel: bool, rows: bool) -> list[str]:
+    standard = ["import json"] if rows or not per_channel else []
+    standard += ["import math"] if rows or "math." in source else []
+    standard += ["import re", "from collections.abc import Mapping, Sequence"] if rows else []
+    standard += ["from datetime import datetime, timedelta, timezone"] if rows else []
     functional = ["import torch.nn.functional as F"] if "F." in source else []
     opened = [] if per_channel else ["from safetensors import safe_open"]
     return [
         *standard,
         "from pathlib import Path",
+        *(["from typing import Any"] if rows else []),
         "",
         "import torch",
         *functional,

@@ -1,4 +1,4 @@
-"""What happens in one call of a module, as the lines of a forward that a person can read."""
+"""The calls of a module as the lines of a readable forward."""
 
 from __future__ import annotations
 

@@ -13,11 +13,16 @@ from growsearch.networks.channel_vector import options_to_spec
 from growsearch.networks.darts.auxiliary import MIN_MAP, AuxiliaryHead
 from growsearch.networks.darts.cell import Cell
 from growsearch.networks.darts.genotype import Genotype, genotype_from_json
-from growsearch.networks.darts.genotypes import published
+from growsearch.networks.darts.genotype_forms import read_genotype
+from growsearch.networks.darts.genotypes import PUBLISHED, published
 from growsearch.networks.darts.layout import STEM_MULTIPLIER, cell_places, reduction_positions
 from growsearch.networks.registry import register
 from growsearch.networks.resized import changed_shapes, give_shapes, shapes
 from growsearch.surgery.initialise import library_
+from growsearch.untrusted import parsing, read_bytes
+
+LARGEST_FILE = 1_000_000
+"""Bytes of a file that holds a genotype."""
 
 OPTIONS = ("genotype", "channels", "layers", "auxiliary", "output")
 """What ``conf/network/darts.yaml`` may hold."""
@@ -112,17 +117,15 @@ class EvaluationNetwork(nn.Module):
     def spec_from_options(
         cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
     ) -> dict[str, Any]:
-        """The spec of a configuration's network for images (C, H, W); a genotype ending in .json is read.
+        """The spec of a configuration's network for images (C, H, W); a genotype in a file or run is read.
 
         Raises:
             UserError: if an option is unknown, or the file is missing or holds no genotype.
         """
         spec = options_to_spec("darts", OPTIONS, options, image_shape, num_classes)
         genotype = spec.get("genotype")
-        if isinstance(genotype, str) and genotype.endswith(".json"):
-            if not Path(genotype).is_file():
-                raise UserError(f"network.genotype: there is no file {genotype}; use the path of a genotype's JSON")
-            spec["genotype"] = genotype_from_json(Path(genotype).read_text(encoding="utf-8")).to_json()
+        if isinstance(genotype, str) and genotype not in PUBLISHED:
+            spec["genotype"] = given_genotype(genotype).to_json()
         return spec
 
     def spec(self) -> dict[str, Any]:
@@ -162,6 +165,28 @@ def _usual_shapes(spec: str) -> dict[str, list[int]]:
     """Shapes of a network of that spec (JSON) before any surgery."""
     with torch.device("meta"):
         return shapes(EvaluationNetwork.from_spec(json.loads(spec)))
+
+
+def given_genotype(given: str) -> Genotype:
+    """Cells that ``network.genotype`` names: in a file, those of a run's network, or published ones.
+
+    Raises:
+        UserError: if there are none.
+    """
+    path = Path(given)
+    architecture = path / "network" / "architecture.json"
+    if path.is_dir():
+        with parsing(architecture, "not the network of a run"):
+            spec = json.loads(read_bytes(architecture, LARGEST_FILE))
+            if spec.get("family") != "darts":
+                raise UserError(f"network.genotype: the network of {given} has no cells; use a run that found some")
+            return genotype_from_json(spec["genotype"])
+    if not path.is_file():
+        if path.suffix in (".json", ".txt") or "/" in given:
+            raise UserError(f"network.genotype: there is no file {given}; use the path of a genotype or run")
+        return published(given)
+    with parsing(path, "not a genotype"):
+        return read_genotype(read_bytes(path, LARGEST_FILE).decode())
 
 
 def map_at_auxiliary(spec: dict[str, Any]) -> int:

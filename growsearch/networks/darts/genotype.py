@@ -1,4 +1,4 @@
-"""What a search finds: the edges of a normal and a reduction cell, as plain JSON."""
+"""Genotypes: the edges of a normal and a reduction cell, as plain JSON."""
 
 import json
 from collections.abc import Mapping, Sequence

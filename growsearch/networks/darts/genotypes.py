@@ -1,8 +1,11 @@
 """Published cells by name, in a notation one can read: ``input label; ... | next node``."""
 
+import torch
+
 from growsearch.errors import UserError
 from growsearch.networks.darts.candidate import parse
 from growsearch.networks.darts.genotype import CellGenotype, Genotype, GenotypeEdge
+from growsearch.networks.darts.pools import INITIAL_POOLS, initial_pool
 
 FOUR_NODES = (2, 3, 4, 5)
 
@@ -66,6 +69,21 @@ PUBLISHED: dict[str, Genotype] = {
     ),
 }
 """PR-DARTS Figures 3 to 6 (DL1, DL2, DR, UR) and the cells it compares with in Table III."""
+
+
+def random_genotype(generator: torch.Generator) -> Genotype:
+    """Cells drawn uniformly from DARTS' space: two different inputs for each node, any operation but none for each."""
+    operations = initial_pool([label for label in INITIAL_POOLS["darts"] if label != "none"])
+
+    def cell() -> CellGenotype:
+        edges = []
+        for node in range(len(FOUR_NODES)):
+            for source in torch.randperm(node + 2, generator=generator)[:2].sort().values.tolist():
+                operation = operations[int(torch.randint(len(operations), (), generator=generator))]
+                edges.append(GenotypeEdge(node, source, operation))
+        return CellGenotype(tuple(edges), FOUR_NODES)
+
+    return Genotype(cell(), cell())
 
 
 def published(name: str) -> Genotype:

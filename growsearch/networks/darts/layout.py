@@ -1,4 +1,4 @@
-"""How cells follow one another, in search and in evaluation."""
+"""The order of cells, in search and in evaluation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

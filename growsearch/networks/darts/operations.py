@@ -63,9 +63,17 @@ class FactorizedReduction(nn.Module):
         return self.norm(self.halves(functional.relu(x_nchw)))
 
     def halves(self, relu_nchw: Tensor) -> Tensor:
-        """Both convs, before the norm; an odd map is padded by one so that both halves agree."""
+        """Both convs, before the norm; an odd map is padded by one so that both halves agree.
+
+        On a CPU in channels_last every second pixel is taken first and the convs are not strided: the backward pass
+        of strided 1 x 1 convs of few channels writes outside of its memory there (oneDNN issue 6035).
+        """
         odd_rows, odd_columns = relu_nchw.shape[2] % 2, relu_nchw.shape[3] % 2
         shifted = functional.pad(relu_nchw, (0, odd_columns, 0, odd_rows)) if odd_rows or odd_columns else relu_nchw
+        if relu_nchw.device.type == "cpu" and relu_nchw.is_contiguous(memory_format=torch.channels_last):
+            even = functional.conv2d(relu_nchw[:, :, ::2, ::2], self.even.weight)
+            odd = functional.conv2d(shifted[:, :, 1::2, 1::2], self.odd.weight)
+            return torch.cat((even, odd), dim=1)
         return torch.cat((self.even(relu_nchw), self.odd(shifted[:, :, 1:, 1:])), dim=1)
 
 

@@ -1,4 +1,4 @@
-"""What happened over the epochs: accuracy, loss, size, rate, batch and speed, with every structural change marked."""
+"""The timeline of a run: accuracy, loss, size, rate, batch and speed by epoch, with structural changes marked."""
 
 from collections.abc import Sequence
 from itertools import groupby

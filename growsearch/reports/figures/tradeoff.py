@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from growsearch.reports.groups import RunGroup
-from growsearch.reports.numbers import NO_SEARCH, size
+from growsearch.reports.groups import RunGroup, latency_key
+from growsearch.reports.numbers import NO_SEARCH, milliseconds, size
 from growsearch.reports.paper import LiteraturePoint
 from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks, time_ticks
 from growsearch.run_folder.plain import number
@@ -41,14 +41,17 @@ def pareto_front(points: Iterable[tuple[float, float]]) -> list[tuple[float, flo
 
 
 def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint]) -> Drawing | None:
-    """The three panels of one data set; None without any accuracy."""
+    """The panels of one data set, of latency too where it was measured; None without any accuracy."""
     if not any(_pairs(group, "params") for group in groups):
         return None
 
+    measured = latency_key(groups)
+    axes = (*AXES, *([(measured, measured.partition(" (")[0])] if measured is not None else []))
+
     def paint(figure: Any) -> None:
-        panels = figure.subplots(1, 3, sharey=True)
+        panels = figure.subplots(1, len(axes), sharey=True)
         figure.get_layout_engine().set(wspace=0.05)
-        for panel, (key, label) in zip(panels, AXES, strict=True):
+        for panel, (key, label) in zip(panels, axes, strict=True):
             panel.set_xscale("log")
             _background(panel, literature, key)
             for index, group in enumerate(groups):
@@ -58,6 +61,8 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
             panel.margins(0.12)
             if key == "search_seconds":
                 time_ticks(panel.xaxis)
+            elif key == measured:
+                readable_ticks(panel.xaxis, milliseconds)
             else:
                 readable_ticks(panel.xaxis, size)
         panels[0].set_ylim(*_range(groups, literature))
@@ -66,7 +71,8 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
         figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns(labels))
 
     skipped = any(seconds < NO_SEARCH for group in groups for seconds in group.values("search_seconds"))
-    caption = CAPTION + (NO_SEARCH_CAPTION if skipped else "") + (LITERATURE_CAPTION if literature else "")
+    told = f" Latency as measured on {measured.partition(' (')[2].rstrip(')')}." if measured else ""
+    caption = CAPTION + told + (NO_SEARCH_CAPTION if skipped else "") + (LITERATURE_CAPTION if literature else "")
     return draw(
         f"tradeoff-{data}",
         "Accuracy against cost",
@@ -142,7 +148,7 @@ def _front(panel: Any, groups: list[RunGroup], key: str) -> None:
 
 def _background(panel: Any, literature: list[LiteraturePoint], key: str) -> None:
     for source, marker in zip(sorted({point.source for point in literature}), QUIET_MARKERS, strict=False):
-        kept = [p for p in literature if p.source == source and getattr(p, key) is not None]
+        kept = [p for p in literature if p.source == source and getattr(p, key, None) is not None]
         places = [getattr(point, key) for point in kept]
         values = [100 * point.accuracy for point in kept]
         panel.plot(

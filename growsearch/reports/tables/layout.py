@@ -1,4 +1,4 @@
-"""What a table of a paper consists of: columns, rows with printed numbers, and which runs belong to a row."""
+"""The layout of a paper's table: columns, rows with printed numbers, and the runs of each row."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

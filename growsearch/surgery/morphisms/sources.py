@@ -1,4 +1,4 @@
-"""Which old channel each channel of a wider layer copies, for :func:`growsearch.surgery.remap`."""
+"""Choices of the old channel that each channel of a wider layer copies, for :func:`growsearch.surgery.remap`."""
 
 import torch
 

@@ -1,0 +1,177 @@
+"""The archive of the evidence runs: add a finished run, ask what is there, and draw tables and figures from it.
+
+    evidence.py has ARCHIVE CELL SEED          exit code 0 if the run is there
+    evidence.py get ARCHIVE CELL SEED KEY      one number of its result
+    evidence.py add ARCHIVE CELL SEED FOLDER   add the one finished run below FOLDER
+    evidence.py table ARCHIVE [AGAINST]        a row for each cell, paired by seed with the cell AGAINST
+
+An archive is a text file of one JSON object a line: its cell and seed, the run's result without long lists, and the
+validation accuracy of each epoch of the network that was found, to four digits.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from tabulate import tabulate
+
+from growsearch.errors import UserError
+from growsearch.run_folder.read import RunRecord, find_runs
+
+LEFT_OUT = ("seed", "energy_kwh", "peak_memory_bytes", "batch_divisors", "data_notes", "out_of_memory", "lossy")
+"""Keys of a result that say nothing about a claim."""
+
+LONGEST = 12
+"""Entries of a list that is kept."""
+
+MOST_EPOCHS = 400
+"""Epochs whose accuracy is kept, the last ones."""
+
+
+def read(archive: Path) -> list[dict[str, Any]]:
+    """All runs of an archive, in the order they were added; none where there is no file."""
+    return [json.loads(line) for line in archive.read_text().splitlines()] if archive.is_file() else []
+
+
+def find(archive: Path, cell: str, seed: str) -> dict[str, Any] | None:
+    """The run of a cell and seed."""
+    return next((run for run in read(archive) if run["cell"] == cell and str(run["seed"]) == seed), None)
+
+
+def entry(cell: str, seed: str, run: RunRecord) -> dict[str, Any]:
+    """What an archive keeps of a finished run."""
+    result = {key: value for key, value in run.result.items() if key not in LEFT_OUT}
+    result["method"] = short(run.method)
+    return {"cell": cell, "seed": int(seed), **short(result), "val_accuracies": accuracies(run)}
+
+
+def accuracies(run: RunRecord) -> list[float]:
+    """Validation accuracy of each epoch, of the found network where the method keeps its history."""
+    found = (run.method.get("history") or {}).get("val_accuracy")
+    if not isinstance(found, list):
+        found = [line.event.val_accuracy for line in run.epochs if line.event.val_accuracy is not None]
+    return [round(float(value), 4) for value in found[-MOST_EPOCHS:]]
+
+
+def short(value: Any) -> Any:
+    """The value with six significant digits and without lists of more than LONGEST entries."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, dict):
+        kept = {key: short(inner) for key, inner in value.items() if key != "history"}
+        return {key: inner for key, inner in kept.items() if inner is not None}
+    if isinstance(value, list):
+        return [short(inner) for inner in value] if len(value) <= LONGEST else None
+    return value
+
+
+def add(archive: Path, cell: str, seed: str, folder: Path) -> None:
+    """Append the one finished run below a folder."""
+    runs = [run for run in map(RunRecord, find_runs([folder])) if "algo" in run.result]
+    if len(runs) != 1:
+        raise UserError(f"{folder}: it has {len(runs)} finished runs; it needs one")
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open("a") as file:
+        file.write(json.dumps(entry(cell, seed, runs[0]), separators=(",", ":")) + "\n")
+
+
+Runs = dict[tuple[str, int], dict[str, Any]]
+"""Runs by group (the text of a cell's name before the last ``/``) and seed."""
+
+
+def table(runs: list[dict[str, Any]], against: str | None) -> str:
+    """Mean and standard deviation of each cell and its difference to the group's cell ``against``.
+
+    A cell is ``GROUP/NAME`` or ``NAME``. Where there are several groups, rows over all of them come last. The
+    difference is of test accuracy, paired by group and seed; its test is Student's, two-sided.
+    """
+    cells = list(dict.fromkeys(run["cell"] for run in runs))
+    names = list(dict.fromkeys(name_of(cell) for cell in cells))
+    rows = [row(cell, chosen(runs, cell), chosen(runs, f"{group_of(cell)}/{against}")) for cell in cells]
+    if len({group_of(cell) for cell in cells}) > 1:
+        rows += [row(f"all/{name}", named(runs, name), named(runs, against)) for name in names]
+    headers = ["cell", "runs", "test %", "params", "MACs", "MACs spent", "CPU s", "difference", "p"]
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def group_of(cell: str) -> str:
+    """What stands before the last ``/``."""
+    return cell.rpartition("/")[0]
+
+
+def name_of(cell: str) -> str:
+    """What stands behind the last ``/``."""
+    return cell.rpartition("/")[2]
+
+
+def chosen(runs: list[dict[str, Any]], cell: str) -> Runs:
+    """The runs of one cell."""
+    return {(group_of(cell), run["seed"]): run for run in runs if run["cell"] == cell.removeprefix("/")}
+
+
+def named(runs: list[dict[str, Any]], name: str | None) -> Runs:
+    """The runs of all cells of one name."""
+    return {(group_of(run["cell"]), run["seed"]): run for run in runs if name_of(run["cell"]) == name}
+
+
+def row(label: str, here: Runs, other: Runs) -> list[str]:
+    """One line of the table; a cell is not compared with itself."""
+    return [label, str(len(here)), *figures(list(here.values())), *paired(here, {} if other == here else other)]
+
+
+def figures(runs: list[dict[str, Any]]) -> list[str]:
+    """Accuracy, sizes and costs of one cell as text."""
+    accuracy = spread([100 * run["test_accuracy"] for run in runs], 1)
+    return [accuracy, *(mean(runs, key) for key in ("params", "macs", "macs_spent", "cpu_seconds"))]
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Mean and, of two or more, standard deviation."""
+    middle = f"{np.mean(values):.{digits}f}"
+    return f"{middle} ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else middle
+
+
+def mean(runs: list[dict[str, Any]], key: str) -> str:
+    """The mean of a key over the runs that have it."""
+    values = [run[key] for run in runs if run.get(key) is not None]
+    return f"{np.mean(values):,.4g}" if values else ""
+
+
+def paired(here: Runs, other: Runs) -> list[str]:
+    """Mean difference of test accuracy in points with its standard error, and the p value of a paired t-test."""
+    keys = sorted(here.keys() & other.keys())
+    gaps = [100 * (here[key]["test_accuracy"] - other[key]["test_accuracy"]) for key in keys]
+    if len(gaps) < 2:
+        return ["", ""]
+    error = np.std(gaps, ddof=1) / np.sqrt(len(gaps))
+    p = f"{stats.ttest_1samp(gaps, 0).pvalue:.3g}" if error > 0 else ""
+    return [f"{np.mean(gaps):+.2f} ± {error:.2f}", p]
+
+
+def main(words: list[str]) -> int:
+    """Do what the words say; see the module's text."""
+    match words:
+        case ["has", archive, cell, seed]:
+            return 0 if find(Path(archive), cell, seed) else 1
+        case ["get", archive, cell, seed, key]:
+            run = find(Path(archive), cell, seed)
+            if run is None or key not in run:
+                raise UserError(f"{archive}: no {key} of {cell}, seed {seed}")
+            print(run[key])
+        case ["add", archive, cell, seed, folder]:
+            add(Path(archive), cell, seed, Path(folder))
+        case ["table", archive, *against]:
+            print(table(read(Path(archive)), against[0] if against else None))
+        case _:
+            raise UserError("use has, get, add or table; see the head of this file")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as error:
+        sys.exit(f"evidence: {error}")

@@ -1,0 +1,196 @@
+"""Channels that change nothing at first: under norms over channels, and of queries and keys."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from growsearch.errors import UserError
+from growsearch.surgery import channel_groups, prune, remap, transaction, widen
+
+X = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+class Block(nn.Module):
+    """A transformer's: norm first, queries and keys of one size, a branch scaled channel by channel."""
+
+    def __init__(self, norm: type[nn.Module], scaled: bool) -> None:
+        super().__init__()
+        self.first, self.second, self.heads, self.head_dim = norm(8, eps=1e-3), norm(8, eps=1e-2), 2, 4
+        self.qkv, self.out = nn.Linear(8, 24), nn.Linear(8, 8)
+        self.up, self.down = nn.Linear(8, 12), nn.Linear(12, 8)
+        self.gamma = nn.Parameter(torch.rand(8)) if scaled else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, length, _ = x.shape
+        qkv = self.qkv(self.first(x)).reshape(n, length, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(*qkv).transpose(1, 2)
+        x = x + self.out(mixed.reshape(n, length, self.heads * self.head_dim))
+        branch = self.down(F.gelu(self.up(self.second(x))))
+        return x + (branch if self.gamma is None else branch * self.gamma)
+
+
+class Transformer(nn.Module):
+    def __init__(self, norm: type[nn.Module], scaled: bool = False) -> None:
+        super().__init__()
+        self.stem, self.position = nn.Conv2d(3, 8, 2, 2), nn.Parameter(torch.randn(1, 4, 8))
+        self.block, self.norm, self.head = Block(norm, scaled), norm(8, eps=0.1), nn.Linear(8, 2)
+        with torch.no_grad():
+            for module in self.modules():
+                if isinstance(module, norm):
+                    module.weight.uniform_(0.5, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).flatten(2).transpose(1, 2) + self.position
+        return self.head(self.norm(self.block(x)).mean(1))
+
+
+def change(before: Tensor, after: Tensor) -> float:
+    return float((before - after).detach().abs().max() / before.detach().abs().max())
+
+
+def by_name(model: nn.Module):
+    return {group.name: group for group in channel_groups(model, X) if group.unprunable is None}
+
+
+@pytest.fixture(scope="module", params=[(nn.RMSNorm, False), (nn.RMSNorm, True), (nn.LayerNorm, False)], ids=str)
+def transformer(request):
+    torch.manual_seed(0)
+    return Transformer(*request.param).double().eval()
+
+
+@pytest.fixture
+def traced(transformer):
+    groups = by_name(transformer)
+    assert {name: (group.frozen, group.step) for name, group in groups.items()} == dict.fromkeys(
+        ("stem", "block.qkv", "block.up"), (None, 1)
+    )
+    return transformer, groups
+
+
+def test_a_stream_under_norms_takes_any_size(traced):
+    model, groups = traced
+    before = model(X)
+    with transaction(model) as snapshot:
+        for size in (9, 16, 27, 54):
+            widen(model, groups["stem"], size)
+            assert change(before, model(X)) < 1e-12
+        assert model.position.shape == (1, 4, 54) and model.norm.normalized_shape == (54,)
+        model(X).sum().backward()
+        assert model.stem.weight.grad[20].abs().max() > 1e-3  # new channels learn
+        snapshot.restore()
+    model.zero_grad()
+    assert torch.equal(model(X), before) and model.norm.eps == 0.1
+
+
+def test_queries_and_keys_take_any_size(traced):
+    model, groups = traced
+    before, group = model(X), groups["block.qkv"]
+    with transaction(model) as snapshot:
+        assert widen(model, group, 7) == [0, 1, 2, 3, -1, -1, -1]
+        assert change(before, model(X)) < 1e-12 and model.block.head_dim == 7
+        model(X).sum().backward()
+        keys = model.block.qkv.weight.grad.view(3, 2, 7, -1)[1]
+        assert keys[:, 4:].abs().max() > 0
+        with pytest.raises(UserError, match="frozen"):
+            remap(model, group, [*range(7), 0])
+        snapshot.restore()
+    model.zero_grad()
+
+
+def test_gradients_and_averages_of_scaled_weights_follow(transformer):
+    model = copy.deepcopy(transformer)
+    optimizer = torch.optim.ASGD(model.parameters(), lr=1e-9, t0=0)
+    model(X).square().sum().backward()
+    optimizer.step()
+    weight, gradient = model.norm.weight, model.norm.weight.grad.clone()
+    average = optimizer.state[weight]["ax"].clone()
+    widen(model, by_name(model)["stem"], 18, optimizer=optimizer)
+    ratio = (8 / 18) ** 0.5
+    assert torch.allclose(optimizer.state[model.norm.weight]["ax"][:8], average * ratio)
+    optimizer.zero_grad()
+    model(X).square().sum().backward()
+    assert torch.allclose(model.norm.weight.grad[:8], gradient / ratio, rtol=1e-4)
+
+
+class Stream(nn.Module):
+    """A torch layer whose heads share the width of the stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 2, 2)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 12, dropout=0.0, batch_first=True, norm_first=True)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.layer(self.stem(x).flatten(2).transpose(1, 2)).mean(1))
+
+
+def test_heads_that_share_the_width_of_the_stream_are_copied_as_wholes():
+    torch.manual_seed(0)
+    model = Stream().double()
+    group, before = by_name(model)["stem"], model(X)
+    assert group.frozen is None and group.step == group.size == 4  # a place in each of two heads
+    for size in (8, 24):
+        widen(model, group, size)
+        assert change(before, model(X)) < 1e-12 and model.layer.self_attn.head_dim == size
+    with pytest.raises(UserError, match="multiple of 24"):
+        widen(model, group, 25)
+
+
+def test_what_is_divided_by_a_norm_without_weights_takes_multiples_alone():
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.GroupNorm(1, 4, affine=False), nn.Conv2d(4, 2, 1), nn.Flatten())
+    (group,) = by_name(model.double()).values()
+    before = model(X)
+    assert group.frozen is None and group.step == 4
+    widen(model, group, 12)
+    assert change(before, model(X)) < 1e-12
+
+
+class Windows(nn.Module):
+    """Heads whose number is an attribute, with a learned bias for each."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.stem, self.heads, self.head_dim, self.table = (
+            nn.Conv2d(3, 8, 2, 2),
+            3,
+            size,
+            nn.Parameter(torch.randn(7, 3)),
+        )
+        self.qkv, self.out = nn.Linear(8, 36), nn.Linear(12, 2)
+        self.register_buffer("places", (torch.arange(4)[:, None] - torch.arange(4)) + 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(x).reshape(len(x), 4, 3, self.heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        bias = self.table[self.places.flatten()].view(4, 4, -1).permute(2, 0, 1)[None]
+        return self.out(F.scaled_dot_product_attention(q, k, v, bias).transpose(1, 2).flatten(2)).mean(1)
+
+
+@pytest.mark.parametrize("size", [4, -1])
+def test_whole_heads_come_and_go_and_so_do_places_in_them(size):
+    torch.manual_seed(0)
+    model = Windows(size).double()
+    places = by_name(model)["qkv"]
+    heads = {group.name: group for group in channel_groups(model, X, heads=True)}["qkv"]
+    assert (places.size, heads.size, heads.frozen, heads.step) == (4, 3, None, 1)
+    before = model(X)
+    widen(model, heads, 5)
+    assert change(before, model(X)) < 1e-12 and model.heads == 5 and model.table.shape == (7, 5)
+    init = {"producer": lambda slab: torch.randn(slab.shape), "scale": 0.0}
+    remap(model, heads, [*range(5), -1], fresh=init)
+    assert change(before, model(X)) < 1e-12 and model.qkv.weight[60 : 60 + 4].shape == (4, 8)
+    prune(model, heads, [0, 1, 2])
+    assert change(before, model(X)) < 1e-12 and model.heads == 3
+    expected = copy.deepcopy(model)
+    with torch.no_grad():
+        expected.out.weight[:, 4:8] = 0
+    prune(model, heads, [0, 2])
+    assert change(expected(X), model(X)) < 1e-12 and model.out.in_features == 8
+    with pytest.raises(UserError, match="stale"):
+        prune(model, places, [0, 1])
+    prune(model, by_name(model)["qkv"], [0, 1, 3])
+    assert model.out.in_features == 6 and model(X).shape == (3, 2)
