@@ -34,7 +34,7 @@ METHOD_WORDS = {
     "fixed": ("network=darts", "network.layers=3", "network.channels=2"),
     "prdarts": ("algo.epochs=[1,1]", "algo.grace_epochs=[0,0]", "algo.morphs=[1,0]", "algo.keep=[2,1]"),
     "conet": ("network=darts7", "network.cells=3", "algo.search.batch_size=32", "algo.final.batch_size=32"),
-    "stagewise": ("algo.iterations=1",),
+    "stagewise": ("algo.iterations=1", "algo.inference_repeats=0"),
 }
 """What makes a method's smoke run smaller still, or shows more of it."""
 

@@ -53,7 +53,7 @@ def test_memory_is_warned_of_only_where_it_is_too_little():
 def test_threads_are_warned_of_only_where_cores_are_too_few():
     assert [too_many_threads(*asked) for asked in ((2, 4, 8), (8, 1, 4), (8, 0, 4), (1, 8, 4))] == [None] * 4
     assert "use hardware.threads=2" in (too_many_threads(4, 4, 8) or "")
-    assert "hardware.threads=1 would do" in (too_many_threads(16, 2, 8) or "")
+    assert "use hardware.threads=1" in (too_many_threads(16, 2, 8) or "")
 
 
 def test_what_jobs_measure_for_themselves_keeps_to_their_share_of_the_cores():

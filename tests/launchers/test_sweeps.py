@@ -42,12 +42,12 @@ def test_basic(tmp_path, monkeypatch, capsys):
     assert "job 1 of 2: algo=fixed" in said and "job 2 of 2: algo=fixed" in said
     *_, first, second, counts = said.rstrip().splitlines()
     assert first.split()[:3] == ["1", "data.resize=0", "failed"] and "use a side of 1" in first
-    assert second.split()[:3] == ["2", "data.resize=8", "finished"] and second.endswith(str(only_run(Path("outputs"))))
+    assert second.split()[:3] == ["2", "data.resize=8", "finished"] and second.endswith(str(only_run(Path())))
     assert counts == "2 jobs: 1 failed, 1 finished"
 
 
 def test_an_unforeseen_error_leaves_its_traceback(tmp_path, monkeypatch, capsys):
-    def broken(composed, command):
+    def broken(composed, command, tell):
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.chdir(tmp_path)
