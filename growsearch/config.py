@@ -103,6 +103,12 @@ class RunConfig(Options):
 
 def register() -> None:
     """Enter the schema into Hydra's store: ``base_run``, and a ``base_<name>`` in each group."""
+    _register_own()
+    _register_foreign(ConfigStore.instance())
+
+
+@cache
+def _register_own() -> None:
     store = ConfigStore.instance()
     store.store(name="base_run", node=RunConfig)
     store.store(group="data", name="base_data", node=DataConfig)
@@ -113,7 +119,6 @@ def register() -> None:
         store.store(group="network", name=f"base_{family}", node=options)
     for entry in OWN:
         store.store(group="algo", name=f"base_{entry.name}", node=entry.config_class())
-    _register_foreign(store)
 
 
 def _register_foreign(store: ConfigStore) -> None:

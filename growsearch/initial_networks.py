@@ -10,7 +10,7 @@ from torch import nn
 from growsearch.data.dataset import Dataset
 from growsearch.deploy import load_network, load_preprocessing, network_folder
 from growsearch.deploy.load import candidates_of
-from growsearch.errors import UserError
+from growsearch.errors import MissingFiles, UserError
 from growsearch.networks import build
 from growsearch.networks.builders import trust_names
 from growsearch.networks.check_fit import check_fit
@@ -151,24 +151,33 @@ def _alike(one: Any, other: Any) -> bool:
     )
 
 
-def make_donor(name: str, trust: bool = False) -> nn.Module:
+def make_donor(name: str, trust: bool = False, download: bool = False) -> nn.Module:
     """A trained network that others take weights from: a finished run, or ``torchvision:<name>``'s own weights.
 
     Args:
         name: folder of the run, or ``torchvision:<name>``.
         trust: see :func:`growsearch.deploy.load`.
+        download: whether weights that are not on this machine may be fetched.
 
     Raises:
         UserError: if there is none.
+        MissingFiles: if its weights would have to be fetched, and may not.
     """
     source, _, model = name.partition(":")
     if source != "torchvision":
         module = load_network(network_folder(name), trust)
         return module.net if isinstance(module, External) else module
-    from torchvision.models import get_model  # slow to import, and seldom needed
+    from torchvision.models import get_model, get_model_weights  # slow to import, and seldom needed
 
     try:
-        return get_model(model, weights="DEFAULT").eval()
+        weights = get_model_weights(model).DEFAULT
+        file = Path(torch.hub.get_dir(), "checkpoints", Path(weights.url).name)
+        if not (download or file.is_file()):
+            raise MissingFiles(
+                f"algo.donor: the weights of {name} are not on this machine ({file}); add data.download=true to fetch"
+                f" {weights.url}"
+            )
+        return get_model(model, weights=weights).eval()
     except (ValueError, OSError) as error:
         raise UserError(
             f"algo.donor: {name!r} is not accepted; use a run folder or a trained network ({error})"

@@ -52,10 +52,17 @@ class _Sized(NetworkOptions):
     """What families have in common that can be made of any size."""
 
     params: int | None = option(
-        None, "Trainable parameters wanted; the width that comes nearest is taken.", unit="parameters", low=1
+        None,
+        "Trainable parameters wanted; the width that comes nearest is taken.",
+        unit="parameters",
+        low=1,
+        matters_with="network.params=6000",
     )
     like: str | None = option(
-        None, "Folder of a finished run; as many parameters as its network has are wanted.", path=True
+        None,
+        "Folder of a finished run; as many parameters as its network has are wanted.",
+        path=True,
+        matters_with="network.like=larger",
     )
 
 
@@ -107,7 +114,9 @@ class _FreeChannels(NetworkOptions):
     scale: int | float = option(
         1, "Compound scaling: all widths times this, rounded to even and at most scale_cap.", above=0
     )
-    scale_cap: int = option(256, "Greatest width that scaling gives.", unit="channels", low=2)
+    scale_cap: int = option(
+        256, "Greatest width that scaling gives.", unit="channels", low=2, matters_with="network.scale=100"
+    )
 
 
 @dataclass
@@ -117,7 +126,9 @@ class ResnetChannelsOptions(_FreeChannels):
     family: str = "resnet_channels"
     blocks: list[int] = option([3, 4, 6, 3], "Blocks of each stage.", unit="blocks", low=1)
     sizes: list[list[int]] | None = option(
-        None, "All widths in place of channels: the stem, then [middle, width] for each block, a list for each stage."
+        None,
+        "All widths in place of channels: the stem, then [middle, width] for each block, a list for each stage.",
+        matters_with="network.blocks=[1] network.sizes=[[4,6,4]]",
     )
 
 
@@ -133,9 +144,11 @@ class ChannelDartsOptions(_FreeChannels):
         None, "Widths of each cell in place of channels, the stem first; with sep_sizes."
     )
     sep_sizes: list[list[int]] | None = option(None, "Inner widths of separable convolutions; with cell_sizes.")
-    imagenet: bool = option(False, "A stem for images of 224 pixels.")
-    auxiliary: bool = option(False, "Add an auxiliary head.")
-    drop_path: bool = option(False, "Let training drop paths.")
+    imagenet: bool = option(False, "A stem for images of 224 pixels.", matters_with="data.resize=64")
+    auxiliary: bool = option(False, "Add an auxiliary head.", matters_with="data.resize=32")
+    drop_path: bool = option(
+        False, "Let training drop paths.", matters_with="algo.training.drop_path=0.5 algo.training.epochs=2"
+    )
 
 
 @dataclass
@@ -143,10 +156,12 @@ class DartsOptions(NetworkOptions):
     """Cells of a genotype, stacked."""
 
     family: str = "darts"
-    genotype: str = option("DL2", f"Cells: {GENOTYPES}.", path=True)
+    genotype: str = option("DL2", f"Cells: {GENOTYPES}.", path=True, matters_with="network.genotype=DR")
     channels: int = option(36, "Width of the first cell; the stem has three times as many.", unit="channels", low=1)
     layers: int = option(20, "Number of cells.", unit="cells", low=1)
-    auxiliary: bool = option(True, "Add an auxiliary head (left out where its input would be under 8x8).")
+    auxiliary: bool = option(
+        True, "Add an auxiliary head (left out where its input would be under 8x8).", matters_with="data.resize=32"
+    )
     output: str = option("concat", "A cell's output: concat of its nodes, or their mean.", choices=("concat", "mean"))
 
 
@@ -174,9 +189,26 @@ class SequentialOptions(NetworkOptions):
         "Start topology by name; null for cells and hidden.",
         choices=("small_cnn", "small_ffnn", "medium_cnn", "medium_ffnn", "large_cnn", "large_ffnn"),
     )
-    cells: list[int] | None = option(None, "Channels of each convolution cell.", unit="channels", low=1)
-    hidden: list[int] | None = option(None, "Units of each hidden dense layer.", unit="units", low=1)
-    pool: str | None = option(None, "Pooling of the cells; null for avg.", choices=("avg", "max", "none"))
+    cells: list[int] | None = option(
+        None,
+        "Channels of each convolution cell.",
+        unit="channels",
+        low=1,
+        matters_with="network.topology=null network.hidden=[8] network.cells=[4]",
+    )
+    hidden: list[int] | None = option(
+        None,
+        "Units of each hidden dense layer.",
+        unit="units",
+        low=1,
+        matters_with="network.topology=null network.cells=[4] network.hidden=[8]",
+    )
+    pool: str | None = option(
+        None,
+        "Pooling of the cells; null for avg.",
+        choices=("avg", "max", "none"),
+        matters_with="network.topology=null network.cells=[4] network.pool=max",
+    )
 
     def plain(self) -> dict[str, Any]:
         """The options that are set: a topology, or cells, hidden and pool."""
@@ -188,7 +220,7 @@ class FoundOptions(_Trusting):
     """The architecture that a finished run found, fitted to the data, with fresh weights."""
 
     family: str = "found"
-    run: str = option(UNSET, "Folder of the run.", path=True)
+    run: str = option(UNSET, "Folder of the run.", path=True, matters_with="network.run=larger")
     candidate: int | None = option(None, "Which network, where the run found several; null for the best.", low=1)
     changes: dict[str, Any] = option({}, "Keys of its architecture.json to replace, such as {init: standard}.")
 
@@ -198,7 +230,12 @@ class EnsembleOptions(_Trusting):
     """Trained networks of finished runs as one, which predicts with the mean of their class probabilities."""
 
     family: str = "ensemble"
-    runs: list[str] = option(UNSET, "Folders of the runs; data options and seed must be those of the runs.", path=True)
+    runs: list[str] = option(
+        UNSET,
+        "Folders of the runs; data options and seed must be those of the runs.",
+        path=True,
+        matters_with="network.runs=[run,larger]",
+    )
     candidates: list[int] | None = option(
         None, "Numbers of the candidates taken of each run; null for all, or the one network of a run.", low=1
     )
@@ -209,9 +246,15 @@ class ExternalOptions(_Trusting):
     """An external network."""
 
     family: str = "external"
-    name: str = option(UNSET, "torchvision/NAME, timm/NAME, or with trust=true a Python path module:function.")
+    name: str = option(
+        UNSET,
+        "torchvision/NAME, timm/NAME, or with trust=true a Python path module:function.",
+        matters_with="network.name=torchvision/shufflenet_v2_x1_0",
+    )
     arguments: dict[str, Any] = option(
-        {}, "Arguments of its builder; those of torchvision and timm get the number of classes of the data."
+        {},
+        "Arguments of its builder; those of torchvision and timm get the number of classes of the data.",
+        matters_with="network.name=torchvision/mobilenet_v2 network.arguments.width_mult=0.5",
     )
     pretrained: bool = option(
         False,

@@ -40,6 +40,8 @@ class Option:
         paper: what the publication calls it, and where.
         changes_results: False for device index, workers, tracking, places: they are no part of a run's identity.
         path: the value is a path of a file or folder; ``~`` is the user's home.
+        matters_with: words of a command in which another value changes the run, where a smoke run does not show it;
+            a name that begins with a dot is that of an option beside this one, and the option itself may be among them.
     """
 
     text: str = ""
@@ -52,6 +54,7 @@ class Option:
     paper: str = ""
     changes_results: bool = True
     path: bool = False
+    matters_with: str = ""
 
     @property
     def accepted(self) -> str:

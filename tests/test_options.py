@@ -103,7 +103,9 @@ def another(entry: Entry) -> Any:
     if isinstance(default, bool):
         return not default
     if isinstance(default, list) or "list" in entry.kind:
-        return [*default, *default] if isinstance(default, list) and default else [_number(facts, None)]
+        if isinstance(default, list) and default:
+            return [*default, *default]
+        return [[1]] if entry.kind == "a list" else [_number(facts, None)]
     if isinstance(default, dict):
         return {"changed": 1}
     if isinstance(default, str) or "text" in entry.kind:

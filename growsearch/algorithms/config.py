@@ -24,15 +24,25 @@ class AlgoConfig(Options):
     label: str = option(
         "", "Folder below output.root that results are filed under; empty for the method's name.", changes_results=False
     )
-    max_epochs: int = option(0, "Cap on the epochs over all networks of the search; 0 for none.", unit="epochs", low=0)
+    max_epochs: int = option(
+        0, "Cap on the epochs of all networks together, final training included; 0 for none.", unit="epochs", low=0
+    )
     max_seconds: float = option(
         0.0,
-        "Cap on the seconds of the search, 0 for none; a run stopped by the clock is not repeatable.",
+        "Cap on the seconds of the run, looked at after each epoch; 0 for none. A run stopped by the clock is not"
+        " repeatable.",
         unit="seconds",
         low=0,
+        matters_with=".max_seconds=0.001",
     )
     max_params: int = option(
-        0, "Cap on the trainable parameters of a network of the search; 0 for none.", unit="parameters", low=0
+        0, "Cap on the trainable parameters of every network that is trained; 0 for none.", unit="parameters", low=0
+    )
+    max_macs: int = option(
+        0,
+        "Cap on the multiply-accumulates for one image of every network that is trained; 0 for none.",
+        unit="multiply-accumulates",
+        low=0,
     )
 
     def __post_init__(self) -> None:

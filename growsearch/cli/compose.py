@@ -7,7 +7,6 @@ from dataclasses import is_dataclass
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Transformer
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from growsearch.cli.ls import GROUPS, choices
+from growsearch.cli.sweep import jobs_of
 from growsearch.cli.words import overrides as read_words
 from growsearch.cli.words import quoted
 from growsearch.config import RunConfig, all_entries, register
@@ -59,10 +59,10 @@ def sweep_jobs(overrides: list[str], config_dir: str | None = None) -> list[list
             "config", [*words, *_search_path(config_dir)], RunMode.MULTIRUN, with_log_configuration=False
         )
         swept = OmegaConf.select(composed, "hydra.sweeper.params") or {}
-        parsed = OverridesParser.create().parse_overrides([*(f"{key}={value}" for key, value in swept.items()), *words])
-        if "storage" in composed.hydra.sweeper:
-            parsed = OverridesParser.create().parse_overrides([_ends(override) for override in parsed])
-        return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
+        if "storage" not in composed.hydra.sweeper:
+            return jobs_of(swept, words)
+        every = [*(f"{key}={value}" for key, value in swept.items()), *words]
+        return jobs_of({}, [_ends(override) for override in OverridesParser.create().parse_overrides(every)])
 
 
 def _ends(override: Override) -> str:

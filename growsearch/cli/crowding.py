@@ -1,4 +1,4 @@
-"""Jobs side by side: a line before a sweep begins, where the machine's memory or cores are too few for them."""
+"""What is said around a sweep: warnings where memory or cores are too few for its jobs, and the table of them."""
 
 import os
 import sys
@@ -10,8 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from growsearch.cli import sweep
 from growsearch.cli.study import RESULTS, SQLITE, open_study
-from growsearch.cli.sweep import look_for_failures
 from growsearch.errors import UserError
 from growsearch.memory import GIB, available_bytes
 from growsearch.run_folder.files import read_json
@@ -27,15 +27,18 @@ class Crowding(Callback):
     study: Lease | None = None
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Remember which jobs failed, for the command to tell."""
-        look_for_failures(config.hydra.sweep.dir)
+        """Tell what became of the jobs, and remember which failed, for the command to tell."""
+        if told := sweep.table(config.hydra.sweep.dir):
+            print(f"\n{told}", flush=True)
+        sweep.look_for_failures(config.hydra.sweep.dir)
         if self.study is not None:
             self.study.release()
         if (results := Path(config.hydra.sweep.dir, RESULTS)).is_file():
             print(f"the study's best trials: {results}")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Warn on standard error; Hydra stops for no error of a callback, and memory may yet become free."""
+        """Note the jobs, and warn; Hydra stops for no error of a callback, and memory may yet become free."""
+        combinations = sweep.begin(config)
         launcher, sweeper = config.hydra.launcher, config.hydra.sweeper
         if str(sweeper.get("storage")).startswith(SQLITE):
             self.study = open_study(sweeper)
@@ -45,7 +48,7 @@ class Crowding(Callback):
         overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
         swept = {one.key_or_group: one for one in overrides if one.is_sweep_override()}
         numbers = [sweeper.n_jobs] if "n_jobs" in sweeper else [len(list(x.sweep_iterator())) for x in swept.values()]
-        jobs = side_by_side(launcher.n_jobs, os.cpu_count() or 1, prod(numbers))
+        jobs = side_by_side(launcher.n_jobs, os.cpu_count() or 1, len(combinations) or prod(numbers))
         algo = "*" if "algo" in swept else config.algo.label or config.algo.name
         data = "*" if "data" in swept else config.data.name
         needed, like = largest_run(Path(config.output.root), algo, data)

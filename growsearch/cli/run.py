@@ -127,7 +127,15 @@ def task(composed: DictConfig) -> Any:
         if sweeping and "basic" not in HydraConfig.get().launcher._target_:
             composed.hardware.workers = composed.hardware.workers or 1  # the launcher gives the cores to jobs
         words = HydraConfig.get().overrides.task if sweeping else _WORDS  # a job's own ones, in whatever process
-        result = start(composed, ["growsearch", "run", *words], wait=sweeping).read_result()
+        if not sweeping:
+            start(composed, ["growsearch", "run", *words])
+            return None
+        print(sweep.which_job(), flush=True)
+        sources = HydraConfig.get().runtime.config_sources
+        folders = [source.path for source in sources if source.provider == "command-line"]
+        given = [word for folder in folders for word in ("--config-dir", folder)]
+        done = start(composed, ["growsearch", "run", *given, *words], wait=True, tell=sweep.note_run)
+        result = done.read_result()
         figures = [result.get(name) for name in composed.output.objectives]
         return figures[0] if len(figures) == 1 else figures
     except UserError as error:

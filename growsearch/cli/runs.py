@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from growsearch.errors import UserError
-from growsearch.format import duration
+from growsearch.format import aligned, duration
 from growsearch.run_folder.files import read_json
 from growsearch.run_folder.folder import LARGEST_CONFIG, RunFolder
 from growsearch.text import one_line
@@ -88,9 +88,7 @@ def main(argv: list[str]) -> int:
         print(f"no runs below {folder}; growsearch run makes one")
         return 0
     rows = [COLUMNS, *(_row(run) for run in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print("\n".join(aligned(rows)))
     counts = Counter(run.state for run in found)
     print(f"{len(found)} runs: {', '.join(f'{count} {state}' for state, count in sorted(counts.items()))}")
     return 0

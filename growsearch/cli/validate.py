@@ -65,8 +65,8 @@ def _check_sweep(words: list[str], config_dir: str | None) -> int:
     """Check each job; the exit code is 2 if one would fail."""
     jobs = sweep_jobs(words, config_dir)
     wrong = 0
-    for number, job in enumerate(jobs):
-        name = f"job {number} ({' '.join(job)})"
+    for number, job in enumerate(jobs, 1):
+        name = f"job {number} of {len(jobs)} ({' '.join(job)})"
         try:
             remark = check(typed(compose_run(job, config_dir)))
             print(f"{name}: valid{f', but {remark}' if remark else ''}")

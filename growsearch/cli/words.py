@@ -55,8 +55,11 @@ def _override(word: str, sweep: bool) -> str:
     for start, instead in NOT_OURS.items():
         if name == start or name.startswith(f"{start}."):
             raise UserError(f"{name}: not an option of growsearch; {instead}")
-    found = _parsed(word)
     entry = all_entries().get(name)
+    if _holds_names(name) and not key.startswith("+"):
+        key = f"++{key}"  # Hydra asks for the plus where a name is new, and any name may be
+        word = f"{key}={value}"
+    found = _parsed(word)
     if entry is not None and entry.option.path:
         value = _path_value(value, "list" in entry.kind, sweep)
     elif found is None or (entry is not None and entry.kind == "a text" and _is_number_or_truth(found)):
@@ -66,6 +69,13 @@ def _override(word: str, sweep: bool) -> str:
     if _parsed(f"{key}={value}") is None:
         raise UserError(f"{word}: cannot be read; write OPTION=VALUE, such as algo.patience=8")
     return f"{key}={value}"
+
+
+def _holds_names(name: str) -> bool:
+    """Whether an option, or the one that it is a part of, takes names and values of the user's own."""
+    parts = name.split(".")
+    above = (all_entries().get(".".join(parts[:length])) for length in range(2, len(parts) + 1))
+    return any(entry is not None and entry.kind == "names and values" for entry in above)
 
 
 def quoted(text: str) -> str:

@@ -33,12 +33,21 @@ class DataConfig(Options):
         changes_results=False,
         path=True,
     )
-    path: str | None = option(None, "Your own file or folder (image_folder, npz, csv).", path=True)
-    download: bool = option(True, "Fetch what is missing, where the source allows it.", changes_results=False)
+    path: str | None = option(
+        None,
+        "Your own file or folder (image_folder, npz, csv).",
+        path=True,
+    )
+    download: bool = option(
+        True,
+        "Fetch what is missing, where the source allows it; growsearch resume does so only if it is told to.",
+        changes_results=False,
+    )
     pool: str = option(
         "train",
         "What training and validation images are taken from: train, or train_extra (SVHN's extra set too).",
         choices=POOLS,
+        matters_with="data=svhn",
     )
     split: str = option(
         "random",
@@ -75,6 +84,7 @@ class DataConfig(Options):
         "Side of a square, or [height, width]: images are scaled to cover it and cut at its centre; null keeps the"
         " size.",
         unit="pixels",
+        matters_with="data.resize=12",
     )
     stream: str = option(
         "auto",
@@ -98,23 +108,44 @@ class DataConfig(Options):
         None,
         "[low, high], the values that become black and white in pictures deeper than 8 bits (image_folder); null for 0"
         " to the most of 10, 12, 14 or 16 bits, 0..1 or 0..255 for floats, else what the pictures hold.",
+        matters_with="data=image_folder data.path=deep data.range=[0,1000]",
     )
-    layout: str = option("auto", "Order of axes of 4-d arrays in an npz: nchw, nhwc or auto.", choices=LAYOUTS)
+    layout: str = option(
+        "auto",
+        "Order of axes of 4-d arrays in an npz: nchw, nhwc or auto.",
+        choices=LAYOUTS,
+        matters_with="data=npz data.path=either_layout.npz data.layout=nchw data.layout=nhwc",
+    )
     normalisation: str = option(
         "standard",
         "How images are normalised: standard (published constants, or measured where there are none), imagenet"
         " (ImageNet's constants, for colour images), given (see constants), measured, mean_image, or unit (0..1).",
+        matters_with="data.normalisation=mean_image",
     )
     constants: dict[str, Any] = option(
         {},
         "For normalisation=given: [means, deviations] per channel of pixels scaled to 0..1, by data set; data sets that"
         " are not named are normalised as by standard.",
+        matters_with="data.normalisation=given data.constants={mnist:[[0.5],[0.5]]}"
+        " data.constants={digits:[[0.4],[0.3]],csv:[[0.4],[0.3]],npz:[[0.4,0.4,0.4],[0.3,0.3,0.3]],"
+        "image_folder:[[0.4,0.4,0.4],[0.3,0.3,0.3]]}",
     )
-    crop_padding: int = option(0, "The most padding before a random crop that these images bear.", unit="pixels", low=0)
-    flip: bool = option(False, "Whether a mirrored image still means the same.")
-    cutout: int = option(0, "The largest cutout these images bear.", unit="pixels", low=0)
-    target: str | None = option(None, "Name of the column to predict (csv).")
-    drop: list[str] | None = option(None, "Names of columns to leave out (csv).")
+    crop_padding: int = option(
+        0,
+        "The most padding before a random crop that these images bear.",
+        unit="pixels",
+        low=0,
+        matters_with="algo.training.crop_padding=4",
+    )
+    flip: bool = option(False, "Whether a mirrored image still means the same.", matters_with="algo.training.flip=true")
+    cutout: int = option(
+        0, "The largest cutout these images bear.", unit="pixels", low=0, matters_with="algo.training.cutout=4"
+    )
+    target: str | None = option(None, "Name of the column to predict (csv).", matters_with="data.target=kind")
+    drop: list[str] | None = option(None, "Names of columns to leave out (csv).", matters_with="data.drop=[y]")
     test_path: str | None = option(
-        None, "A second table to be judged on (csv); null splits the test set off the first.", path=True
+        None,
+        "A second table to be judged on (csv); null splits the test set off the first.",
+        path=True,
+        matters_with="data.test_path=other.csv",
     )

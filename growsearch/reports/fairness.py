@@ -26,7 +26,7 @@ LEDGER = (
     "not included."
 )
 PROTOCOL = ("method", "seeds", "train / val / test images", "decides on", "caps", "threads", "versions", "device")
-CAPS = ("max_epochs", "max_seconds", "max_params", "max_layers", "max_filters")
+CAPS = ("max_epochs", "max_seconds", "max_params", "max_macs", "max_layers", "max_filters")
 
 
 def budgets(groups: Sequence[RunGroup]) -> Rows:

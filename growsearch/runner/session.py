@@ -33,7 +33,7 @@ from growsearch.training.device import choose_threads, set_threads
 from growsearch.training.out_of_memory import OutOfMemory, attempt, next_divisor
 from growsearch.untrusted import parsing
 from growsearch.views.console import line, say, summary
-from growsearch.views.estimate import estimate
+from growsearch.views.estimate import Forecast
 from growsearch.views.memory import after_edit, made_smaller, ways_on
 from growsearch.views.progress import Progress
 from growsearch.views.trackers import Trackers
@@ -45,9 +45,6 @@ SAVE_SHARE = 20
 
 AFTER_RESUME = 2.0
 """Seconds after which the first checkpoint of a continued run is due."""
-
-MEASURED_STEPS = 20
-"""Steps behind the estimate of the whole run's time."""
 
 NO_TEST_LOSS = "the loss on the test images is not finite: outputs overflow, as where batch norm has seen few steps"
 
@@ -80,6 +77,12 @@ class Session:
     def engine(self) -> Engine:
         """What trains."""
         return self.runner.bench.engine
+
+    @property
+    def expected(self) -> int | None:
+        """Epochs that the whole run takes as far as the method can say, never less than it has taken."""
+        said = self.runner.expected
+        return None if said is None else max(said, self.ledger.epochs)
 
     def complete(self, stop: StopRequest) -> None:
         """Drive the run to its end and write its result."""
@@ -207,16 +210,19 @@ class Session:
 
     def drive(self, stop: StopRequest) -> None:
         """Run the script to its end, saving when it is due, on a signal and on failure."""
-        bars = Progress(self.config.track.progress, self.runner.expected, self.ledger.epochs)
-        announcement = Announcement(self)
+        bars = Progress(self.config.track.progress, self.expected, self.ledger.epochs)
+        work, clock, schedule = self.engine.work, self.runner.bench.clock, self.config.schedule.name
+        images, device = len(self.engine.data.train), self.engine.device.type
+        forecast = Forecast(images, work.steps, work.images, clock(), device, schedule)
         try:
             if self.lack is not None and self.due == 0:
                 self.apply_memory_policy()
             for found in self.runner.run():
                 self.take(found)
-                bars.expect(self.runner.expected)
+                bars.expect(self.expected)
                 bars.show(found.event if found is not None else None, step=found is None)
-                announcement.look()
+                if text := forecast.look(work.steps, work.images, clock(), self.ledger.epochs, self.expected):
+                    say(f"expected: {text}")
                 if self.lack is not None and self.unsaved == self.due:
                     self.apply_memory_policy()
                 if stop:
@@ -344,24 +350,3 @@ class Session:
         cursor = Cursor(purpose="threads")
         recipe = Recipe(optimizer=next(iter(copy.configs), "weights"))
         return lambda: engine.train_batch(copy, cursor, recipe, min(64, len(engine.data.train)))
-
-
-class Announcement:
-    """Says once, after the first steps of a process, how long the run is expected to take."""
-
-    def __init__(self, session: Session) -> None:
-        self.session, self.begun = session, time.monotonic()
-        self.work = session.engine.work
-        self.steps, self.images = self.work.steps, self.work.images
-        self.said = False
-
-    def look(self) -> None:
-        """Say it when enough steps are measured."""
-        if self.said or self.work.steps < self.steps + MEASURED_STEPS:
-            return
-        self.said = True
-        per_image = (time.monotonic() - self.begun) / max(1, self.work.images - self.images)
-        engine, config = self.session.engine, self.session.config
-        epoch = per_image * len(engine.data.train)
-        text = estimate(epoch, self.session.runner.expected, engine.device.type, config.schedule.name)
-        say(f"expected: {text}")

@@ -1,6 +1,6 @@
 """One run from top to bottom: configuration, data, method, journal, result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,12 @@ MAY_MOVE = ("data.path", "data.test_path")
 """Options that name where something lies; what lies there is compared by its contents."""
 
 
-def start(composed: DictConfig, command: list[str] | None = None, wait: bool = False) -> RunFolder:
+def start(
+    composed: DictConfig,
+    command: list[str] | None = None,
+    wait: bool = False,
+    tell: Callable[[Path], None] = lambda folder: None,
+) -> RunFolder:
     """Run a composed configuration, or what is left of it, and return its folder.
 
     A finished run of the same identity is not repeated (unless ``output.again``), an unfinished one is continued.
@@ -44,6 +49,7 @@ def start(composed: DictConfig, command: list[str] | None = None, wait: bool = F
         composed: the configuration.
         command: words of the command line that asks for it, if one does.
         wait: for another process that works on the run already, and take its result or go on where it ended.
+        tell: called with the run's folder once it is known.
 
     Raises:
         UserError: for bad input, a full disk and the like.
@@ -59,7 +65,10 @@ def start(composed: DictConfig, command: list[str] | None = None, wait: bool = F
 
     def earlier() -> RunFolder | None:
         reread = partial(options_fingerprints, data=written["data"], device=device)
-        return None if config.output.again else find_run(*place, written, reread)
+        found = None if config.output.again else find_run(*place, written, reread)
+        if found is not None:
+            tell(found.path)
+        return found
 
     if folder := earlier():
         return execute(folder, config, not_compared(composed, folder), wait)
@@ -72,6 +81,7 @@ def start(composed: DictConfig, command: list[str] | None = None, wait: bool = F
             folder = earlier()  # another process may have begun it meanwhile
             if folder is None:
                 made = new_run(*place, config.seed, yaml, written, identity.data.to_json(), command)
+                tell(made.path)
                 locked.enter_context(made.lock())
         if folder is None:
             complete(made, config, runner)
@@ -84,7 +94,8 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False,
 
     Args:
         path: the folder.
-        overrides: options that change no numbers, and ``data.path``, where the data have moved.
+        overrides: options that change no numbers, and ``data.path``, where the data have moved; without
+            ``data.download=true`` nothing is fetched.
         accept_data: go on although the data are not those that the run began with.
         trust: let functions of the user's own be called that build the run's network; the folder may be a stranger's,
             so its own word for it does not count.
@@ -95,13 +106,12 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False,
     folder = RunFolder(path)
     composed = moved(read_run(folder.read_config()), overrides)
     config = typed(composed)
+    distrust(config, overrides, trust)
     if not folder.finished:
         check_data(folder, config, accept_data)
         ensure_identity(folder, composed, config)
     if overrides:
         write_atomic(folder.config, OmegaConf.to_yaml(composed, resolve=True).encode())
-    if "trust" in config.network:
-        config.network["trust"] = trust
     leave_pretrained(folder, config)
     return execute(folder, config)
 
@@ -140,6 +150,13 @@ def moved(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
         else:
             composed.merge_with_dotlist([override])
     return with_absolute_paths(composed)
+
+
+def distrust(config: RunConfig, overrides: Sequence[str], trust: bool) -> None:
+    """Let a folder, which may be a stranger's, run code and fetch files only if the command line says so."""
+    if "trust" in config.network:
+        config.network["trust"] = trust
+    config.data.download = "data.download=true" in overrides
 
 
 def check_data(folder: RunFolder, config: RunConfig, accept: bool) -> None:
@@ -253,5 +270,5 @@ def make_runner(config: RunConfig, engine: Engine) -> ScriptRunner:
     elif config.algo.name == "fixed":
         raise UserError("network: null is not accepted, as algo=fixed trains one; choose it with network=...")
     if donor := getattr(config.algo, "donor", ""):
-        given["donor"] = make_donor(donor, bool(config.network.get("trust")))
+        given["donor"] = make_donor(donor, bool(config.network.get("trust")), config.data.download)
     return ScriptRunner(search, config.algo, engine, given)

@@ -59,9 +59,18 @@ class HardwareConfig(Options):
         low=1,
         changes_results=False,
     )
-    batch_autoscaling: bool = option(True, "Let methods that ask for it grow the batch into the GPU's memory.")
+    batch_autoscaling: bool = option(
+        True,
+        "Let methods that ask for it grow the batch into the GPU's memory.",
+        matters_with="algo=prdarts network=none hardware.device=cuda",
+    )
     memory_fraction: float = option(
-        0.95, "Share of the GPU's memory that autoscaling may fill.", unit="share", above=0, high=1
+        0.95,
+        "Share of the GPU's memory that autoscaling may fill.",
+        unit="share",
+        above=0,
+        high=1,
+        matters_with="algo=prdarts network=none hardware.device=cuda",
     )
     out_of_memory: str = option(
         "stop",

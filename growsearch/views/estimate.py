@@ -1,8 +1,54 @@
-"""The estimate of a run's time, made once the first steps are measured."""
+"""The estimate of a run's time, made once the first steps are measured and corrected when it takes longer."""
 
 from growsearch.format import duration
 
 DAY = 86400.0
+
+MEASURED_STEPS = 20
+"""Steps behind the first estimate of the whole run's time."""
+
+LONGER = 1.5
+"""An estimate is corrected once the run is expected to take so many times what was said."""
+
+
+class Forecast:
+    """What was said of a run's length. It is looked at after each step, and corrected after an epoch.
+
+    Args:
+        images: of an epoch.
+        steps: that the run had taken when this process began; ``used`` images and ``seconds`` likewise.
+        device: what computes.
+        schedule: the schedule's name.
+    """
+
+    def __init__(self, images: int, steps: int, used: int, seconds: float, device: str, schedule: str) -> None:
+        self.images, self.begun, self.about = images, (steps, used, seconds), (device, schedule)
+        self.said: float | None = None
+        self.epochs = -1
+
+    def look(self, steps: int, used: int, seconds: float, epochs: int, expected: int | None) -> str | None:
+        """What to say now, if anything.
+
+        Args:
+            steps: taken by now.
+            used: training images, by now.
+            seconds: that the run has taken, while it was not stopped.
+            epochs: finished.
+            expected: epochs of the whole run by now; None if the method cannot foresee them.
+        """
+        first = self.said is None
+        if steps < self.begun[0] + MEASURED_STEPS or (not first and epochs == self.epochs):
+            return None
+        self.epochs = epochs
+        epoch = (seconds - self.begun[2]) / max(1, used - self.begun[1]) * self.images
+        if expected is None:
+            self.said = self.said or float("inf")
+            return estimate(epoch, None, *self.about) if first else None
+        total = seconds + epoch * max(0, expected - epochs)
+        if self.said is not None and total <= LONGER * self.said:
+            return None
+        self.said = total
+        return estimate(epoch, expected, *self.about) if first else f"by now about {duration(total)}, {expected} epochs"
 
 
 def estimate(epoch: float, expected_epochs: int | None, device: str, schedule: str) -> str:

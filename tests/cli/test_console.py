@@ -1,10 +1,12 @@
 """What a line on the console says."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from growsearch.events import Edit, Epoch, Note, Phase
 from growsearch.views.console import compact, duration, line, what
-from growsearch.views.estimate import estimate
+from growsearch.views.estimate import MEASURED_STEPS, Forecast, estimate
 
 
 def test_structural_events_get_a_line_each():
@@ -52,3 +54,22 @@ def test_days_come_with_what_would_be_shorter():
     assert all(way in long for way in ("data.train_size", "schedule=quick", "a GPU", "algo.max_epochs"))
     assert "a GPU" not in estimate(70.0, 5000, "cuda", "paper")
     assert "the search decides" in estimate(70.0, None, "cpu", "paper")
+
+
+def test_an_estimate_is_corrected_once_the_run_takes_half_as_long_again():
+    forecast = Forecast(100, steps=0, used=0, seconds=0.0, device="cpu", schedule="quick")
+    assert forecast.look(MEASURED_STEPS - 1, 90, 1.0, 0, 10) is None
+    assert forecast.look(MEASURED_STEPS, 100, 2.0, 1, 10) == estimate(2.0, 10, "cpu", "quick")
+    assert forecast.look(40, 200, 4.0, 2, 10) is None
+    assert forecast.look(60, 300, 6.0, 3, 16) == "by now about 32.0 s, 16 epochs"
+    assert forecast.look(61, 301, 900.0, 3, 16) is None, "looked at once an epoch"
+
+
+@given(st.lists(st.floats(0.1, 50), min_size=30, max_size=60), st.integers(1, 5))
+def test_no_run_ends_far_beyond_what_was_last_said(seconds, first):
+    """Epochs take what they take, and the method's guess is too small: the last word is still near the truth."""
+    forecast, spent = Forecast(10, 0, 0, 0.0, "cpu", "quick"), 0.0
+    for epoch, more in enumerate(seconds, 1):
+        spent += more
+        forecast.look(MEASURED_STEPS * epoch, 10 * epoch, spent, epoch, max(first, epoch))
+    assert forecast.said is not None and spent <= 1.51 * forecast.said

@@ -54,4 +54,4 @@ def test_every_job_of_a_sweep_is_checked(capsys):
     said = capsys.readouterr()
     assert said.out.endswith("2 of 4 jobs are valid\n")
     assert said.err.count("data.resize: 0 is not accepted") == 2
-    assert "job 3 (" in said.out
+    assert "job 3 of 4 (" in said.out

@@ -157,7 +157,7 @@ def test_a_converged_factor_may_end_the_search():
 
 @pytest.mark.parametrize(
     ("options", "trials"),
-    [({"max_epochs": 4}, 2), ({"max_params": 1}, 1), ({"max_seconds": 1e-9}, 1), ({"delta": -1.0}, 3)],
+    [({"max_epochs": 5}, 2), ({"max_seconds": 1e-9}, 1), ({"delta": -1.0}, 3)],
 )
 def test_caps_end_the_search_with_the_sizes_it_has(options, trials):
     algorithm = conet(**options)
@@ -165,6 +165,11 @@ def test_caps_end_the_search_with_the_sizes_it_has(options, trials):
     assert len(of_kind(events, "measure", "variables")) == trials
     sizes = of_kind(events, "measure", "variables")[-1]["values"]
     assert algorithm.outcome().found.method["sizes"] == {name: one["size"] for name, one in sizes.items()}
+
+
+def test_a_first_network_beyond_a_cap_is_refused():
+    with pytest.raises(UserError, match=r"algo\.max_params: 1 is too small; the first network has 2,626 parameters"):
+        run_through(conet(max_params=1))
 
 
 def test_sizes_may_move_once_more_after_the_last_trial():

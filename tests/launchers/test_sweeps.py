@@ -27,21 +27,27 @@ def assert_one_done_and_one_told(folder: Path, said: str) -> None:
     result = json.loads((only_run(folder) / "result.json").read_text())
     assert result["test_accuracy"] is not None
     assert "1 job of the sweep failed, the others are done" in said
-    assert "job 0 (" in said
+    assert "job 1 (" in said
     assert "): data.resize: 0 is not accepted; use a side of 1 to 8192" in said
     (note,) = folder.glob("outputs/sweeps/*/0/error.txt")
-    assert note.read_text().startswith("job 0 (")
+    assert note.read_text().startswith("job 1 (")
 
 
 def test_basic(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["growsearch"])
     assert main(["run", "-m", *ONE_BAD]) == 2
-    assert_one_done_and_one_told(tmp_path, capsys.readouterr().err)
+    said, told = capsys.readouterr()
+    assert_one_done_and_one_told(tmp_path, told)
+    assert "job 1 of 2: algo=fixed" in said and "job 2 of 2: algo=fixed" in said
+    *_, first, second, counts = said.rstrip().splitlines()
+    assert first.split()[:3] == ["1", "data.resize=0", "failed"] and "use a side of 1" in first
+    assert second.split()[:3] == ["2", "data.resize=8", "finished"] and second.endswith(str(only_run(Path())))
+    assert counts == "2 jobs: 1 failed, 1 finished"
 
 
 def test_an_unforeseen_error_leaves_its_traceback(tmp_path, monkeypatch, capsys):
-    def broken(composed, command, wait):
+    def broken(composed, command, wait, tell):
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.chdir(tmp_path)

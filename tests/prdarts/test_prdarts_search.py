@@ -172,11 +172,13 @@ def test_weights_and_architecture_weights_share_no_image(portion, count):
 
 
 def test_caps_end_the_search_at_the_best_so_far():
-    method = search(max_epochs=1, epochs=[2, 2], grace_epochs=[0, 0], morphs=[3, 0], keep=[6, 1])
+    method = search(max_epochs=2, epochs=[2, 2], grace_epochs=[0, 0], morphs=[3, 0], keep=[6, 1])
     events = events_of(method)
     assert [e.phase for e in kinds(events, Epoch)] == ["search", "evaluation"]
     assert [e.op for e in kinds(events, Edit)] == ["prune", "genotype"]
-    method = search(max_params=1, **TWO_CYCLES)
+    first = search(**TWO_CYCLES)
+    first.begin()
+    method = search(max_params=first.bench.networks["cycle 0"].parameter_count(), **TWO_CYCLES)
     events = events_of(method)
     added = [c["added"] for e in kinds(events, Edit)[:1] for kind in CELL_KINDS for c in e.detail[kind]]
     assert not any(added)

@@ -6,7 +6,8 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 from growsearch.algorithms.stagewise.decisions import check_start
 from growsearch.algorithms.stagewise.edits import donor_depths, picked_modules, transfer_weights
-from growsearch.errors import UserError
+from growsearch.errors import MissingFiles, UserError
+from growsearch.initial_networks import make_donor
 from growsearch.networks import build
 from growsearch.training import Network
 
@@ -98,3 +99,18 @@ def test_torchvision_serves_as_donor() -> None:
     images = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(network.eval()(images), donor.eval()(images))
+
+
+def test_weights_are_fetched_only_where_that_is_allowed(tmp_path, monkeypatch):
+    def fetch(*args, **kwargs):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", fetch)
+    monkeypatch.setattr("torch.hub.urlopen", fetch)
+    with pytest.raises(MissingFiles, match=r"algo\.donor: the weights of torchvision:resnet18 are not on this machine"):
+        make_donor("torchvision:resnet18", download=False)
+    with pytest.raises(AssertionError, match="the network was asked"):
+        make_donor("torchvision:resnet18", download=True)
+    with pytest.raises(UserError, match=r"algo\.donor"):
+        make_donor("torchvision:resnt18", download=False)

@@ -49,8 +49,8 @@ def final_settings() -> TrainingSettings:
 class ConetConfig(AlgoConfig):
     """All options of the method.
 
-    A search ends with the sizes it has once the next trial would exceed ``max_params`` or ``max_epochs``, or after
-    the trial that reaches ``max_seconds``.
+    A search ends with the sizes it has once the next trial would exceed ``max_params``, ``max_macs`` or its share of
+    ``max_epochs``, of which the final training gets the rest, or in the trial that reaches ``max_seconds``.
     """
 
     name: str = "conet"
@@ -61,7 +61,10 @@ class ConetConfig(AlgoConfig):
         25, "Networks trained; the last one's sizes are the result.", unit="networks", low=1, paper="T"
     )
     search: TrainingSettings = option(
-        search_settings, "Training of a trial; search.epochs are the epochs per trial.", paper="E for its epochs"
+        search_settings,
+        "Training of a trial; search.epochs are the epochs per trial.",
+        paper="E for its epochs",
+        matters_with="algo.lr_schedule=step",
     )
     lr_schedule: str = option(
         "adas",

@@ -20,6 +20,7 @@ from growsearch.actions import (
     Tell,
 )  # fmt: skip
 from growsearch.algorithms.base import Algorithm, Found
+from growsearch.algorithms.caps import exceeded, require, search_epochs
 from growsearch.algorithms.conet.adas import AdasRule, adas_start, adas_step, rates_by_name
 from growsearch.algorithms.conet.config import ConetConfig
 from growsearch.algorithms.conet.decisions import (
@@ -52,7 +53,11 @@ class Conet(Algorithm[ConetConfig]):
     """Channel optimisation: train, measure ranks, move every channel count, repeat; then train what was found."""
 
     def __init__(self, config: ConetConfig, facts: Facts) -> None:
+        trials, final = config.trials * config.search.epochs, config.final.epochs
+        self.most_epochs = search_epochs(config, trials, final)
+        config = replace(config, search=replace(config.search, epochs=min(config.search.epochs, self.most_epochs)))
         super().__init__(config, facts)
+        self.epochs = 0
         self.adas = config.lr_schedule == "adas"
         self.search_plan = fit_plan_of(config.search, phase="search")
         self.optimizer = {"weights": replace(optimizer_of(config.search), per_parameter=self.adas)}
@@ -67,15 +72,17 @@ class Conet(Algorithm[ConetConfig]):
         start = yield Edit(start, self.resize(sizes, drawn=False))
         net = yield Build("0", 0, start.spec, ("conet", "weights", 0), self.optimizer)
         yield Drop(start)
-        yield Expect(config.trials * config.search.epochs + config.final.epochs)
+        require(self.exceeded(start))
+        yield Expect(self.most_epochs + self.final_epochs(self.most_epochs))
 
         trials: list[dict[str, Any]] = []
         for trial in range(config.trials):
-            last, epochs = trial + 1 == config.trials, (trial + 1) * config.search.epochs
-            fit, history = yield from self.train_and_measure(net, trial)
+            last = trial + 1 == config.trials
+            fit, history = yield from self.train_and_measure(net)
+            self.epochs += fit.epochs
             shown = summarised(self.variables, history, config)
             if trial == 0 and (remark := blindness(shown)):
-                yield Tell(Note(net.id, remark, epochs - 1))
+                yield Tell(Note(net.id, remark, self.epochs - 1))
             moved = self.fitted(next_sizes(sizes, shown, config))
             resized = yield Copy(net, "resized")
             resized = yield Edit(resized, self.resize(moved, drawn=True), ("conet", "channels", trial + 1))
@@ -83,15 +90,15 @@ class Conet(Algorithm[ConetConfig]):
             before, sizes = sizes, sizes if stays else moved
             record = trial_record(shown, before, sizes)
             trials.append({"params": net.params, "val": fit.val, "variables": record})
-            yield Tell(Measured(net.id, "variables", epochs - 1, record))
+            yield Tell(Measured(net.id, "variables", self.epochs - 1, record))
             if stays or last or converged(before, sizes, config, self.pieces):
                 break
             net = yield from self.next_network(net, resized, trial + 1)
             detail = {"trial": trial + 1, "sizes": numbers(sizes)}
-            yield Tell(Edited(net.id, "resize", "all", epochs, net.params, fit.val_accuracy, detail))
+            yield Tell(Edited(net.id, "resize", "all", self.epochs, net.params, fit.val_accuracy, detail))
         return (yield from self.train_found(net if stays else resized, sizes, trials))
 
-    def train_and_measure(self, net: Net, trial: int) -> Script:
+    def train_and_measure(self, net: Net) -> Script:
         """Train for a trial's epochs; ranks are measured after each, and AdaS sets the next rates."""
         config, fit = self.config, Fitted()
         history: list[Record] = []
@@ -102,17 +109,20 @@ class Conet(Algorithm[ConetConfig]):
             history.append((yield self.ranks(net, history)))
         for epoch in range(config.search.epochs):
             by_name = rates_by_name(named, rates.rates, rates.classifier_rate) if self.adas else None
-            fit = yield Fit(net, self.search_plan, so_far=fit if epoch else None, until=epoch + 1, rates=by_name)
+            so_far, limit = fit if epoch else None, config.max_seconds
+            fit = yield Fit(net, self.search_plan, "train", so_far, epoch + 1, by_name, limit)
             record = yield self.ranks(net, history)
             history.append(record)
             told = {**({"adas_lr": rates.rates} if self.adas else {}), **rounded(record)}
-            yield Tell(Measured(net.id, "layers", trial * config.search.epochs + epoch, told))
+            yield Tell(Measured(net.id, "layers", self.epochs + epoch, told))
+            if fit.capped:
+                break
             rates = adas_step(rates, record["gain_in"], record["gain_out"], rule)
         return fit, history
 
     def train_found(self, source: Net, sizes: Sizes, trials: list[dict[str, Any]]) -> Script:
         """Train the network of the final sizes anew, or from the last trial's weights."""
-        config, final = self.config, self.config.final
+        config, final = self.config, replace(self.config.final, epochs=self.final_epochs(self.epochs))
         spec = final_spec(source.spec, config, min(self.facts.image_shape[1:]))
         net = yield Build("final", config.trials, spec, ("conet", "final"), {"weights": optimizer_of(final)})
         if config.final_inherit:
@@ -120,8 +130,8 @@ class Conet(Algorithm[ConetConfig]):
         for name in dict.fromkeys((source.name, "resized", str(len(trials) - 1))):
             yield Drop(replace(source, name=name))
         detail = {"trials": len(trials), "sizes": numbers(sizes)}
-        yield Tell(Phase(net.id, "final training", len(trials) * config.search.epochs, detail))
-        fit = yield Fit(net, fit_plan_of(final, phase="final training"))
+        yield Tell(Phase(net.id, "final training", self.epochs, detail))
+        fit = yield Fit(net, fit_plan_of(final, phase="final training"), max_seconds=config.max_seconds)
         method = {
             "delta": config.delta,
             "trials": trials,
@@ -131,8 +141,9 @@ class Conet(Algorithm[ConetConfig]):
             "best_test_accuracy": max(fit.test, default=None),
         }
         counted = parameter_count(without_head(net.spec))
-        inherited = (len(trials) if config.inherit else 1) * config.search.epochs if config.final_inherit else 0
-        return Found([net], 0, fit.val_accuracy, fit.val_loss, method, counted, final.epochs + inherited)
+        seen = self.epochs if config.inherit else len(trials[-1]["val"]) or config.search.epochs
+        inherited = seen if config.final_inherit else 0
+        return Found([net], 0, fit.val_accuracy, fit.val_loss, method, counted, fit.epochs + inherited)
 
     def start_network(self) -> Script:
         """The network to be sized: the one given, or DARTS-7."""
@@ -164,11 +175,21 @@ class Conet(Algorithm[ConetConfig]):
     def capped(self, resized: Net, trial: int) -> Script:
         """Whether the next trial would go beyond a cap, so that the present sizes are the result."""
         config = self.config
-        if config.max_params and resized.params > config.max_params:
+        if self.exceeded(resized):
             return True
         if config.max_seconds and (yield Clock()) >= config.max_seconds:
             return True
-        return bool(config.max_epochs) and (trial + 2) * config.search.epochs > config.max_epochs
+        return trial + 1 < config.trials and self.epochs + config.search.epochs > self.most_epochs
+
+    def final_epochs(self, searched: int) -> int:
+        """Epochs of the final training, after so many of the search."""
+        final, most = self.config.final.epochs, self.config.max_epochs
+        return min(final, max(0, most - searched)) if most else final
+
+    def exceeded(self, net: Net) -> str:
+        """The cap of size that a trial's network, or the final one of its sizes, is beyond; empty if none."""
+        spec = final_spec(net.spec, self.config, min(self.facts.image_shape[1:]))
+        return exceeded(self.config, spec, self.facts.image_shape)
 
     def ranks(self, net: Net, history: list[Record]) -> Measure:
         """Measure the rank metrics; where one has no solution it keeps its value of the epoch before."""

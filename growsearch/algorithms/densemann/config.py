@@ -14,8 +14,8 @@ class DensemannConfig(AlgoConfig):
 
     Accuracies and thresholds are fractions, lengths are epochs, counts of history are samples (one per epoch).
 
-    Of the common caps, ``max_params`` holds for the final network with all its blocks, and ``max_epochs`` for growth
-    and final training together: the latter's epochs are set aside first.
+    Of the common caps, ``max_params`` and ``max_macs`` hold for the final network with all its blocks, and
+    ``max_epochs`` for growth and final training together: the latter's epochs are set aside first.
     """
 
     name: str = "densemann"
@@ -43,12 +43,18 @@ class DensemannConfig(AlgoConfig):
         unit="pixels",
         low=0,
     )
-    flip: bool | None = option(None, "Mirror images at random; null for CIFAR only.")
+    flip: bool | None = option(None, "Mirror images at random; null for CIFAR only.", matters_with="data.flip=true")
     cutout: int = option(
-        16, "Side of a square hole in every image; the data set's cutout caps it.", unit="pixels", low=0
+        16,
+        "Side of a square hole in every image; the data set's cutout caps it.",
+        unit="pixels",
+        low=0,
+        matters_with="data.cutout=4",
     )
     augment_validation: bool = option(
-        True, "Augment and cut out validation images like training images (paper); false judges on plain ones."
+        True,
+        "Augment and cut out validation images like training images (paper); false judges on plain ones.",
+        matters_with=".crop_padding=1",
     )
     dropout: float | None = option(
         None,
@@ -226,10 +232,17 @@ class DensemannConfig(AlgoConfig):
         False, "Measure the strengths of all filters of all layers every epoch and write the feature log."
     )
     max_layers: int = option(0, "Cap on the layers of a block; 0 for none.", unit="layers", low=0)
-    max_filters: int = option(0, "Cap on the filters of a layer; 0 for none.", unit="filters", low=0)
+    max_filters: int = option(
+        0, "Cap on the filters of a layer; 0 for none.", unit="filters", low=0, matters_with=".max_filters=4"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if 0 < self.max_filters < self.growth_rate:
+            raise UserError(
+                f"algo.max_filters: {self.max_filters} is less than algo.growth_rate={self.growth_rate}; raise the cap"
+                " or lower the rate"
+            )
         if (self.growth == "scheduled") != bool(self.additions) or not all(map(_rising, self.additions)):
             raise UserError(
                 f"algo.additions: {self.additions} is not accepted with growth={self.growth}; use a list of rising"

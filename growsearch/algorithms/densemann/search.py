@@ -21,6 +21,7 @@ from growsearch.actions import (
     Train,
 )
 from growsearch.algorithms.base import Algorithm, Found
+from growsearch.algorithms.caps import exceeded, require
 from growsearch.algorithms.densemann import sizes
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.edits import (
@@ -70,6 +71,9 @@ class Densemann(Algorithm[DensemannConfig]):
         """Grow a block, copy it, train the whole; or grow every block from scratch."""
         config = self.config
         spec = seed_spec(config, self.facts)
+        require(
+            exceeded(config, sizes.replicated(spec, config), self.facts.image_shape), "the seed with all its blocks"
+        )
         self.net = yield Build("0", 0, spec, ("seed network",), {"weights": optimizer_of(config)})
         yield Expect(sizes.expected_epochs(config))
         yield from self.save("last_layer")
@@ -80,8 +84,12 @@ class Densemann(Algorithm[DensemannConfig]):
         over = yield from self.grow(machine)
         while not over and (missing := config.block_count - len(self.net.spec["filters"])) > 0:
             if config.new_block_mode == "from_scratch":
+                block = sizes.seed_block(self.net.spec, config)
+                if found := exceeded(config, sizes.with_block(self.net.spec, block), self.facts.image_shape):
+                    yield self.note(f"no further block: the network would have {found}")
+                    break
                 yield self.phase("growth")
-                yield from self.add_block(sizes.seed_block(self.net.spec, config))
+                yield from self.add_block(block)
                 machine = machine.next_block()
                 yield from self.save("last_layer")
                 over = yield from self.grow(machine)
@@ -92,6 +100,7 @@ class Densemann(Algorithm[DensemannConfig]):
 
     def grow(self, machine: GrowthMachine) -> Script:
         """Train, validate, weigh the last layer's filters, then add, prune or undo; says if the whole run is over."""
+        config = self.config
         while True:
             rate, epoch = machine.rate, self.epochs
             shown = yield Train(
@@ -104,7 +113,7 @@ class Densemann(Algorithm[DensemannConfig]):
             self.least_val_loss = min(self.least_val_loss, shown.val_loss)
             self.growth_epochs, self.epochs = self.growth_epochs + 1, epoch + 1
             reason, over = yield from self.cap_reached()
-            room = sizes.room(self.net.spec, machine.memory, self.config)
+            room = sizes.room(self.net.spec, machine.memory, config, self.facts.image_shape)
             accuracy = shown.val_accuracy
             edits = machine.cut_short(accuracy) if reason else machine.step(epoch, accuracy, strengths, room)
             yield from self.tell_strengths(judged(machine, strengths))
@@ -123,6 +132,9 @@ class Densemann(Algorithm[DensemannConfig]):
                     case ["add_layer", count]:
                         yield from self.save("last_layer")
                         yield from self.add_layer(count)
+                        blocks = self.net.spec["filters"]
+                        grown = sum(map(len, blocks)) - 1
+                        yield Expect(sizes.expected_from_here(config, self.epochs, grown, len(blocks) - 1))
                     case ["remove_layer"]:
                         yield from self.go_back("remove_layer", "last_layer")
                     case ["end_block"]:
@@ -139,6 +151,7 @@ class Densemann(Algorithm[DensemannConfig]):
         yield self.phase("final training" if whole else "training of a copy")
         for _ in range(count):
             yield from self.add_block(sizes.copied_block(self.net.spec, config))
+        yield Expect(self.epochs + sizes.later_epochs(config, self.epochs, len(self.net.spec["filters"])))
         if config.new_block_mode == "reset_copy":
             yield from self.edit(Redraw(self.head), where="network")
         untrained = (yield Copy(self.net, "untrained")) if config.best_loss_scope == "run" else None

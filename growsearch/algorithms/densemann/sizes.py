@@ -1,11 +1,12 @@
 """Sizes: from one grown block to a network of several (DensEMANN section 3.1.3), and what the caps allow."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from growsearch.algorithms.caps import exceeded
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.machine import GrowthMemory, Room
-from growsearch.networks import parameter_count
 
 Spec = dict[str, Any]
 
@@ -56,13 +57,18 @@ def seed_block(spec: Spec, config: DensemannConfig) -> BlockPlan:
 
 def replicated(spec: Spec, config: DensemannConfig) -> Spec:
     """The final network's spec, should the blocks that ``spec`` has be all that are grown."""
-    spec = copy.deepcopy(spec)
     while len(spec["filters"]) < config.block_count:
-        plan = copied_block(spec, config)
-        spec["transitions"].append(plan.transition)
-        spec["filters"].append(plan.filters)
-        if plan.bottlenecks is not None:
-            spec["bottlenecks"].append(plan.bottlenecks)
+        spec = with_block(spec, copied_block(spec, config))
+    return spec
+
+
+def with_block(spec: Spec, plan: BlockPlan) -> Spec:
+    """The spec with one more block."""
+    spec = copy.deepcopy(spec)
+    spec["transitions"].append(plan.transition)
+    spec["filters"].append(plan.filters)
+    if plan.bottlenecks is not None:
+        spec["bottlenecks"].append(plan.bottlenecks)
     return spec
 
 
@@ -77,22 +83,23 @@ def with_more(spec: Spec, config: DensemannConfig, *, filters: int = 0, layer: i
     return spec
 
 
-def room(spec: Spec, memory: GrowthMemory, config: DensemannConfig) -> Room:
+def room(spec: Spec, memory: GrowthMemory, config: DensemannConfig, image_shape: Sequence[int]) -> Room:
     """Whether the last layer may get more filters and its block another layer.
 
-    ``max_params`` holds for the final network, so each choice is judged by what it would come to with all blocks.
+    ``max_params`` and ``max_macs`` hold for the final network, so each choice is judged by what it would come to with
+    all blocks.
     """
     more, newborn = config.expansion_rate, memory.filters if config.update_growth_rate else config.growth_rate
     filters = not config.max_filters or memory.filters + more <= config.max_filters
     layer = not config.max_layers or memory.layers < config.max_layers
-    if config.max_params:
-        filters = filters and _fits(with_more(spec, config, filters=more), config)
-        layer = layer and _fits(with_more(spec, config, layer=newborn), config)
-    return Room(filters=filters, layer=layer)
 
+    def fits(larger: Spec) -> bool:
+        return not exceeded(config, replicated(larger, config), image_shape)
 
-def _fits(spec: Spec, config: DensemannConfig) -> bool:
-    return parameter_count(replicated(spec, config)) <= config.max_params
+    return Room(
+        filters=filters and fits(with_more(spec, config, filters=more)),
+        layer=layer and fits(with_more(spec, config, layer=newborn)),
+    )
 
 
 def growth_epochs(config: DensemannConfig) -> int | None:
@@ -118,13 +125,36 @@ def training_epochs(config: DensemannConfig, epochs_so_far: int) -> int:
     return max(0, min(wanted, config.max_epochs - epochs_so_far))
 
 
+def later_epochs(config: DensemannConfig, epochs_so_far: int, blocks: int) -> int:
+    """Epochs of all training that is still to come, with so many blocks in place."""
+    phases = 1 + (config.block_count - blocks if config.new_block_mode == "incremental_copy" else 0)
+    wanted = phases * (config.final_epochs + config.late_start)
+    return min(wanted, max(0, config.max_epochs - epochs_so_far)) if config.max_epochs else wanted
+
+
 def expected_epochs(config: DensemannConfig) -> int:
     """A typical search: the caps' layers (seven without), 2.75 patiences each, as in the authors' traces.
 
     With a schedule of additions the length of growth is known.
     """
     layers = config.max_layers or 7
-    blocks = config.block_count if config.new_block_mode == "from_scratch" else 1
     growth = sum(ages[-1] for ages in config.additions[: config.max_layers or None])
-    expected = (growth or int(2.75 * config.patience * layers)) * blocks + reserved_epochs(config)
+    growth = growth or int(2.75 * config.patience * layers)
+    expected = growth * grown_blocks(config) + reserved_epochs(config)
     return min(expected, config.max_epochs or expected)
+
+
+def expected_from_here(config: DensemannConfig, epochs: int, grown: int, block: int) -> int:
+    """The same once ``epochs`` of growth brought ``grown`` layers, those of the blocks before number ``block`` too.
+
+    Layers that are still to come (one at least) take as long as those that are there did, on average.
+    """
+    layers = (config.max_layers or 7) * grown_blocks(config)
+    missing = max(layers - grown, grown_blocks(config) - block, 1)
+    expected = epochs + round(epochs / grown * missing) + reserved_epochs(config)
+    return min(expected, config.max_epochs or expected)
+
+
+def grown_blocks(config: DensemannConfig) -> int:
+    """Blocks that are grown and not copied."""
+    return config.block_count if config.new_block_mode == "from_scratch" else 1

@@ -138,8 +138,20 @@ class EctonasConfig(AlgoConfig):
         choices=("small_cnn", "small_ffnn", "medium_cnn", "medium_ffnn", "large_cnn", "large_ffnn", "custom"),
         paper="table 6",
     )
-    cells: list[int] = option([], "Channels of each cell of a custom start.", unit="channels", low=1)
-    hidden: list[int] = option([], "Units of each hidden dense layer of a custom start.", unit="units", low=1)
+    cells: list[int] = option(
+        [],
+        "Channels of each cell of a custom start.",
+        unit="channels",
+        low=1,
+        matters_with=".topology=custom .hidden=[8] .cells=[4]",
+    )
+    hidden: list[int] = option(
+        [],
+        "Units of each hidden dense layer of a custom start.",
+        unit="units",
+        low=1,
+        matters_with=".topology=custom .cells=[4] .hidden=[8]",
+    )
     budget: float = option(1000.0, "Epochs that all candidates together may be trained.", unit="epochs", above=0)
     budget_mode: str = option(
         "generation",

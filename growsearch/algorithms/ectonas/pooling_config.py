@@ -26,7 +26,7 @@ class PoolingTrialConfig(AlgoConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("max_epochs", "max_seconds", "max_params"):
+        for name in ("max_epochs", "max_seconds", "max_params", "max_macs"):
             if getattr(self, name):
                 raise UserError(
                     f"algo.{name}: {getattr(self, name)} is not accepted by algo=ectonas_pooling, whose size is fixed;"

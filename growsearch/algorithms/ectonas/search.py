@@ -25,6 +25,7 @@ from growsearch.actions import (
     Train,
 )  # fmt: skip
 from growsearch.algorithms.base import Algorithm, Found
+from growsearch.algorithms.caps import exceeded, require
 from growsearch.algorithms.ectonas.competition import Chapter, Competition, final_selection, warm_up
 from growsearch.algorithms.ectonas.config import EctonasConfig
 from growsearch.algorithms.ectonas.decisions import Candidate, partial_batches, rejection, rolling_score, tidy
@@ -63,6 +64,7 @@ class Ectonas(Algorithm[EctonasConfig]):
         """Warm start, generations while there is budget, final selection; the winner is not retrained."""
         config, seed = self.config, self.facts.seed
         first = yield self.start_network()
+        require(exceeded(config, first.spec, self.facts.image_shape))
         self.add(first, Individual(0))
         yield Expect(round(config.epoch_limit))
         parents = [Candidate(0, "start", first.params, 0.0)]
@@ -111,8 +113,10 @@ class Ectonas(Algorithm[EctonasConfig]):
         config, origin = self.config, self.nets[parent.id]
         id, self.next_id = self.next_id, self.next_id + 1
         one = parent.child(id, self.generation, child.op, child.text)
-        reason = rejection(child_spec(origin.spec, child), origin.params, config.limits, config.max_params)
-        if reason is None:
+        spec = child_spec(origin.spec, child)
+        reason = rejection(spec, origin.params, config.limits, config.max_params)
+        reason = reason or exceeded(config, spec, self.facts.image_shape)
+        if not reason:
             net = yield from self.morphed(origin, id, child)
             if not isinstance(net, Failure):
                 self.add(net, one)

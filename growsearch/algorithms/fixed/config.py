@@ -12,7 +12,7 @@ from growsearch.training.settings import TrainingSettings
 class FixedConfig(AlgoConfig):
     """Train the network of the group ``network`` from fresh weights.
 
-    ``max_epochs`` shortens the training, schedule included; ``max_params`` refuses a larger network.
+    ``max_epochs`` shortens the training, schedule included; ``max_params`` and ``max_macs`` refuse a larger network.
     """
 
     name: str = "fixed"

@@ -2,8 +2,8 @@
 
 from growsearch.actions import Evaluate, Expect, Fit, Measure, Script, Take, Tell
 from growsearch.algorithms.base import Algorithm, Found
+from growsearch.algorithms.caps import beyond, macs_of, require
 from growsearch.algorithms.fixed.config import FixedConfig
-from growsearch.errors import UserError
 from growsearch.events import Phase
 from growsearch.training import Network
 from growsearch.training.plan import fit_plan_of, optimizer_of
@@ -14,10 +14,10 @@ class Fixed(Algorithm[FixedConfig]):
 
     def search(self) -> Script:
         """Fit the network that was handed in; where nothing is trained, it is the result as it came."""
-        training, most = self.config.training, self.config.max_params
+        training = self.config.training
         net = yield Take("network", "0", 0, {"weights": optimizer_of(training)})
-        if 0 < most < net.params:
-            raise UserError(f"algo.max_params: {most} is too small; the network has {net.params} parameters")
+        macs = (yield Measure(net, macs_of, (self.facts.image_shape,))) if self.config.max_macs else 0
+        require(beyond(self.config, net.params, macs), "the network")
         yield Expect(training.epochs)
         yield Tell(Phase(0, "final training", 0))
         fit = yield Fit(net, fit_plan_of(training))

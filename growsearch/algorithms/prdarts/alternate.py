@@ -175,6 +175,7 @@ class FitGrowing(Action):
         net: what is trained; it ends with the weights that the plan keeps.
         plan: how.
         growth: of the batch, after any step.
+        max_seconds: of the run, after which the phase ends; 0 for no such cap.
     """
 
     answers = Fitted
@@ -182,6 +183,7 @@ class FitGrowing(Action):
     net: Net
     plan: FitPlan
     growth: BatchGrowth
+    max_seconds: float = 0.0
 
     def position(self, bench: Workbench) -> GrowingFit:
         """The start of the phase."""
@@ -196,7 +198,8 @@ class FitGrowing(Action):
         engine, network = bench.engine, bench.networks[self.net.name]
         if self.growth.largest > self.plan.recipe.batch_size:
             engine = GrowingEngine(engine, position.stream, self.growth)
-        yield from fit(engine, network, position.fit, self.plan)
+        limit = self.max_seconds
+        yield from fit(engine, network, position.fit, self.plan, out_of_time=lambda: 0 < limit <= bench.clock())
         return fitted(network, self.plan, position.fit)
 
 

@@ -113,10 +113,16 @@ class PrdartsConfig(AlgoConfig):
         "Candidates that every edge starts with: prdarts4, prdarts5, darts, or a list of labels such as"
         " [max3,skip,conv3[],conv5d2[1]].",
         paper="section IV-A",
+        matters_with=".pool=darts",
     )
     none_in_genotype: bool = option(False, "Let none win an edge; DARTS never does.")
     epochs: list[int] = option(
-        [15, 15, 10, 10, 10, 10, 10, 10, 10], "Epochs of each cycle.", unit="epochs", low=1, paper="table I"
+        [15, 15, 10, 10, 10, 10, 10, 10, 10],
+        "Epochs of each cycle.",
+        unit="epochs",
+        low=1,
+        paper="table I",
+        matters_with=".epochs=[2,1]",
     )
     grace_epochs: list[int] = option(
         [5, 5, 3, 3, 3, 3, 3, 3, 3],
@@ -124,6 +130,7 @@ class PrdartsConfig(AlgoConfig):
         unit="epochs",
         low=0,
         paper="table I",
+        matters_with=".epochs=[2,1] .grace_epochs=[1,0]",
     )
     morphs: list[int] = option(
         [3, 3, 3, 3, 3, 0, 0, 0, 0],
@@ -131,9 +138,15 @@ class PrdartsConfig(AlgoConfig):
         unit="candidates",
         low=0,
         paper="table I",
+        matters_with=".morphs=[0,0]",
     )
     keep: list[int] = option(
-        [6, 6, 6, 6, 6, 4, 3, 2, 1], "Candidates per edge after it.", unit="candidates", low=1, paper="table I"
+        [6, 6, 6, 6, 6, 4, 3, 2, 1],
+        "Candidates per edge after it.",
+        unit="candidates",
+        low=1,
+        paper="table I",
+        matters_with=".keep=[3,1]",
     )
     skip_dropout: list[float] = option(
         [0.0],
@@ -190,15 +203,25 @@ class PrdartsConfig(AlgoConfig):
     crop_padding: int = option(
         4, "Padding for random crops in search; the data set's crop_padding caps it.", unit="pixels", low=0
     )
-    flip: bool = option(True, "Mirror half of the images in search, where the data set allows it.")
-    cutout: int = option(0, "Side of a cutout in search; the data set's cutout caps it.", unit="pixels", low=0)
+    flip: bool = option(
+        True, "Mirror half of the images in search, where the data set allows it.", matters_with="data.flip=true"
+    )
+    cutout: int = option(
+        0,
+        "Side of a cutout in search; the data set's cutout caps it.",
+        unit="pixels",
+        low=0,
+        matters_with="data.cutout=4",
+    )
     validate_last: int = option(
         4,
         "Epochs at the end of each cycle after which the second part of the images is evaluated.",
         unit="epochs",
         low=0,
     )
-    augment_validation: bool = option(True, "Augment the images of those evaluations like training images (code).")
+    augment_validation: bool = option(
+        True, "Augment the images of those evaluations like training images (code).", matters_with=".crop_padding=1"
+    )
     batch_size: int = option(
         24, "Images of a batch at the start of a cycle; with autoscaling it grows from there.", unit="images", low=1
     )

@@ -1,23 +1,26 @@
 """From options to what the search works with."""
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from growsearch.actions import Facts
+from growsearch.algorithms.caps import exceeded, require, search_epochs
 from growsearch.algorithms.prdarts.alternate import BatchGrowth
 from growsearch.algorithms.prdarts.config import PrdartsConfig
-from growsearch.algorithms.prdarts.decisions import CellPools, CycleEnd
+from growsearch.algorithms.prdarts.decisions import CellPools, CycleEnd, genotype
 from growsearch.algorithms.prdarts.morphisms import SETTINGS, MorphLimits, reachable
 from growsearch.data.augment import Augmentation
 from growsearch.errors import UserError
+from growsearch.networks.darts.candidate import Candidate
 from growsearch.networks.darts.genotype import Genotype
 from growsearch.networks.darts.pools import initial_pool
 from growsearch.networks.darts.search import CELL_KINDS
+from growsearch.networks.darts.search_cell import num_edges
 from growsearch.training import OptimizerConfig, Recipe
 from growsearch.training.schedules import Cosine
+from growsearch.training.settings import TrainingSettings
 
 WEIGHTS = "(?!alphas)"
 ALPHAS = "alphas"
@@ -55,7 +58,7 @@ def limits_of(config: PrdartsConfig) -> MorphLimits:
     others = {"dilation": own.dilation_max, "depth": own.depth_max, "width": own.width_max, "total": own.total_max}
     changes = {name: value for name, value in others.items() if value is not None}
     pointwise = own.pointwise_dilation or named.pointwise_dilation
-    return dataclasses.replace(named, kernel=(least, most), pointwise_dilation=pointwise, **changes)
+    return replace(named, kernel=(least, most), pointwise_dilation=pointwise, **changes)
 
 
 def cycle_end_of(config: PrdartsConfig, cycle: Cycle, last: bool) -> CycleEnd:
@@ -144,9 +147,20 @@ def evaluation_growth(config: PrdartsConfig, facts: Facts) -> BatchGrowth:
 
 
 def expected_epochs(config: PrdartsConfig) -> int:
-    """Epochs of all cycles, or the cap, and of the evaluation."""
-    search = sum(config.epochs)
-    return min(search, config.max_epochs or search) + config.evaluation.training.epochs
+    """Epochs of all cycles, or their share of the cap, and of the evaluation."""
+    search = most_epochs(config)
+    return search + final_training(config, search).epochs
+
+
+def most_epochs(config: PrdartsConfig) -> int:
+    """Epochs that the search may take."""
+    return search_epochs(config, sum(config.epochs), config.evaluation.training.epochs)
+
+
+def final_training(config: PrdartsConfig, searched: int) -> TrainingSettings:
+    """Training of the found cells after so many epochs of search: what ``max_epochs`` leaves of it."""
+    training, most = config.evaluation.training, config.max_epochs
+    return replace(training, epochs=min(training.epochs, max(0, most - searched))) if most else training
 
 
 def search_sizes(config: PrdartsConfig, cycle: int) -> tuple[int, int]:
@@ -188,6 +202,29 @@ def evaluation_spec(config: PrdartsConfig, facts: Facts, cells: Genotype) -> dic
     }
 
 
+def least_spec(config: PrdartsConfig, facts: Facts) -> dict[str, Any]:
+    """The smallest network that found cells can be trained in: one channel, and operations without parameters."""
+    pooling = [Candidate("pool", 3, kind="max")] * num_edges(config.nodes)
+    scores = dict.fromkeys(CELL_KINDS, [1.0] * len(pooling))
+    cells = genotype(dict.fromkeys(CELL_KINDS, pooling), scores, config.nodes)
+    return {**evaluation_spec(config, facts, cells), "channels": 1}
+
+
+def fitting_spec(config: PrdartsConfig, facts: Facts, cells: Genotype) -> dict[str, Any]:
+    """Spec of the network of the found cells with as many channels, of those asked for, as the caps allow.
+
+    Raises:
+        UserError: if they allow not even one.
+    """
+    spec, found = evaluation_spec(config, facts, cells), ""
+    for channels in range(spec["channels"], 0, -1):
+        narrower = {**spec, "channels": channels}
+        if not (found := exceeded(config, narrower, facts.image_shape)):
+            return narrower
+    require(found, "the network of the found cells")
+    return spec
+
+
 def discoverable(config: PrdartsConfig, most_rounds: int = 10) -> dict[str, int] | None:
     """Candidates that a search can reach, the initial ones included; None for too many rounds to count them.
 
@@ -200,7 +237,7 @@ def discoverable(config: PrdartsConfig, most_rounds: int = 10) -> dict[str, int]
     start, limits = initial_pool(config.pool), limits_of(config)
     counts = {}
     for name, allowed in (("by_rules", limits.pointwise_dilation), ("with_pointwise_dilation", True)):
-        rules = dataclasses.replace(limits, pointwise_dilation=allowed)
+        rules = replace(limits, pointwise_dilation=allowed)
         found = {c for first in start if first.is_conv for c in reachable(first, rules, rounds)[-1]}
         counts[name] = len(found | set(start))
     return counts

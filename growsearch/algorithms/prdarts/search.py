@@ -8,6 +8,7 @@ from typing import Any
 
 from growsearch.actions import Build, Clock, Drop, Edit, Expect, Facts, Measure, Net, Script, Tell
 from growsearch.algorithms.base import Algorithm, Found
+from growsearch.algorithms.caps import exceeded, require
 from growsearch.algorithms.prdarts import plans
 from growsearch.algorithms.prdarts.alternate import Alternate, Alternated, FitGrowing
 from growsearch.algorithms.prdarts.config import PrdartsConfig
@@ -26,9 +27,8 @@ from growsearch.algorithms.prdarts.decisions import (
 )
 from growsearch.algorithms.prdarts.edits import GoOnFor, SpreadAlphas, probabilities
 from growsearch.events import Edit as Edited
-from growsearch.events import Event, Phase
+from growsearch.events import Event, Note, Phase
 from growsearch.events import Measure as Measured
-from growsearch.networks import parameter_count
 from growsearch.networks.darts.genotype import genotype_from_json
 from growsearch.networks.darts.genotype_forms import darts_text, prdarts_list
 from growsearch.networks.darts.pools import initial_pool
@@ -60,7 +60,11 @@ class Prdarts(Algorithm[PrdartsConfig]):
 
     def search(self) -> Script:
         """Cycles of training, pruning and replacing; then the found cells are trained from fresh weights."""
-        config, trained, batch_size = self.config, None, plans.first_batch(self.config, self.facts, 0)
+        config, facts, trained = self.config, self.facts, None
+        batch_size = plans.first_batch(config, facts, 0)
+        require(exceeded(config, plans.search_spec(config, facts, self.pools), facts.image_shape))
+        least = exceeded(config, plans.least_spec(config, facts), facts.image_shape)
+        require(least, "the smallest network of found cells")
         net = yield from self.build(0)
         yield Expect(plans.expected_epochs(config))
         for number, cycle in enumerate(self.cycles):
@@ -112,7 +116,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
     def cap_reached(self) -> Script:
         """Whether the search has to end with this cycle."""
         config = self.config
-        self.capped = bool(config.max_epochs and self.epochs >= config.max_epochs)
+        self.capped = bool(config.max_epochs) and self.epochs >= plans.most_epochs(config)
         if config.max_seconds and (yield Clock()) >= config.max_seconds:
             self.capped = True
         return self.capped
@@ -125,10 +129,9 @@ class Prdarts(Algorithm[PrdartsConfig]):
         config, old = self.config, self.pools
         end = plans.cycle_end_of(config, self.cycles[number], last=False)
         self.pools, changes = self.renewed(old, values, end, number)
-        if config.max_params and end.morphs:
-            params = parameter_count(plans.search_spec(config, self.facts, self.pools, number + 1))
-            if params > config.max_params:
-                self.pools, changes = self.renewed(old, values, replace(end, morphs=0), number)
+        spec = plans.search_spec(config, self.facts, self.pools, number + 1)
+        if end.morphs and exceeded(config, spec, self.facts.image_shape):
+            self.pools, changes = self.renewed(old, values, replace(end, morphs=0), number)
         parents = None
         if config.inherit_weights and plans.search_sizes(config, number) == plans.search_sizes(config, number + 1):
             everyone = config.reinit_children_every_cycle
@@ -149,18 +152,21 @@ class Prdarts(Algorithm[PrdartsConfig]):
 
     def evaluate(self, scores: dict[str, list[float]]) -> Script:
         """Keep the two best edges into every node, and train the network of the found cells."""
-        config, training = self.config, self.config.evaluation.training
+        config, training = self.config, plans.final_training(self.config, self.epochs)
         if self.capped:
             yield Expect(self.epochs + training.epochs)
         best = {kind: [pool[0] for pool in self.pools[kind].pools()] for kind in CELL_KINDS}
         cells = genotype(best, scores, config.nodes)
-        spec, draw = plans.evaluation_spec(config, self.facts, cells), ("initialise", "evaluation")
-        net = yield Build("found", FOUND, spec, draw, {"weights": optimizer_of(training)})
+        spec = plans.fitting_spec(config, self.facts, cells)
+        if spec["channels"] < config.evaluation.channels:
+            text = f"the found cells are trained with {spec['channels']} channels to keep the caps"
+            yield Tell(Note(FOUND, text, self.epochs))
+        net = yield Build("found", FOUND, spec, ("initialise", "evaluation"), {"weights": optimizer_of(training)})
         yield Tell(Edited(FOUND, "genotype", "both cells", self.epochs, net.params, detail=cells.to_json()))
         yield self.tell_pools(FOUND, len(self.cycles), scores)
         yield Tell(Phase(FOUND, "evaluation", self.epochs, {"epochs": training.epochs}))
         plan = fit_plan_of(training, "evaluation")
-        fit = yield FitGrowing(net, plan, plans.evaluation_growth(config, self.facts))
+        fit = yield FitGrowing(net, plan, plans.evaluation_growth(config, self.facts), config.max_seconds)
         method = {
             "genotype": cells.to_json(),
             "scores": scores,

@@ -92,7 +92,9 @@ class TrainingProtocol(Options):
         unit="pixels",
         low=0,
     )
-    flip: bool = option(True, "Mirror half of the training images, where the data set allows it.")
+    flip: bool = option(
+        True, "Mirror half of the training images, where the data set allows it.", matters_with="data.flip=true"
+    )
 
     def settings(self, modules: str) -> TrainingSettings:
         """The same in the terms of training, for a module type."""
@@ -124,9 +126,10 @@ def fine_tuning() -> TrainingProtocol:
 class StagewiseConfig(AlgoConfig):
     """All options of the method.
 
-    ``max_params`` and ``max_layers`` end the search before a temporary network would exceed them, ``max_epochs``
-    before an iteration it has no room for; ``max_seconds`` drops the network in training. A network chosen with
-    ``network=`` gives ``m0`` and ``width``; with ``iterations=0`` it is trained and judged, and nothing is searched.
+    ``max_params``, ``max_macs`` and ``max_layers`` end the search before a temporary network exceeds them,
+    ``max_epochs`` before an iteration it has no room for; ``max_seconds`` drops the network in training. A network
+    chosen with ``network=`` gives ``m0`` and ``width``; with ``iterations=0`` it is trained and judged, and nothing is
+    searched.
     """
 
     name: str = "stagewise"

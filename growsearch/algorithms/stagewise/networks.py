@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from growsearch.actions import Facts
+from growsearch.algorithms.caps import exceeded
 from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.algorithms.stagewise.families import family
 from growsearch.data.augment import Augmentation
@@ -54,14 +55,12 @@ def outline(spec: dict[str, Any]) -> StagedNetwork:
         return family_class(spec["family"]).from_spec(spec)  # type: ignore[attr-defined]
 
 
-def size_cap(config: StagewiseConfig, spec: dict[str, Any]) -> str:
+def size_cap(config: StagewiseConfig, spec: dict[str, Any], image_shape: Sequence[int]) -> str:
     """The cap that the network of a spec exceeds, in words; empty if none."""
-    network = outline(spec)
-    params = sum(parameter.numel() for parameter in network.parameters())
-    for cap, found in {"max_params": params, "max_layers": network.depth_conv}.items():
-        if 0 < getattr(config, cap) < found:
-            return f"depths {network.depths} come to {found}, more than algo.{cap}={getattr(config, cap)}"
-    return ""
+    found, layers = exceeded(config, spec, image_shape), outline(spec).depth_conv
+    if not found and 0 < config.max_layers < layers:
+        found = f"{layers} convolution layers, more than algo.max_layers={config.max_layers}"
+    return found and f"depths {spec['depths']} come to {found}"
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Stagewise(Algorithm[StagewiseConfig]):
         limits = (yield Measure("donor", donor_depths)) if config.donor else None
         depths = starting_depths(config.m0, config.modules)
         check_start(depths, limits)
-        if cap := size_cap(config, network_spec(config, self.facts, depths)):
+        if cap := size_cap(config, network_spec(config, self.facts, depths), self.facts.image_shape):
             raise UserError(f"algo.m0: {cap}; use a smaller start")
         trials = [(yield from self.begin(0, "initial", 0, depths))]
         yield Expect(expected_epochs(config))
@@ -105,7 +105,7 @@ class Stagewise(Algorithm[StagewiseConfig]):
         for iteration in range(1, config.iterations + 1):
             deeper = temporary_depths(present.depths, delta, limits)
             reason = reason_to_stop(config, epochs_of(trials), present.depths, deeper)
-            if reason := reason or size_cap(config, network_spec(config, self.facts, deeper)):
+            if reason := reason or size_cap(config, network_spec(config, self.facts, deeper), self.facts.image_shape):
                 return reason
             temporary = None
             if config.scored:

@@ -1,0 +1,65 @@
+"""Caps of a search: sizes are counted on a spec before a network is made, epochs shared out before it begins."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from growsearch.algorithms.config import AlgoConfig
+from growsearch.errors import UserError
+from growsearch.networks import parameter_count
+from growsearch.networks.registry import skeleton
+from growsearch.probes import cost
+from growsearch.training import Network
+
+
+def exceeded(config: AlgoConfig, spec: dict[str, Any], image_shape: Sequence[int]) -> str:
+    """The cap of size that the network of a spec is beyond, in words; empty if it keeps them."""
+    params = parameter_count(spec) if config.max_params else 0
+    return beyond(config, params, mac_count(spec, image_shape) if config.max_macs else 0)
+
+
+def beyond(config: AlgoConfig, params: int, macs: int) -> str:
+    """The same for a network of known parameters and multiply-accumulates."""
+    if 0 < config.max_params < params:
+        return f"{params:,} parameters, more than algo.max_params={config.max_params}"
+    if 0 < config.max_macs < macs:
+        return f"{macs:,} multiply-accumulates, more than algo.max_macs={config.max_macs}"
+    return ""
+
+
+def mac_count(spec: dict[str, Any], image_shape: Sequence[int]) -> int:
+    """Multiply-accumulates of the network of a spec for one image (C, H, W); nothing is allocated."""
+    return cost(skeleton(spec), image_shape).macs
+
+
+def macs_of(network: Network, image_shape: Sequence[int]) -> int:
+    """Multiply-accumulates of a live network for one image."""
+    return cost(network.module, image_shape).macs
+
+
+def require(found: str, what: str = "the first network") -> None:
+    """Refuse a network that is beyond a cap of size.
+
+    Args:
+        found: see :func:`exceeded`.
+        what: the network, in words.
+
+    Raises:
+        UserError: naming the cap, and what the network comes to.
+    """
+    if found:
+        size, _, cap = found.partition(", more than ")
+        name, _, value = cap.partition("=")
+        raise UserError(f"{name}: {value} is too small; {what} has {size}")
+
+
+def search_epochs(config: AlgoConfig, search: int, final: int) -> int:
+    """Epochs that a search may take under ``max_epochs``, where a final training follows: its share, at least one.
+
+    Args:
+        config: holds the cap, for both together.
+        search: epochs of the whole search.
+        final: epochs of the final training.
+    """
+    if not config.max_epochs or search + final <= config.max_epochs:
+        return search
+    return max(1, config.max_epochs * search // (search + final))

@@ -1,0 +1,84 @@
+"""Caps are kept by every method that takes them, by its first network and its result too, or refused by it."""
+
+from functools import cache
+
+import pytest
+from algorithms.methods import METHODS
+
+from growsearch.cli.compose import compose_run
+from growsearch.config import typed
+from growsearch.errors import UserError
+from growsearch.events import Epoch
+from growsearch.probes.cost import Cost, cost
+from growsearch.runner.start import prepare
+
+FEW = ["data.train_size=64", "data.val_size=32", "data.test_size=32"]
+"""Images of a run whose numbers mean nothing."""
+
+SMALL = {
+    "prdarts": ["algo.epochs=[1,1]", "algo.grace_epochs=[0,0]", "algo.morphs=[1,0]", "algo.keep=[2,1]"],
+    "conet": ["network=darts7", "network.cells=3", "algo.search.batch_size=32", "algo.final.batch_size=32"],
+}
+
+COMMANDS = {
+    **METHODS,
+    "fixed": ["algo=fixed", "network=sequential", "network.topology=small_ffnn", *METHODS["fixed"][2:]],
+}
+
+
+def run(method: str, *words: str) -> dict[str, list[float]]:
+    """What a run came to by cap: the sizes of all networks that were trained and of the result, and the epochs."""
+    config = typed(compose_run([*COMMANDS[method], *FEW, *SMALL.get(method, ()), *words]))
+    runner = prepare(config)
+    runner.begin()
+    shape, sizes = runner.bench.engine.data.image_shape, dict[str, Cost]()
+    trained = [0]
+    for line in runner.run():
+        if line is None:
+            continue
+        trained[0] += isinstance(line.event, Epoch)
+        for network in runner.bench.networks.values():
+            if network.configs and str(network.spec()) not in sizes:
+                sizes[str(network.spec())] = cost(network.module, shape)
+    for network in runner.outcome().networks:
+        sizes[str(network.spec())] = cost(network.module, shape)
+    params, macs = ([getattr(one, name) for one in sizes.values()] for name in ("params", "macs"))
+    images = runner.bench.engine.work.images / runner.bench.facts().train
+    return {"max_params": params, "max_macs": macs, "max_epochs": [images], "max_seconds": trained}
+
+
+@cache
+def uncapped(method: str) -> dict[str, list[float]]:
+    """The same without caps."""
+    return run(method)
+
+
+def values_of(method: str, cap: str) -> list[float]:
+    """Values of a cap that bite: one that nothing keeps, and some on the way."""
+    if cap == "max_seconds":
+        return [0.001]
+    if cap == "max_epochs":
+        return [1, 3]
+    sizes = uncapped(method)[cap]
+    return [1, (int(min(sizes)) + int(max(sizes))) // 2, int(max(sizes)) - 1]
+
+
+@pytest.mark.parametrize("cap", ["max_epochs", "max_seconds", "max_params", "max_macs"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(name, marks=() if name in ("fixed", "ectonas_pooling", "densemann") else pytest.mark.slow)
+        for name in COMMANDS
+    ],
+)
+def test_caps_are_kept_or_refused(method, cap):
+    refused = 0
+    for value in values_of(method, cap):
+        try:
+            came_to = run(method, f"algo.{cap}={value}")[cap]
+        except UserError as error:
+            assert str(error).startswith(f"algo.{cap}: "), error
+            refused += 1
+            continue
+        assert max(came_to) <= max(value, 1), (method, cap, value, came_to)
+    assert refused < 3 or method in ("fixed", "ectonas_pooling")
