@@ -23,6 +23,7 @@ def busy():
         other.wait()
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("method", [pytest.param(name, marks=pytest.mark.slow) for name in METHODS])
 def test_three_repeats_alone_and_under_load_are_bit_identical(method, tmp_path, request):
     def repeats(place: str) -> list[str]:
