@@ -62,7 +62,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
         """Cycles of training, pruning and replacing; then the found cells are trained from fresh weights."""
         config, facts, trained = self.config, self.facts, None
         batch_size = plans.first_batch(config, facts, 0)
-        require(exceeded(config, plans.search_spec(config, facts, self.pools), facts.image_shape))
+        require(exceeded(config, plans.search_spec(config, facts, self.pools, 0), facts.image_shape))
         least = exceeded(config, plans.least_spec(config, facts), facts.image_shape)
         require(least, "the smallest network of found cells")
         net = yield from self.build(0)
