@@ -7,8 +7,8 @@ Shares are of the output channels of convolutions and linear layers, the network
 groups that may be widened exactly, those in groups that may be cut, and those that Torch-Pruning's MagnitudePruner
 with its defaults (a quarter of all channels, output layers ignored) cuts of a network that runs afterwards. Seconds
 of processor time on one thread: of our trace, of our proof and of Torch-Pruning's dependency graph. Errors: groups
-are widened in double precision (at random, twice) and the outputs compared to 1e-8, and a quarter of all that
-may be cut is cut (at random, twice) and the network run; what differs or fails counts. Images are of 64x64, or
+are widened in double precision (at random) and the outputs compared to 1e-8, and a quarter of all that
+may be cut is cut (at random) and the network run; what differs or fails counts. Images are of 64x64, or
 the smallest of some sizes that the network takes. Each network has a process of its own. --docs puts a row in the
 table of that file as soon as it is measured; networks that have one are passed over unless --again is given.
 """
@@ -46,7 +46,7 @@ MARKS = ("<!-- shares -->\n", "<!-- end of shares -->\n")
 SIZES = (64, 96, 128, 160, 192, 224, 240, 256, 299, 384)
 VIDEO = {"mvit_v1_b": (16, 224), "mvit_v2_s": (16, 224), "s3d": (14, 64)}
 """Frames and pixels of networks for videos that do not take 8 frames of 64x64."""
-TRIES = 2
+TRIES = 1
 THEIR_PATIENCE = 20
 """Seconds of processor time that Torch-Pruning may take."""
 

@@ -1,6 +1,5 @@
 """Time that a process spends: seconds in which it could work, and CPU seconds."""
 
-import multiprocessing
 import os
 import threading
 import time
@@ -82,7 +81,7 @@ def working_seconds() -> float:
 def cpu_seconds() -> float:
     """CPU seconds of this process, of those it started that have ended, and of its workers."""
     total = time.process_time() + sum(os.times()[2:4])
-    for worker in multiprocessing.active_children():
+    for worker in psutil.Process().children():
         with suppress(psutil.Error):  # a worker that has just ended
-            total += sum(psutil.Process(worker.pid).cpu_times()[:2])
+            total += sum(worker.cpu_times()[:2])
     return total

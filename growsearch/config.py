@@ -28,6 +28,9 @@ from growsearch.registry import OWN, methods
 from growsearch.training.config import HardwareConfig
 from growsearch.untrusted import check_yaml, parsing
 
+OBJECTIVES = ("val_accuracy", "val_loss", "params", "macs", "memory_bytes", "inference_seconds", "epochs")
+"""Figures of a result that a sweeper may optimise; none is of the test set."""
+
 
 @dataclass
 class ScheduleConfig(Options):
@@ -47,7 +50,7 @@ class TrackConfig(Options):
     section: ClassVar[str] = "track"
 
     progress: bool = option(
-        True, "Show progress bars; they turn themselves off where there is no terminal.", changes_results=False
+        True, "Show a progress bar, or without a terminal a line every minute.", changes_results=False
     )
     console: bool = option(
         True, "Print a line for each structural event; notes are printed in any case.", changes_results=False
@@ -76,6 +79,12 @@ class OutputConfig(Options):
 
     root: str = option("outputs", "Folder above all runs.", changes_results=False, path=True)
     again: bool = option(False, "Run even if a finished run of this configuration is there.", changes_results=False)
+    objectives: list[str] = option(
+        ["val_accuracy"],
+        "What a run of a sweep answers to a sweeper that searches, in the order of its directions.",
+        choices=OBJECTIVES,
+        changes_results=False,
+    )
 
 
 @dataclass

@@ -8,7 +8,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from growsearch.typecheck import misfit
+import msgspec
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,7 @@ def from_json(record: dict[str, Any]) -> Event:
         KeyError: for a kind that does not exist.
         TypeError: for a field that is missing or of another type.
     """
-    cls = KINDS[record["kind"]]
-    names = {f.name for f in dataclasses.fields(cls)}
-    values = {key: value for key, value in record.items() if key in names}
-    if wrong := misfit(cls, values):
-        raise TypeError(f"{record['kind']} event, {wrong}")
-    return cls(**values)
+    try:
+        return msgspec.convert(record, KINDS[record["kind"]])
+    except msgspec.ValidationError as error:
+        raise TypeError(f"{record['kind']} event: {error}") from error

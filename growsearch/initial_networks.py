@@ -18,6 +18,7 @@ from growsearch.networks.darts.genotypes import random_genotype
 from growsearch.networks.ensemble import Ensemble
 from growsearch.networks.external import External
 from growsearch.networks.like_size import spec_of_size
+from growsearch.networks.nats import random_architecture
 from growsearch.networks.pretrained import load_pretrained
 from growsearch.networks.registry import FAMILIES, materialise, skeleton, spec_from_options
 from growsearch.randomness import generator
@@ -56,6 +57,8 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int, goes_on: boo
     usual = {key: value for key, value in options.items() if key not in NOT_IN_SPECS}
     if usual["family"] == "darts" and usual["genotype"] == "random":
         usual["genotype"] = random_genotype(generator(seed, "random genotype")).to_json()
+    if usual["family"] == "nats" and usual["architecture"] == "random":
+        usual["architecture"] = random_architecture(generator(seed, "random architecture"))
     params = wanted_params(options.get("params"), options.get("like"))
     if params is None:
         spec = spec_from_options(usual, data.image_shape, data.num_classes)

@@ -166,6 +166,20 @@ class DartsOptions(NetworkOptions):
 
 
 @dataclass
+class NatsOptions(_Sized):
+    """A cell of NATS-Bench's topology space (NAS-Bench-201), five to each of three stages."""
+
+    family: str = "nats"
+    architecture: str = option(
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+        "Operations of the cell as NATS-Bench writes them: none, skip_connect, nor_conv_1x1, nor_conv_3x3 or"
+        " avg_pool_3x3 on each edge; random draws one of the 15,625 cells by the seed of the run.",
+    )
+    channels: int = option(16, "Width of the first stage.", unit="channels", low=1)
+    cells: int = option(5, "Cells of each stage.", unit="cells", low=1)
+
+
+@dataclass
 class SequentialOptions(NetworkOptions):
     """A start topology of ECToNAS, or convolution cells and dense layers of one's own."""
 
@@ -256,7 +270,8 @@ FAMILIES: dict[str, type[NetworkOptions]] = {
     cls.family: cls
     for cls in (
         *(NoNetworkOptions, ResnetOptions, DensenetOptions, NasnetOptions, BottleneckOptions, ResnetChannelsOptions),
-        *(ChannelDartsOptions, DartsOptions, SequentialOptions, FoundOptions, EnsembleOptions, ExternalOptions),
+        *(ChannelDartsOptions, DartsOptions, NatsOptions, SequentialOptions),
+        *(FoundOptions, EnsembleOptions, ExternalOptions),
     )
 }
 """Option classes by the name of their family."""

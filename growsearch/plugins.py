@@ -6,6 +6,8 @@ read a data set.
 """
 
 import sys
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -16,9 +18,15 @@ PAPERS = "growsearch.papers"
 def points(group: str) -> dict[str, EntryPoint]:
     """Entry points of a group by name, in alphabetical order; the first of a name counts."""
     found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=group):
+    for point in _installed(entry_points, group, tuple(sys.path)):
         found.setdefault(point.name, point)
     return dict(sorted(found.items()))
+
+
+@lru_cache
+def _installed(read: Callable[..., Iterable[EntryPoint]], group: str, places: tuple[str, ...]) -> list[EntryPoint]:
+    """Entry points of a group in some places; looking takes a while, and a sweep asks again for every job."""
+    return list(read(group=group))
 
 
 def summary(point: EntryPoint) -> str:

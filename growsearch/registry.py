@@ -60,6 +60,7 @@ OWN = (
     ),
     _own("conet", "Conet", "ConetConfig", "scales every channel size of a CNN from the rank of its weights"),
     _own("prune", "Prune", "PruneConfig", "cuts the least important channels of any network down to a budget"),
+    _own("grow", "Grow", "GrowConfig", "grows any network up to a budget while it trains"),
     _own("stagewise", "Stagewise", "StagewiseConfig", "deepens the stages whose features matter"),
 )
 

@@ -147,7 +147,7 @@ def test_a_baseline_is_as_large_as_a_run(search):
     assert wanted_params(5, None) == 5 and wanted_params(None, None) is None
     with pytest.raises(UserError, match="use one of them"):
         wanted_params(5, str(search))
-    with pytest.raises(UserError, match=r"network\.params: 0 parameters found"):
+    with pytest.raises(UserError, match=r"network\.params: 0 parameters is not accepted"):
         wanted_params(0, None)
 
 

@@ -58,10 +58,12 @@ class Algorithm(ABC, Generic[C]):
 
     Attributes:
         skips_candidates: whether the method can do without a network that memory has no room for.
+        side_by_side: whether it trains networks that are independent of one another.
         goes_on: whether a network that a run found is handed in with its trained weights.
     """
 
     skips_candidates: ClassVar[bool] = False
+    side_by_side: ClassVar[bool] = False
     goes_on: ClassVar[bool] = False
 
     def __init__(self, config: C, facts: Facts) -> None:
@@ -75,6 +77,9 @@ class Algorithm(ABC, Generic[C]):
                 "hardware.out_of_memory=skip is not accepted: this method has no candidates to skip; use "
                 "stop or smaller_batch"
             )
+        if facts.hardware.workers > 1 and not (self.side_by_side and facts.device == "cpu"):
+            why = "a GPU trains candidates in one process" if self.side_by_side else "this method trains one by one"
+            raise UserError(f"hardware.workers: {facts.hardware.workers} is not accepted, as {why}; use 0 or 1")
         self.config, self.facts = config, facts
 
     @abstractmethod

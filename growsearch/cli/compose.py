@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import IntervalSweep, Override, Transformer
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -43,6 +44,8 @@ def compose_run(overrides: list[str], config_dir: str | None = None) -> DictConf
 def sweep_jobs(overrides: list[str], config_dir: str | None = None) -> list[list[str]]:
     """The overrides of each job of a sweep, those included that an experiment sweeps over.
 
+    Of a study, whose sweeper chooses the values, the jobs at the first and the last value of each option.
+
     Raises:
         UserError: if they do not fit together.
     """
@@ -54,7 +57,19 @@ def sweep_jobs(overrides: list[str], config_dir: str | None = None) -> list[list
         composed = hydra.compose_config(
             "config", [*words, *_search_path(config_dir)], RunMode.MULTIRUN, with_log_configuration=False
         )
-        return jobs_of(OmegaConf.select(composed, "hydra.sweeper.params"), words)
+        swept = OmegaConf.select(composed, "hydra.sweeper.params")
+        return jobs_of(swept, words, _ends if "storage" in composed.hydra.sweeper else None)
+
+
+def _ends(override: Override) -> str:
+    """An override that sweeps over no more than the ends of what it sweeps over."""
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return f"{override.key_or_group}={value.start},{value.end}"
+    values = [str(one) for one in override.sweep_iterator(Transformer.encode)]
+    return f"{override.key_or_group}={values[0]},{values[-1]}"
 
 
 def _search_path(config_dir: str | None) -> list[str]:
@@ -104,6 +119,8 @@ def describe(error: Exception) -> str:
         return f"{there[1]}: an option that is there; write it without +"
     if unknown := re.match(r"Could not (?:override|append) '?(.*?)'?\. ?No match in the defaults list", text):
         return f"{unknown[1]}: there is no such group{did_you_mean(unknown[1], GROUPS)}"
+    if missing := re.match(r"Error locating target '([\w.]+)'", text):
+        return f"{missing[1]}: not installed; docs/sweeps.md says what to install for launchers and sweepers"
     return text.partition(" See https://hydra.cc")[0]
 
 

@@ -11,33 +11,44 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from growsearch.cli import sweep
+from growsearch.cli.study import RESULTS, SQLITE, open_study
 from growsearch.errors import UserError
 from growsearch.memory import GIB, available_bytes
 from growsearch.run_folder.files import read_json
+from growsearch.run_folder.lease import Lease
 
 LEAST_BYTES = GIB // 2
 """What the smallest run takes that no other process shares with it."""
 
 
 class Crowding(Callback):
-    """Hydra's callback at the begin of a sweep; it speaks where joblib is to run jobs side by side."""
+    """Hydra's callback at both ends of a sweep; it speaks where joblib is to run jobs side by side."""
+
+    study: Lease | None = None
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Tell what became of the jobs, and remember which failed, for the command to tell."""
         if told := sweep.table(config.hydra.sweep.dir):
             print(f"\n{told}", flush=True)
         sweep.look_for_failures(config.hydra.sweep.dir)
+        if self.study is not None:
+            self.study.release()
+        if (results := Path(config.hydra.sweep.dir, RESULTS)).is_file():
+            print(f"the study's best trials: {results}")
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Note the jobs, and warn; Hydra stops for no error of a callback, and memory may yet become free."""
         combinations = sweep.begin(config)
-        launcher = config.hydra.launcher
+        launcher, sweeper = config.hydra.launcher, config.hydra.sweeper
+        if str(sweeper.get("storage")).startswith(SQLITE):
+            self.study = open_study(sweeper)
+            Path(config.hydra.sweep.dir).mkdir(parents=True, exist_ok=True)  # where no trial is left to do it
         if "joblib" not in launcher._target_:
             return
         overrides = OverridesParser.create().parse_overrides(list(config.hydra.overrides.task))
-        swept = {one.key_or_group: len(list(one.sweep_iterator())) for one in overrides if one.is_sweep_override()}
-        count = len(combinations) or prod(swept.values())
-        jobs = side_by_side(launcher.n_jobs, os.cpu_count() or 1, count)
+        swept = {one.key_or_group: one for one in overrides if one.is_sweep_override()}
+        numbers = [sweeper.n_jobs] if "n_jobs" in sweeper else [len(list(x.sweep_iterator())) for x in swept.values()]
+        jobs = side_by_side(launcher.n_jobs, os.cpu_count() or 1, len(combinations) or prod(numbers))
         algo = "*" if "algo" in swept else config.algo.label or config.algo.name
         data = "*" if "data" in swept else config.data.name
         needed, like = largest_run(Path(config.output.root), algo, data)

@@ -1,9 +1,11 @@
 """``growsearch run``: compose a configuration with Hydra and run it, once or as a sweep."""
 
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,7 +18,7 @@ from growsearch.cli.words import not_an_override, overrides
 from growsearch.config import register
 from growsearch.errors import UserError
 
-LAUNCHERS = ("joblib", "submitit")
+LAUNCHERS = ("joblib", "submitit", "ray")
 
 SWEEP_FLAGS = ("-m", "--multirun")
 FLAGS = (*SWEEP_FLAGS, "--hydra-help", "--resolve")
@@ -43,6 +45,8 @@ def main(argv: list[str]) -> int:
     register()
     # Errors come to us whole; what the user reads of them is ours to say.
     os.environ["HYDRA_FULL_ERROR"] = "1"
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     sys.argv = ["growsearch run", *flags, *overrides(words, sweeping)]
     _FAILED.clear()
     sweep.FAILED.clear()
@@ -96,24 +100,46 @@ def deaths() -> Iterator[None]:
         ) from error
 
 
-def task(composed: DictConfig) -> float:
+def go_to(folder: str) -> None:
+    """Work where the command was given: a launcher's process may stand elsewhere, and relative paths hold from there.
+
+    Raises:
+        UserError: if this machine has no such folder.
+    """
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        host = socket.gethostname()
+        raise UserError(f"{folder}: {host} has no such folder; begin the sweep in one that all machines see") from error
+
+
+def task(composed: DictConfig) -> Any:
     """One run; in a sweep this may be another process, where a launcher has carried it.
 
-    What fails in a sweep leaves a note, and the other jobs go on; a failed run's accuracy is not a number.
+    What fails in a sweep leaves a note, and the other jobs go on. A sweeper that searches hears the figures of
+    ``output.objectives``, one alone or a list; None of a run that failed.
     """
     from growsearch.runner import start
 
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        words = HydraConfig.get().overrides.task if sweeping else _WORDS  # a job's own ones, in whatever process
-        if not sweeping:
-            return start(composed, ["growsearch", "run", *words])
-        print(sweep.which_job(), flush=True)
-        folders = [
-            source.path for source in HydraConfig.get().runtime.config_sources if source.provider == "command-line"
-        ]
+        go_to(HydraConfig.get().runtime.cwd)
+        if sweeping and "basic" not in HydraConfig.get().launcher._target_:
+            composed.hardware.workers = composed.hardware.workers or 1  # the launcher gives the cores to jobs
+        sources = HydraConfig.get().runtime.config_sources
+        folders = [source.path for source in sources if source.provider == "command-line"]
         given = [word for folder in folders for word in ("--config-dir", folder)]
-        return start(composed, ["growsearch", "run", *given, *words], sweep.note_run)
+        words = [*given, *HydraConfig.get().overrides.task]  # a job's own ones, in whatever process
+        if sweeping:
+            print(sweep.which_job(), flush=True)
+        else:
+            words = _WORDS
+        folder = start(composed, ["growsearch", "run", *words], wait=sweeping)
+        if sweeping:
+            sweep.note_run(folder.path)
+        result = folder.read_result()
+        figures = [result.get(name) for name in composed.output.objectives]
+        return figures[0] if len(figures) == 1 else figures
     except UserError as error:
         if sweeping:
             sweep.note_failure(error)
@@ -123,4 +149,4 @@ def task(composed: DictConfig) -> float:
         if not sweeping:
             raise
         sweep.note_failure(error)
-    return float("nan")
+    return None

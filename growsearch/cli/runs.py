@@ -1,7 +1,6 @@
 """``growsearch runs [FOLDER]``: which runs are below a folder, how far they came, and what to do next."""
 
 import argparse
-import fcntl
 import json
 import os
 import re
@@ -50,7 +49,7 @@ class RunSummary:
         accuracy: on the test images; of the last epoch on validation images while the run is not finished.
         params: trainable parameters, now or of the result.
         changed: when its record last changed, in seconds since 1970.
-        error: why it failed.
+        error: why it failed; of a running one, which process works on it.
     """
 
     path: Path
@@ -69,9 +68,9 @@ class RunSummary:
         place = shlex.quote(str(self.path))
         if self.state == "finished":
             return f"growsearch report {place}"
-        if self.state == "running":
-            return "wait, or stop it with Ctrl-C"
         cause = f"  ({self.error})" if self.error else ""
+        if self.state == "running":
+            return f"wait, or stop it with Ctrl-C{cause}"
         return f"growsearch resume {place}{cause}"
 
 
@@ -136,33 +135,17 @@ def _result(folder: RunFolder) -> dict[str, Any]:
 
 
 def _state(folder: RunFolder, finished: bool) -> tuple[str, str]:
+    """The state, and more about it: who works on a run, or why it failed."""
     if finished:
         return "finished", ""
-    if _is_locked(folder.path / ".lock"):
-        return "running", ""
+    if (holder := folder.holder()) is not None:
+        return "running", str(holder)
     try:
         with open(folder.path / ERROR_FILE, "rb") as file:
             text = file.read(1000).decode(errors="replace")
         return "failed", one_line(text.splitlines()[0] if text.strip() else "", 2 * LONGEST)
     except OSError:
         return ("stopped", "") if folder.started else ("failed", "it ended before its first save")
-
-
-def _is_locked(path: Path) -> bool:
-    """Whether a process works on the run; looking takes a shared lock for a moment."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return False
 
 
 def _last_epoch(path: Path) -> dict[str, Any]:

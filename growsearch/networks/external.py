@@ -272,12 +272,12 @@ def _tie(net: nn.Module, ties: list[list[str]]) -> None:
 
 
 def _counts(module: nn.Module) -> dict[str, Any]:
-    """Whole numbers, and tuples of them, that a module holds in attributes of its own, and a norm's epsilon."""
+    """Whole numbers, tuples and lists of them that a module holds in attributes of its own, and a norm's epsilon."""
     found: dict[str, Any] = {}
     for name, value in vars(module).items():
         if type(value) is int or (name == "eps" and (value is None or type(value) is float)):
             found[name] = value
-        elif type(value) is tuple and all(type(each) is int for each in value):
+        elif type(value) in (tuple, list) and all(type(each) is int for each in value):
             found[name] = list(value)
     return found
 
@@ -289,7 +289,7 @@ def _recount(module: nn.Module, counts: dict[str, Any], usual: dict[str, Any]) -
         whole = type(value) is type(usual.get(name)) and all(type(each) is int for each in numbers)
         if not (whole or (name == "eps" in usual and type(value) is float and 0 <= value < 1)):
             raise UserError(f"network: attribute {name!r} = {value!r} is not one that the builder sets")
-        vars(module)[name] = tuple(value) if isinstance(value, list) else value
+        vars(module)[name] = type(vars(module)[name])(value) if isinstance(value, list) else value
 
 
 def _reshape(net: nn.Module, name: str, shape: list[int]) -> None:

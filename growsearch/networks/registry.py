@@ -26,6 +26,7 @@ FAMILIES: dict[str, str] = {
     "resnet": "growsearch.networks.resnet",
     "bottleneck": "growsearch.networks.bottleneck",
     "nasnet": "growsearch.networks.nasnet",
+    "nats": "growsearch.networks.nats",
     "sequential": "growsearch.networks.sequential",
 }
 """Family name -> module that defines it; a family's file registers its class when imported."""

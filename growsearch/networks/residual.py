@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from growsearch.networks.staged import FeaturePoint, StagedNetwork, set_norm_momentum
+from growsearch.surgery import structure_changed
+from growsearch.surgery.morphisms import insert_module, silence_branch
 
 
 class ResidualBlock(nn.Module):
@@ -77,3 +79,21 @@ class ResidualNetwork(StagedNetwork):
         set_norm_momentum(block, self.settings["norm_momentum"])
         self.fill(block, generator)
         return block
+
+
+def append_block(network: ResidualNetwork, stage: int, draw: torch.Generator) -> None:
+    """Append an identity block to a stage of ``network``, in place; the network computes the same afterwards.
+
+    The branch of the block starts like that of any other, but for its last norm, whose scale and shift are
+    zero; the input has been through a ReLU, so the block passes it on.
+
+    Args:
+        network: gets the block.
+        stage: counted from 0.
+        draw: where the branch's weights come from.
+    """
+    blocks = cast(nn.Sequential, network.stages[stage])
+    block = network.fresh_block(stage, draw)
+    silence_branch(block.tail)
+    insert_module(blocks, len(blocks), block.to(next(network.parameters())))
+    structure_changed(network)

@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
+from growsearch.errors import UserError
+from growsearch.run_folder.files import write_atomic
 from growsearch.text import printable
 
 INK, MUTED, GRID, SURFACE = "#1f2933", "#667085", "#d5dae1", "#fefefe"
@@ -93,6 +97,25 @@ class Drawing:
     caption: str
     svg: str
     render: Callable[[str], bytes]
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write the figure in the format that the file's ending names: .svg, .png or .pdf.
+
+        Raises:
+            UserError: for another ending, or if the file cannot be written.
+        """
+        file = Path(path).expanduser()
+        format = file.suffix.removeprefix(".").lower()
+        if format not in FORMATS:
+            raise UserError(f"{file}: the ending {file.suffix!r} is not accepted; use .{', .'.join(FORMATS)}")
+        write_atomic(file, self.svg.encode("utf-8", "replace") if format == "svg" else self.render(format))
+        return file
+
+    def _repr_html_(self) -> str:
+        """The figure with its title and caption, for a notebook."""
+        body = self.svg[self.svg.index("<svg") :]
+        told = "<figure><b>{}</b><div>{}</div><figcaption>{}</figcaption></figure>"
+        return str(Markup(told).format(self.title, Markup(body), self.caption))
 
     def inline(self) -> Markup:
         """The figure for the page: colours are the page's variables, so they follow light and dark."""

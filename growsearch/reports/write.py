@@ -49,7 +49,7 @@ def write_report(places: Sequence[Path], output: Path | None = None, figures: Pa
     write_atomic(output, page.html().encode("utf-8", "replace"))
     for drawing in page.drawings if figures is not None else ():
         for format in ("svg", "png"):
-            _write(drawing, figures / _file_name(drawing.name, format), format)  # type: ignore[operator]
+            drawing.save(figures / _file_name(drawing.name, format))  # type: ignore[operator]
     return output
 
 
@@ -57,6 +57,11 @@ def figure_names() -> dict[str, str]:
     """The figures that :func:`write_figure` can make, with what each shows."""
     own = {name: make for paper in papers() for name, make in paper.figures.items()}
     return {name: (make.__doc__ or "").strip() for name, make in {**GENERAL, **own}.items()} | COMPARISONS
+
+
+def makers_of(record: RunRecord) -> dict[str, Callable[[RunRecord], Drawing | None]]:
+    """What draws each figure that a run may have: those of every run, and its method's own."""
+    return {**GENERAL, **{name: make for paper in papers_of(record) for name, make in paper.figures.items()}}
 
 
 def write_figure(name: str, places: Sequence[Path], folder: Path, format: str) -> list[Path]:
@@ -82,7 +87,7 @@ def write_figure(name: str, places: Sequence[Path], folder: Path, format: str) -
     else:
         drawn = []
         for record in records:
-            makers = {**GENERAL, **{key: make for paper in papers_of(record) for key, make in paper.figures.items()}}
+            makers = makers_of(record)
             label = name if len(records) == 1 else "-".join((name, *record.path.resolve().parts[-3:]))
             drawn += [(label, drawing) for drawing in (page.draw(name, makers[name], record) if name in makers else ())]
     if not drawn:
@@ -90,12 +95,8 @@ def write_figure(name: str, places: Sequence[Path], folder: Path, format: str) -
         raise UserError(f"figure: none of {len(records)} runs holds anything for {name!r}{why}")
     files = [(folder / _file_name(label, format), drawing) for label, drawing in drawn]
     for path, drawing in files:
-        _write(drawing, path, format)
+        drawing.save(path)
     return [path for path, _ in files]
-
-
-def _write(drawing: Drawing, path: Path, format: str) -> None:
-    write_atomic(path, drawing.svg.encode("utf-8", "replace") if format == "svg" else drawing.render(format))
 
 
 def _file_name(name: str, format: str) -> str:

@@ -6,11 +6,12 @@ its folder through :mod:`growsearch.run_folder.read`.
 
 from growsearch.run_folder.events import EventLog
 from growsearch.run_folder.fingerprint import fingerprint
-from growsearch.run_folder.folder import RunFolder, find_run, new_run
+from growsearch.run_folder.folder import RunFolder, beginning, find_run, new_run
 
 __all__ = [
     "EventLog",
     "RunFolder",
+    "beginning",
     "find_run",
     "fingerprint",
     "new_run",

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from functools import lru_cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from growsearch.errors import UserError
 from growsearch.release import RELEASE
 from growsearch.run_folder.files import is_at, open_in_place, read_json, storage_errors, write_atomic, write_json
+from growsearch.run_folder.lease import Busy, Holder, Lease, Told, holder_of, lease, patiently
 from growsearch.text import reason
 from growsearch.untrusted import read_bytes
 
@@ -24,6 +26,9 @@ LARGEST_CONFIG = 2**20
 
 GIT_SECONDS = 10.0
 """After which git is not waited for."""
+
+LEASE = ".lease"
+"""Stem of the leases on a run's folder."""
 
 _NO_LOCKS = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What file systems say that cannot lock folders."""
@@ -38,6 +43,7 @@ class RunFolder:
         self.identity = path / "fingerprint.json"
         self.data = path / "data.json"
         self.error = path / "error.txt"
+        self.log = path / "log.txt"
         self.events = path / "events.jsonl"
         self.result = path / "result.json"
         self.checkpoints = path / "checkpoints"
@@ -48,6 +54,7 @@ class RunFolder:
         self.latency = path / "latency.json"
         self.report = path / "report.html"
         self._held: dict[Path, int] = {}
+        self._lease: Lease | None = None
 
     @property
     def finished(self) -> bool:
@@ -60,14 +67,20 @@ class RunFolder:
         return any(self.checkpoints.glob("*.safetensors"))
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, wait: bool = False, told: Told = print) -> Iterator[None]:
         """Keep every other process off this folder; the operating system frees it if we die.
 
         The folder itself is locked, so that removing a file frees nothing, and ``.lock`` in it, for file systems
-        that lock folders on one machine only. filelock locks files alone, and by name.
+        that lock folders on one machine only; the lease is for those that lock nothing across machines. filelock
+        locks files alone, and by name.
+
+        Args:
+            wait: for another process that works on the run.
+            told: hears what is waited for.
 
         Raises:
-            UserError: if another process works on the run, or the folder is not its own.
+            Busy: if another process works on the run and is not to be waited for.
+            UserError: if the folder is not the run's own.
         """
         self.refuse_links()
         with ExitStack() as stack:
@@ -76,21 +89,36 @@ class RunFolder:
                 with storage_errors(self.path):
                     self._held[path] = handle = opened(path)
                     stack.callback(os.close, handle)
-                    self._lock(handle)
+                    patiently(partial(self._lock, handle), wait, told)
             self.require_held()
+            self._lease = stack.enter_context(lease(self.path, LEASE, wait, told))
+            stack.callback(setattr, self, "_lease", None)
             yield
 
     def _lock(self, handle: int) -> None:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{self.path}: another process is working on this run; wait for it or stop it") from None
+            raise Busy(self.path, self.holder()) from None
         except OSError as error:
             if not (error.errno in _NO_LOCKS and stat.S_ISDIR(os.fstat(handle).st_mode)):
                 raise
 
+    def holder(self) -> Holder | None:
+        """The process that works on the run, on whatever machine, as far as one look tells."""
+        return holder_of(self.path, LEASE)
+
+    def keep(self) -> None:
+        """Look whether the run is still this process's own, where that may have changed; cheap enough for each line.
+
+        Raises:
+            UserError: as :meth:`require_held`.
+        """
+        if self._lease is not None and self._lease.overdue:
+            self.require_held()
+
     def require_held(self) -> None:
-        """Check that folder and lock are still the ones that were locked; to be called before anything is written.
+        """Check that folder, lock and lease are still this process's; to be called before anything is written.
 
         Raises:
             UserError: if one was removed, moved or replaced.
@@ -107,6 +135,8 @@ class RunFolder:
                 f"{path}: removed or replaced while the run worked, so another process may work on it too; stopped, "
                 f"what was saved before is whole; go on with: growsearch resume {self.path}"
             )
+        if self._lease is not None:
+            self._lease.require()
 
     def refuse_links(self) -> None:
         """Refuse a folder whose parts are links: what is written below them would land elsewhere.
@@ -241,6 +271,16 @@ def new_run(
     return folder
 
 
+@contextmanager
+def beginning(root: Path, algo: str, data: str, fingerprint: str) -> Iterator[None]:
+    """Keep every other process from making a folder for the run of this fingerprint; wait for one that is about to."""
+    parent = root / algo / data
+    with storage_errors(parent):
+        parent.mkdir(parents=True, exist_ok=True)
+    with lease(parent, f".{fingerprint}", wait=True, told=lambda text: None):
+        yield
+
+
 def find_run(
     root: Path, algo: str, data: str, identity: dict[str, str], reread: Callable[[str], str] | None = None
 ) -> RunFolder | None:
@@ -258,13 +298,19 @@ def find_run(
     for path in sorted((root / algo / data).glob("*/fingerprint.json"), reverse=True):
         folder = RunFolder(path.parent)
         try:
-            kept = folder.read_identity()
+            kept = _identity(folder.path, os.stat(path).st_mtime_ns)
             same = kept["fingerprint"] == identity["fingerprint"]
             added = kept.get("options") != identity["options"] and kept.get("data") == identity["data"]
             if not same and reread is not None and added:
                 same = reread(folder.read_config()) == identity["fingerprint"]
-        except (UserError, KeyError, TypeError, AttributeError):
+        except (OSError, UserError, KeyError, TypeError, AttributeError):
             continue
         if same:
             found.append(folder)
     return next((run for run in found if run.finished), found[0] if found else None)
+
+
+@lru_cache(4096)
+def _identity(path: Path, changed: int) -> dict[str, Any]:
+    """A run's identity as its file was at a time: each job of a sweep looks at those of all runs."""
+    return RunFolder(path).read_identity()

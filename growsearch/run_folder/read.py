@@ -43,6 +43,7 @@ class Result(TypedDict, total=False):
     schedule: str
     fingerprint: str
     command: str | None
+    git: str | None
     val_accuracy: float
     val_loss: float
     test_accuracy: float
@@ -57,6 +58,7 @@ class Result(TypedDict, total=False):
     inference_seconds: float
     search_seconds: float
     train_seconds: float
+    cpu_seconds: float
     total_seconds: float
     epochs: float
     winner_epochs: float

@@ -6,9 +6,11 @@ again; the action that was under way goes on at its very step.
 
 import dataclasses
 import json
+import time
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 from torch import nn
@@ -16,12 +18,11 @@ from torch import nn
 from growsearch.actions import Action, All, Expect, Failure, Net, Script, Workbench
 from growsearch.actions.base import asked, difference
 from growsearch.algorithms.base import Algorithm, Found, Outcome
-from growsearch.errors import Diverged, UserError
+from growsearch.errors import UserError
 from growsearch.events import Event
-from growsearch.runner.state import dump, restore
-from growsearch.training import Engine, FitState, Network
-from growsearch.training.out_of_memory import OutOfMemory, attempt
-from growsearch.training.stateful import STATES
+from growsearch.runner.carrier import Carrier
+from growsearch.runner.crew import Crew, Worker, names_in
+from growsearch.training import Engine
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,22 @@ class Line:
     event: Event | None
 
 
+class At(Enum):
+    """What a branch on a worker yields in place of a line: it is at work, or stands still for the run to be saved."""
+
+    WORK = auto()
+    HALT = auto()
+
+
+Branch = Generator[Line | At | None, None, Any]
+
+
 class ScriptRunner:
     """One run of a method: its live networks, its script, and where in an action each branch of it stands.
 
     Attributes:
         bench: engine and networks.
+        crew: worker processes that branches may be carried out on.
         expected: epochs that the script expects, None if it cannot say.
         found: what it returned, once it has ended.
     """
@@ -54,7 +66,10 @@ class ScriptRunner:
         """
         self.bench = Workbench(engine, given)
         self.method = method(config, self.bench.facts())
-        self.positions: dict[str, Any] = {}
+        self.carrier, self.crew = Carrier(self.bench), Crew(engine)
+        self.branches: dict[str, Branch] = {}
+        self.results: dict[str, Any] = {}
+        self.halting = False
         self.expected: int | None = None
         self.found: Found | None = None
         self.running = False
@@ -64,8 +79,10 @@ class ScriptRunner:
 
     def begin(self) -> None:
         """Carry the script out up to its first :class:`Expect`, so that errors come before anything is written."""
+        if self.running:
+            return
         for line in self.lines:
-            if line is not None:
+            if isinstance(line, Line):
                 self.begun.append(line)
             if self.running:
                 return
@@ -74,7 +91,9 @@ class ScriptRunner:
         """Go on to the end: yields None after each optimizer step, and each line as it is to be written."""
         while self.begun:
             yield self.begun.popleft()
-        yield from self.lines
+        for found in self.lines:
+            if not isinstance(found, At):
+                yield found
 
     def outcome(self) -> Outcome:
         """What was found, with live networks.
@@ -86,17 +105,24 @@ class ScriptRunner:
             raise RuntimeError("the search has not ended")
         return Outcome([self.bench.networks[net.name] for net in self.found.networks], self.found)
 
+    def settle(self) -> Iterator[Line | None]:
+        """Bring branches on workers to where they can be saved; yields what they had yet to tell."""
+        self.halting = True
+        for name in [worker.branch for worker in self.crew.workers if worker.branch]:
+            while (found := self._advance(name)) is not At.HALT and name in self.branches:
+                if not isinstance(found, At):
+                    yield found
+
     def save(self) -> dict[str, Any]:
         """Networks, phases of training and positions, as plain types and tensors; the journal is kept by the caller."""
-        self.bench.engine.wait()
-        under_way = {id(position) for position in self.positions.values()}
-        fits = {name: fit for name, fit in self.bench.fits.items() if id(fit) not in under_way}
-        return {
-            "networks": dump(self.bench.networks),
-            "fits": dump(fits),
-            "positions": dump(self.positions),
-            "seconds": self.bench.clock(),
-        }
+        tree = self.carrier.save()
+        for worker in self.crew.workers:
+            if worker.branch and worker.held:
+                tree["networks"] = {name: kept for name, kept in tree["networks"].items() if name not in worker.held}
+                tree["fits"] = {name: kept for name, kept in tree["fits"].items() if name not in worker.held}
+                tree = {part: tree[part] | theirs for part, theirs in worker.state().items()}
+        self.halting = False
+        return {**tree, "seconds": self.bench.clock()}
 
     def load(self, tree: dict[str, Any], journal: Iterable[dict[str, Any]]) -> None:
         """Continue from a saved state, with the records of all lines up to it.
@@ -107,13 +133,15 @@ class ScriptRunner:
         for record in journal:
             if "ask" in record:
                 self.journal[record["branch"]].append(record)
-        place = self.bench.engine.place
-        self.bench.networks = _of_kind(restore(tree["networks"], place), Network, "networks")
-        self.bench.fits = _of_kind(restore(tree["fits"], place), FitState, "fits")
-        self.positions = _of_kind(restore(tree["positions"], place), tuple(STATES.values()), "positions")
+        self.carrier.clear()
+        self.carrier.take_in(tree)
         self.bench.start_clock(float(tree["seconds"]))
 
-    def _drive(self, script: Script, branch: str) -> Generator[Line | None, None, Any]:
+    def close(self) -> None:
+        """End the workers."""
+        self.crew.close()
+
+    def _drive(self, script: Script, branch: str) -> Branch:
         """One branch to its end: replay what the journal has, then carry out what is asked; its return value."""
         answer = None
         while True:
@@ -122,6 +150,7 @@ class ScriptRunner:
             except StopIteration as end:
                 if not branch:
                     self.found = end.value
+                    self.close()
                 return end.value
             if isinstance(action, Expect):
                 self.expected, self.running = action.epochs, True
@@ -132,42 +161,53 @@ class ScriptRunner:
             else:
                 answer = yield from self._carried_out(action, branch)
 
-    def _carried_out(self, action: Action, branch: str) -> Generator[Line | None, None, Any]:
+    def _carried_out(self, action: Action, branch: str) -> Branch:
         """Carry an action out, and put it into the journal."""
-        net = getattr(action, "net", None)
-        network = self.bench.networks.get(net.name) if isinstance(net, Net) else None
-        try:
-            with attempt(action.doing, network):
-                self._begin(action, branch)
-                for event in (steps := _Returning(action.steps(self.bench, self.positions.get(branch)))):
-                    yield None if event is None else Line({**event.to_json(), "branch": branch}, event)
+        worker = self.crew.of(branch)
+        if worker is not None and not _for_a_worker(action):
+            if worker.held.intersection(names_in(action)):
+                self._bring_home(worker)
+            worker = None
+        if worker is None:
+            steps = _Returning(self.carrier.carry_out(action, branch))
+            for event in steps:
+                yield None if event is None else Line({**event.to_json(), "branch": branch}, event)
             answer = steps.value
-        except (Diverged, OutOfMemory) as error:
-            if not self._may_fail(action, error):
-                raise
-            answer = Failure(error.reason)
-        self.positions.pop(branch, None)
+        else:
+            answer = yield from self._carried_out_by(worker, action, branch)
         event = action.event(answer) if not isinstance(answer, Failure) else None
         told = event.to_json() if event is not None else {"kind": "action"}
         yield Line({**told, "branch": branch, "ask": asked(action), "answer": _plain(answer)}, event)
         return answer
 
-    def _begin(self, action: Action, branch: str) -> None:
-        """Put an action at its start, unless the checkpoint had it under way.
+    def _carried_out_by(self, worker: Worker, action: Action, branch: str) -> Branch:
+        """Have a worker carry an action out; its answer."""
+        while self.halting:
+            yield At.HALT
+        worker.order(action, self.carrier, branch)
+        while True:
+            yield At.WORK
+            report = worker.report()
+            self.bench.engine.work.add(report.work)
+            self.bench.engine.notes += report.notes
+            yield from [None] * report.steps
+            if report.event is not None:
+                yield Line({**report.event.to_json(), "branch": branch}, report.event)
+            if report.ended:
+                return report.answer
+            while self.halting:
+                yield At.HALT
+            worker.go_on()
 
-        Raises:
-            UserError: if what was under way is another kind of action.
-        """
-        under_way = self.positions.get(branch)
-        if under_way is None and (start := action.position(self.bench)) is not None:
-            self.positions[branch] = start
-        elif under_way is not None and not isinstance(under_way, action.progress):
-            found = type(under_way).__name__
-            raise UserError(f"checkpoint: a {found} is under way, but the run asks for {type(action).__name__}")
-
-    def _may_fail(self, action: Action, error: Exception) -> bool:
-        skips = isinstance(error, Diverged) or self.bench.engine.hardware.out_of_memory == "skip"
-        return action.may_fail and skips
+    def _bring_home(self, worker: Worker) -> None:
+        """Take back what a worker's branch has."""
+        if not worker.held:
+            return
+        tree = worker.state(all=True)
+        for name in worker.held - tree["networks"].keys():
+            self.bench.drop(name)
+        self.carrier.take_in(tree)
+        worker.held = set()
 
     def _replayed(self, action: Action, record: dict[str, Any]) -> Any:
         """The recorded answer, if the same was asked.
@@ -185,24 +225,54 @@ class ScriptRunner:
             return Failure(answer["failure"])
         return action.answers(**answer) if action.answers is not None else answer
 
-    def _side_by_side(self, action: All, branch: str) -> Generator[Line | None, None, list[Any]]:
-        """Let scripts go on in turn, the one least far in its pass first; their results in order."""
+    def _side_by_side(self, action: All, branch: str) -> Branch:
+        """Let scripts go on in turn, the one least far in its pass first, or on workers; their results in order."""
         self.bench.engine.open_cuda_streams(action.at_once)
-        waiting = deque((f"{branch}/{number}", script) for number, script in enumerate(action.scripts))
-        running: dict[str, Iterator[Line | None]] = {}
-        results: dict[str, Any] = {}
-        names = [name for name, _ in waiting]
-        while waiting or running:
-            while waiting and len(running) < action.at_once:
+        names = [f"{branch}/{number}" for number in range(len(action.scripts))]
+        waiting = deque(zip(names, action.scripts, strict=True))
+        while waiting or any(name in self.branches for name in names):
+            running = [name for name in names if name in self.branches]
+            if waiting and self._has_room(waiting[0][0], running, action.at_once):
                 name, script = waiting.popleft()
-                running[name] = self._drive(script, name)
-            name = min(running, key=lambda one: getattr(self.positions.get(one), "used", 0))
-            try:
-                yield next(running[name])
-            except StopIteration as end:
-                results[name] = end.value
-                del running[name]
-        return [results[name] for name in names]
+                self.branches[name] = self._drive(script, name)
+                continue
+            found = self._advance(running[0] if self.crew.of(branch) else self._next(running))
+            if found is not At.WORK or self.crew.of(branch):
+                yield found
+        return [self.results.pop(name) for name in names]
+
+    def _has_room(self, name: str, running: list[str], at_once: int) -> bool:
+        """Whether a branch may begin beside those that run; where workers do them, one is given it."""
+        if self.crew.of(name):  # the worker that has the branch above it
+            return not running
+        self.crew.muster()
+        if not self.crew.ready:
+            return len(running) < at_once
+        if (worker := self.crew.free()) is not None:
+            worker.branch = name
+        return worker is not None
+
+    def _next(self, running: list[str]) -> str:
+        """The branch to go on with: one whose worker reports, or of those here the one least far in its pass."""
+        here = [name for name in running if not self.crew.of(name)]
+        reporting = self.crew.first(block=not here)
+        return reporting or min(here, key=lambda one: getattr(self.carrier.positions.get(one), "used", 0))
+
+    def _advance(self, name: str) -> "Line | At | None":
+        """Let a branch go on to its next yield, or to its end."""
+        worker, began = self.crew.of(name), time.process_time()
+        try:
+            return next(self.branches[name])
+        except StopIteration as end:
+            self.results[name] = end.value
+            del self.branches[name]
+            if worker is not None and worker.branch == name:
+                self._bring_home(worker)
+                worker.branch = ""
+            return At.WORK
+        finally:
+            if worker is None:
+                self.crew.seconds_alone += time.process_time() - began
 
 
 class _Returning:
@@ -215,15 +285,10 @@ class _Returning:
         self.value = yield from self.steps
 
 
-def _of_kind(found: Any, kind: type | tuple[type, ...], name: str) -> dict[str, Any]:
-    """What a checkpoint holds by name.
-
-    Raises:
-        UserError: if it holds anything else.
-    """
-    if not isinstance(found, dict) or not all(isinstance(value, kind) for value in found.values()):
-        raise UserError(f"checkpoint: {name} are not what a run saves")
-    return found
+def _for_a_worker(action: Action) -> bool:
+    """Whether a worker can carry an action out: it is about a live network, and reads no module that was handed in."""
+    sources = getattr(action, "sources", ())
+    return isinstance(getattr(action, "net", None), Net) and all(isinstance(source, Net) for source in sources)
 
 
 def _plain(answer: Any) -> Any:

@@ -1,8 +1,8 @@
 """One process's work on a run: restores it, drives it, records it, saves it, and measures what it found."""
 
 import math
-import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TypeVar
@@ -23,6 +23,7 @@ from growsearch.run_folder.checkpoint import write_checkpoint
 from growsearch.run_folder.events import read_events
 from growsearch.run_folder.files import write_atomic, write_json
 from growsearch.run_folder.recovery import recover
+from growsearch.runner.crew import WorkerLost
 from growsearch.runner.result import make_result, picture, write_mistakes, write_networks
 from growsearch.runner.script import Line, ScriptRunner
 from growsearch.signals import StopRequest
@@ -34,7 +35,7 @@ from growsearch.untrusted import parsing
 from growsearch.views.console import line, say, summary
 from growsearch.views.estimate import Forecast
 from growsearch.views.memory import after_edit, made_smaller, ways_on
-from growsearch.views.progress import ProgressBars
+from growsearch.views.progress import Progress
 from growsearch.views.trackers import Trackers
 
 T = TypeVar("T")
@@ -83,10 +84,10 @@ class Session:
         said = self.runner.expected
         return None if said is None else max(said, self.ledger.epochs)
 
-    def complete(self, stop: StopRequest) -> float:
-        """Drive the run to its end and write its result; returns the validation accuracy."""
+    def complete(self, stop: StopRequest) -> None:
+        """Drive the run to its end and write its result."""
         self.enduring(lambda: self.drive(stop))
-        return self.enduring(self.finish)
+        self.enduring(self.finish)
 
     def open(self) -> None:
         """Begin, with a first checkpoint, or go on from the newest whole one."""
@@ -102,6 +103,7 @@ class Session:
         self.log = EventLog(self.folder.events, length)
         past = (event for _, event in self.recorded())
         self.trackers = Trackers(self.config.track.trackers, self.folder.path, past, asdict(self.config))
+        deque(past, maxlen=0)  # counts what is damaged
         if self.damaged:
             remarks.append(f"{self.folder.events}: {len(self.damaged)} damaged lines are left out of views and files")
         for remark in remarks:
@@ -148,24 +150,35 @@ class Session:
         write_atomic(self.folder.config, OmegaConf.to_yaml(composed).encode())
 
     def close(self) -> None:
-        """Close the journal."""
+        """End the workers, and close the journal."""
+        self.runner.close()
         self.log.close()
 
     def enduring(self, work: Callable[[], T]) -> T:
-        """Do ``work``, and once more from the last whole state whenever memory runs out."""
+        """Do ``work``, and once more from the last whole state whenever memory runs out or a worker is lost."""
         while True:
+            lack, remark = None, ""
             try:
                 with attempt("a step of the method"):
                     return work()
             except OutOfMemory as error:
                 lack = error.with_traceback(None)  # its frames hold what fills the memory
                 lack.__context__ = None
+            except WorkerLost as error:
+                remark = f"{error}; the run goes on from its last checkpoint with hardware.workers=1"
             self.roll_back(lack)
+            if remark:
+                self.note(remark)
 
-    def roll_back(self, lack: OutOfMemory) -> None:
-        """Return to the last checkpoint; what was done since is done again, up to where memory ran out."""
+    def roll_back(self, lack: OutOfMemory | None) -> None:
+        """Return to the last checkpoint; what was done since is done again in this process alone.
+
+        Args:
+            lack: memory ran out, which is told when the run is there again; None for another reason.
+        """
         self.lack, self.due = lack, self.unsaved
-        self.log.close()
+        self.config.hardware.workers = 1
+        self.close()
         self.trackers.close()
         self.engine.release_memory()
         self.runner = self.remake(self.config, self.engine)
@@ -197,7 +210,7 @@ class Session:
 
     def drive(self, stop: StopRequest) -> None:
         """Run the script to its end, saving when it is due, on a signal and on failure."""
-        bars = ProgressBars(self.config.track.progress, self.expected, self.ledger.epochs)
+        bars = Progress(self.config.track.progress, self.expected, self.ledger.epochs)
         work, clock, schedule = self.engine.work, self.runner.bench.clock, self.config.schedule.name
         images, device = len(self.engine.data.train), self.engine.device.type
         forecast = Forecast(images, work.steps, work.images, clock(), device, schedule)
@@ -209,7 +222,7 @@ class Session:
                 bars.expect(self.expected)
                 bars.show(found.event if found is not None else None, step=found is None)
                 if text := forecast.look(work.steps, work.images, clock(), self.ledger.epochs, self.expected):
-                    print(f"expected: {text}", file=sys.stderr)
+                    say(f"expected: {text}")
                 if self.lack is not None and self.unsaved == self.due:
                     self.apply_memory_policy()
                 if stop:
@@ -244,7 +257,7 @@ class Session:
             say(f"stopped and saved; go on with: growsearch resume {self.folder.path}")
             raise Stopped(stop.exit_code)
 
-    def finish(self) -> float:
+    def finish(self) -> None:
         """Measure the result on the test split, write it down and say where it is."""
         if self.lack is not None:
             self.apply_memory_policy()
@@ -255,6 +268,7 @@ class Session:
         write_networks(self.folder, outcome, preprocessing_of(self.engine.data, self.config.data))
         identity = self.folder.read_identity()
         result = make_result(self.config, self.engine, outcome, self.ledger, identity)
+        result["peak_memory_bytes"] += self.runner.crew.peak_bytes
         if not math.isfinite(result["test_loss"]):
             self.note(NO_TEST_LOSS, epoch=self.ledger.epochs)
         self.folder.require_held()
@@ -265,7 +279,6 @@ class Session:
         say(summary(result, str(self.folder.path), drawn))
         if self.config.track.report:
             self.report()
-        return result["val_accuracy"] or 0.0
 
     def report(self) -> None:
         """Write report.html; a report that cannot be written is a remark, not a failure."""
@@ -288,13 +301,14 @@ class Session:
 
     def write(self, found: Line) -> None:
         """Append a line to the journal, with the clock, and show its event."""
+        self.folder.keep()
         self.log.append({"seconds": round(self.ledger.seconds, 3), **found.record})
         if found.event is None:
             return
         self.trackers.show(found.event)
         text = line(found.event)
-        if text is not None and (self.config.track.console or isinstance(found.event, Note)):
-            say(text)
+        if text is not None:
+            say(text, show=self.config.track.console or isinstance(found.event, Note))
 
     def note(self, text: str, network: int = 0, epoch: int = 0) -> None:
         """Put a remark of the runner's own into the record; a replay passes over it."""
@@ -307,6 +321,8 @@ class Session:
         Raises:
             UserError: if it cannot be written, or the run's folder or lock is not there any more.
         """
+        for found in self.runner.settle():
+            self.take(found)
         begun = time.monotonic()
         self.folder.require_held()
         self.ledger.use(self.meter.joules())

@@ -1,7 +1,8 @@
 """One run from top to bottom: configuration, data, method, journal, result."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from growsearch.initial_networks import make_donor, make_network
 from growsearch.options import walk
 from growsearch.registry import method
 from growsearch.release import RELEASE
-from growsearch.run_folder import RunFolder, find_run, fingerprint, new_run
+from growsearch.run_folder import RunFolder, beginning, find_run, fingerprint, new_run
 from growsearch.run_folder.files import write_atomic, write_json
+from growsearch.run_folder.plain import flat
+from growsearch.run_folder.read import config_of
 from growsearch.runner.identity import identity_of, options_of, with_absolute_paths
 from growsearch.runner.script import ScriptRunner
 from growsearch.runner.session import Session, Stopped
@@ -24,17 +27,15 @@ from growsearch.signals import stop_requests
 from growsearch.training import Engine
 from growsearch.training.device import resolve_device
 from growsearch.training.out_of_memory import attempt
-from growsearch.views.console import say
+from growsearch.views.console import kept_in, say
 from growsearch.views.trackers import require
 
 MAY_MOVE = ("data.path", "data.test_path")
 """Options that name where something lies; what lies there is compared by its contents."""
 
 
-def start(
-    composed: DictConfig, command: list[str] | None = None, tell: Callable[[Path], None] = lambda folder: None
-) -> float:
-    """Run a composed configuration, or what is left of it, and return its best validation accuracy.
+def start(composed: DictConfig, command: list[str] | None = None, wait: bool = False) -> RunFolder:
+    """Run a composed configuration, or what is left of it, and return its folder.
 
     A finished run of the same identity is not repeated (unless ``output.again``), an unfinished one is continued.
     Nothing is written before data and method are ready.
@@ -42,7 +43,7 @@ def start(
     Args:
         composed: the configuration.
         command: words of the command line that asks for it, if one does.
-        tell: called with the run's folder once it is known.
+        wait: for another process that works on the run already, and take its result or go on where it ended.
 
     Raises:
         UserError: for bad input, a full disk and the like.
@@ -54,22 +55,31 @@ def start(
     device = resolve_device(config.hardware.device).type
     identity = identity_of(composed, config.data, device)
     place = (Path(config.output.root), config.algo.label, config.data.name)
-    if not config.output.again:
-        written = identity.to_json()
-        folder = find_run(*place, written, lambda text: options_fingerprints(text, written["data"], device))
-        if folder is not None:
-            tell(folder.path)
-            return execute(folder, config, uncompared=not_compared(composed, folder))
+    written = identity.to_json()
+
+    def earlier() -> RunFolder | None:
+        reread = partial(options_fingerprints, data=written["data"], device=device)
+        return None if config.output.again else find_run(*place, written, reread)
+
+    if folder := earlier():
+        return execute(folder, config, not_compared(composed, folder), wait)
     runner = prepare(config)
     with attempt("making the first network"):
         runner.begin()
     yaml = OmegaConf.to_yaml(composed, resolve=True)
-    folder = new_run(*place, config.seed, yaml, identity.to_json(), identity.data.to_json(), command)
-    tell(folder.path)
-    return execute(folder, config, runner)
+    with ExitStack() as locked:
+        with beginning(*place, identity.fingerprint):
+            folder = earlier()  # another process may have begun it meanwhile
+            if folder is None:
+                made = new_run(*place, config.seed, yaml, written, identity.data.to_json(), command)
+                locked.enter_context(made.lock())
+        if folder is None:
+            complete(made, config, runner)
+            return made
+    return execute(folder, config, wait=wait)
 
 
-def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False, trust: bool = False) -> float:
+def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False, trust: bool = False) -> RunFolder:
     """Continue the run in a folder, which may have moved since; see :func:`start`.
 
     Args:
@@ -177,38 +187,32 @@ def options_fingerprints(text: str, data: str, device: str) -> str:
 
 def not_compared(composed: DictConfig, folder: RunFolder) -> list[str]:
     """Options that differ from those of a run in a folder all the same: they change no numbers."""
-    ours, theirs = (flat(to_plain(one)) for one in (composed, read_run(folder.read_config())))
+    ours, theirs = flat(to_plain(composed)), flat(config_of(folder.read_config()))
     differing = [name for name, value in ours.items() if name in theirs and theirs[name] != value]
     return [name for name in differing if not name.startswith("output.")]
 
 
-def flat(plain: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Values by dotted name."""
-    found: dict[str, Any] = {}
-    for name, value in plain.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return found
-
-
-def execute(
-    folder: RunFolder, config: RunConfig, runner: ScriptRunner | None = None, uncompared: Sequence[str] = ()
-) -> float:
+def execute(folder: RunFolder, config: RunConfig, uncompared: Sequence[str] = (), wait: bool = False) -> RunFolder:
     """Bring the run in ``folder`` to its result, from wherever it stands."""
-    with folder.lock():
-        if folder.finished and (result := whole_result(folder)) is not None:
+    with folder.lock(wait, say):
+        if folder.finished and whole_result(folder) is not None:
             differing = f"; not compared: {', '.join(uncompared)}" if uncompared else ""
             say(f"finished already: {folder.path} (output.again=true runs it anew){differing}")
-            accuracy = result.get("val_accuracy")
-            return float(accuracy) if isinstance(accuracy, int | float) else 0.0
-        with stop_requests() as stop, failure_noted(folder):
-            with attempt("beginning the run"):
-                session = Session(folder, config, runner or prepare(config), make_runner)
-            with closing(session):
-                accuracy = session.complete(stop)
-            if stop.signum is not None:
-                say("asked to stop when the run was about to end: nothing more is begun")
-                raise Stopped(stop.exit_code)
-            return accuracy
+        else:
+            complete(folder, config)
+    return folder
+
+
+def complete(folder: RunFolder, config: RunConfig, runner: ScriptRunner | None = None) -> None:
+    """Bring a run without a result to it, in a folder that is locked."""
+    with stop_requests() as stop, failure_noted(folder), kept_in(folder.log):
+        with attempt("beginning the run"):
+            session = Session(folder, config, runner or prepare(config), make_runner)
+        with closing(session):
+            session.complete(stop)
+        if stop.signum is not None:
+            say("asked to stop when the run was about to end: nothing more is begun")
+            raise Stopped(stop.exit_code)
 
 
 @contextmanager

@@ -111,7 +111,7 @@ class ChannelMap:
             if index is None:
                 held[name] = value
             else:
-                held[name] = (*held[name][:index], value, *held[name][index + 1 :])
+                held[name] = type(held[name])((*held[name][:index], value, *held[name][index + 1 :]))
 
     def check(self, model: nn.Module, number: int, name: str, sources: Sequence[int] | None = None) -> None:
         """Raise UserError unless the map is of this network as it is now and the group may change so.

@@ -54,12 +54,18 @@ class Call:
 
 Rule = Callable[[LabelTrace, Call], None]
 _RULES: dict[Any, Rule] = {}
+_OTHERS: dict[str, Rule] = {}
+"""Rules for operators of libraries that need not be imported, by their full names."""
 
 
 def rule(*names: str) -> Callable[[Rule], Rule]:
-    """Put operators on the allow-list; names that this torch does not have are passed over."""
+    """Put operators on the allow-list; names that this torch does not have are passed over.
+
+    Those of another library are named with it, such as ``torchvision.roi_align``.
+    """
 
     def enter(function: Rule) -> Rule:
+        _OTHERS.update({name: function for name in names if "." in name})
         _RULES.update({getattr(aten, name): function for name in names if hasattr(aten, name)})
         return function
 
@@ -68,7 +74,8 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 def rule_of(func: Any) -> Rule:
     """The rule of an operator; :func:`unknown` if it is not on the list."""
-    return _RULES.get(func.overloadpacket, unknown)
+    packet = func.overloadpacket
+    return _RULES[packet] if packet in _RULES else _OTHERS.get(str(packet), unknown)
 
 
 def unknown(trace: LabelTrace, call: Call) -> None:

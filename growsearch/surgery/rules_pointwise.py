@@ -102,3 +102,12 @@ def _window(spatial: int) -> None:
 
 for _spatial in (1, 2, 3):
     _window(_spatial)
+
+
+@rule("torchvision.roi_align", "torchvision.roi_pool")
+def regions(trace: LabelTrace, call: Call) -> None:
+    """Windows of each channel, in a batch of their own."""
+    labels = trace.get(call["input"])
+    for vector in labels[2:]:
+        trace.freeze(vector, f"{call.name} over channels")
+    trace.put(tensors_among(call.out)[0], (None, labels[1], None, None))

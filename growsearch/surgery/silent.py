@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal, Protocol, TypeAlias
 
 import torch
@@ -127,9 +128,11 @@ def offer(prover: Prover) -> None:
     for numbers in kinds.values():
         for index in range(len(candidates(prover.model, prover.groups[numbers[0]]))):
             plan = {n: candidates(prover.model, prover.groups[n])[index] for n in numbers}
-            if _is_exact(prover, dict([next(iter(plan.items()))])):
-                if not _is_exact(prover, plan):
-                    plan = {number: silent for number, silent in plan.items() if _is_exact(prover, {number: silent})}
+            if _is_exact(prover, dict([next(iter(plan.items()))]), False):
+                if not (_is_exact(prover, plan, False) and _is_exact(prover, plan, True)):
+                    alone = [{number: silent} for number, silent in plan.items()]
+                    exact = [each for each in alone if _is_exact(prover, each, False) and _is_exact(prover, each, True)]
+                    plan = dict(chain.from_iterable(each.items() for each in exact))
                 prover.map.silent.update(plan)
                 break
 
@@ -139,14 +142,15 @@ def _leaves(quiet: Quiet) -> Quiet:
     return tuple((layer.rpartition(".")[2], passes) for layer, passes in quiet)
 
 
-def _is_exact(prover: Prover, plan: Mapping[int, Silent]) -> bool:
-    """Whether groups of the stand-in that get new channels so leave its outputs."""
+def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
+    """Whether groups that get new channels so leave the stand-in's outputs: a few, or more than the network has."""
 
     def edit(net: nn.Module, handles: ChannelMap) -> None:
         generator = torch.Generator().manual_seed(0)
         for index, (number, silent) in enumerate(plan.items()):
             group = prover.groups[number].on(handles)
-            size = group.size * (2 + index % 2) if silent.fill == "copies" else group.size + 1 + index % 3
+            times = prover.groups[number].size // group.size if beyond else 1
+            size = group.size * (times + 1) if silent.fill == "copies" else group.size * times + 1 + index % 3
             add_silent(net, group, size, silent, generator, "drop", None)
 
     return prover.agrees(edit)

@@ -34,8 +34,8 @@ def mark_attributes(model: nn.Module) -> None:
                 continue
             if type(value) is int and value > 1:
                 module.__dict__[name] = Width.make(value, attribute=(path, name, None))
-            elif type(value) is tuple and value and all(type(each) is int for each in value):
-                module.__dict__[name] = tuple(
+            elif type(value) in (tuple, list) and value and all(type(each) is int for each in value):
+                module.__dict__[name] = type(value)(
                     Width.make(each, attribute=(path, name, index)) for index, each in enumerate(value)
                 )
 

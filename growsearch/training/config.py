@@ -28,6 +28,15 @@ class HardwareConfig(Options):
         low=0,
         high=MOST_THREADS,
     )
+    workers: int = option(
+        0,
+        "Processes that train independent networks of one search side by side on a CPU, with the same numbers; 0 is as"
+        " many as there are cores once that pays, and 1 in a sweep that runs jobs side by side.",
+        unit="processes",
+        low=0,
+        high=MOST_THREADS,
+        changes_results=False,
+    )
     precision: str = option("float32", "float32, or bf16 for automatic mixed precision.", choices=("float32", "bf16"))
     layout: str = option(
         "auto",

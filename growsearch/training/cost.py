@@ -36,6 +36,14 @@ class TrainingCost:
         if self.networks is not None:
             self.networks.add(network.id)
 
+    def add(self, saved: dict[str, Any]) -> None:
+        """Add what another process spent, as its :meth:`save` gave it."""
+        self.steps, self.images = self.steps + saved["steps"], self.images + saved["images"]
+        if self.macs is not None:
+            self.macs += saved["macs"]
+        if self.networks is not None:
+            self.networks.update(saved["networks"])
+
     def save(self) -> dict[str, Any]:
         """Plain types."""
         networks = None if self.networks is None else sorted(self.networks)

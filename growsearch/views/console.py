@@ -1,13 +1,19 @@
 """A short line for each structural event, and the summary at the end."""
 
+import os
 import re
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
 
 from tqdm import tqdm
 
 from growsearch.events import Edit, Event, Note, Phase
 from growsearch.format import compact, duration
+from growsearch.run_folder.files import storage_errors
 from growsearch.text import printable
 
 
@@ -71,10 +77,42 @@ def _filters(count: int) -> str:
     return f"{count} filter{'' if count == 1 else 's'}"
 
 
-def say(text: str) -> None:
-    """Print without breaking a progress bar, and at once where the output is a file."""
-    tqdm.write(printable(text))
-    sys.stdout.flush()
+_LOGS: list[IO[str]] = []
+"""Where texts are kept: the log of the run that works."""
+
+
+def say(text: str, show: bool = True) -> None:
+    """Print without breaking a progress bar, and at once where the output is a file; a running run's log keeps it.
+
+    Args:
+        text: one or more lines.
+        show: False for what belongs in the log alone.
+    """
+    if show:
+        tqdm.write(printable(text))
+        sys.stdout.flush()
+    stamp = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
+    for log in _LOGS:
+        with suppress(OSError):  # a full disk is told by what must be written
+            log.write("".join(f"{stamp}  {line}\n" for line in printable(text).splitlines() if line))
+            log.flush()
+
+
+@contextmanager
+def kept_in(path: Path) -> Iterator[None]:
+    """Append all that is said while the block runs to a file, each line with its time.
+
+    Raises:
+        UserError: if the file cannot be opened, or is a link.
+    """
+    with storage_errors(path):
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with open(handle, "w", encoding="utf-8", errors="replace") as log:
+        _LOGS.append(log)
+        try:
+            yield
+        finally:
+            _LOGS.remove(log)
 
 
 def summary(result: dict[str, Any], folder: str, picture: str) -> str:

@@ -1,6 +1,6 @@
 """The optional views: which there are, whether they can be had, and keeping them from harming a run."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,12 +42,12 @@ class Trackers:
     Args:
         names: of :data:`TRACKERS`.
         folder: the run's.
-        past: events that are in the record already.
+        past: events that are in the record already; read where there is a tracker.
         facts: the configuration as plain types.
     """
 
-    def __init__(self, names: Iterable[str], folder: Path, past: Iterable[Event], facts: dict[str, Any]) -> None:
-        events = list(past)
+    def __init__(self, names: Sequence[str], folder: Path, past: Iterable[Event], facts: dict[str, Any]) -> None:
+        events = list(past if names else ())
         self._open: dict[str, Tracker] = {}
         makers: dict[str, Callable[[], Tracker]] = {
             "tensorboard": lambda: _tensorboard(folder, events),

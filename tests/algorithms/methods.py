@@ -18,6 +18,7 @@ METHODS: dict[str, list[str]] = {
     "ectonas_pooling": ["algo=ectonas_pooling", *SMOKE],
     "conet": ["algo=conet", *SMOKE],
     "prune": ["algo=prune", "network=sequential", *SMOKE],
+    "grow": ["algo=grow", "network=sequential", "algo.target_params=2000", *SMOKE],
     "stagewise": ["algo=stagewise", *SMOKE],
 }
 
@@ -25,6 +26,7 @@ VARIANTS: dict[str, list[str]] = {
     "fixed_external": ["algo=fixed", "network=external", "network.name=torchvision/shufflenet_v2_x0_5", *COLOURED],
     "densemann_original": ["algo=densemann_original", *SMOKE],
     "densemann_random": ["algo=densemann_random", *SMOKE],
+    "densemann_v1": ["algo=densemann_v1", *SMOKE],
     "darts": ["algo=darts", *SMOKE],
     "prdarts_original": ["algo=prdarts_original", *SMOKE],
     "ectonas_interleaved": ["algo=ectonas", "algo.interleave=3", "algo.recuperation.add_cell=0.5", *SMOKE],
@@ -35,6 +37,10 @@ VARIANTS: dict[str, list[str]] = {
     "prune_sparse": [
         *("algo=prune", "network=resnet20", "network.depths=[1,1,1]", "network.width=4", "algo.sparsity_epochs=1"),
         *("algo.importance=taylor", "algo.ranking=isomorphic", "algo.distill=0.5", *SMOKE),
+    ],
+    "grow_deeper": [
+        *("algo=grow", "network=resnet20", "network.depths=[1,1,1]", "network.width=3", "algo.target_macs=300000"),
+        *("algo.depth=1", "algo.when=plateau", "algo.where=gradient", "algo.start=orthogonal", *SMOKE),
     ],
     "stagewise_morph": ["algo=stagewise", "algo.grow=morph", *SMOKE],
     "stagewise_original": ["algo=stagewise_original", *SMOKE],

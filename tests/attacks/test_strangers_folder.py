@@ -88,7 +88,10 @@ def test_files_that_are_links_are_not_written_through(name: str, run: Path, outs
         *("network/preprocessing.json", "network/preprocessing.safetensors"),
     ],
 )
-def test_pipes_are_not_waited_for(name: str, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pipes_are_not_waited_for(
+    name: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (run / name).unlink(missing_ok=True)
     os.mkfifo(run / name)
     for words in (["resume", str(run)], ["predict", str(run), str(run)], ["report", str(run)]):

@@ -1,7 +1,7 @@
 """``growsearch runs``: what is below a folder, whatever state it was left in."""
 
-import fcntl
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 
 from growsearch.cli import main
 from growsearch.cli.runs import ERROR_FILE, list_runs, summary
+from growsearch.run_folder import RunFolder
 
 EPOCH = {"kind": "epoch", "val_accuracy": 0.5, "params": 321}
 
@@ -39,8 +40,7 @@ def test_states_and_what_to_do_next(tmp_path, capsys):
     (failed / ERROR_FILE).write_text("the loss is not finite\nTraceback ...\n")
     make(tmp_path, "20260101-000000-seed4")
     running = started(make(tmp_path))
-    with open(running / ".lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with RunFolder(running).lock():
         assert main(["runs", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     lines = {line.split()[3]: " ".join(line.split()) for line in said.splitlines()[1:-1]}
@@ -48,7 +48,7 @@ def test_states_and_what_to_do_next(tmp_path, capsys):
     assert lines["1"].startswith("stopped densemann digits 1 50.00% (val) 321")
     assert lines["1"].endswith(f"growsearch resume {stopped}")
     assert "failed" in lines["2"] and lines["2"].endswith("(the loss is not finite)")
-    assert lines["3"].startswith("running")
+    assert lines["3"].startswith("running") and f"(process {os.getpid()} on " in lines["3"]
     assert "failed" in lines["4"] and "before its first save" in lines["4"]
     assert said.endswith("5 runs: 2 failed, 1 finished, 1 running, 1 stopped\n")
 

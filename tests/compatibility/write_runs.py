@@ -30,6 +30,8 @@ ROWS: dict[str, list[str]] = {
     "ectonas": ["algo=ectonas", "algo.topology=small_cnn", "algo.budget=6", *IMAGES],
     "ectonas_pooling": ["algo=ectonas_pooling", "algo.cells=[4,4]", "algo.hidden=[8]", *IMAGES],
     "conet": ["algo=conet", "algo.start_channels=4", "algo.c_max=8", *IMAGES],
+    "prune": ["algo=prune", "network=sequential", "network.topology=small_cnn", *IMAGES],
+    "grow": ["algo=grow", "network=sequential", "network.topology=small_cnn", "algo.target_params=2000", *IMAGES],
     "stagewise": ["algo=stagewise", "algo.width=2", "algo.iterations=1", *IMAGES],
 }
 EVENTS_BEFORE_STOP = 3

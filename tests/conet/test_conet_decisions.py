@@ -4,14 +4,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from growsearch.algorithms.conet.adas import AdasRule, adas_start, adas_step, rates_by_name
+from growsearch.algorithms.conet.config import ConetConfig
 from growsearch.algorithms.conet.decisions import (
     ChannelSize,
     Term,
+    Trial,
     UpdateRule,
     Variable,
     average,
+    blindness,
+    converged,
+    fitting_size,
+    may_move,
     plateau_epoch,
     rank_slope,
     updated,
@@ -104,3 +112,45 @@ def test_averages_over_members_and_over_layers() -> None:
     values = {"in": [0.0, 0.0, 0.9], "out": [0.2, 0.4, 0.1]}
     assert average(variable, values) == pytest.approx((0.3 + 0.9) / 2)
     assert average(variable, values, "layers") == pytest.approx((0.15 + 0.5) / 2)
+
+
+@given(
+    size=st.integers(4, 60),
+    action=st.sampled_from([None, -1, 1]),
+    halvings=st.integers(0, 6),
+    slopes=st.lists(st.sampled_from([0.0, 1.0]), min_size=12, max_size=12),
+    pieces=st.sampled_from([1, 2, 3]),
+)
+def test_what_cannot_move_never_does(size, action, halvings, slopes, pieces):
+    rule = UpdateRule(c_min=8, c_max=48)
+    start = fitting_size(min(max(2 * (size // 2), 8), 48), pieces)
+    one = ChannelSize(start, action, 0.2 / 2**halvings)
+    still = not may_move(one, rule, pieces)
+    sizes = set()
+    for slope in slopes:
+        moved = updated({"x": one}, {"x": slope}, {"x": 1.0}, rule)["x"]
+        one = ChannelSize(fitting_size(moved.size, pieces), moved.action, moved.factor)
+        sizes.add(one.size)
+    assert not still or sizes == {start}
+
+
+def test_the_search_ends_where_rounding_holds_every_size():
+    config = ConetConfig()
+    stuck, frozen = ChannelSize(18, -1, 0.05), ChannelSize(20, 0, 0.003)
+    both = {"a": stuck, "b": frozen}
+    assert converged(both, both, config) and not converged(both, both, ConetConfig(early_end=False))
+    assert not converged({"a": ChannelSize(16, 1, 0.1), "b": frozen}, both, config)
+    assert not converged(both, {**both, "b": ChannelSize(64, 1, 0.1)}, config)
+
+
+def test_ranks_that_show_nothing_are_told():
+    def shown(*curves):
+        named = {str(number): list(curve) for number, curve in enumerate(curves)}
+        slopes = {name: rank_slope(curve) for name, curve in named.items()}
+        return Trial(named, dict.fromkeys(named, 0), slopes, dict.fromkeys(named, 1.0))
+
+    rising, falling, zero = [0.1, 0.2], [0.2, 0.1], [0.0, 0.0]
+    assert blindness(shown(rising, rising, zero)) == ""
+    assert blindness(shown(rising, falling, zero)).startswith(
+        "the ranks say nothing of 2 of 3 sizes: their slopes are 0 (1"
+    )

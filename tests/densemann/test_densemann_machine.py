@@ -190,3 +190,24 @@ def test_a_control_repeats_a_schedule_whatever_the_accuracy():
     for additions in ([[3, 3]], [[]], []):
         with pytest.raises(UserError, match=r"algo\.additions"):
             DensemannConfig(growth="scheduled", additions=additions)
+
+
+def test_version_1_judges_all_filters_and_adds_before_the_countdown_ends_alone():
+    rising = lambda epoch: [0.40 + 0.1 * epoch, 0.42, 0.44, 0.46]  # noqa: E731
+    judged = []
+    for settled_only in (True, False):
+        machine = GrowthMachine(DensemannConfig(**SHORT, settled_only=settled_only))
+        for epoch in range(3):
+            machine.observe(rising(epoch))
+        judged.append((machine.categories, machine.observe(rising(3))))
+    (_, new), (_, old) = judged
+    assert 0 not in new.useful and 0 in old.useful and old.settled == new.settled
+    late = {late: Script([0.6], late_additions=late, patience=2, lr_milestones=[0.5]) for late in (True, False)}
+    for script in late.values():
+        script.strengths = list(FLAT)
+        script.machine.memory.patience = 0
+        script.machine.memory.stage = "improve"
+        script.machine.memory.history.slopes = [[0.0, 0.0]] * 3 + [[]]
+        script.machine.memory.history.strengths = [[value] for value in FLAT]
+        script.go(1)
+    assert late[True].ops() == ["add_filters"] and late[False].ops() == []

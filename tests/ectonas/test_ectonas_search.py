@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import torch
@@ -180,3 +181,18 @@ def test_clock_ends_the_search_with_a_trained_network(monkeypatch: pytest.Monkey
     (winner,) = algorithm.found.networks
     assert winner.id == 0 or any(e["network"] == winner.id for e in epochs)
     assert list(algorithm.bench.networks) == [winner.name]
+
+
+def test_adam_a_smoothed_loss_and_the_likelihood_as_score() -> None:
+    options = {"optimizer": "adam", "lr": 0.01, "weight_decay": 1e-4, "label_smoothing": 0.1, "budget": 1}
+    make = lambda: ectonas(score_key="val_likelihood", **options)  # noqa: E731
+    events = assert_chain_holds(make, steps=12)
+    algorithm = make()
+    run_through(algorithm)
+    network = algorithm.outcome().best
+    assert isinstance(network.optimizer(), torch.optim.Adam)
+    assert network.optimizer().param_groups[0]["weight_decay"] == 1e-4
+    individual = algorithm.method.individuals[network.id]
+    losses = [row[3] for row in individual.history][-3:]
+    assert algorithm.method.score(individual) == pytest.approx(sum(math.exp(-loss) for loss in losses) / len(losses))
+    assert events != run_through(ectonas(budget=1))[0]

@@ -47,7 +47,7 @@ def test_basic(tmp_path, monkeypatch, capsys):
 
 
 def test_an_unforeseen_error_leaves_its_traceback(tmp_path, monkeypatch, capsys):
-    def broken(composed, command, tell):
+    def broken(composed, command, wait):
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.chdir(tmp_path)

@@ -369,3 +369,19 @@ def test_found_cells_are_written_in_both_published_forms():
     assert set(files) == {"genotype.json", "genotype.txt"}
     assert all(read_genotype(text).to_json() == found for text in files.values())
     assert runner.method.files([]) == {}
+
+
+def test_search_networks_may_grow_between_cycles_and_leave_weights_behind():
+    method = search(**TWO_CYCLES, add_width=[0, 2], add_layers=[1], evaluation={"epochs": 0})
+    sizes = []
+    for event in happening(method, Measure, Edit):
+        if isinstance(event, Measure) and event.name == "alphas":
+            sizes.append((search_network(method).module.spec()["channels"], len(search_network(method).module.cells)))
+        elif isinstance(event, Edit) and event.where == "cycle 1":
+            before, after = (method.bench.networks[name] for name in ("cycle 0", "cycle 1"))
+            assert after.module.classifier.in_features > before.module.classifier.in_features
+            assert after.steps == before.steps > 0
+    assert sizes == [(4, 4), (4, 4), (6, 4)]
+    assert method.bench.networks["found"].module.spec()["channels"] == 4
+    with pytest.raises(UserError, match=r"algo\.add_layers"):
+        options(**TWO_CYCLES, add_layers=[0, 1, 2])

@@ -181,7 +181,11 @@ def stopped_half_way(root: Path, patch: pytest.MonkeyPatch, at: int = 80) -> Pat
 
 def contents(run: Path) -> dict[Path, bytes]:
     """All files of a run but the one that says why it ended."""
-    return {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "error.txt"}
+    return {
+        path: path.read_bytes()
+        for path in run.rglob("*")
+        if path.is_file() and path.name not in ("error.txt", "log.txt")
+    }
 
 
 def flip(path: Path, place: float = 0.5) -> None:

@@ -24,6 +24,7 @@ def count_layers(network):
 class Tournament(Algorithm[AlgoConfig]):
     """Three networks trained side by side; a fourth diverges and is dropped."""
 
+    side_by_side = True
     at_once, rates = 2, (0.1, 0.05, 1e30, 0.2)
 
     def search(self):
@@ -51,12 +52,12 @@ class Tournament(Algorithm[AlgoConfig]):
         return shown.val_accuracy
 
 
-def tournament(at_once=2):
+def tournament(at_once=2, **hardware):
     class Mine(Tournament):
         pass
 
     Mine.at_once = at_once
-    return runner_of(Mine, AlgoConfig("tournament"), tiny_engine())
+    return runner_of(Mine, AlgoConfig("tournament"), tiny_engine(**hardware))
 
 
 def lines_of(runner):

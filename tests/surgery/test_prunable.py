@@ -4,6 +4,7 @@ import random
 
 import pytest
 import torch
+import torchvision
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prunable_networks import BLOCKS, network, silenced
@@ -78,6 +79,34 @@ def test_layers_and_attributes_keep_their_sizes_true():
     assert model(X).shape == (3, 16, 2)
 
 
+class Regions(nn.Module):
+    """A detector's second stage."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.hidden, self.out = nn.Conv2d(3, 6, 1), nn.Linear(24, 5), nn.Linear(5, 2)
+        self.register_buffer("boxes", torch.tensor([[0.0, 0.0, 0.0, 2.0, 2.0], [1.0, 1.0, 0.0, 2.0, 1.0]]))
+
+    def forward(self, x):
+        pooled = torchvision.ops.roi_align(self.features(x), self.boxes.to(x.dtype), 2)
+        return self.out(self.hidden(pooled.flatten(1)).relu())
+
+
+def test_regions_of_a_detector_follow_their_channels():
+    torch.manual_seed(0)
+    model = Regions().double()
+    groups = {group.name: group for group in channel_groups(model, X)}
+    before, group = model(X), groups["features"]
+    assert group.frozen is None and groups["hidden"].frozen is None
+    expected = silenced(model, [(group, [1])])(X)
+    with transaction(model) as snapshot:
+        widen(model, group, 9)
+        assert close(model(X), before)
+        snapshot.restore()
+    prune(model, group, [0, 2, 3, 4, 5])
+    assert model.hidden.in_features == 20 and close(model(X), expected)
+
+
 def test_a_cut_can_be_undone():
     model = network(["attention", "layer norm"], 3)
     before, attributes = model(X), [dict(vars(module)) for module in model.modules()]
@@ -107,4 +136,4 @@ def test_the_proof_freezes_nothing_of_random_networks(kinds, seed):
 @settings(max_examples=2000, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.sampled_from(sorted(BLOCKS)), min_size=1, max_size=5), st.integers(0, 10**6))
 def test_many_random_networks_are_cut_as_if_silent(kinds, seed):
-    check(network(kinds, seed), seed, prove=False)
+    check(network(kinds, seed), seed, prove=seed % 10 == 0)

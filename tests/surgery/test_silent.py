@@ -194,3 +194,16 @@ def test_whole_heads_come_and_go_and_so_do_places_in_them(size):
         prune(model, places, [0, 1])
     prune(model, by_name(model)["qkv"], [0, 1, 3])
     assert model.out.in_features == 6 and model(X).shape == (3, 2)
+
+
+class Written(Windows):
+    """Heads of at most as many places as they begin with."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.head_dim <= 4
+        return super().forward(x)
+
+
+def test_sizes_beyond_those_that_the_code_bears_are_not_offered():
+    group = by_name(Written(4).double())["qkv"]
+    assert group.frozen == "sum over channels without a parameter to scale" and group.unprunable is None

@@ -411,3 +411,30 @@ def test_channels_whose_order_matters_are_cut_in_their_order():
         prune(model, group, [3, 2, 0])
     prune(model, group, [0, 2, 3])
     assert model(X).shape == (3, 4, 8, 8) and model.head.in_channels == 3
+
+
+class Whole(nn.Module):
+    """Takes as many channels as a number says, which is all of them; the number is an attribute, or written down."""
+
+    def __init__(self, written: bool) -> None:
+        super().__init__()
+        self.first, self.cheap, self.head = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 1), nn.Conv2d(12, 2, 1)
+        self.wanted, self.written = 12, written
+
+    def forward(self, x):
+        x = self.first(x)
+        return self.head(torch.cat([x, self.cheap(x)], 1)[:, : 13 if self.written else self.wanted])
+
+
+def test_a_number_that_is_all_channels_follows_them():
+    model = Whole(False).double()
+    groups = {group.name: group for group in channel_groups(model, X)}
+    before = model(X)
+    assert groups["first"].frozen is None
+    widen(model, groups["first"], 13)
+    assert model.wanted == 19 and torch.allclose(model(X), before)
+
+
+def test_a_number_just_above_all_channels_is_found():
+    groups = {group.name: group for group in channel_groups(Whole(True).double(), X)}
+    assert groups["first"].frozen and groups["cheap"].frozen

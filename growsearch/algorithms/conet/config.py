@@ -143,7 +143,7 @@ class ConetConfig(AlgoConfig):
         "What a converged factor ends: its variable's changes (code), or the whole search (the paper's listing).",
         choices=("variable", "search"),
     )
-    early_end: bool = option(True, "End the search once every variable has converged; the result is the same.")
+    early_end: bool = option(True, "End the search once no size can move any more; the result is the same.")
     adapt_after_last: bool = option(
         False, "Change sizes once more after the last trial (the code leaves its measurements unused)."
     )

@@ -241,15 +241,55 @@ def next_sizes(sizes: Mapping[str, ChannelSize], trial: Trial, config: ConetConf
     return updated(sizes, trial.slopes, trial.conditions, update_rule(config))
 
 
-def converged(before: Mapping[str, ChannelSize], after: Mapping[str, ChannelSize], config: ConetConfig) -> bool:
-    """Whether the search ends before its last trial."""
-    frozen = [one.frozen for one in after.values()]
-    if config.stop == "search" and any(frozen):
+def may_move(one: ChannelSize, rule: UpdateRule, pieces: int) -> bool:
+    """Whether any later trial can change a size: factors only fall, so what rounding undoes now it always undoes.
+
+    Args:
+        one: the variable.
+        rule: thresholds.
+        pieces: equal parts that its size is made of; see :func:`fitting_size`.
+    """
+    if one.frozen:
+        return False
+    again = 1 if one.action is None else one.action
+    steps = (again * one.factor, -again * one.factor / (1 if one.action is None else 2))
+    sizes = (min(max(_rounded(one.size * (1 + step), rule.rounding), rule.c_min), rule.c_max) for step in steps)
+    return any(fitting_size(size, pieces) != one.size for size in sizes)
+
+
+def converged(
+    before: Mapping[str, ChannelSize],
+    after: Mapping[str, ChannelSize],
+    config: ConetConfig,
+    pieces: Mapping[str, int] | None = None,
+) -> bool:
+    """Whether the search ends before its last trial: nothing moved, and nothing can move any more.
+
+    Args:
+        before: sizes of the trial.
+        after: sizes of the next one.
+        config: ``stop`` and ``early_end``.
+        pieces: by variable, see :func:`fitting_size`; None for 1 each.
+    """
+    if config.stop == "search" and any(one.frozen for one in after.values()):
         return True
+    if not config.early_end or any(before[name].size != one.size for name, one in after.items()):
+        return False
+    rule = update_rule(config)
+    return not any(may_move(one, rule, pieces[name] if pieces else 1) for name, one in after.items())
+
+
+def blindness(trial: Trial) -> str:
+    """A remark for a first trial whose ranks say nothing of half of the sizes or more; empty for any other."""
+    flat = [name for name, slope in trial.slopes.items() if slope == 0]
+    if 2 * len(flat) < len(trial.slopes):
+        return ""
+    zero = sum(not any(trial.curves[name]) for name in flat)
     return (
-        config.early_end
-        and all(frozen)
-        and {n: c.size for n, c in before.items()} == {n: c.size for n, c in after.items()}
+        f"the ranks say nothing of {len(flat)} of {len(trial.slopes)} sizes: their slopes are 0 ({zero} curves are 0"
+        " throughout, the others never rise), so that they shrink whatever algo.delta is. Use more steps in a trial"
+        " (algo.search.epochs, a smaller algo.search.batch_size), wider networks (algo.start_channels) or weights that"
+        " go on from trial to trial (algo.inherit=true)"
     )
 
 

@@ -27,6 +27,7 @@ from growsearch.algorithms.conet.decisions import (
     ChannelSize,
     Record,
     Variable,
+    blindness,
     converged,
     final_spec,
     fitting_size,
@@ -41,7 +42,7 @@ from growsearch.algorithms.conet.measure import parameters, rank_metrics
 from growsearch.algorithms.conet.members import describe, described
 from growsearch.events import Edit as Edited
 from growsearch.events import Measure as Measured
-from growsearch.events import Phase
+from growsearch.events import Note, Phase
 from growsearch.networks import parameter_count
 from growsearch.training.plan import fit_plan_of, optimizer_of
 
@@ -80,6 +81,8 @@ class Conet(Algorithm[ConetConfig]):
             fit, history = yield from self.train_and_measure(net)
             self.epochs += fit.epochs
             shown = summarised(self.variables, history, config)
+            if trial == 0 and (remark := blindness(shown)):
+                yield Tell(Note(net.id, remark, self.epochs - 1))
             moved = self.fitted(next_sizes(sizes, shown, config))
             resized = yield Copy(net, "resized")
             resized = yield Edit(resized, self.resize(moved, drawn=True), ("conet", "channels", trial + 1))
@@ -88,7 +91,7 @@ class Conet(Algorithm[ConetConfig]):
             record = trial_record(shown, before, sizes)
             trials.append({"params": net.params, "val": fit.val, "variables": record})
             yield Tell(Measured(net.id, "variables", self.epochs - 1, record))
-            if stays or last or converged(before, sizes, config):
+            if stays or last or converged(before, sizes, config, self.pieces):
                 break
             net = yield from self.next_network(net, resized, trial + 1)
             detail = {"trial": trial + 1, "sizes": numbers(sizes)}

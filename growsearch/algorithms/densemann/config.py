@@ -115,6 +115,14 @@ class DensemannConfig(AlgoConfig):
     addition_first: bool = option(
         False, "Test for an addition before the end of the improvement stage (the paper's wording)."
     )
+    late_additions: bool = option(
+        True, "Let filters be added after the countdown has ended too; false only before (section 3.2, 2c: version 1)."
+    )
+    settled_only: bool = option(
+        True,
+        "Only settled filters may be useful or useless; false judges all, by thresholds between all (section 3.2, 2a:"
+        " version 1).",
+    )
     uft_auto: float = option(
         0.8,
         "Usefulness threshold as a place between the least and the greatest strength of settled filters.",

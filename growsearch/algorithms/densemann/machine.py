@@ -9,7 +9,7 @@ of the last layer's filters, and it answers with edits to carry out before the n
 Before pruning and before adding a layer the network is to be saved; the two undoing edits go back there.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from growsearch.algorithms.densemann.config import DensemannConfig
@@ -157,10 +157,11 @@ class GrowthMachine:
         frozen = memory.refresh_left <= 0
         history.record(kcs, smoothing=config.kcs_smoothing, window=config.kcs_window, frozen=frozen)
         settled = history.settled(window=config.kcs_window, threshold=config.settle_thresh)
-        if memory.stage in ("start", IMPROVE) and has_quorum(settled, memory.born_with):
-            limits = thresholds([history.latest(i) for i in settled], config.uft_auto, config.ult_auto)
+        judged = settled if config.settled_only else list(range(len(kcs)))
+        if memory.stage in ("start", IMPROVE) and has_quorum(judged, memory.born_with):
+            limits = thresholds([history.latest(i) for i in judged], config.uft_auto, config.ult_auto)
             memory.useful_from, memory.useless_to = limits.useful, limits.useless
-        return categorise(history, settled, self.thresholds, memory.born_with)
+        return replace(categorise(history, judged, self.thresholds, memory.born_with), settled=settled)
 
     @property
     def thresholds(self) -> Thresholds | None:
@@ -198,7 +199,8 @@ class GrowthMachine:
     def _improve(self, epoch: int, categories: Categories, room: Room) -> list[Edit]:
         memory = self.memory
         over = memory.patience <= 0 and len(categories.settled) == memory.filters
-        grows = len(categories.useful) > memory.useful_ceiling and room.filters
+        in_time = self.config.late_additions or memory.patience > 0
+        grows = len(categories.useful) > memory.useful_ceiling and room.filters and in_time
         if over and not (grows and self.config.addition_first):
             memory.stage = PRUNE
             return []

@@ -187,11 +187,18 @@ class EctonasConfig(AlgoConfig):
     random_mode: bool = option(False, "Winners are drawn, not judged (the paper's ablation).")
     score_key: str = option(
         "val_accuracy",
-        "What candidates are judged by: val_accuracy, or train_accuracy, the running mean of a pass (code).",
-        choices=("val_accuracy", "train_accuracy"),
+        "What candidates are judged by: val_accuracy, train_accuracy, the running mean of a pass (code), or"
+        " val_likelihood, exp(-loss) on the validation images.",
+        choices=("val_accuracy", "train_accuracy", "val_likelihood"),
     )
     rolling: int = option(3, "History entries that a score is the mean of.", unit="entries", low=1)
-    lr: float = option(0.1, "Constant learning rate of plain SGD.", above=0, paper="appendix C.2")
+    lr: float = option(0.1, "Constant learning rate.", above=0, paper="appendix C.2")
+    optimizer: str = option("sgd", "Optimizer: sgd or adam.", choices=("sgd", "adam"), paper="appendix C.2")
+    momentum: float = option(0.0, "Momentum of SGD.", low=0, below=1)
+    weight_decay: float = option(0.0, "Weight decay.", low=0)
+    label_smoothing: float = option(
+        0.0, "Share of the target spread over all classes in the training loss.", unit="share", low=0, below=1
+    )
     batch_size: int = option(32, "Images of a training step.", unit="images", low=1)
     interleave: int = option(
         0,

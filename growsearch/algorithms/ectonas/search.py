@@ -4,6 +4,7 @@ Who competes and who wins stands in ``competition.py``; here its requests are se
 retired.
 """
 
+import math
 from typing import Any, ClassVar
 
 from growsearch.actions import (
@@ -46,11 +47,15 @@ class Ectonas(Algorithm[EctonasConfig]):
     """Evolution of sequential networks across topologies."""
 
     skips_candidates: ClassVar[bool] = True
+    side_by_side: ClassVar[bool] = True
 
     def __init__(self, config: EctonasConfig, facts: Facts) -> None:
         super().__init__(config, facts)
         self.at_once = config.interleave or (1 if facts.device == "cpu" else SIDE_BY_SIDE)
-        self.recipe, self.optimizer = Recipe(config.batch_size), OptimizerConfig(lr=config.lr, momentum=0.0)
+        self.recipe, self.optimizer = (
+            Recipe(config.batch_size, label_smoothing=config.label_smoothing),
+            sgd_or_adam(config),
+        )
         self.nets: dict[int, Net] = {}
         self.individuals: dict[int, Individual] = {}
         self.generation, self.next_id, self.spent, self.over = 0, 1, 0.0, False
@@ -210,8 +215,12 @@ class Ectonas(Algorithm[EctonasConfig]):
 
     def score(self, one: Individual) -> float:
         """The mean of the last entries of the scoring key."""
-        column = 4 if self.config.score_key == "val_accuracy" else 2
-        return rolling_score([row[column] for row in one.history], self.config.rolling)
+        values = {
+            "val_accuracy": [row[4] for row in one.history],
+            "train_accuracy": [row[2] for row in one.history],
+            "val_likelihood": [math.exp(-row[3]) for row in one.history],
+        }
+        return rolling_score(values[self.config.score_key], self.config.rolling)
 
     def may_breed(self) -> bool:
         """Whether another generation is allowed."""
@@ -220,3 +229,9 @@ class Ectonas(Algorithm[EctonasConfig]):
     def add(self, net: Net, one: Individual) -> None:
         """Take a network in."""
         self.nets[net.id], self.individuals[net.id] = net, one
+
+
+def sgd_or_adam(config: EctonasConfig) -> OptimizerConfig:
+    """How every candidate is trained; Adam has its usual decay rates."""
+    kind, decay = config.optimizer, config.weight_decay
+    return OptimizerConfig(kind, config.lr, config.momentum, weight_decay=decay)  # type: ignore[arg-type]

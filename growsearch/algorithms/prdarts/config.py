@@ -91,6 +91,16 @@ class PrdartsConfig(AlgoConfig):
     name: str = "prdarts"
     channels: int = option(16, "Width of the search network's first cell.", unit="channels", low=1)
     layers: int = option(8, "Cells of the search network.", unit="cells", low=3)
+    add_width: list[int] = option(
+        [0],
+        "Channels more than channels in each cycle; one entry for all, or one per cycle. Weights stay behind where a"
+        " size changes (code).",
+        unit="channels",
+        low=0,
+    )
+    add_layers: list[int] = option(
+        [0], "Cells more than layers in each cycle, likewise (the release: 3 beside 5).", unit="cells", low=0
+    )
     nodes: int = option(4, "Computed nodes of a cell.", unit="nodes", low=1)
     output: str = option(
         "concat",
@@ -258,8 +268,9 @@ class PrdartsConfig(AlgoConfig):
                 _refuse("keep", self.keep, f"more than the {morphs} inserted in cycle {cycle + 1}")
         if self.keep[-1] != 1 or self.morphs[-1]:
             _refuse("keep", self.keep, "1 and no morphs in the last cycle")
-        if len(self.skip_dropout) not in (1, len(self.epochs)):
-            _refuse("skip_dropout", self.skip_dropout, f"one entry, or {len(self.epochs)}")
+        for name in ("skip_dropout", "add_width", "add_layers"):
+            if len(getattr(self, name)) not in (1, len(self.epochs)):
+                _refuse(name, getattr(self, name), f"one entry, or {len(self.epochs)}")
 
 
 def _check_pool(pool: Any) -> None:

@@ -163,13 +163,20 @@ def final_training(config: PrdartsConfig, searched: int) -> TrainingSettings:
     return replace(training, epochs=min(training.epochs, max(0, most - searched))) if most else training
 
 
-def search_spec(config: PrdartsConfig, facts: Facts, pools: Mapping[str, CellPools]) -> dict[str, Any]:
+def search_sizes(config: PrdartsConfig, cycle: int) -> tuple[int, int]:
+    """Width and number of cells of a cycle's search network; both may grow from cycle to cycle (authors' code)."""
+    width, layers = (more[min(cycle, len(more) - 1)] for more in (config.add_width, config.add_layers))
+    return config.channels + width, config.layers + layers
+
+
+def search_spec(config: PrdartsConfig, facts: Facts, pools: Mapping[str, CellPools], cycle: int) -> dict[str, Any]:
     """Spec of the search network of these pools."""
+    channels, layers = search_sizes(config, cycle)
     return {
         "family": "darts_search",
         "pools": {kind: pools[kind].spec() for kind in CELL_KINDS},
-        "channels": config.channels,
-        "layers": config.layers,
+        "channels": channels,
+        "layers": layers,
         "nodes": config.nodes,
         "classes": facts.num_classes,
         "in_channels": facts.image_shape[0],

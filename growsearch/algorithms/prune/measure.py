@@ -3,18 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
-from typing import Any, Literal
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from growsearch.algorithms.budgets import Quantity, Shape, example, gradients, spent, without_memory, writers
 from growsearch.algorithms.prune.decisions import Group, kept, ranked, smallest_count
-from growsearch.data.augment import Augmentation
 from growsearch.errors import UserError
-from growsearch.probes import cost
 from growsearch.probes.kcs import kcs
-from growsearch.probes.latency import forward_milliseconds
 from growsearch.probes.rank import rank_metrics_of
 from growsearch.randomness import generator
 from growsearch.surgery.channels import ChannelGroup
@@ -30,16 +27,11 @@ from growsearch.surgery.scores import (
     obd,
     random,
     taylor,
-)  # fmt: skip
+)
 from growsearch.surgery.tensors import copied
-from growsearch.training import Cursor, Engine, Network
+from growsearch.training import Engine, Network
 
-Shape = tuple[int, int, int]
-Quantity = Literal["macs", "params", "latency"]
 Keep = Mapping[str, Sequence[int]]
-
-SCORE_BATCH = 64
-"""Images of a forward pass for gradients."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +51,6 @@ class Importance:
     multiple_of: int
 
 
-def example(image_shape: Shape) -> Tensor:
-    """Images to trace a network with: with two of them, batch norm on maps of one pixel blows rounding errors up."""
-    return torch.zeros(8, *image_shape)
-
-
 def prunable_groups(
     network: Network, image_shape: Shape, leave: Sequence[str], min_channels: int, max_share: float, prove: bool
 ) -> list[dict[str, Any]]:
@@ -80,7 +67,7 @@ def prunable_groups(
     Raises:
         UserError: if a pattern names no layer, or no group may be cut.
     """
-    groups = channel_groups(network.module, example(image_shape), prove=prove)
+    groups = channel_groups(network.module, example(network.module, image_shape), prove=prove)
     layers = {layer for group in groups for layer in writers(group)}
     for pattern in leave:
         if not any(fnmatch(layer, pattern) for layer in layers):
@@ -98,11 +85,6 @@ def prunable_groups(
         asdict(Group(g.name, g.size, structure(network.module, g), least(g.size, min_channels, max_share)))
         for g in free
     ]
-
-
-def writers(group: ChannelGroup) -> tuple[str, ...]:
-    """Layers whose outputs the channels are."""
-    return (*group.producers, *group.layers("depthwise"))
 
 
 def least(size: int, min_channels: int, max_share: float) -> int:
@@ -151,7 +133,7 @@ def plan_cut(
         ``keep``, the channels of each group that loses some; ``left``, the quantity after it, and ``reached``.
     """
     shape = engine.data.image_shape
-    handles = {g.name: g for g in channel_groups(network.module, example(shape), prove=False)}
+    handles = {g.name: g for g in channel_groups(network.module, example(network.module, shape), prove=False)}
     groups = [Group(r["name"], handles[r["name"]].size, r["structure"], r["least"]) for r in rows]
     scores = score(network, engine, [handles[g.name] for g in groups], how, counter)
     order = ranked(groups, scores, how.ranking)
@@ -238,40 +220,9 @@ def _by_strength(module: nn.Module, group: ChannelGroup) -> Tensor:
     return torch.stack(parts).mean(0)
 
 
-def gradients(network: Network, engine: Engine, images: int, squared: bool) -> dict[str, Tensor]:
-    """Gradients of the mean loss on the first training images, in evaluation mode; or the mean of their squares.
-
-    Args:
-        network: left as it is.
-        engine: its training images, as they are.
-        images: how many at most.
-        squared: square the gradient of each image before the mean: the diagonal of the Fisher matrix.
-
-    Returns:
-        By the name of the parameter; zeros for one that the loss does not depend on.
-    """
-    module, count = network.module, min(images, len(engine.data.train))
-    cursor = Cursor(purpose="importance")
-    loader = engine.loader(network, cursor, Augmentation(), shuffle=False)
-    named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
-    total = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
-    was_training = module.training
-    module.eval()
-    while cursor.used < count:
-        pictures, labels = loader.take(cursor, min(SCORE_BATCH, count - cursor.used))
-        for part, wanted in zip(*((t.split(1) if squared else [t]) for t in (pictures, labels)), strict=True):
-            loss = F.cross_entropy(module(part).float(), wanted, reduction="sum")
-            found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-            for name, gradient in zip(named, found, strict=True):
-                if gradient is not None:
-                    total[name] += gradient.detach().square() if squared else gradient.detach()
-    module.train(was_training)
-    return {name: value / count for name, value in total.items()}
-
-
 def cut_copy(module: nn.Module, image_shape: Shape, quantity: Quantity) -> Callable[[Keep], nn.Module]:
     """Makes copies of a network with channels cut; without memory, unless it is to be timed."""
-    convert = Tensor.clone if quantity == "latency" else _without_memory
+    convert = Tensor.clone if quantity == "latency" else without_memory
 
     def make(keep: Keep) -> nn.Module:
         twin = copied(module, convert)
@@ -279,12 +230,8 @@ def cut_copy(module: nn.Module, image_shape: Shape, quantity: Quantity) -> Calla
         cut(twin, keep, {g.name: g.on(twin_map) for g in groups})
         return twin
 
-    groups = channel_groups(module, example(image_shape), prove=False)
+    groups = channel_groups(module, example(module, image_shape), prove=False)
     return make
-
-
-def _without_memory(tensor: Tensor) -> Tensor:
-    return tensor.to("meta", copy=True)
 
 
 def cut(module: nn.Module, keep: Keep, groups: Mapping[str, ChannelGroup], optimizer: Any = None) -> None:
@@ -292,25 +239,3 @@ def cut(module: nn.Module, keep: Keep, groups: Mapping[str, ChannelGroup], optim
     for name, channels in keep.items():
         if len(channels) < groups[name].size:
             prune(module, groups[name], channels, optimizer=optimizer)
-
-
-def spent(module: nn.Module, image_shape: Shape, quantity: Quantity) -> float:
-    """MACs of one image, trainable parameters, or milliseconds of a network."""
-    if quantity == "latency":
-        return forward_milliseconds(module, image_shape)
-    return getattr(cost(module, image_shape), quantity)
-
-
-def quantity_of(network: Network, image_shape: Shape, quantity: Quantity) -> float:
-    """:func:`spent` of a live network."""
-    return spent(network.module, image_shape, quantity)
-
-
-def layer_sizes(network: Network) -> dict[str, int]:
-    """Outputs of every convolution and linear layer."""
-    kinds = (nn.modules.conv._ConvNd, nn.Linear)
-    return {
-        name: layer.weight.shape[1 if getattr(layer, "transposed", False) else 0]
-        for name, layer in network.module.named_modules()
-        if isinstance(layer, kinds)
-    }

@@ -1,6 +1,6 @@
 """Cut the least important channels of a network until it fits a budget, and fine-tune it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from growsearch.actions import (
@@ -19,18 +19,11 @@ from growsearch.actions import (
     Tell,
 )  # fmt: skip
 from growsearch.algorithms.base import Algorithm, Found
+from growsearch.algorithms.budgets import Point, Quantity, layer_sizes, quantity_of
 from growsearch.algorithms.prune.config import PruneConfig
 from growsearch.algorithms.prune.decisions import goals
 from growsearch.algorithms.prune.edits import Cut, Distill, Recalibrate, Shrink
-from growsearch.algorithms.prune.measure import (
-    Importance,
-    Quantity,
-    layer_sizes,
-    plan_cut,
-    prunable_groups,
-    quantity_of,
-    smallest,
-)  # fmt: skip
+from growsearch.algorithms.prune.measure import Importance, plan_cut, prunable_groups, smallest
 from growsearch.errors import UserError
 from growsearch.events import Measure as Measured
 from growsearch.events import Phase
@@ -39,16 +32,6 @@ from growsearch.training.plan import fit_plan_of, optimizer_of, schedule_of
 
 CLOSEST = 0.98
 """With ``max_loss``, rounds that would keep more of the MACs than this are not worth their epochs."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """A network along the way: its sizes, and validation accuracies before and after fine-tuning (None if unknown)."""
-
-    macs: int
-    params: int
-    cut_accuracy: float | None
-    accuracy: float | None
 
 
 class Prune(Algorithm[PruneConfig]):

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 
 from growsearch.actions import Change, Draws
 from growsearch.errors import UserError
-from growsearch.networks.residual import ResidualNetwork
+from growsearch.networks.residual import ResidualNetwork, append_block
 from growsearch.networks.staged import StagedNetwork
-from growsearch.surgery import structure_changed
-from growsearch.surgery.morphisms import insert_module, silence_branch
 from growsearch.training import Network
 
 _TORCHVISION = {"conv1": "stem.0", "bn1": "stem.1", "fc": "classifier"} | {
@@ -43,24 +41,6 @@ class TransferWeights(Change):
     def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
         """Copy the weights of the donor, the one source."""
         transfer_weights(cast(StagedNetwork, network.module), sources[0], self.pick)
-
-
-def append_block(network: ResidualNetwork, stage: int, draw: torch.Generator) -> None:
-    """Append an identity block to a stage of ``network``, in place; the network computes the same afterwards.
-
-    The branch of the block starts like that of any other, but for its last norm, whose scale and shift are
-    zero; the input has been through a ReLU, so the block passes it on.
-
-    Args:
-        network: gets the block.
-        stage: counted from 0.
-        draw: where the branch's weights come from.
-    """
-    blocks = cast(nn.Sequential, network.stages[stage])
-    block = network.fresh_block(stage, draw)
-    silence_branch(block.tail)
-    insert_module(blocks, len(blocks), block.to(next(network.parameters())))
-    structure_changed(network)
 
 
 def picked_modules(depth: int, available: int, pick: str) -> list[int]:

@@ -50,19 +50,31 @@ MOST_CHANNELS = 4
 
 
 def read_own_arrays(config: DataConfig) -> Raw:
-    """Read ``data.path``: images [N, H, W], [N, H, W, C] or [N, C, H, W] of bytes or of floats in 0..1.
+    """Read ``data.path``; see :func:`raw_of`."""
+    file = user_path(config)
+    return raw_of(read_npz(file), config.layout, file)
+
+
+def raw_of(arrays: dict[str, np.ndarray], layout: str, file: Path | str) -> Raw:
+    """Take arrays as a data set: images [N, H, W], [N, H, W, C] or [N, C, H, W] of bytes or of floats in 0..1.
 
     Labels may be any integers; the values that occur are the classes, in ascending order.
+
+    Args:
+        arrays: under :data:`NAMES`.
+        layout: as ``data.layout``.
+        file: what messages call them.
+
+    Raises:
+        UserError: if they are no images and labels.
     """
-    file = user_path(config)
-    arrays = read_npz(file)
     pairs = {part: _pair(arrays, part) for part in NAMES}
     if pairs["train"] is None:
         found = ", ".join(sorted(arrays)) or "nothing"
         wanted = " or ".join("+".join(pair) for pair in NAMES["train"])
         raise UserError(f"{file}: it holds arrays {found}; it needs {wanted}")
     values = np.unique(_integers(pairs["train"][1], file))
-    splits = {part: _split(pair, values, config.layout, file) for part, pair in pairs.items() if pair is not None}
+    splits = {part: _split(pair, values, layout, file) for part, pair in pairs.items() if pair is not None}
     return Raw(splits["train"], splits.get("test"), tuple(str(value) for value in values), val=splits.get("val"))
 
 
@@ -73,8 +85,8 @@ def _pair(arrays: dict[str, np.ndarray], part: str) -> tuple[np.ndarray, np.ndar
     return None
 
 
-def _split(pair: tuple[np.ndarray, np.ndarray], values: np.ndarray, layout: str, file: Path) -> Split:
-    images = _images(pair[0], layout, file)
+def _split(pair: tuple[np.ndarray, np.ndarray], values: np.ndarray, layout: str, file: Path | str) -> Split:
+    images = as_images(pair[0], layout, file)
     labels = _integers(pair[1], file)
     if len(labels) != len(images):
         raise UserError(f"{file}: it has {len(images)} images but {len(labels)} labels; use as many of both")
@@ -84,7 +96,7 @@ def _split(pair: tuple[np.ndarray, np.ndarray], values: np.ndarray, layout: str,
     return Split(images, torch.from_numpy(np.searchsorted(values, labels).astype(np.int64)))
 
 
-def _integers(labels: np.ndarray, file: Path) -> np.ndarray:
+def _integers(labels: np.ndarray, file: Path | str) -> np.ndarray:
     flat = labels.reshape(-1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
     whole = flat.ndim == 1 and flat.dtype.kind in "iufb" and np.isfinite(flat).all()
     if not whole or (flat != flat.astype(np.int64)).any():
@@ -92,7 +104,8 @@ def _integers(labels: np.ndarray, file: Path) -> np.ndarray:
     return flat.astype(np.int64)
 
 
-def _images(images: np.ndarray, layout: str, file: Path) -> Tensor:
+def as_images(images: np.ndarray, layout: str, file: Path | str) -> Tensor:
+    """Images [N, C, H, W], uint8 or float32 in 0..1, of an array; see :func:`raw_of`."""
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise UserError(f"{file}: images have shape {list(images.shape)}; use [N, H, W], [N, H, W, C] or [N, C, H, W]")
     if images.dtype.kind == "f":
@@ -111,7 +124,7 @@ def _images(images: np.ndarray, layout: str, file: Path) -> Tensor:
     return tensor.permute(0, 3, 1, 2).contiguous() if _channels_last(images.shape, layout, file) else tensor
 
 
-def _channels_last(shape: tuple[int, ...], layout: str, file: Path) -> bool:
+def _channels_last(shape: tuple[int, ...], layout: str, file: Path | str) -> bool:
     if layout != "auto":
         return layout == "nhwc"
     first, last = shape[1] <= MOST_CHANNELS, shape[3] <= MOST_CHANNELS

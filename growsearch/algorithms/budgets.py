@@ -1,0 +1,98 @@
+"""Sizes that budgets count, and what methods measure to meet them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from growsearch.data.augment import Augmentation
+from growsearch.probes import cost
+from growsearch.probes.latency import forward_milliseconds
+from growsearch.surgery.channels import ChannelGroup
+from growsearch.training import Cursor, Engine, Network
+
+Shape = tuple[int, int, int]
+Quantity = Literal["macs", "params", "latency"]
+
+SCORE_BATCH = 64
+"""Images of a forward pass for gradients."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A network along the way: its sizes, and validation accuracies before and after fine-tuning (None if unknown)."""
+
+    macs: int
+    params: int
+    cut_accuracy: float | None
+    accuracy: float | None
+
+
+def example(module: nn.Module, image_shape: Shape) -> Tensor:
+    """Images to trace a network with: with two of them, batch norm on maps of one pixel blows rounding errors up."""
+    return torch.zeros(8, *image_shape, dtype=next(module.parameters()).dtype)
+
+
+def writers(group: ChannelGroup) -> tuple[str, ...]:
+    """Layers whose outputs the channels are."""
+    return (*group.producers, *group.layers("depthwise"))
+
+
+def without_memory(tensor: Tensor) -> Tensor:
+    """A tensor of the same shape without values."""
+    return tensor.to("meta", copy=True)
+
+
+def gradients(network: Network, engine: Engine, images: int, squared: bool) -> dict[str, Tensor]:
+    """Gradients of the mean loss on the first training images, in evaluation mode; or the mean of their squares.
+
+    Args:
+        network: left as it is.
+        engine: its training images, as they are.
+        images: how many at most.
+        squared: square the gradient of each image before the mean: the diagonal of the Fisher matrix.
+
+    Returns:
+        By the name of the parameter; zeros for one that the loss does not depend on.
+    """
+    module, count = network.module, min(images, len(engine.data.train))
+    cursor = Cursor(purpose="importance")
+    loader = engine.loader(network, cursor, Augmentation(), shuffle=False)
+    named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    total = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
+    was_training = module.training
+    module.eval()
+    while cursor.used < count:
+        pictures, labels = loader.take(cursor, min(SCORE_BATCH, count - cursor.used))
+        for part, wanted in zip(*((t.split(1) if squared else [t]) for t in (pictures, labels)), strict=True):
+            loss = F.cross_entropy(module(part).float(), wanted, reduction="sum")
+            found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+            for name, gradient in zip(named, found, strict=True):
+                if gradient is not None:
+                    total[name] += gradient.detach().square() if squared else gradient.detach()
+    module.train(was_training)
+    return {name: value / count for name, value in total.items()}
+
+
+def spent(module: nn.Module, image_shape: Shape, quantity: Quantity) -> float:
+    """MACs of one image, trainable parameters, or milliseconds of a network."""
+    if quantity == "latency":
+        return forward_milliseconds(module, image_shape)
+    return getattr(cost(module, image_shape), quantity)
+
+
+def quantity_of(network: Network, image_shape: Shape, quantity: Quantity) -> float:
+    """:func:`spent` of a live network."""
+    return spent(network.module, image_shape, quantity)
+
+
+def layer_sizes(network: Network) -> dict[str, int]:
+    """Outputs of every convolution and linear layer."""
+    kinds = (nn.modules.conv._ConvNd, nn.Linear)
+    return {
+        name: layer.weight.shape[1 if getattr(layer, "transposed", False) else 0]
+        for name, layer in network.module.named_modules()
+        if isinstance(layer, kinds)
+    }

@@ -1,0 +1,160 @@
+"""How a network grows without a change of its function: wider groups and more blocks."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.actions import Change, Draws
+from growsearch.algorithms.budgets import Shape, example, writers
+from growsearch.networks.residual import ResidualNetwork, append_block
+from growsearch.surgery.channels import Axis, ChannelGroup
+from growsearch.surgery.discovery import channel_groups
+from growsearch.surgery.momentum import Optimizers
+from growsearch.surgery.remap import Slab, remap
+from growsearch.surgery.replace import replace
+from growsearch.surgery.tensors import lookup
+from growsearch.surgery.widen import widen
+from growsearch.training import Network
+
+MOST = 8
+"""Times its size that a group grows to at most in one step."""
+
+
+def growable(group: ChannelGroup) -> bool:
+    """Whether a group may be widened by any number of channels, with nothing but readers at zero."""
+    return (
+        group.frozen is None
+        and group.step == 1
+        and group.number not in group.map.silent
+        and bool(writers(group))
+        and bool(group.consumers)
+    )
+
+
+@dataclass(frozen=True)
+class Widen(Change):
+    """Give channel groups new sizes; see :func:`grow_groups`."""
+
+    op = "widen"
+    sizes: Mapping[str, int]
+    start: str
+    noise: float
+    image_shape: Shape
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Trace the live network, and widen it."""
+        groups = {
+            g.name: g for g in channel_groups(network.module, example(network.module, self.image_shape), prove=False)
+        }
+        optimizers = [network.optimizer(role) for role in network.configs]
+        grow_groups(network.module, groups, self.sizes, self.start, self.noise, draws(), optimizers)
+
+
+@dataclass(frozen=True)
+class AddBlocks(Change):
+    """Blocks that pass on what they are given, at the end of every stage of a residual network."""
+
+    op = "deepen"
+    count: int
+
+    def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
+        """Append them."""
+        module, draw = network.module, draws()
+        assert isinstance(module, ResidualNetwork)
+        add_blocks(module, self.count, draw)
+
+
+def add_blocks(module: ResidualNetwork, count: int, draw: torch.Generator) -> None:
+    """Append so many identity blocks to every stage."""
+    for stage in range(len(module.stages)):
+        for _ in range(count):
+            append_block(module, stage, draw)
+
+
+def grow_groups(
+    module: nn.Module,
+    groups: Mapping[str, ChannelGroup],
+    sizes: Mapping[str, int],
+    start: str,
+    noise: float,
+    draw: torch.Generator,
+    optimizer: Optimizers = None,
+) -> None:
+    """Widen groups; the network computes the same afterwards, in train mode too.
+
+    Args:
+        module: the network, changed in place.
+        groups: handles of it by name.
+        sizes: new sizes by name; those that it leaves out stay.
+        start: ``copies`` of present channels whose readers share their weights (Net2Net); ``zero``: drawn like a new
+            layer's and read with weights 0; ``orthogonal``: likewise, orthogonal to each other.
+        noise: for ``copies``: what is added to the weights that read a copy, and taken from those that read its twin,
+            in units of the weights' deviation.
+        draw: of all that is drawn.
+        optimizer: whose state follows.
+    """
+    for name, size in sizes.items():
+        group = groups[name]
+        old = group.size
+        if size <= old:
+            continue
+        if start == "copies":
+            sources = widen(module, group, size, generator=draw, optimizer=optimizer)
+            if noise:
+                part_copies(module, group, sources, old, noise, draw, optimizer)
+        else:
+            fresh = {role: _filters(start, draw) for role in ("producer", "depthwise")}
+            remap(module, group, [*range(old), *[-1] * (size - old)], fresh=fresh, optimizer=optimizer)
+
+
+def _filters(start: str, draw: torch.Generator) -> Any:
+    """He-uniform filters, or orthogonal ones of the same deviation."""
+
+    def make(slab: Slab) -> Tensor:
+        shape = [slab.shape[slab.dim], *(n for dim, n in enumerate(slab.shape) if dim != slab.dim)]
+        fan_in = max(1, math.prod(shape[1:]))
+        if str(slab.device) == "meta":
+            return torch.empty(slab.shape, device="meta")
+        if start == "orthogonal":
+            flat = torch.empty(shape[0], fan_in)
+            nn.init.orthogonal_(flat, gain=math.sqrt(2.0 * min(1.0, max(shape[0], 1) / fan_in)), generator=draw)
+            flat *= math.sqrt(2.0) / max(float(flat.norm(dim=1).mean()), 1e-12)
+        else:
+            bound = math.sqrt(6.0 / fan_in)
+            flat = torch.empty(shape[0], fan_in).uniform_(-bound, bound, generator=draw)
+        return flat.view(shape).movedim(0, slab.dim).to(slab.device, slab.dtype)
+
+    return make
+
+
+def part_copies(
+    module: nn.Module,
+    group: ChannelGroup,
+    sources: list[int],
+    old: int,
+    noise: float,
+    draw: torch.Generator,
+    optimizer: Optimizers = None,
+) -> None:
+    """Move weight from the readers of a channel to those of its copy, or back, so that gradients part the two."""
+    for axis in group.axes:
+        if axis.role != "consumer":
+            continue
+        weight = lookup(module, axis.name).detach().clone()
+        for copy in range(old, len(sources)):
+            _move(weight, group, axis, (sources[copy], copy), noise, draw)
+        replace(module, axis.name, weight, optimizer=optimizer, carry=lambda state, *_: state)
+
+
+def _move(
+    weight: Tensor, group: ChannelGroup, axis: Axis, pair: tuple[int, int], noise: float, draw: torch.Generator
+) -> None:
+    twin, copy = (torch.tensor(group.positions(axis, channel), device=weight.device) for channel in pair)
+    part = weight.index_select(axis.dim, copy)
+    deviation = float(part.std()) if part.numel() > 1 else float(part.abs().mean())
+    moved = (torch.randn(part.shape, generator=draw) * noise * deviation).to(weight)
+    weight.index_add_(axis.dim, copy, moved).index_add_(axis.dim, twin, -moved)

@@ -1,0 +1,140 @@
+"""What growth measures of a network: its groups, what new channels would gain, and which growth fits a budget."""
+
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatch
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from growsearch.algorithms.budgets import Quantity, Shape, example, gradients, spent, without_memory, writers
+from growsearch.algorithms.grow.decisions import additions, grown, largest_count, weights_of
+from growsearch.algorithms.grow.edits import MOST, add_blocks, grow_groups, growable
+from growsearch.errors import UserError
+from growsearch.networks.residual import ResidualNetwork
+from growsearch.randomness import generator
+from growsearch.surgery.channels import ChannelGroup
+from growsearch.surgery.discovery import channel_groups
+from growsearch.surgery.scores import channel_sums, group_weights
+from growsearch.surgery.tensors import copied
+from growsearch.training import Engine, Network
+
+
+def growable_groups(network: Network, image_shape: Shape, leave: Sequence[str], prove: bool) -> list[str]:
+    """Names of the groups that may be widened without a change of the function.
+
+    Raises:
+        UserError: if a pattern names no layer, or no group may be widened.
+    """
+    groups = channel_groups(network.module, example(network.module, image_shape), prove=prove)
+    layers = {layer for group in groups for layer in writers(group)}
+    for pattern in leave:
+        if not any(fnmatch(layer, pattern) for layer in layers):
+            raise UserError(
+                f"algo.leave: {pattern!r} names no layer that writes channels; use patterns of names such as"
+                f" {', '.join(sorted(layers)[:4])}"
+            )
+    free = [
+        group.name
+        for group in groups
+        if growable(group) and not any(fnmatch(layer, pattern) for layer in writers(group) for pattern in leave)
+    ]
+    if not free:
+        reasons = dict.fromkeys(group.frozen for group in groups if group.frozen is not None)
+        raise UserError(f"network: none of its channels may be added to ({'; '.join(reasons)}); use another network")
+    return free
+
+
+def deepened(network: Network, image_shape: Shape, quantity: Quantity, count: int) -> float:
+    """A quantity of a residual network with so many blocks more in each stage."""
+    twin = copied(network.module, Tensor.clone)
+    assert isinstance(twin, ResidualNetwork)
+    add_blocks(twin, count, torch.Generator().manual_seed(0))
+    return spent(twin, image_shape, quantity)
+
+
+def plan_growth(
+    network: Network,
+    engine: Engine,
+    names: Sequence[str],
+    where: str,
+    start: str,
+    images: int,
+    quantity: Quantity,
+    goal: float,
+    counter: int,
+) -> dict[str, Any]:
+    """The most channels that a budget has room for.
+
+    Args:
+        network: left as it is.
+        engine: its training images.
+        names: of the groups that may grow.
+        where: as in the option.
+        start: as in the option.
+        images: training images for ``gradient``.
+        quantity: what the budget counts.
+        goal: the budget.
+        counter: names draws.
+
+    Returns:
+        ``sizes`` of the groups that grow, ``left``, the quantity after it.
+    """
+    shape, module = engine.data.image_shape, network.module
+    groups = {g.name: g for g in channel_groups(module, example(module, shape), prove=False) if g.name in names}
+    sizes = {name: group.size for name, group in groups.items()}
+    if where == "gradient":
+        weights = weights_of(gains(network, engine, groups, start, images))
+    elif where == "random":
+        draws = torch.rand(len(groups), generator=generator(engine.seed, "grow", "where", counter)).tolist()
+        weights = dict(zip(groups, draws, strict=True))
+    else:
+        weights = dict.fromkeys(groups, 1.0)
+    order = additions(sizes, weights, MOST)
+    make = grown_copy(module, groups, without_memory)
+
+    def cost_of(count: int) -> float:
+        return spent(make(grown(sizes, order, count), "zero"), shape, quantity)
+
+    count = largest_count(len(order), lambda number: cost_of(number) <= goal)
+    after = grown(sizes, order, count)
+    return {"sizes": {n: size for n, size in after.items() if size > sizes[n]}, "left": cost_of(count)}
+
+
+def gains(
+    network: Network, engine: Engine, groups: Mapping[str, ChannelGroup], start: str, images: int
+) -> dict[str, float]:
+    """Mean over new channels of the squared gradient of the weights that would read them, at zero, for each group.
+
+    To first order it is what a step of gradient descent at rate 1 gains by a channel (GradMax, section 2).
+    """
+    sizes = {name: group.size + max(1, group.size // 4) for name, group in groups.items()}
+    twin = grown_copy(network.module, groups, Tensor.clone)(sizes, "orthogonal" if start == "orthogonal" else "zero")
+    shadow = Network(network.id, twin)
+    slopes = gradients(shadow, engine, images, squared=False)
+    found = {}
+    for group in channel_groups(twin, example(twin, engine.data.image_shape), prove=False):
+        if group.name in groups:
+            old = groups[group.name].size
+            parts = [
+                channel_sums(group, axis, slopes[axis.name].square())[old:]
+                for axis, _ in group_weights(twin, group, ("consumer",))
+                if axis.name in slopes
+            ]
+            found[group.name] = torch.stack(parts).sum(0).mean().item() if parts else 0.0
+    return found
+
+
+def grown_copy(
+    module: nn.Module, groups: Mapping[str, ChannelGroup], convert: Callable[[Tensor], Tensor]
+) -> Callable[[Mapping[str, int], str], nn.Module]:
+    """Makes copies of a network with wider groups."""
+
+    def make(sizes: Mapping[str, int], start: str) -> nn.Module:
+        twin = copied(module, convert)
+        twin_map = next(iter(groups.values())).map.on(twin)
+        handles = {name: group.on(twin_map) for name, group in groups.items()}
+        grow_groups(twin, handles, sizes, start, 0.0, torch.Generator().manual_seed(0))
+        return twin
+
+    return make

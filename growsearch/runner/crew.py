@@ -1,0 +1,238 @@
+"""Worker processes of a run, seen from its own process."""
+
+import pickle
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass, replace
+from json import dumps
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from growsearch.actions import Action, Net
+from growsearch.data.dataset import Split
+from growsearch.data.decoders import deaf, default_workers
+from growsearch.memory import GIB, available_bytes
+from growsearch.runner.carrier import Carrier
+from growsearch.runner.state import dump
+from growsearch.runner.worker import PARTS, Begin, Failed, Give, Go, Job, Report, receive, send
+from growsearch.training import Engine
+
+WORTH_STARTING = 10.0
+"""CPU seconds that branches take one after another before workers are started unasked: a start takes several."""
+
+PROGRAM = "import sys; sys.path[:] = __import__('json').loads(sys.argv[2]); " + (
+    "from growsearch.runner.worker import main; main()"
+)
+"""Not ``multiprocessing``'s: that would import the caller's program in each worker, guarded or not."""
+
+
+TENSORS = ("images", "labels")
+
+
+class WorkerLost(Exception):
+    """A worker ended, or met what only one process alone can deal with; says so in a line."""
+
+
+class Worker:
+    """One process, and the branch that it works for.
+
+    Attributes:
+        branch: empty while it has none.
+        held: names of the networks that it has been given.
+        busy: an order of its branch is not answered yet.
+    """
+
+    def __init__(self, job: Job) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command = [sys.executable, "-c", PROGRAM, str(theirs.fileno()), dumps(sys.path)]
+            with deaf():
+                self.process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
+                )
+        self.connection = Connection(ours.detach())
+        self.branch, self.held, self.busy = "", set[str](), True
+        self.peak_bytes = 0
+        self.send(job)
+
+    def order(self, action: Action, carrier: Carrier, branch: str) -> None:
+        """Have an action carried out, on copies of the networks that it names."""
+        names = [name for name in names_in(action) if name not in self.held and name in carrier.bench.networks]
+        position = carrier.positions.pop(branch, None)
+        tree = {
+            "networks": dump({name: carrier.bench.networks[name] for name in names}),
+            "fits": dump({name: carrier.bench.fits[name] for name in names if name in carrier.bench.fits}),
+            "positions": dump({} if position is None else {branch: position}),
+        }
+        self.held |= set(names)
+        self.send(Begin(branch, action, tree, carrier.bench.clock(), carrier.bench.engine.divisors))
+        self.busy = True
+
+    def go_on(self) -> None:
+        """Have the action gone on with."""
+        self.send(Go())
+        self.busy = True
+
+    def report(self) -> Report:
+        """Wait for what the last order came to."""
+        found = self.receive()
+        self.busy = False
+        self.peak_bytes = found.peak_bytes
+        return found
+
+    def state(self, all: bool = False) -> dict[str, Any]:
+        """Its networks and positions as plain types and tensors; with ``all`` it has none afterwards."""
+        self.send(Give(all))
+        return self.receive()
+
+    def send(self, message: Any) -> None:
+        """Send an order.
+
+        Raises:
+            WorkerLost: if the process is gone.
+        """
+        try:
+            send(self.connection, message)
+        except OSError as error:
+            raise self.lost() from error
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise WorkerLost(f"an action cannot be sent to a worker process ({error})") from error
+
+    def receive(self) -> Any:
+        """Its next message.
+
+        Raises:
+            WorkerLost: if the process is gone, or gives up.
+        """
+        try:
+            found = receive(self.connection)
+        except (EOFError, OSError) as error:
+            raise self.lost() from error
+        if isinstance(found, Failed):
+            raise WorkerLost(found.reason)
+        return found
+
+    def lost(self) -> WorkerLost:
+        """Why it is gone."""
+        code = self.process.wait()
+        how = f"was killed by signal {-code} (out of memory?)" if code < 0 else f"ended with code {code}"
+        return WorkerLost(f"a worker process {how}")
+
+    def close(self) -> None:
+        """End it."""
+        self.connection.close()
+        try:
+            self.process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Crew:
+    """The workers of a run: none until it pays, or as many as asked for from the first branches on.
+
+    Attributes:
+        ready: they have come up.
+        seconds_alone: CPU seconds that branches took in the run's own process.
+        peak_bytes: the most memory that the workers took, all together, once they have ended.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.wanted = engine.hardware.workers
+        self.workers: list[Worker] = []
+        self.ready = False
+        self.seconds_alone, self.peak_bytes = 0.0, 0
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def muster(self) -> None:
+        """Start workers where that is worth it, and see whether they have come up."""
+        if not self.workers and self._worth_it():
+            self._start(self.wanted or workers_that_fit())
+        if self.workers and not self.ready:
+            block = bool(self.wanted)
+            starting = [worker for worker in self.workers if worker.busy]
+            for worker in starting:
+                if block or worker.connection.poll():
+                    worker.receive()
+                    worker.busy = False
+            self.ready = not any(worker.busy for worker in self.workers)
+            if self.ready and self._folder is not None:
+                self._folder.cleanup()  # it stays mapped
+
+    def _worth_it(self) -> bool:
+        if self.engine.device.type != "cpu" or not isinstance(self.engine.data.train.images, Tensor):
+            return False
+        if self.wanted:
+            return self.wanted > 1
+        return self.seconds_alone > WORTH_STARTING and workers_that_fit() > 1
+
+    def _start(self, count: int) -> None:
+        data = self.engine.data
+        self._folder = tempfile.TemporaryDirectory(prefix="growsearch-")
+        file = str(Path(self._folder.name) / "data.safetensors")
+        splits = {part: getattr(data, part) for part in PARTS}
+        tensors = {f"{part}.{name}": getattr(split, name) for part, split in splits.items() for name in TENSORS}
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+        nothing = Split(torch.empty(0), torch.empty(0))
+        bare = replace(data, train=nothing, val=nothing, test=nothing, encoder=None)
+        # Memory that runs out ends a worker: with one process there may be enough, so nothing is skipped before.
+        hardware = replace(self.engine.hardware, device="cpu", workers=1, out_of_memory="stop")
+        job = Job(bare, file, hardware, self.engine.seed, torch.get_num_threads())
+        self.workers = [Worker(job) for _ in range(count)]
+
+    def free(self) -> Worker | None:
+        """A worker without a branch."""
+        return next((worker for worker in self.workers if self.ready and not worker.branch), None)
+
+    def first(self, block: bool) -> str | None:
+        """A branch whose worker has something to tell or nothing to do; None if all are at work.
+
+        Args:
+            block: wait for one.
+        """
+        working = {worker.connection: worker for worker in self.workers if worker.branch}
+        for worker in working.values():
+            if not worker.busy:
+                return worker.branch
+        found = wait(list(working), None if block else 0) if working else []
+        return working[found[0]].branch if found else None  # type: ignore[index]
+
+    def of(self, branch: str) -> Worker | None:
+        """The worker that has a branch, or the one it belongs to."""
+        return next((w for w in self.workers if w.branch and f"{branch}/".startswith(f"{w.branch}/")), None)
+
+    def close(self) -> None:
+        """End all workers."""
+        self.peak_bytes += sum(worker.peak_bytes for worker in self.workers)
+        workers, self.workers, self.ready = self.workers, [], False
+        for worker in workers:
+            worker.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+
+def workers_that_fit() -> int:
+    """As many as there are cores for, each with its threads, and a GiB of free memory for each."""
+    return min(default_workers() // torch.get_num_threads(), available_bytes() // GIB)
+
+
+def names_in(value: Any) -> list[str]:
+    """Names of the networks in an action's fields."""
+    if isinstance(value, Net):
+        return [value.name]
+    if is_dataclass(value) and not isinstance(value, type):
+        return names_in([getattr(value, field.name) for field in fields(value)])
+    if isinstance(value, dict):
+        return names_in(value.values())
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | Tensor):
+        return [name for each in value for name in names_in(each)]
+    return []

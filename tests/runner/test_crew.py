@@ -1,0 +1,57 @@
+"""Branches on worker processes: the same lines and weights as in one process, whatever happens to the workers."""
+
+import os
+import signal
+
+import pytest
+from algorithms.chain import assert_same_tree, by_branch
+from runner.test_script import lines_of, tournament
+
+from growsearch.actions import Edit, Net, Train
+from growsearch.runner.crew import WorkerLost, names_in
+from growsearch.training import Recipe
+
+
+def saved(runner, lines):
+    """The state of a run that stands anywhere; ``lines`` gets those that it had yet to tell."""
+    lines += [line for line in runner.settle() if line is not None]
+    return runner.save()
+
+
+def test_workers_give_the_same_lines_weights_and_counts():
+    one, two = tournament(), tournament(workers=2)
+    lines, left = lines_of(one), []
+    run = two.run()
+    while len(left) < 14:  # the first branches are under way
+        if (line := next(run)) is not None:
+            left.append(line)
+    assert two.crew.ready and len(two.crew.workers) == 2
+    tree = saved(two, left)
+    resumed = tournament()
+    resumed.load(tree, [line.record for line in left])
+    assert by_branch(left + lines_of(resumed)) == by_branch(lines)
+    left += [line for line in run if line is not None]
+    assert by_branch(left) == by_branch(lines)
+    assert two.found == resumed.found == one.found
+    assert two.bench.engine.work == one.bench.engine.work
+    assert_same_tree(one.save(), two.save())
+    assert_same_tree(one.save(), resumed.save())
+    assert not two.crew.workers
+
+
+@pytest.mark.slow
+def test_a_lost_worker_is_told():
+    runner = tournament(workers=2)
+    run = runner.run()
+    while not runner.crew.ready:
+        next(run)
+    os.kill(runner.crew.workers[0].process.pid, signal.SIGKILL)
+    with pytest.raises(WorkerLost, match="killed by signal 9"):
+        list(run)
+    runner.close()
+
+
+def test_networks_of_an_action_are_found_wherever_they_stand():
+    net, other = (Net(name, 0, {"cells": [4]}, 1) for name in ("a", "b"))
+    assert names_in(Train(net, "phase", 0, "train", 0, Recipe(), 0.1)) == ["a"]
+    assert names_in(Edit(net, None, sources=(other, "given"))) == ["a", "b"]
