@@ -8,7 +8,6 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, Transformer
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from hydra.types import RunMode
@@ -58,11 +57,8 @@ def sweep_jobs(overrides: list[str], config_dir: str | None = None) -> list[list
         composed = hydra.compose_config(
             "config", [*words, *_search_path(config_dir)], RunMode.MULTIRUN, with_log_configuration=False
         )
-        swept = OmegaConf.select(composed, "hydra.sweeper.params") or {}
-        if "storage" not in composed.hydra.sweeper:
-            return jobs_of(swept, words)
-        every = [*(f"{key}={value}" for key, value in swept.items()), *words]
-        return jobs_of({}, [_ends(override) for override in OverridesParser.create().parse_overrides(every)])
+        swept = OmegaConf.select(composed, "hydra.sweeper.params")
+        return jobs_of(swept, words, _ends if "storage" in composed.hydra.sweeper else None)
 
 
 def _ends(override: Override) -> str:

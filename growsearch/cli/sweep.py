@@ -2,13 +2,14 @@
 
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from growsearch.cli.runs import summary
@@ -51,15 +52,19 @@ def look_for_failures(sweep: str) -> None:
         FAILED.append(JobsFailed(sweep))
 
 
-def jobs_of(swept: Any, words: Sequence[str]) -> list[list[str]]:
+def jobs_of(swept: Any, words: Sequence[str], cut: Callable[[Override], str] | None = None) -> list[list[str]]:
     """The words of each job of a sweep.
 
     Args:
         swept: what an experiment sweeps over, ``hydra.sweeper.params``.
         words: of the command line.
+        cut: makes a shorter sweep of each word, where not all jobs are wanted.
     """
     params = [f"{key}={value}" for key, value in (swept or {}).items()]
-    parsed = OverridesParser.create().parse_overrides([*params, *words])
+    parser = OverridesParser.create()
+    parsed = parser.parse_overrides([*params, *words])
+    if cut is not None:
+        parsed = parser.parse_overrides([cut(override) for override in parsed])
     return [list(job) for job in BasicSweeper.split_arguments(parsed, None)[0]]
 
 

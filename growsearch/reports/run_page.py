@@ -31,9 +31,9 @@ def _bytes(value: float) -> str:
 COSTS = (
     ("search (until the architecture was final)", "search_seconds", search_time),
     ("training after it", "train_seconds", time),
-    ("CPU time, workers included", "cpu_seconds", time),
     ("inference on the test images", "inference_seconds", time),
     ("passes over the training images, all networks", "epochs", lambda value: plain(value, 4)),
+    ("CPU time of all processes of the run", "cpu_seconds", time),
     ("epochs of the found network", "winner_epochs", lambda value: plain(value, 4)),
     ("training images used", "images", count),
     ("optimizer steps", "steps", count),
@@ -186,7 +186,7 @@ def _versions(record: RunRecord) -> list[tuple[str, str]]:
     rows = list(record.result.get("versions", {}).items())[:MOST_ROWS]
     if "threads" in record.result:
         rows.append(("threads of the CPU", count(record.result["threads"])))
-    for label, key in (("contents of the data", "data_digest"), ("state of the version control", "git")):
+    for label, key in (("contents of the data", "data_digest"), ("commit of the working directory", "git")):
         if isinstance(told := record.result.get(key), str):
             rows.append((label, told[:MOST_ROWS]))
     return rows

@@ -72,20 +72,15 @@ def test_experiments_sweep_too():
     assert len(sweep_jobs(["experiment=conet/table3_baseline_darts7"])) == 6
 
 
+@pytest.mark.parametrize(
+    "word", ["data.constants={mnist:[[0.5]]}", "data.constants.mnist=[[0.5]]", "+data.constants.mnist=[[0.5]]"]
+)
+def test_names_of_ones_own_need_no_plus(word):
+    assert compose_run([word]).data.constants == {"mnist": [[0.5]]}
+
+
 def test_of_a_study_the_ends_of_each_option_are_jobs():
     jobs = sweep_jobs(["experiment=densemann/digits_study", "seed=3"])
     assert len(jobs) == len({tuple(job) for job in jobs}) == 2**4
     words = {word for job in jobs for word in job}
     assert {"seed=3", "algo.growth_rate=12", "algo.patience=4", "algo.impr_thresh=0.001"} <= words
-
-
-@pytest.mark.parametrize(
-    "word",
-    [
-        "data.constants={mnist:[[0.5],[0.3]]}",
-        "data.constants.mnist=[[0.5],[0.3]]",
-        "+data.constants.mnist=[[0.5],[0.3]]",
-    ],
-)
-def test_names_of_ones_own_need_no_plus(word):
-    assert compose_run([word]).data.constants == {"mnist": [[0.5], [0.3]]}

@@ -71,7 +71,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
             yield self.tell_pools(SEARCH, number)
             trained = yield from self.train(net, cycle, batch_size, trained)
             values = yield Measure(net, probabilities)
-            if self.capped or number == len(self.cycles) - 1:
+            if self.capped or number == len(self.cycles) - 1 or self.outgrown(number, values):
                 break
             net, inserted = yield from self.prune_and_replace(net, number, values)
             again = inserted or config.batch_sizes or config.batch_reset == "every_cycle"
@@ -121,6 +121,16 @@ class Prdarts(Algorithm[PrdartsConfig]):
             self.capped = True
         return self.capped
 
+    def outgrown(self, number: int, values: Values) -> bool:
+        """Whether the next cycle's network would be beyond a cap even without inserted candidates."""
+        config = self.config
+        if config.max_params or config.max_macs:
+            end = replace(plans.cycle_end_of(config, self.cycles[number], last=False), morphs=0)
+            pools, _ = self.renewed(self.pools, values, end, number)
+            spec = plans.search_spec(config, self.facts, pools, number + 1)
+            self.capped = bool(exceeded(config, spec, self.facts.image_shape))
+        return self.capped
+
     def prune_and_replace(self, before: Net, number: int, values: Values) -> Script:
         """Drop the weakest candidates of every edge, insert morphs, and go on with the network of the new pools.
 
@@ -129,8 +139,8 @@ class Prdarts(Algorithm[PrdartsConfig]):
         config, old = self.config, self.pools
         end = plans.cycle_end_of(config, self.cycles[number], last=False)
         self.pools, changes = self.renewed(old, values, end, number)
-        spec = plans.search_spec(config, self.facts, self.pools, number + 1)
-        if end.morphs and exceeded(config, spec, self.facts.image_shape):
+        bigger = plans.search_spec(config, self.facts, self.pools, number + 1)
+        if end.morphs and exceeded(config, bigger, self.facts.image_shape):
             self.pools, changes = self.renewed(old, values, replace(end, morphs=0), number)
         parents = None
         if config.inherit_weights and plans.search_sizes(config, number) == plans.search_sizes(config, number + 1):
