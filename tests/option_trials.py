@@ -86,7 +86,7 @@ def cases() -> list[Case]:
             found.append(Case(owner, entry, (f"algo={owner}", *DIGITS, *METHOD_WORDS.get(owner, ()))))
         elif section == "network":
             start = () if owner == "none" else ("algo=fixed",)
-            found.append(Case(owner, entry, (*start, *FAMILY_WORDS[owner], *DIGITS)))
+            found.append(Case(owner, entry, (*start, *FAMILY_WORDS.get(owner, [f"network={owner}"]), *DIGITS)))
         elif section == "data":
             found += [Case(name, entry, (*NETWORK, *words)) for name, words in data_words().items()]
         else:
