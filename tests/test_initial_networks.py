@@ -95,7 +95,7 @@ def test_members_trained_on_other_images_are_refused(search, tmp_path):
         make_ensemble([str(search)], None, tiny_dataset())
     with pytest.raises(UserError, match="candidate 7 is not in it; "):
         make_ensemble([str(search)], [7], data)
-    with pytest.raises(UserError, match="a list of run folders expected"):
+    with pytest.raises(UserError, match="use a list of run folders"):
         make_ensemble(str(search), None, data)
 
 

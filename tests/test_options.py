@@ -24,7 +24,8 @@ from growsearch.training.config import HardwareConfig
 
 PLACEMENT = {
     *("algo.label", "algo.interleave", "network.trust", "data.root", "data.download", "data.stream", "data.workers"),
-    *("hardware.heartbeat", "hardware.out_of_memory", "output.root", "output.again"),
+    *("hardware.heartbeat", "hardware.out_of_memory", "hardware.workers"),
+    *("output.root", "output.again", "output.objectives"),
     *("track.progress", "track.console", "track.report", "track.tensorboard", "track.mlflow"),
 }
 """Options that change no result; one more belongs here on purpose only."""

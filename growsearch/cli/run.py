@@ -1,6 +1,7 @@
 """``growsearch run``: compose a configuration with Hydra and run it, once or as a sweep."""
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -86,11 +87,14 @@ def deaths() -> Iterator[None]:
     """Say in a line that a launcher lost one of its processes, for instance when memory ran out.
 
     Raises:
-        UserError: in place of the launcher's own error.
+        UserError: in place of the launcher's own error, or where it is not installed.
     """
     try:
         yield
     except Exception as error:
+        if unknown := re.search(r"Unknown plugin class : '([^']+)'", str(error)):
+            missing = f"{unknown[1]}: not installed; docs/sweeps.md says what to install for launchers and sweepers"
+            raise UserError(missing) from error
         if type(error).__module__.partition(".")[0] not in LAUNCHERS:
             raise
         cause = " ".join(str(error).split())[:300]

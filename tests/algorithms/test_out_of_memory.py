@@ -141,10 +141,10 @@ def test_evaluation_goes_on_in_smaller_batches_with_the_same_result(growsearch_r
 
     real = module.evaluate
 
-    def evaluate(network, loader, cursor, batch_size, precision):
+    def evaluate(network, loader, cursor, batch_size, *rest):
         if batch_size > ROOM:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(network, loader, cursor, batch_size, precision)
+        return real(network, loader, cursor, batch_size, *rest)
 
     monkeypatch.setattr(module, "evaluate", evaluate)
     assert growsearch_run(*METHODS["fixed"], "hardware.out_of_memory=smaller_batch") == 0

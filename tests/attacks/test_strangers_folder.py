@@ -219,12 +219,12 @@ def test_data_folders_of_strangers(tmp_path: Path, outside: Path, monkeypatch: p
         load_data(DataConfig(name="image_folder", path=str(pictures)), 0)
     (pictures / "a" / "pipe.png").unlink()
     (pictures / "c").symlink_to("/")
-    with refused("a link found to a folder that it is in"):
+    with refused("it links to a folder that it is in"):
         load_data(DataConfig(name="image_folder", path=str(pictures)), 0)
     root = tmp_path / "root"
     root.mkdir()
     (root / ".mnist.lock").symlink_to(outside / ".bashrc")
-    with refused("a link found"), locked(root, "mnist"):
+    with refused("it is a link"), locked(root, "mnist"):
         pass
     (root / ".growsearch").symlink_to(outside / "folder")
     assert place_beside(root) == cache_folder() / "derived"

@@ -4,7 +4,7 @@ from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
-ACTIVE = {"script", "iframe", "object", "embed", "link", "base", "form", "img", "foreignobject", "animate", "set"}
+ACTIVE = {"script", "iframe", "object", "embed", "link", "base", "form", "foreignobject", "animate", "set"}
 
 
 class Page(HTMLParser):

@@ -12,6 +12,8 @@ NAMES = {
     "ectonas": ("ectonas-family-tree", "ectonas-lineage"),
     "conet": ("conet-channels", "conet-ranks"),
     "stagewise": ("stagewise-depths", "stagewise-scores"),
+    "prune": ("prune-sizes", "prune-path"),
+    "grow": ("grow-path",),
 }
 """The figures that each method's report has beside those of every run."""
 
@@ -169,4 +171,25 @@ def stagewise(folder: Path) -> Path:
     return write_run(folder, result("stagewise", method={"networks": rows}), events, spec)
 
 
-MAKERS = {f.__name__: f for f in (densemann, prdarts, ectonas, conet, stagewise)}
+RESNET = {"family": "resnet", "depths": [2, 4], "width": 8, "classes": 10}
+
+
+def prune(folder: Path) -> Path:
+    """One cut of two layers."""
+    points = [
+        {"macs": 9000, "params": 900, "cut_accuracy": None, "accuracy": 0.8},
+        {"macs": 4000, "params": 400, "cut_accuracy": 0.3, "accuracy": 0.7},
+    ]
+    events = [epoch(0), measure("point", 0, points[0]), edit("cut", 1), epoch(1), measure("point", 1, points[1])]
+    sizes = {"before": {"0": 8, "4": 16}, "after": {"0": 4, "4": 9}}
+    return write_run(folder, result("prune", method={"path": points, "sizes": sizes}), events, RESNET)
+
+
+def grow(folder: Path) -> Path:
+    """One step of growth."""
+    points = [{"macs": 4000, "params": 400, "accuracy": 0.7}, {"macs": 9000, "params": 900, "accuracy": 0.8}]
+    events = [epoch(0), measure("point", 0, points[0]), edit("grow", 1), epoch(1), measure("point", 1, points[1])]
+    return write_run(folder, result("grow", method={"path": points}), events, RESNET)
+
+
+MAKERS = {f.__name__: f for f in (densemann, prdarts, ectonas, conet, stagewise, prune, grow)}

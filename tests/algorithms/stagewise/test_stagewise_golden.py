@@ -17,7 +17,7 @@ from growsearch.algorithms.stagewise.decisions import (
 from growsearch.algorithms.stagewise.networks import fit_plan
 from growsearch.training.optimizer import used_rate
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "stagewise.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "stagewise.json").read_text())
 
 
 @pytest.mark.parametrize("case", GOLDEN["updates"], ids=lambda case: str(case["m"]))

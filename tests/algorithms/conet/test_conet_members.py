@@ -16,7 +16,7 @@ from growsearch.algorithms.conet.members import FoundVariable, find_variables
 from growsearch.errors import UserError
 from growsearch.networks import build
 
-GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "conet.json").read_text())["mapping"]
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "conet.json").read_text())["mapping"]
 EXAMPLE = torch.zeros(2, 3, 32, 32)
 NUM_VARIABLES = {("DARTS", 7): 48, ("DARTS", 14): 111, ("DARTSPlus", 7): 55, ("ResNet34", None): 20}
 

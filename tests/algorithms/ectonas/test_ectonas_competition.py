@@ -13,7 +13,7 @@ from growsearch.algorithms.ectonas.offspring import child_spec, offspring, param
 from growsearch.networks.sequential import TOPOLOGIES, start_topology
 from growsearch.randomness import generator
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "ectonas.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "ectonas.json").read_text())
 Score = Callable[[str, dict[str, Any]], float | None]
 
 

@@ -13,7 +13,7 @@ from growsearch.algorithms.ectonas.offspring import Offspring, child_spec, offsp
 from growsearch.networks import build
 from growsearch.networks.sequential import CODE_ORDER, PAPER_ORDER, Sequential, sequential_spec
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "ectonas.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "ectonas.json").read_text())
 CODE = MorphChoices(
     widen_map="cyclic",
     widen_bn="reset",
@@ -198,6 +198,6 @@ def test_noise_lets_twins_separate() -> None:
 
 
 def test_preset_of_the_original_takes_the_code_at_every_morph() -> None:
-    preset = OmegaConf.load(Path(__file__).parents[2] / "conf" / "algo" / "ectonas_original.yaml")
+    preset = OmegaConf.load(Path(__file__).parents[3] / "conf" / "algo" / "ectonas_original.yaml")
     assert MorphChoices(**preset.morphs) == CODE
     assert (preset.score_key, preset.lr) == ("train_accuracy", 0.01)

@@ -18,7 +18,7 @@ from growsearch.algorithms.densemann.sizes import copied_block, replicated, with
 from growsearch.networks import build, parameter_count
 from growsearch.training import Network
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "densemann.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "densemann.json").read_text())
 
 
 def seed_spec(filters, k=12, bc=True, in_channels=3, **changes):

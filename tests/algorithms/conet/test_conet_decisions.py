@@ -25,7 +25,7 @@ from growsearch.algorithms.conet.decisions import (
     updated,
 )
 
-GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "conet.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "conet.json").read_text())
 
 
 def run_rule(start: int, slopes: list[float], conditions: list[float], rule: UpdateRule) -> list[ChannelSize]:

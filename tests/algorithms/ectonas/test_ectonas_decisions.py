@@ -13,7 +13,7 @@ from growsearch.algorithms.ectonas.decisions import (
     round_groups,
 )
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "ectonas.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "ectonas.json").read_text())
 
 
 @pytest.mark.parametrize("case", GOLDEN["brackets"], ids=lambda c: f"{c['n']}-{c['winners_wanted']}")

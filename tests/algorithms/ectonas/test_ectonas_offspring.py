@@ -24,7 +24,7 @@ from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import TOPOLOGIES, sequential_spec, start_topology
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "ectonas.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "ectonas.json").read_text())
 SHAPES = {"mnist": ((1, 28, 28), 10), "cifar100": ((3, 32, 32), 100), "adult": ((1, 10, 10), 2)}
 NAMES = {
     "identity": "IDENTITY",

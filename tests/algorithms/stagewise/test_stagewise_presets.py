@@ -6,7 +6,7 @@ import pytest
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 NEEDED = {
     "table3_transfer": ["algo.donor=somewhere"],
     "table6_transfer": ["network.run=somewhere"],

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 from algorithms.chain import assert_chain_holds, assert_same_tree, run_through
-from prdarts.prdarts_small import (
+from algorithms.prdarts.prdarts_small import (
     ONE_CYCLE,
     TWO_CYCLES,
     events_of,
@@ -275,7 +275,7 @@ def test_the_gauge_is_asked_at_the_stated_interval_and_its_peak_counts():
     asked, sizes = [], []
 
     def gauge() -> float:
-        asked.append(method.positions[""].steps)
+        asked.append(method.carrier.positions[""].steps)
         return next(readings)
 
     table = {"epochs": [1], "grace_epochs": [1], "morphs": [0], "keep": [1]}
@@ -283,7 +283,7 @@ def test_the_gauge_is_asked_at_the_stated_interval_and_its_peak_counts():
     method.begin()
     for line in method.run():
         if line is None:
-            sizes.append(method.positions[""].batch_size)
+            sizes.append(method.carrier.positions[""].batch_size)
         elif isinstance(line.event, Epoch):
             break
     # 0.95 * 8 / 0.2 allows 38, a look at most doubles; at 16 the peak of the epoch, 0.9, allows no more

@@ -9,7 +9,7 @@ from growsearch.networks.darts.candidate import conv, from_json
 from growsearch.networks.darts.operations import SeparableStack
 from growsearch.surgery.initialise import library_
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "prdarts.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "prdarts.json").read_text())
 
 
 def draws(seed=0):

@@ -29,7 +29,7 @@ from growsearch.probes.similarity import mean_similarity
 from growsearch.training.autoscale import next_batch_size, steps_per_epoch
 from growsearch.training.schedules import Cosine
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "prdarts.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "prdarts.json").read_text())
 START = conv(3)
 
 

@@ -12,7 +12,7 @@ from growsearch.algorithms.densemann.filters import FilterHistory, Thresholds, t
 from growsearch.algorithms.densemann.machine import IMPROVE, RECOVER, GrowthMachine
 from growsearch.algorithms.densemann.rate import GrowingRate
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "densemann.json").read_text())
+GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "densemann.json").read_text())
 NAMES = {
     "dkCS_smoothing": "kcs_smoothing",
     "dkCS_std_window": "kcs_window",
