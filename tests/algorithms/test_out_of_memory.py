@@ -63,7 +63,10 @@ def assert_survives(name, moments, growsearch_run, finished, tmp_path, capsys) -
     return survived
 
 
-@pytest.mark.parametrize("name", METHODS)
+LONG = ("prdarts", "prune")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in METHODS])
 def test_stopped_anywhere_and_run_again_equals_uninterrupted(name, growsearch_run, finished, tmp_path, capsys):
     draw = random.Random(name)
     moments = [draw.randrange(900, 1900), draw.randrange(2000, 9000)]

@@ -130,7 +130,7 @@ def test_modes_of_replication(mode, expected):
         assert filters[1] == filters[2] == filters[0]
 
 
-@pytest.mark.parametrize("mode", ["incremental_copy", "from_scratch"])
+@pytest.mark.parametrize("mode", ["incremental_copy", pytest.param("from_scratch", marks=pytest.mark.slow)])
 def test_several_phases_resume_too(mode):
     assert_chain_holds(lambda: search(new_block_mode=mode, max_layers=1, final_epochs=1, max_epochs=16), steps=1000)
 
