@@ -63,7 +63,7 @@ def assert_survives(name, moments, growsearch_run, finished, tmp_path, capsys) -
     return survived
 
 
-LONG = ("prdarts", "prune")
+LONG = ("conet", "grow", "prdarts", "prune")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in METHODS])

@@ -107,7 +107,10 @@ def test_trials_start_from_fresh_or_from_inherited_weights():
     assert starts == [False, True]
 
 
-@pytest.mark.parametrize(("options", "seen"), [({}, 0), ({"final_inherit": True}, 2), (BOTH, 4)])
+@pytest.mark.parametrize(
+    ("options", "seen"),
+    [({}, 0), pytest.param({"final_inherit": True}, 2, marks=pytest.mark.slow), (BOTH, 4)],
+)
 def test_the_final_training_may_start_from_the_last_trials_weights(options, seen):
     algorithm = conet(trials=2, final=0, spec=None, **options)
     trained = {}

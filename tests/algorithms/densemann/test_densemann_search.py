@@ -269,6 +269,7 @@ def test_transition_keeps_the_share_that_compression_says():
     assert spec["transitions"] == [int(0.25 * (8 + spec["filters"][0][0]))]
 
 
+@pytest.mark.slow
 def test_random_growth_resumes_and_its_schedule_repeats_it():
     options = {"growth": "random", "complementary": False, "addition_chance": 0.3, "final_epochs": 1}
     events = assert_chain_holds(lambda: search(**options), steps=8)

@@ -42,7 +42,9 @@ def test_left_and_resumed_at_every_point_equals_uninterrupted() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"interleave": 3, "alpha": 0.5}, {"random_mode": True}], ids=["interleaved", "drawn"]
+    "options",
+    [{"interleave": 3, "alpha": 0.5}, pytest.param({"random_mode": True}, marks=pytest.mark.slow)],
+    ids=["interleaved", "drawn"],
 )
 def test_several_generations_of_candidates_resume_too(options) -> None:
     make = lambda: ectonas(cells=[], hidden=[5], budget=16, rounds=1, **options)  # noqa: E731
