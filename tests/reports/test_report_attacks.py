@@ -43,7 +43,7 @@ def rewrite(path: Path, change: Any) -> None:
 @pytest.mark.parametrize("method", MAKERS)
 def test_no_text_becomes_markup(method: str, tmp_path: Path) -> None:
     run = MAKERS[method](tmp_path / "<b>run")
-    text = EVIL[list(MAKERS).index(method)]
+    text = EVIL[list(MAKERS).index(method) % len(EVIL)]
     for name in ("result.json", "events.jsonl", "network/architecture.json"):
         rewrite(run / name, lambda value: poison(value, text))
     (run / "config.yaml").write_bytes(EVIL[2].encode() + b"\xff\x00")
