@@ -7,9 +7,9 @@ from growsearch.events import Edit, Event, Measure, Phase
 from growsearch.reports.paper import DAY, LiteraturePoint, Paper, published
 from growsearch.reports.plot import GRID, MUTED, SERIES, Drawing, draw, plot, whole_ticks
 from growsearch.reports.tables.layout import QUOTED, Column, Row, Table
+from growsearch.run_folder.lines import Line
 from growsearch.run_folder.plain import number
 from growsearch.run_folder.read import RunRecord
-from growsearch.run_folder.story import Line
 
 CATEGORIES = (
     ("not settled", MUTED, ".", 3.0),
