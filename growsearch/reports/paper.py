@@ -3,7 +3,7 @@
 A method's ``paper.py`` declares a :class:`Paper`; the registry finds it, so that nothing here knows any method.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -53,13 +53,14 @@ class Paper:
         figures: by name; each draws from a run's record, and returns None where the run holds nothing for it.
         tables: by name; each makes a table of the paper without its runs.
         points: the published networks of a data set.
-        graphs: what the live page draws of a run, finished or not; None where the run holds nothing for it yet.
+        graphs: what the live page draws of a run, finished or not, in place of the figure of that name; none where the
+            run holds nothing for them yet.
     """
 
     figures: Mapping[str, Callable[[RunRecord], Drawing | None]] = field(default_factory=dict)
     tables: Mapping[str, Callable[[], Table]] = field(default_factory=dict)
     points: Callable[[str], Iterable[LiteraturePoint]] = _no_points
-    graphs: Sequence[Callable[[RunRecord], Graph | None]] = ()
+    graphs: Mapping[str, Callable[[RunRecord], list[Graph]]] = field(default_factory=dict)
 
 
 def papers() -> list[Paper]:

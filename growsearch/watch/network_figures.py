@@ -25,6 +25,7 @@ from growsearch.watch.figures import Figure, Trace, layout, text
 MOST_STATES = 40
 """States of a growing network that the slider goes through; of more an even choice that ends with the last."""
 
+MOST_TICKS = 15
 OTHER = "other"
 
 
@@ -35,7 +36,9 @@ def network(record: RunRecord) -> Figure | None:
         states.append(("the result", record.architecture))
     if not states:
         return None
-    frames = [{"name": str(index), "data": _traces(spec)} for index, (_, spec) in enumerate(states)]
+    frames: list[dict[str, Any]] = [
+        {"name": str(index), "data": _traces(spec)} for index, (_, spec) in enumerate(states)
+    ]
     steps = [
         {"label": text(label, 60), "method": "animate", "args": [[str(index)], _at_once(0)]}
         for index, (label, _) in enumerate(states)
@@ -160,6 +163,8 @@ def graph(description: Graph) -> Figure:
     bare: dict[str, Any] = {"visible": False, "automargin": True}
     labelled: list[dict[str, Any]] = [{"title": {"text": label}, "zeroline": False} for label in description.axes or ()]
     axes = labelled or [bare, bare]
+    if labelled and max((node.x for node in nodes.values()), default=0.0) <= MOST_TICKS:
+        axes[0]["dtick"] = 1
     return {"data": traces, "layout": layout(440, xaxis=axes[0], yaxis=axes[1])}
 
 

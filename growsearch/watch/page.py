@@ -147,7 +147,7 @@ def run_view(runs: WatchedRuns, name: str, tab: str, seen: str) -> tuple[Any, An
 _DRAWING = RLock()
 
 
-@lru_cache(64)
+@lru_cache(16)
 def _pane(tab: str, record: RunRecord) -> list[Any]:
     return TABS[tab](record)
 

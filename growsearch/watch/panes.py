@@ -143,15 +143,14 @@ def _method(record: RunRecord) -> list[Any]:
     parts: list[Any] = []
     page = Page("", "")
     for paper in papers_of(record):
-        for index, make in enumerate(paper.graphs):
-            if (description := page.attempt(f"graph {index}", make, record)) is not None:
-                parts += [html.H2(description.title), figure(graph(description), f"graph-{index}", "")]
-                parts.append(html.P(description.caption, className="quiet"))
         for name, make_drawing in paper.figures.items():
-            for drawing in page.draw(name, make_drawing, record):
-                image = html.Img(src=picture(drawing), alt=drawing.title)
-                parts += [html.H2(drawing.title), html.Div(image, className="card wide")]
-                parts.append(html.P(drawing.caption, className="quiet"))
+            graphs = page.attempt(name, paper.graphs[name], record) if name in paper.graphs else None
+            for index, one in enumerate(graphs or ()):
+                shown = figure(graph(one), f"{name}-{index}", "")
+                parts += [html.H2(one.title), shown, html.P(one.caption, className="quiet")]
+            for drawing in () if graphs else page.draw(name, make_drawing, record):
+                image = html.Div(html.Img(src=picture(drawing), alt=drawing.title), className="card wide")
+                parts += [html.H2(drawing.title), image, html.P(drawing.caption, className="quiet")]
     parts += [html.P(remark, className="quiet") for remark in page.remarks]
     return parts or [html.P("This run has nothing of its method's own to show yet.", className="quiet")]
 
@@ -159,7 +158,7 @@ def _method(record: RunRecord) -> list[Any]:
 def picture(drawing: Drawing) -> str:
     """A report's figure as the address of an image, whose colours follow light and dark; nothing runs in an image."""
     width, height = re.findall(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', drawing.svg)[0]
-    body = drawing.inline().replace("<svg", f'<svg width="{width}" height="{height}"', 1)
+    body = str(drawing.inline()).replace("<svg", f'<svg width="{width}" height="{height}"', 1)
     body = body.replace("<defs>", f"<style>{style().partition('* {')[0]}</style><defs>", 1)
     return "data:image/svg+xml;base64," + base64.b64encode(body.encode("utf-8", "replace")).decode()
 

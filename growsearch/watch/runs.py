@@ -16,9 +16,6 @@ from growsearch.run_folder.story import StoryReader
 from growsearch.run_folder.summary import RunSummary, places, summary
 from growsearch.text import one_line
 
-FRESH_SECONDS = 1.0
-"""For so long a list of the runs is given again without a look at the disk."""
-
 MOST_OPEN = 12
 """Runs whose events are kept in memory."""
 
@@ -40,10 +37,11 @@ class WatchedRuns:
 
     Args:
         folder: above the runs, or a run's own.
+        fresh_seconds: for so long a list of the runs is given again without a look at the disk.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, fresh_seconds: float = 1.0) -> None:
+        self.folder, self.fresh_seconds = folder, fresh_seconds
         self._lock = RLock()
         self._listed = float("-inf")
         self._summaries: dict[str, tuple[Version, RunSummary]] = {}
@@ -53,7 +51,7 @@ class WatchedRuns:
     def summaries(self) -> Mapping[str, RunSummary]:
         """All runs, the one that changed last first."""
         with self._lock:
-            if time.monotonic() - self._listed >= FRESH_SECONDS:
+            if time.monotonic() - self._listed >= self.fresh_seconds:
                 self._refresh()
                 self._listed = time.monotonic()
             return {name: found for name, (_, found) in self._summaries.items()}

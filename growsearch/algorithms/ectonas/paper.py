@@ -109,11 +109,11 @@ def ancestors(individuals: Mapping[int, Individual], id: int | None) -> set[int]
 SYMBOLS = {"^": "triangle-up", "v": "triangle-down", "o": "circle", "s": "square"}
 
 
-def family_graph(record: RunRecord) -> Graph | None:
+def family_graph(record: RunRecord) -> list[Graph]:
     """The family tree as far as it has grown, with the networks that are still in the search."""
     individuals = _alive(record) | _individuals(record)
     if not individuals:
-        return None
+        return []
     winner = next((id for id, individual in individuals.items() if individual["fate"] == "won"), None)
     line = ancestors(individuals, winner)
     kinds = {op.replace("_", " "): (colour, SYMBOLS[marker]) for op, colour, marker in OPERATIONS}
@@ -127,7 +127,7 @@ def family_graph(record: RunRecord) -> Graph | None:
         for id, one in individuals.items()
         if one["parent"] in individuals
     )
-    return graph
+    return [graph]
 
 
 def _alive(record: RunRecord) -> dict[int, Individual]:
@@ -384,5 +384,5 @@ PAPER = Paper(
     figures={"ectonas-family-tree": family_tree, "ectonas-lineage": lineage},
     tables={f"ectonas-{n}": table for n, table in enumerate((table1, table2, table3, table4, table5, table6), start=1)},
     points=points,
-    graphs=(family_graph,),
+    graphs={"ectonas-family-tree": family_graph},
 )

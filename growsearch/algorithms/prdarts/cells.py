@@ -106,14 +106,9 @@ class GraphEdge:
     hover: str
 
 
-def normal_cell(record: RunRecord) -> Graph | None:
-    """The normal cell as far as the search is: what is left on each edge, or what was found."""
-    return _graph(record, "normal")
-
-
-def reduction_cell(record: RunRecord) -> Graph | None:
-    """The reduction cell likewise."""
-    return _graph(record, "reduction")
+def cell_graphs(record: RunRecord) -> list[Graph]:
+    """Both cells as far as the search is: what is left on each edge, or what was found."""
+    return [graph for kind in KINDS if (graph := _graph(record, kind)) is not None]
 
 
 def _graph(record: RunRecord, kind: str) -> Graph | None:

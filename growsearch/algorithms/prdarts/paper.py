@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from growsearch.algorithms.prdarts.cells import KINDS, cells, normal_cell, reduction_cell
+from growsearch.algorithms.prdarts.cells import KINDS, cell_graphs, cells
 from growsearch.events import Measure
 from growsearch.reports.numbers import plain
 from growsearch.reports.paper import DAY, LiteraturePoint, Paper, published
@@ -214,5 +214,5 @@ PAPER = Paper(
     figures={"prdarts-pools": pools, "prdarts-cells": cells},
     tables={"prdarts-1": table1, "prdarts-2": table2, "prdarts-3": table3},
     points=points,
-    graphs=(normal_cell, reduction_cell),
+    graphs={"prdarts-cells": cell_graphs},
 )
