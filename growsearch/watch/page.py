@@ -11,7 +11,18 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from growsearch.reports.page import style
 from growsearch.run_folder.read import RunRecord
 from growsearch.watch.comparison import CURVES, MOST_CURVES, axes_of, data_sets, overlaid, points
-from growsearch.watch.panes import STATES, TABS, address, chosen, figure, num_pages, run_head, run_table
+from growsearch.watch.panes import (
+    MOST_FIGURES,
+    STATES,
+    TABS,
+    Pane,
+    Shown,
+    address,
+    chosen,
+    num_pages,
+    run_head,
+    run_table,
+)
 from growsearch.watch.runs import WatchedRuns
 
 TICK = 2000
@@ -23,6 +34,9 @@ INDEX = """<!DOCTYPE html>
 <body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
 </html>"""
 """The document that Dash fills; its style is that of reports, to which ``assets/page.css`` adds."""
+
+GRAPH: Any = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
+"""What plotly shows beside a figure."""
 
 MOST_OFFERED = 1000
 """Runs that can be chosen for curves."""
@@ -114,32 +128,66 @@ def run_layout(name: str, tab: str) -> list[Any]:
         dcc.Store(id="seen", data=""),
         html.Div(id="head"),
         html.Div(links, className="tabs"),
+        *(_frame(f"figure-{index}") for index in range(MOST_FIGURES)),
         html.Div(id="pane"),
     ]
 
 
+def _frame(name: str) -> Any:
+    """Where a figure is shown: it stays while the figure changes, so that its zoom does."""
+    shown = html.Div(dcc.Graph(id=name, config=GRAPH), className="card")
+    parts = [html.H2(id=f"{name}-title"), shown, html.P(id=f"{name}-caption", className="quiet")]
+    return html.Div(parts, id=f"{name}-frame", hidden=True)
+
+
+def _frame_outputs(name: str) -> list[Output]:
+    return [
+        Output(f"{name}-frame", "hidden"),
+        Output(f"{name}-title", "children"),
+        Output(name, "figure"),
+        Output(name, "style"),
+        Output(f"{name}-caption", "children"),
+    ]
+
+
+def _filled(shown: Shown | None) -> list[Any]:
+    """What the outputs of a frame get."""
+    if shown is None:
+        return [True, "", no_update, no_update, ""]
+    height = {"height": f"{shown.figure['layout']['height']}px"}
+    return [False, shown.title, shown.figure, height, shown.caption]
+
+
 def _run(app: Dash, runs: WatchedRuns) -> None:
+    frames = [output for index in range(MOST_FIGURES) for output in _frame_outputs(f"figure-{index}")]
+
     @app.callback(
         Output("head", "children"),
         Output("pane", "children"),
         Output("seen", "data"),
+        *frames,
         Input("tick", "n_intervals"),
         Input("address", "data"),
         State("seen", "data"),
     )
-    def show(_: int | None, asked: Mapping[str, str], seen: str) -> Any:
-        return run_view(runs, str(asked["name"]), str(asked["tab"]), seen)
+    def show(_: int | None, asked: Mapping[str, str], seen: str) -> list[Any]:
+        found = run_view(runs, str(asked["name"]), str(asked["tab"]), seen)
+        if found is None:
+            return [no_update] * (3 + len(frames))
+        head, pane, now = found
+        shown = [*pane.figures, *[None] * MOST_FIGURES][:MOST_FIGURES]
+        return [head, pane.children, now, *(value for one in shown for value in _filled(one))]
 
 
-def run_view(runs: WatchedRuns, name: str, tab: str, seen: str) -> tuple[Any, Any, Any]:
-    """Head and pane of a run's page and what they were made of; nothing new where no file has changed since."""
+def run_view(runs: WatchedRuns, name: str, tab: str, seen: str) -> tuple[list[Any], Pane, str] | None:
+    """Head and pane of a run's page and what they were made of; None where no file has changed since."""
     found, run = runs.open(name), runs.summaries().get(name)
     if found is None or run is None:
-        return html.P("There is no such run in this folder."), [], ""
+        return [html.P("There is no such run in this folder.")], Pane(), ""
     version, record = found
     now = f"{tab} {version} {run.state}"
     if now == seen:
-        return no_update, no_update, no_update
+        return None
     with _DRAWING:  # several requests may ask for one pane before the first has been answered
         return run_head(name, record, run), _pane(tab, record), now
 
@@ -148,7 +196,7 @@ _DRAWING = RLock()
 
 
 @lru_cache(16)
-def _pane(tab: str, record: RunRecord) -> list[Any]:
+def _pane(tab: str, record: RunRecord) -> Pane:
     return TABS[tab](record)
 
 
@@ -169,7 +217,7 @@ def compare_layout(runs: WatchedRuns) -> list[Any]:
             ],
             className="controls",
         ),
-        html.Div(id="points"),
+        _frame("points"),
         html.H2("Curves"),
         html.Div(
             [
@@ -192,7 +240,7 @@ def compare_layout(runs: WatchedRuns) -> list[Any]:
             ],
             className="controls",
         ),
-        html.Div(id="overlaid"),
+        _frame("overlaid"),
     ]
 
 
@@ -202,26 +250,26 @@ def _options(labels: Mapping[str, str]) -> list[Any]:
 
 def _compare(app: Dash, runs: WatchedRuns) -> None:
     @app.callback(
-        Output("points", "children"),
+        *_frame_outputs("points"),
         Input("tick", "n_intervals"),
         Input("data", "value"),
         Input("x", "value"),
         Input("y", "value"),
         Input("log", "value"),
     )
-    def results(_: int | None, data: str | None, x: str, y: str, log: list[str] | None) -> Any:
+    def results(_: int | None, data: str | None, x: str, y: str, log: list[str] | None) -> list[Any]:
         found = points(runs.summaries(), runs.results(), str(data), (str(x), str(y)), log or [])
-        return figure(found, "points-figure", "No finished run has both numbers.")
+        return _filled(Shown(found, caption="" if found["data"] else "No finished run has both numbers."))
 
     @app.callback(
-        Output("overlaid", "children"),
+        *_frame_outputs("overlaid"),
         Input("tick", "n_intervals"),
         Input("chosen", "value"),
         Input("what", "value"),
         Input("over", "value"),
     )
-    def lines(_: int | None, names: list[str] | None, what: str, over: str) -> Any:
+    def lines(_: int | None, names: list[str] | None, what: str, over: str) -> list[Any]:
         opened = {name: runs.open(str(name)) for name in (names or [])[:MOST_CURVES]}
         records = {name: found[1] for name, found in opened.items() if found is not None}
         shown = overlaid(records, what if what in CURVES else "best_accuracy", over)
-        return figure(shown, "overlaid-figure", "Choose runs.")
+        return _filled(Shown(shown, caption="" if shown["data"] else "No run is chosen."))

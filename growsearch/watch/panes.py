@@ -4,6 +4,7 @@ import base64
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -28,14 +29,13 @@ from growsearch.watch.network_figures import graph, network
 ROWS = 50
 """Runs on a page of the list."""
 
+MOST_FIGURES = 2
+"""Figures of a tab that keep their zoom."""
+
 MOST_EVENTS = 400
+LONGEST_CONFIG = 100_000
 STATES = ("running", "finished", "stopped", "failed")
 COLUMNS = ("run", "state", "method", "data", "seed", "accuracy", "parameters", "last change")
-GRAPH: Any = {
-    "displaylogo": False,
-    "responsive": True,
-    "modeBarButtonsToRemove": ["lasso2d", "select2d"],
-}
 
 
 def address(name: str, tab: str = "curves") -> str:
@@ -43,12 +43,21 @@ def address(name: str, tab: str = "curves") -> str:
     return f"/run?{urlencode({'path': name, 'tab': tab}, quote_via=quote)}"
 
 
-def figure(found: Figure | None, id: str, otherwise: str) -> Any:
-    """A figure, or a sentence where there is none."""
-    if found is None or not found["data"]:
-        return html.P(otherwise, className="quiet")
-    style = {"height": f"{found['layout']['height']}px"}
-    return html.Div(dcc.Graph(id=id, figure=found, config=GRAPH, style=style), className="card")
+@dataclass(frozen=True)
+class Shown:
+    """A figure, with what stands above and below it."""
+
+    figure: Figure
+    title: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Pane:
+    """What a tab shows: figures, which keep their zoom while they change, and what comes after them."""
+
+    figures: list[Shown] = field(default_factory=list)
+    children: list[Any] = field(default_factory=list)
 
 
 def chosen(runs: Mapping[str, RunSummary], words: str, states: Sequence[str]) -> list[tuple[str, RunSummary]]:
@@ -125,34 +134,40 @@ def progress_text(record: RunRecord) -> str:
     return ", ".join(told)
 
 
-def _curves(record: RunRecord) -> list[Any]:
-    found = curves(record) if record.epochs else None
-    return [figure(found, "curves", "No epoch has ended yet.")]
+def _curves(record: RunRecord) -> Pane:
+    return Pane([Shown(curves(record))]) if record.epochs else Pane(children=_nothing("No epoch has ended yet."))
 
 
-def _network(record: RunRecord) -> list[Any]:
-    otherwise = "No network of a family that can be drawn layer by layer has been made yet."
+def _nothing(said: str) -> list[Any]:
+    return [html.P(said, className="quiet")]
+
+
+def _network(record: RunRecord) -> Pane:
+    found = network(record)
+    if found is None:
+        return Pane(children=_nothing("No network of a family that can be drawn layer by layer has been made yet."))
     told = (
         "The height of a bar is the number of channels or units of a layer; arcs are paths beside the layers. The "
         "slider and the button go through the states of the run's networks in the order in which they were made."
     )
-    return [figure(network(record), "network", otherwise), html.P(told, className="quiet")]
+    return Pane([Shown(found, caption=told)])
 
 
-def _method(record: RunRecord) -> list[Any]:
+def _method(record: RunRecord) -> Pane:
+    figures: list[Shown] = []
     parts: list[Any] = []
     page = Page("", "")
     for paper in papers_of(record):
         for name, make_drawing in paper.figures.items():
             graphs = page.attempt(name, paper.graphs[name], record) if name in paper.graphs else None
-            for index, one in enumerate(graphs or ()):
-                shown = figure(graph(one), f"{name}-{index}", "")
-                parts += [html.H2(one.title), shown, html.P(one.caption, className="quiet")]
+            figures += [Shown(graph(one), one.title, one.caption) for one in graphs or ()]
             for drawing in () if graphs else page.draw(name, make_drawing, record):
                 image = html.Div(html.Img(src=picture(drawing), alt=drawing.title), className="card wide")
                 parts += [html.H2(drawing.title), image, html.P(drawing.caption, className="quiet")]
     parts += [html.P(remark, className="quiet") for remark in page.remarks]
-    return parts or [html.P("This run has nothing of its method's own to show yet.", className="quiet")]
+    if not figures and not parts:
+        parts = _nothing("This run has nothing of its method's own to show yet.")
+    return Pane(figures[:MOST_FIGURES], parts)
 
 
 def picture(drawing: Drawing) -> str:
@@ -163,12 +178,13 @@ def picture(drawing: Drawing) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(body.encode("utf-8", "replace")).decode()
 
 
-def _events(record: RunRecord) -> list[Any]:
+def _events(record: RunRecord) -> Pane:
     lines = [line for line in record.story.lines if isinstance(line.event, Edit | Phase | Note)]
     rows = [html.Tr([html.Td(f"{line.at:,}"), html.Td(_told(line.event))]) for line in reversed(lines[-MOST_EVENTS:])]
     head = html.Thead(html.Tr([html.Th("epoch"), html.Th("what happened, the newest first")]))
     kept = f"The newest {MOST_EVENTS} of {len(lines):,}." if len(lines) > MOST_EVENTS else f"{len(lines)} events."
-    return [html.P(kept, className="quiet"), html.Div(html.Table([head, html.Tbody(rows)]), className="card")]
+    table = html.Div(html.Table([head, html.Tbody(rows)]), className="card")
+    return Pane(children=[*_nothing(kept), table])
 
 
 def _told(event: Event) -> str:
@@ -176,15 +192,16 @@ def _told(event: Event) -> str:
     return short(said.partition("  ")[2] or said)
 
 
-def _log(record: RunRecord) -> list[Any]:
-    return [html.Pre(record.log or "No log.txt, or nothing in it.", className="card")]
+def _log(record: RunRecord) -> Pane:
+    return Pane(children=[html.Pre(record.log or "No log.txt, or nothing in it.", className="card")])
 
 
-def _options(record: RunRecord) -> list[Any]:
-    return [html.Pre(short(record.config_text, 100_000) or "No config.yaml, or nothing in it.", className="card")]
+def _options(record: RunRecord) -> Pane:
+    text = short(record.config_text, LONGEST_CONFIG)
+    return Pane(children=[html.Pre(text or "No config.yaml, or nothing in it.", className="card")])
 
 
-TABS: dict[str, Callable[[RunRecord], list[Any]]] = {
+TABS: dict[str, Callable[[RunRecord], Pane]] = {
     "curves": _curves,
     "network": _network,
     "method": _method,

@@ -20,7 +20,6 @@ from growsearch.run_folder.summary import summary
 
 pytest.importorskip("dash", reason="dash is not installed; pip install 'growsearch[ui]' brings it")
 
-from dash import no_update
 
 from growsearch.watch.comparison import axes_of, data_sets, overlaid, points
 from growsearch.watch.figures import curves, text
@@ -52,9 +51,10 @@ def test_every_tab_shows_something(method, tabs, tmp_path):
     runs = WatchedRuns(folder_of(tmp_path, method))
     for tab in tabs:
         head, pane, seen = run_view(runs, method, tab, "")
-        assert "not drawn" not in plain(pane) and pane and f"{method} on digits" in plain(head)
-        assert run_view(runs, method, tab, seen) == (no_update, no_update, no_update)
-        assert tab != "method" or plain(pane).count('"type": "H2"') == len(NAMES[method])
+        shown = plain([pane.children, [one.figure for one in pane.figures]])
+        assert "not drawn" not in shown and len(shown) > 100 and f"{method} on digits" in plain(head)
+        assert run_view(runs, method, tab, seen) is None
+        assert tab != "method" or len(pane.figures) + shown.count('"type": "H2"') == len(NAMES[method])
 
 
 @pytest.mark.parametrize("method", ["ectonas", "prdarts"])
@@ -143,7 +143,8 @@ def test_texts_of_strangers_stay_texts(tmp_path):
     assert text("a<b & c") == "a&lt;b &amp; c"
     runs = WatchedRuns(tmp_path)
     for tab in TABS:
-        shown = plain(run_view(runs, "run", tab, ""))
+        head, pane, _ = run_view(runs, "run", tab, "")
+        shown = plain([head, pane.children, [one.figure for one in pane.figures]])
         assert not re.search(r'"(href|src)": "(javascript|http)', shown) and "Markdown" not in shown
         assert "dangerously" not in shown
 
@@ -197,11 +198,11 @@ def test_there_is_nothing_else_to_get(local, path):
 
 
 def test_a_callback_answers_over_the_wire(local):
+    dependencies = local.get("/_dash-dependencies", base_url=HOME).get_json()
+    (outputs,) = (one["output"].strip(".").split("...") for one in dependencies if "head" in one["output"])
     asked = {
-        "output": "..head.children...pane.children...seen.data..",
-        "outputs": [
-            {"id": i, "property": p} for i, p in (("head", "children"), ("pane", "children"), ("seen", "data"))
-        ],
+        "output": f"..{'...'.join(outputs)}..",
+        "outputs": [dict(zip(("id", "property"), output.split("."), strict=True)) for output in outputs],
         "inputs": [
             {"id": "tick", "property": "n_intervals", "value": 1},
             {"id": "address", "property": "data", "value": {"name": "conet", "tab": "events"}},
