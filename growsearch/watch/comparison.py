@@ -94,7 +94,7 @@ def points(
         }
         for axis, scale, letter in zip(axes, scales, "xy", strict=True)
     ]
-    return {"data": traces, "layout": layout(460, xaxis=shown[0], yaxis=shown[1], uirevision=f"{data}{axes}{log}")}
+    return {"data": traces, "layout": layout(460, xaxis=shown[0], yaxis=shown[1])}
 
 
 def overlaid(records: Mapping[str, RunRecord], what: str, over: str) -> Figure:
@@ -122,4 +122,4 @@ def overlaid(records: Mapping[str, RunRecord], what: str, over: str) -> Figure:
     xs = {"title": {"text": "epochs reported" if over == "epochs" else "parameters"}, "zeroline": False}
     ys = {"title": {"text": label}, "zeroline": False}
     legend = {"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top"}
-    return {"data": traces, "layout": layout(460, xaxis=xs, yaxis=ys, legend=legend, uirevision=f"{what}{over}")}
+    return {"data": traces, "layout": layout(460, xaxis=xs, yaxis=ys, legend=legend)}

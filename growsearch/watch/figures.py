@@ -4,6 +4,7 @@ Plotly reads some tags in texts; :func:`text` takes their meaning away from what
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -13,7 +14,7 @@ from growsearch.reports.figures.timeline import interleaved, wide
 from growsearch.reports.numbers import size
 from growsearch.reports.plot import INK, MUTED, SERIES
 from growsearch.run_folder.lines import EpochLine
-from growsearch.run_folder.plain import short
+from growsearch.run_folder.plain import number, short
 from growsearch.run_folder.read import RunRecord
 from growsearch.views.console import what
 
@@ -32,7 +33,7 @@ def text(said: object, longest: int = 120) -> str:
 
 
 def layout(height: int, **changes: Any) -> dict[str, Any]:
-    """What all figures share: no ground of their own, so that the page's colours show, and a zoom that stays."""
+    """What all figures share: no ground of their own, so that the page's colours show."""
     return {
         "height": height,
         "margin": {"l": 60, "r": 15, "t": 30, "b": 45},
@@ -42,9 +43,22 @@ def layout(height: int, **changes: Any) -> dict[str, Any]:
         "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
         "hovermode": "closest",
         "dragmode": "zoom",
-        "uirevision": "kept",
         **changes,
     }
+
+
+_RANGE = re.compile(r"([xy]axis\d{0,2})\.range\[([01])\]")
+
+
+def zoomed(figure: Figure, told: object) -> Figure:
+    """The figure on the ranges of its axes that a reader chose, as the browser tells them; not changed without any."""
+    ranges: dict[str, dict[str, float]] = {}
+    for key, value in told.items() if isinstance(told, dict) else ():
+        if (match := _RANGE.fullmatch(str(key))) and match[1] in figure["layout"] and number(value) is not None:
+            ranges.setdefault(match[1], {})[match[2]] = value
+    chosen = {axis: [ends["0"], ends["1"]] for axis, ends in ranges.items() if len(ends) == 2}
+    axes = {axis: {**figure["layout"][axis], "range": ends, "autorange": False} for axis, ends in chosen.items()}
+    return {**figure, "layout": {**figure["layout"], **axes}}
 
 
 def curves(record: RunRecord) -> Figure:

@@ -6,11 +6,12 @@ from threading import RLock
 from typing import Any
 from urllib.parse import parse_qs
 
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from growsearch.reports.page import style
 from growsearch.run_folder.read import RunRecord
 from growsearch.watch.comparison import CURVES, MOST_CURVES, axes_of, data_sets, overlaid, points
+from growsearch.watch.figures import zoomed
 from growsearch.watch.panes import (
     MOST_FIGURES,
     STATES,
@@ -150,12 +151,12 @@ def _frame_outputs(name: str) -> list[Output]:
     ]
 
 
-def _filled(shown: Shown | None) -> list[Any]:
-    """What the outputs of a frame get."""
+def _filled(shown: Shown | None, zoom: object = None) -> list[Any]:
+    """What the outputs of a frame get: the figure as a reader has zoomed it."""
     if shown is None:
         return [True, "", no_update, no_update, ""]
     height = {"height": f"{shown.figure['layout']['height']}px"}
-    return [False, shown.title, shown.figure, height, shown.caption]
+    return [False, shown.title, zoomed(shown.figure, zoom), height, shown.caption]
 
 
 def _run(app: Dash, runs: WatchedRuns) -> None:
@@ -169,14 +170,20 @@ def _run(app: Dash, runs: WatchedRuns) -> None:
         Input("tick", "n_intervals"),
         Input("address", "data"),
         State("seen", "data"),
+        *(State(f"figure-{index}", "relayoutData") for index in range(MOST_FIGURES)),
     )
-    def show(_: int | None, asked: Mapping[str, str], seen: str) -> list[Any]:
+    def show(_: int | None, asked: Mapping[str, str], seen: str, *zooms: object) -> list[Any]:
         found = run_view(runs, str(asked["name"]), str(asked["tab"]), seen)
         if found is None:
             return [no_update] * (3 + len(frames))
         head, pane, now = found
         shown = [*pane.figures, *[None] * MOST_FIGURES][:MOST_FIGURES]
-        return [head, pane.children, now, *(value for one in shown for value in _filled(one))]
+        return [
+            head,
+            pane.children,
+            now,
+            *(value for each in zip(shown, zooms, strict=True) for value in _filled(*each)),
+        ]
 
 
 def run_view(runs: WatchedRuns, name: str, tab: str, seen: str) -> tuple[list[Any], Pane, str] | None:
@@ -256,10 +263,11 @@ def _compare(app: Dash, runs: WatchedRuns) -> None:
         Input("x", "value"),
         Input("y", "value"),
         Input("log", "value"),
+        State("points", "relayoutData"),
     )
-    def results(_: int | None, data: str | None, x: str, y: str, log: list[str] | None) -> list[Any]:
+    def results(_: int | None, data: str | None, x: str, y: str, log: list[str] | None, zoom: object) -> list[Any]:
         found = points(runs.summaries(), runs.results(), str(data), (str(x), str(y)), log or [])
-        return _filled(Shown(found, caption="" if found["data"] else "No finished run has both numbers."))
+        return _filled(Shown(found, caption="" if found["data"] else "No finished run has both numbers."), _kept(zoom))
 
     @app.callback(
         *_frame_outputs("overlaid"),
@@ -267,9 +275,15 @@ def _compare(app: Dash, runs: WatchedRuns) -> None:
         Input("chosen", "value"),
         Input("what", "value"),
         Input("over", "value"),
+        State("overlaid", "relayoutData"),
     )
-    def lines(_: int | None, names: list[str] | None, what: str, over: str) -> list[Any]:
+    def lines(_: int | None, names: list[str] | None, what: str, over: str, zoom: object) -> list[Any]:
         opened = {name: runs.open(str(name)) for name in (names or [])[:MOST_CURVES]}
         records = {name: found[1] for name, found in opened.items() if found is not None}
         shown = overlaid(records, what if what in CURVES else "best_accuracy", over)
-        return _filled(Shown(shown, caption="" if shown["data"] else "No run is chosen."))
+        return _filled(Shown(shown, caption="" if shown["data"] else "No run is chosen."), _kept(zoom))
+
+
+def _kept(zoom: object) -> object:
+    """The zoom, where the figure is drawn anew because time went by; other axes have other ranges."""
+    return zoom if ctx.triggered_id == "tick" else None

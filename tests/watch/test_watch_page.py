@@ -22,7 +22,7 @@ pytest.importorskip("dash", reason="dash is not installed; pip install 'growsear
 
 
 from growsearch.watch.comparison import axes_of, data_sets, overlaid, points
-from growsearch.watch.figures import curves, text
+from growsearch.watch.figures import curves, text, zoomed
 from growsearch.watch.network_figures import graph, network
 from growsearch.watch.page import run_view
 from growsearch.watch.panes import ROWS, TABS, chosen, num_pages, progress_text, run_table
@@ -76,6 +76,17 @@ def test_the_curves_hold_every_epoch_and_the_changes(tmp_path):
     drawn = [x for x in figure["data"][1]["x"] if x is not None]
     assert drawn == [line.at for line in record.epochs]
     assert {"y", "y2"} < {trace["yaxis"] for trace in figure["data"]}
+
+
+def test_a_zoom_stays_while_the_figure_changes():
+    figure = {"data": [], "layout": {"xaxis": {"title": "x"}, "yaxis": {}}}
+    told = {"xaxis.range[0]": 2, "xaxis.range[1]": 5.5, "yaxis.range[0]": 1, "yaxis9.range[0]": 1, "yaxis9.range[1]": 2}
+    assert zoomed(figure, told)["layout"] == {
+        "xaxis": {"title": "x", "range": [2, 5.5], "autorange": False},
+        "yaxis": {},
+    }
+    for nothing in (None, {}, {"xaxis.autorange": True}, {"xaxis.range[0]": "a", "xaxis.range[1]": None}, 7):
+        assert zoomed(figure, nothing) == figure
 
 
 def test_a_network_that_grows_has_a_state_for_each_change(tmp_path):
@@ -207,7 +218,10 @@ def test_a_callback_answers_over_the_wire(local):
             {"id": "tick", "property": "n_intervals", "value": 1},
             {"id": "address", "property": "data", "value": {"name": "conet", "tab": "events"}},
         ],
-        "state": [{"id": "seen", "property": "data", "value": ""}],
+        "state": [
+            {"id": "seen", "property": "data", "value": ""},
+            *({"id": f"figure-{index}", "property": "relayoutData", "value": None} for index in range(2)),
+        ],
         "changedPropIds": ["tick.n_intervals"],
     }
     told = local.post("/_dash-update-component", json=asked, base_url=HOME)
