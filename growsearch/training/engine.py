@@ -26,6 +26,7 @@ from growsearch.training.loader import Loader
 from growsearch.training.network import Network
 from growsearch.training.optimizer import Rate, used_rate
 from growsearch.training.out_of_memory import attempt, divided
+from growsearch.training.precision import check_precision, computing_in, make_repeatable, set_precision
 from growsearch.training.recipe import Recipe
 from growsearch.training.step import Step
 
@@ -91,7 +92,9 @@ class Engine:
         self.hardware, self.seed = hardware, seed
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
-            torch.backends.cudnn.deterministic = True  # a run repeated on the same device ends the same
+        check_precision(hardware.precision, self.device)
+        make_repeatable(self.device)
+        set_precision(hardware.precision, self.device)
         self.data = data.to(self.device)
         self.gauge = gauge or memory_gauge(self.device)
         self.work = work or TrainingCost()
@@ -280,14 +283,15 @@ class Engine:
         batch = divided(self.hardware.eval_batch, self.divisors["evaluation"])
         value = derive_seed(self.seed, "evaluate", network.id, network.steps)  # for networks that draw here, too
         seed_default_generators(value, self.device, draws_elsewhere(network.module))
-        with attempt("evaluation", network, min(batch, len(loader))):
+        computing = computing_in(precision, self.hardware.precision, self.device)
+        with attempt("evaluation", network, min(batch, len(loader))), computing:
             try:
-                return evaluate(network.module, loader, cursor, batch, precision, each)
+                return evaluate(network.module, loader, cursor, batch, each)
             except torch.OutOfMemoryError:  # a captured step may hold most of the memory between its replays
                 if not self.release_memory():
                     raise
             cursor.position = start
-            return evaluate(network.module, loader, cursor, batch, precision, each)
+            return evaluate(network.module, loader, cursor, batch, each)
 
 
 def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...]) -> K:
