@@ -9,6 +9,7 @@ import torch
 
 from growsearch.errors import UserError
 
+
 def check_precision(precision: str, device: torch.device) -> None:
     """Refuse a precision that a device does not have.
 
