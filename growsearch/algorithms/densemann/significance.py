@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import ttest_1samp
-
 from growsearch.errors import UserError
 
 MEASURES = ("val_accuracy", "val_loss", "test_accuracy", "test_loss")
@@ -49,6 +47,8 @@ def retrained_against_grown(grown: float, retrained: Sequence[float]) -> Compari
     if sd == 0.0:
         same = mean == grown
         return Comparison(grown, mean, sd, 0.0 if same else float("inf") * (1 if mean > grown else -1), float(same))
+    from scipy.stats import ttest_1samp
+
     t, p = ttest_1samp(retrained, grown)
     return Comparison(grown, mean, sd, float(t), float(p))
 
