@@ -53,7 +53,7 @@ class UnrolledStep(Step):
         if not isinstance(optimizer, SGD) or any(group["nesterov"] for group in optimizer.param_groups):
             raise ValueError("weights must be trained with SGD without Nesterov's momentum for an unrolled step")
         self.inner_optimizer = optimizer
-        self.weights: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
+        self.weights: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
         self.inner_batch: Callable[[int], Batch] | None = None
         self.number = 0
 
@@ -117,7 +117,7 @@ class UnrolledStep(Step):
                 for weight in group["params"]
             ]
 
-    def _direction(self, weight: nn.Parameter, gradient: Tensor | None, group: dict[str, Any]) -> Tensor:
+    def _direction(self, weight: Tensor, gradient: Tensor | None, group: dict[str, Any]) -> Tensor:
         if gradient is None:  # SGD leaves what takes no part as it is
             return torch.zeros_like(weight)
         direction = gradient + group["weight_decay"] * weight
@@ -144,7 +144,8 @@ class UnrolledStep(Step):
         """Set the weights in place to what they were, plus something."""
         torch._foreach_copy_(self.weights, kept)
         if added is not None:
-            torch._foreach_add_(self.weights, added)
+            for weight, more in zip(self.weights, added, strict=True):
+                weight.add_(more)
 
 
 def _filled(gradient: Tensor | None, parameter: Tensor) -> Tensor:

@@ -158,7 +158,8 @@ RETRAINED = "densemann_retrained"
 
 def _with_totals(run: RunRecord) -> list[dict[str, Any]]:
     """A result with its layers per block, its error, and the seconds it took with all that it builds on."""
-    result, searches = dict(run.result), _searches_before(run)
+    result: dict[str, Any] = {**run.result}
+    searches = _searches_before(run)
     accuracy = result.get("test_accuracy")
     result["error"] = None if accuracy is None else 100 - 100 * accuracy
     result["spent"] = result["total_seconds"] + sum(one.result["total_seconds"] for one in searches)
