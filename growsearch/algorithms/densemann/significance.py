@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from growsearch.errors import UserError
 
+
 @dataclass(frozen=True)
 class Comparison:
     """A grown network's value against those of its architecture retrained.
