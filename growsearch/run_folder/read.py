@@ -158,8 +158,11 @@ class RunRecord:
 
     @cached_property
     def source(self) -> "RunRecord | None":
-        """The run whose network this one took (``network.run``), where its folder is still to be found."""
-        named = self.options.get("network.run")
+        """The run whose network or cells this one took, where its folder is still to be found.
+
+        Named by ``network.run``, or by ``network.genotype``.
+        """
+        named = self.options.get("network.run") or self.options.get("network.genotype")
         try:
             return RunRecord(Path(named)) if isinstance(named, str) else None
         except (UserError, OSError, ValueError):

@@ -29,6 +29,7 @@ from growsearch.training.out_of_memory import attempt, divided
 from growsearch.training.precision import check_precision, computing_in, make_repeatable, set_precision
 from growsearch.training.recipe import Recipe
 from growsearch.training.step import Step
+from growsearch.training.unrolled import UnrolledRecipe, UnrolledStep
 
 K = TypeVar("K")
 
@@ -160,6 +161,8 @@ class Engine:
         return known
 
     def _make_step(self, network: Network, recipe: Recipe) -> Step:
+        if isinstance(recipe, UnrolledRecipe):
+            return UnrolledStep(network, recipe, self.hardware.precision, self.seed)
         if self.step_kind == "captured":
             cuda_stream = self._cuda_stream(network)
             return CapturedStep(network, recipe, self.hardware.precision, self.seed, cuda_stream, self.notes.append)
@@ -195,7 +198,7 @@ class Engine:
                 step.take(loader, cursor, size, network.steps)
             self._eager_steps += not step.replayed
             network.steps += 1
-            self.work.count(network, size, self.data.image_shape)
+            self.work.count(network, size, self.data.image_shape, step.passes)
             look = self.device.type == "cpu" or network.steps % self.hardware.heartbeat == 0
             if look and step.has_failed():
                 cursor.outcome = "diverged"

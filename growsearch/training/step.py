@@ -32,9 +32,11 @@ class Step:
         replayed: whether the last step was a replay of a captured one.
         undoes_at_once: statistics are put back within the step that failed; on a CPU, where the host
             looks after every step, only when it sees that one has.
+        passes: forward passes that it takes.
     """
 
     replayed = False
+    passes = 1
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Training with whole batches of a size that may grow: an epoch of first-order DARTS, and that of the found cells."""
+"""Training with whole batches of a size that may grow: an epoch of DARTS, and that of the found cells."""
 
 import math
 from collections.abc import Generator
@@ -13,6 +13,7 @@ from growsearch.errors import Diverged
 from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.training import Cursor, Engine, EpochStats, FitPlan, FitState, Network, Rate, Recipe, fit, state
 from growsearch.training.autoscale import next_batch_size
+from growsearch.training.unrolled import UnrolledStep
 
 PHASE = "search"
 
@@ -261,6 +262,9 @@ def alternate(
         if (progress.weights.used + size) // growth.multiple > pieces:
             break
         if alphas is not None:
+            step = engine.step(network, alphas)
+            if isinstance(step, UnrolledStep):
+                step.look_ahead(engine.loader(network, progress.weights, weights.augmentation), progress.weights)
             engine.train_batch(network, progress.alphas, alphas, size)
         if progress.alphas.outcome == "ok":
             engine.train_batch(network, progress.weights, weights, size)

@@ -181,6 +181,12 @@ class PrdartsConfig(AlgoConfig):
         "An edge with fewer candidates than others shares its probability among those it has; false lets absent places"
         " take a share (code).",
     )
+    unrolled: bool = option(
+        False,
+        "Second-order DARTS: architecture weights follow the gradient through one step of the weights, its second"
+        " derivatives by a finite difference.",
+        paper="DARTS, equations 7 and 8",
+    )
     train_portion: float = option(
         0.5,
         "Share of the training images, from the front, that weights are trained on; the rest trains architecture"

@@ -21,6 +21,7 @@ from growsearch.networks.darts.search_cell import num_edges
 from growsearch.training import OptimizerConfig, Recipe
 from growsearch.training.schedules import Cosine
 from growsearch.training.settings import TrainingSettings
+from growsearch.training.unrolled import UnrolledRecipe
 
 WEIGHTS = "(?!alphas)"
 ALPHAS = "alphas"
@@ -86,8 +87,13 @@ def optimizers_of(config: PrdartsConfig) -> dict[str, OptimizerConfig]:
 
 def recipe_of(config: PrdartsConfig, role: str) -> Recipe:
     """A step of one of the two optimizers; the batch size is the loop's."""
-    return Recipe(
+    recipe = Recipe(
         batch_size=config.batch_size, augmentation=augmentation_of(config), clip=config.clip or None, optimizer=role
+    )
+    if role == "weights" or not config.unrolled:
+        return recipe
+    return UnrolledRecipe(
+        recipe.batch_size, recipe.augmentation, recipe.clip, optimizer=role, inner=recipe_of(config, "weights")
     )
 
 
