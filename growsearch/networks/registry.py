@@ -36,7 +36,7 @@ _CLASSES: dict[str, type] = {}
 
 
 class SearchableNetwork(Protocol):
-    """What a registered family's class offers beside ``forward``."""
+    """The methods that a registered family's class offers beside ``forward``."""
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> nn.Module:

@@ -39,7 +39,7 @@ KEPT = 16
 
 @dataclass(frozen=True)
 class EpochStats:
-    """What a pass of training (or a part of one) showed: means over its images, accuracy a fraction."""
+    """Figures of a pass of training (or a part of one): means over its images, accuracy a fraction."""
 
     loss: float
     accuracy: float
@@ -173,7 +173,7 @@ class Engine:
         return self.cuda_streams[network.id % len(self.cuda_streams)]
 
     def _stream(self, network: Network) -> AbstractContextManager[None]:
-        """Where a network is trained: the current stream, or a CUDA stream of its own if there are several."""
+        """Select the stream that a network is trained on: the current one, or one of its own if there are several."""
         return self._cuda_stream(network).inside() if len(self.cuda_streams) > 1 else nullcontext()
 
     def divide(self, saved: Mapping[str, int]) -> None:
@@ -204,7 +204,7 @@ class Engine:
                 cursor.outcome = "diverged"
 
     def memory_use(self) -> float:
-        """What the gauge shows since the last look; 0 if no step was taken eagerly, for replays show nothing new."""
+        """Reading of the gauge since the last look; 0 if no step was taken eagerly, for replays show nothing new."""
         eager, self._eager_steps = self._eager_steps, 0
         use = self.gauge()
         return use if eager else 0.0
@@ -249,7 +249,7 @@ class Engine:
         return self.stats(network, cursor, recipe)
 
     def stats(self, network: Network, cursor: Cursor, recipe: Recipe) -> EpochStats:
-        """What was summed since the cursor's last restart (the host waits for the device here)."""
+        """Figures summed since the cursor's last restart (the host waits for the device here)."""
         with self._stream(network):
             if cursor.outcome == "ok" and self.step(network, recipe).has_failed():
                 cursor.outcome = "diverged"
