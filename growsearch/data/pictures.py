@@ -100,7 +100,7 @@ def extremes(source: Source) -> tuple[float, float]:
 
 
 def span_of(least: float, greatest: float) -> Span:
-    """Range that deep pictures are scaled from: the least of 8, 10, 12, 14 and 16 bits, 0..1 or 0..255; else their own."""
+    """Range of deep pictures: the least of 8, 10, 12, 14 and 16 bits, 0..1 or 0..255; else their own."""
     if least >= 0 and float(greatest).is_integer() and greatest > 1:
         for bits in DEPTHS:
             if greatest < 2**bits:
