@@ -88,7 +88,7 @@ class Damage:
         self.first = self.first or (0 if unfit else place)
 
     def remarks(self) -> Iterator[str]:
-        """What to tell the reader."""
+        """Notes for the reader."""
         if self.end:
             yield f"events.jsonl is damaged; what stands before is shown ({self.end})"
         if self.num_lines:

@@ -50,7 +50,7 @@ class Sample(Generic[E]):
         self._stride, self.num_bytes = 2 * self._stride, self.num_bytes // 2
 
     def lines(self) -> list[Line[E]]:
-        """What is kept, in order, with the last line of the stream."""
+        """The lines that are kept, in order, with the last one of the stream."""
         kept = [line for bucket in self._kept for _, line in bucket]
         kept += [self._last] if self._last is not None else []
         return sorted({line.place: line for line in kept}.values(), key=lambda line: line.place)

@@ -29,7 +29,7 @@ MOST_BYTES = 32 * 2**20
 
 @dataclass
 class Story:
-    """What events.jsonl tells. Numbers, counts and the best are of the whole file, whatever is kept of it.
+    """Contents of events.jsonl. Numbers, counts and the best are of the whole file, whatever is kept of it.
 
     Attributes:
         epochs: in order; of more than some thousand a sample with the extremes of the loss, the first and the last.
@@ -56,7 +56,7 @@ class Story:
     seconds: float | None = None
 
     def number(self, kind: str) -> int:
-        """How many events of a kind there are."""
+        """Number of events of a kind."""
         return sum(count for (each, _), count in self.counts.items() if each == kind)
 
     @property
@@ -66,7 +66,7 @@ class Story:
 
 
 def name_of(event: Event) -> str:
-    """What tells events of a kind apart: an edit's operation, a measure's or a phase's name."""
+    """Name that tells events of a kind apart: an edit's operation, a measure's or a phase's name."""
     if isinstance(event, Edit):
         return event.op
     return event.name if isinstance(event, Measure | Phase) else ""

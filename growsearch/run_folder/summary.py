@@ -56,7 +56,7 @@ class RunSummary:
 
     @property
     def advice(self) -> str:
-        """What to do next."""
+        """Advice on the next command."""
         place = shlex.quote(str(self.path))
         if self.state == "finished":
             return f"growsearch report {place}"
@@ -82,7 +82,7 @@ def places(folder: Path) -> Iterator[Path]:
 
 
 def summary(path: Path, write: bool = True) -> RunSummary:
-    """What a run's folder says; nothing in it is trusted or needed, and no link is followed.
+    """State of a run by its folder; nothing in it is trusted or needed, and no link is followed.
 
     Args:
         path: the folder.
