@@ -88,7 +88,7 @@ def points(
     labels = axes_of(results)
     shown = [
         {
-            "title": {"text": text(labels.get(axis, axis)) + (", %" if scale > 1 else "")},
+            "title": {"text": text(labels.get(axis, "")) + (", %" if scale > 1 else "")},
             "type": "log" if letter in log else "linear",
             "zeroline": False,
         }

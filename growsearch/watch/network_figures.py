@@ -43,9 +43,9 @@ def network(record: RunRecord) -> Figure | None:
         {"label": text(label, 60), "method": "animate", "args": [[str(index)], _at_once(0)]}
         for index, (label, _) in enumerate(states)
     ]
-    slider = {"active": len(states) - 1, "steps": steps, "x": 0.08, "len": 0.92, "pad": {"t": 50}, "currentvalue": {}}
+    slider = {"active": len(states) - 1, "steps": steps, "x": 0, "len": 1, "pad": {"t": 95}, "currentvalue": {}}
     play = {"label": "▶ grow", "method": "animate", "args": [None, _at_once(350)]}
-    place = {"x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "pad": {"t": 62}}
+    place = {"x": 0, "y": 0, "xanchor": "left", "yanchor": "top", "pad": {"t": 25}}
     button = {"type": "buttons", "buttons": [play], **place}
     top = 0.74 if any(frame["data"][-1]["x"] for frame in frames) else 1.0
     found = layout(

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from growsearch.reports.page import style
-from growsearch.run_folder.read import RunRecord
+from growsearch.run_folder.read import RunRecord, count_text
 from growsearch.watch.comparison import CURVES, MOST_CURVES, axes_of, data_sets, overlaid, points
 from growsearch.watch.figures import zoomed
 from growsearch.watch.panes import (
@@ -116,7 +116,8 @@ def _list(app: Dash, runs: WatchedRuns) -> None:
         last = num_pages(found)
         return (
             run_table(found, page or 1),
-            f"{len(everything):,} runs: {told or 'none yet'}. {len(found):,} fit, on {last} page{'s' * (last > 1)}.",
+            f"{count_text(len(everything), 'run')}: {told or 'none yet'}. {len(found):,} fit, on "
+            f"{count_text(last, 'page')}.",
         )
 
 
