@@ -56,10 +56,13 @@ class Progress:
         if step:
             self._step += 1
             if self._step < self._steps:
-                self._bar.update(1 / self._steps)
+                room = float("inf") if self._total is None else self._total - self._bar.n
+                self._bar.update(max(0.0, min(1 / self._steps, room)))  # tqdm warns on a bar that is more than full
         elif isinstance(event, Epoch):
             self._step, self._steps = 0, self._step
             self._done, self._last = self._done + 1, event
+            if self._total is not None and self._done > self._total:
+                self._total = self._bar.total = self._done
             self._bar.set_description_str(self.text, refresh=False)
             self._bar.update(self._done - self._bar.n)
         if self._lines and time.monotonic() - self._said >= LINE_SECONDS:

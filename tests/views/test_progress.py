@@ -73,6 +73,19 @@ def test_steps_fill_the_bar_within_an_epoch_and_never_beyond_it(on_terminal):
     bar.close()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_run_that_takes_longer_than_its_method_said_does_not_break_the_bar(on_terminal):
+    bar = on_terminal(True, 2, 0)
+    for number in range(4):
+        for _ in range(3):
+            bar.show(None, step=True)
+            bar._bar.refresh()
+        bar.show(epoch(number), step=False)
+        bar._bar.refresh()
+    assert "Warning" not in sys.stderr.getvalue() and "epoch 4/4" in bar.text
+    bar.close()
+
+
 def test_the_total_follows_the_method(on_terminal):
     bar = on_terminal(True, 3, 0)
     for number in range(3):
