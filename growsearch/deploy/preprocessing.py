@@ -67,7 +67,7 @@ class Preprocessing:
             [C, H, W] uint8.
 
         Raises:
-            UserError: if it is no picture, damaged, too large, not to be scaled to bytes, or the network was not trained on
+            UserError: if it is no picture, damaged or too large, cannot become bytes, or the network was not trained on
                 pictures.
         """
         channels, height, width = self.image_shape
