@@ -124,6 +124,9 @@ def _file(classes: list[str], preprocessing: Preprocessing, params: int) -> str:
         )
     if rows:
         lines.append(f'TABLE = json.loads(Path(__file__).with_name("{COLUMNS}").read_text(encoding="utf-8"))')
+    else:
+        span = None if preprocessing.span is None else tuple(preprocessing.span)
+        lines.append(f"RANGE = {span}  # values that became the bytes 0 and 255; None if there were bytes alone")
     return FILE.substitute(
         beside=f", what was learnt of the columns in {COLUMNS}" if rows else "",
         inputs="rows" if rows else "images",
