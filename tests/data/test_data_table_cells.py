@@ -131,6 +131,17 @@ def test_columns_without_use_are_left_out_and_told(tmp_path: Path) -> None:
         read(tmp_path, "empty,name,x,y", lines, drop=["x"])
 
 
+def test_rows_written_in_another_way_are_refused(tmp_path: Path) -> None:
+    encoder = read(tmp_path, "x;d;y", [f"{i % 7},5;0{1 + i % 9}.03.2024;{'ab'[i % 2]}" for i in range(60)]).encoder
+    assert encoder is not None
+    rows = pd.DataFrame({"x": ["1.5", "2.5", "3,5"], "d": ["2024-03-01", "", "01.03.2024"]}, dtype=object)
+    with pytest.raises(
+        UserError, match=r"new: 3 of 5 cells .* such as '1\.5' in 'x' \('decimal comma' there\); write them"
+    ):
+        encoder(rows, "new")
+    assert encoder(rows[2:], "new").unread == {}
+
+
 @pytest.mark.parametrize("header", ['"x, in cm";y', '"x\nin, cm";y', '\ufeff"x, in cm";y'])
 def test_a_name_may_hold_a_delimiter(header: str, tmp_path: Path) -> None:
     data = read(tmp_path, header, [f"{i % 7},5;{'ab'[i % 2]}" for i in range(60)])

@@ -96,7 +96,7 @@ def write_python(module: nn.Module, preprocessing: Preprocessing, folder: Path) 
         **dict(network.named_buffers(remove_duplicate=False)),
     }
     tensors = {new: portable(state[old]) for old, new in writer.names.items()}
-    safetensors.torch.save_file(tensors, folder / WEIGHTS, metadata(preprocessing))
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(tensors, metadata(preprocessing)))  # save_file's is private
     if preprocessing.encoder is not None:
         write_json(folder / COLUMNS, plain_columns(preprocessing.encoder))
     (folder / MODEL).write_text(_file(classes, preprocessing, sum(p.numel() for p in network.parameters())), "utf-8")
