@@ -1,4 +1,4 @@
-"""How the pictures of a folder that are deeper than 8 bits become bytes: one rule for all of them, which is told."""
+"""The rule by which the pictures of a folder that are deeper than 8 bits become bytes: one for all, which is told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from growsearch.errors import UserError
 
 
 def common_span(files: Mapping[str, list[Path]], asked: Sequence[float] | None, notes: list[str]) -> Span | None:
-    """What deep pictures are scaled from, with notes on it; None where there are none.
+    """Range that deep pictures are scaled from, with notes on it; None where there are none.
 
     Args:
         files: pictures by their :class:`~growsearch.data.pictures.Header` depth.

@@ -48,7 +48,7 @@ class Span(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What a picture's header says: channels it would have as bytes, and its upright height and width."""
+    """Channels that a picture would have as bytes, and its upright height and width, read from its header."""
 
     channels: int
     height: int
@@ -60,7 +60,7 @@ Source = Path | tuple[str, bytes]
 
 
 class Header(NamedTuple):
-    """What a picture's header says beside its :class:`Look`.
+    """A picture's header: its :class:`Look` and more.
 
     Attributes:
         look: channels and size.
@@ -132,7 +132,7 @@ def require_full_range(source: Source) -> None:
 
 
 def span_of(least: float, greatest: float) -> Span:
-    """What to scale deep pictures from: the least of 8, 10, 12, 14 and 16 bits, 0..1 or 0..255; else their extremes.
+    """Range of deep pictures: the least of 8, 10, 12, 14 and 16 bits, 0..1 or 0..255; else their own.
 
     Of a range above 8 bits, of 0..1 and of 0..255 for fractions they must use a quarter.
     """
@@ -230,5 +230,5 @@ def _to_bytes(image: Image.Image, span: Span | None, source: Source) -> Image.Im
 
 
 def name_of(source: Source) -> str:
-    """What to call a picture in a message."""
+    """Name of a picture in a message."""
     return str(source) if isinstance(source, Path) else source[0]
