@@ -192,7 +192,7 @@ class TableEncoder:
             where: what they are, for messages.
 
         Raises:
-            UserError: if a column is not there, most numbers are written in another way, or they do not fit in memory.
+            UserError: if a column is not there, or they do not fit in memory.
         """
         if absent := [column.name for column in self.columns if column.name not in rows.columns]:
             raise UserError(
@@ -202,7 +202,7 @@ class TableEncoder:
         needed = COPIES * 8 * len(rows) * self.width
         require_memory(needed, f"{where}: {self.width:,} encoded columns", "use fewer rows or columns")
         missing, unread, unknown = dict[str, int](), dict[str, tuple[int, str]](), dict[str, tuple[int, str]]()
-        numbers, words, read = list[np.ndarray](), list[np.ndarray](), 0
+        numbers, words = list[np.ndarray](), list[np.ndarray]()
         for column in self.columns:
             cells = rows[column.name].reset_index(drop=True)
             empty = is_missing(cells)
@@ -212,28 +212,30 @@ class TableEncoder:
             else:
                 numbers.append((values := as_numbers(cells, column.style)).to_numpy())
                 odd, told = values.isna() & ~empty, unread
-                read += int(values.notna().sum())
             if empty.any():
                 missing[column.name] = int(empty.sum())
             if odd.any():
                 told[column.name] = int(odd.sum()), str(cells[odd].iloc[0])
-        self._require_same_style(unread, read, where)
         return Encoded(self.encode(numbers, words), missing, unread, unknown)
 
-    def _require_same_style(self, unread: dict[str, tuple[int, str]], read: int, where: str) -> None:
-        """Refuse rows most of whose numbers would count as missing.
+    def require_same_style(self, encoded: Encoded, where: str) -> None:
+        """Refuse new rows most of whose numbers and dates count as missing, as they are written in another way.
 
         Args:
-            unread: see :class:`Encoded`.
-            read: cells that are numbers of their column's style.
-            where: see :meth:`__call__`.
+            encoded: what this encoder made of them.
+            where: what they are, for the message.
+
+        Raises:
+            UserError: naming a cell.
         """
-        if (lost := sum(count for count, _ in unread.values())) > read:
-            name, (_, cell) = max(unread.items(), key=lambda item: item[1][0])
-            style = next(c.style for c in self.columns if isinstance(c, NumberColumn) and c.name == name)
+        styles = {column.name: column.style for column in self.columns if isinstance(column, NumberColumn)}
+        lost = sum(count for count, _ in encoded.unread.values())
+        known = len(encoded.images) * len(styles) - sum(encoded.missing.get(name, 0) for name in styles)
+        if 2 * lost > known:
+            name, (_, cell) = max(encoded.unread.items(), key=lambda item: item[1][0])
             raise UserError(
-                f"{where}: {lost} of {lost + read} cells of numbers and dates are written in another way than in the"
-                f" training table, such as {cell[:40]!r} in {name!r} ({style!r} there); write them as there"
+                f"{where}: {lost} of {known} cells of numbers and dates are written in another way than in the"
+                f" training table, such as {cell[:40]!r} in {name!r} ({styles[name]!r} there); write them as there"
             )
 
     def encode(self, numbers: Sequence[np.ndarray], words: Sequence[np.ndarray]) -> Tensor:
