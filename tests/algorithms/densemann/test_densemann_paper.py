@@ -6,7 +6,7 @@ import pytest
 from reports.report_runs import MAKERS, edit, epoch, phase, result, write_run
 
 from growsearch.algorithms.densemann import paper
-from growsearch.algorithms.densemann.paper import filters_over_time, growth
+from growsearch.algorithms.densemann.figures import filters_over_time, growth
 from growsearch.run_folder.read import RunRecord
 
 
