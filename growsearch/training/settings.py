@@ -12,6 +12,9 @@ LR_COURSE = (
     " (fractions) or epochs (milestones); times lr_factor every lr_at[0] epochs (every); half a cosine (cosine), or one"
     " that starts anew at each of the epochs lr_at (restarts, SGDR)."
 )
+COLOURED = "data=npz data.path=arrays.npz data.train_size=24 data.val_size=8 data.test_size=8"
+"""Images of three channels that the check of options writes."""
+
 KEEPS = ("last", "best_val_loss", "best_val_accuracy")
 
 
@@ -90,7 +93,7 @@ class TrainingSettings(Options):
         " 0.6 to 1.4).",
         low=0,
         high=1,
-        matters_with="algo=fixed network=resnet20 network.depths=[1,1,1] network.width=4 data=npz data.path=arrays.npz",
+        matters_with=COLOURED,
     )
     hue: float = option(
         0.0,
@@ -98,7 +101,7 @@ class TrainingSettings(Options):
         unit="turns of the colour circle",
         low=0,
         high=0.5,
-        matters_with="algo=fixed network=resnet20 network.depths=[1,1,1] network.width=4 data=npz data.path=arrays.npz",
+        matters_with=COLOURED,
     )
     augment_validation: bool = option(
         False, "Augment validation images like training images.", matters_with=".crop_padding=1"

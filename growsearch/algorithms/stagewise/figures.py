@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from growsearch.events import Edit, Measure
+from growsearch.reports.numbers import size
 from growsearch.reports.paper import published
-from growsearch.reports.plot import MUTED, SERIES, Drawing, draw, whole_ticks
+from growsearch.reports.plot import MUTED, SERIES, Drawing, draw, readable_ticks, whole_ticks
 from growsearch.run_folder.plain import number, short
 from growsearch.run_folder.read import RunRecord
 
@@ -114,11 +115,11 @@ def models_trained(records: Sequence[RunRecord]) -> Drawing | None:
     def paint(figure: Any) -> None:
         axes = figure.subplots()
         axes.set_xscale("log")
-        for row in quoted:
+        for index, row in enumerate(quoted):
             place = (row["evaluated_models"], row["acc"])
             axes.plot(*place, "x", color=MUTED, ms=5)
-            text = row["ref"].replace("ours_", "Stage-Wise, ")
-            axes.annotate(text, place, (4, 4), textcoords="offset points", fontsize=7.5, color=MUTED)
+            text, side = row["ref"].replace("ours_", "Stage-Wise, "), (4, -10) if index % 2 else (4, 5)
+            axes.annotate(text, place, side, textcoords="offset points", fontsize=7.5, color=MUTED)
         labels = set[str]()
         for run, models, accuracy in searches:
             modules = str(run.value("algo.modules"))
@@ -128,6 +129,7 @@ def models_trained(records: Sequence[RunRecord]) -> Drawing | None:
             axes.plot(models, 100 * accuracy, mark, color=colour, ms=6, label="" if label in labels else label)
             labels.add(label)
         axes.set_xlabel("networks trained")
+        readable_ticks(axes.xaxis, size)
         axes.set_ylabel("test accuracy, %")
         axes.legend(loc="lower right")
         axes.margins(x=0.12)

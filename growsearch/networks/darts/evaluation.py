@@ -116,8 +116,8 @@ class EvaluationNetwork(nn.Module):
             raise UserError(f"network.output: {output!r} is not accepted; use concat or mean")
         imagenet = bool(spec.get("imagenet", False))
         auxiliary = bool(spec.get("auxiliary", False)) and fits_auxiliary(spec.get("image_size"), imagenet)
-        numbers = (sizes[key] for key in ("channels", "layers", "classes", "in_channels"))
-        network = cls(cells, *numbers, auxiliary, output, imagenet)
+        channels, layers, classes, planes = (sizes[key] for key in ("channels", "layers", "classes", "in_channels"))
+        network = cls(cells, channels, layers, classes, planes, auxiliary, output, imagenet)
         give_shapes(network, spec.get("resized", {}))
         return network
 
