@@ -36,7 +36,7 @@ ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to training images, in this order: crop, flip, change of colours, normalise, cutout.
+    """Augmentation of training images, in this order: crop, flip, change of colours, normalise, cutout.
 
     Attributes:
         crop_padding: pixels added on each side before a random crop back to the image's size; 0 for none.

@@ -106,7 +106,7 @@ class UnrolledStep(Step):
             return [g - rate * m for g, m in zip(direct, mixed, strict=True)], loss.detach(), correct
 
     def _inner_steps(self, inner: Batch) -> list[Tensor]:
-        """What SGD's next step on a batch adds to each of the weights."""
+        """The change that SGD's next step on a batch makes to each of the weights."""
         _, loss = self._loss(inner)
         gradients = torch.autograd.grad(loss, self.weights, allow_unused=True)
         by_weight = dict(zip(map(id, self.weights), gradients, strict=True))

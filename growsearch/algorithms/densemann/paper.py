@@ -192,7 +192,7 @@ def points(data: str) -> Iterator[LiteraturePoint]:
 
 
 def _quoted(row: Mapping[str, Any]) -> Iterator[LiteraturePoint]:
-    """What Table 2 quotes; of a range of networks its two ends, the smallest with the highest error."""
+    """Figures that Table 2 quotes; of a range of networks its two ends, the smallest with the highest error."""
     sizes = row["params"] if isinstance(row["params"], list) else [row["params"]]
     errors = sorted(row["error"], reverse=True) if isinstance(row["error"], list) else [row["error"]]
     seconds = None if number(row["gpu_days"]) is None else DAY * row["gpu_days"]

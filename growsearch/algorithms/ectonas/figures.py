@@ -41,7 +41,7 @@ Individual = dict[str, Any]
 
 
 def family_tree(record: RunRecord) -> Drawing | None:
-    """Who descends from whom, and how each network fared."""
+    """Family tree of the networks, with the accuracy of each."""
     individuals = _individuals(record)
     if not individuals:
         return None

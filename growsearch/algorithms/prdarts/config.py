@@ -42,7 +42,7 @@ class LimitOverrides(Options):
 
 
 def evaluation_training() -> TrainingSettings:
-    """How found cells are trained (PR-DARTS IV-A, after DARTS)."""
+    """Training of found cells (PR-DARTS IV-A, after DARTS)."""
     return TrainingSettings(
         epochs=600,
         batch_size=32,

@@ -27,7 +27,7 @@ NAMED = 4
 
 
 def setting(run: RunRecord, row: Row, compose: Compose) -> str:
-    """What a reader must know of the run beside the published setting; "as published" for nothing.
+    """Differences of a run from the published setting; "as published" where there are none.
 
     Schedules other than ``paper``, lossy images, reduced precision, another preset than the row's, and every
     option that differs from the row's experiment at the run's schedule, data set and preset.
