@@ -172,7 +172,7 @@ def draw_pass(
 
 
 def _colour_spreads(augmentation: Augmentation) -> dict[str, float]:
-    """How far each change of colour may go; none where colours stay."""
+    """Largest changes of colour by kind; empty where colours stay."""
     if not augmentation.jitter and not augmentation.hue:
         return {}
     return {**dict.fromkeys(("brightness", "contrast", "saturation"), augmentation.jitter), "hue": augmentation.hue}

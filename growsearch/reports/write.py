@@ -60,7 +60,7 @@ def figure_names() -> dict[str, str]:
 
 
 def comparisons() -> dict[str, Callable[[Sequence[RunRecord]], Drawing | None]]:
-    """What draws each of the papers' figures that are made of several runs."""
+    """The papers' figures that are made of several runs, by name."""
     return {name: make for paper in papers() for name, make in paper.comparisons.items()}
 
 

@@ -28,7 +28,7 @@ RANK_CAPTION = (
 )
 
 Trial = dict[str, dict[str, Any]]
-"""What was measured of each variable after a trial."""
+"""Measurements of each variable after a trial."""
 
 
 def channels(record: RunRecord) -> Drawing | None:

@@ -75,7 +75,7 @@ def pools(record: RunRecord) -> Drawing | None:
 
 
 def _as_printed(panel: Any, places: Sequence[float], values: Sequence[float], colour: str) -> None:
-    """What the paper shows, at the run's own measurements; a value less than those stands for the cycles."""
+    """The paper's values at the run's own measurements; a value less than those stands for the cycles."""
     style = "steps-post:" if len(values) == len(places) - 1 else ":"
     plot(panel, zip(places, values, strict=False), style.removeprefix("steps-post"), color=colour, linewidth=1.1)
 
