@@ -1,70 +1,14 @@
-"""The figures and tables of PR-DARTS' reports, and the results that its paper prints."""
+"""The tables of PR-DARTS's paper, our runs beside what it prints."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from growsearch.algorithms.prdarts.cells import KINDS, cell_graphs, cells
-from growsearch.events import Measure
-from growsearch.reports.numbers import plain
+from growsearch.algorithms.prdarts.cell_graphs import cell_graphs
+from growsearch.algorithms.prdarts.figures import cells, pools
 from growsearch.reports.paper import DAY, LiteraturePoint, Paper, published
-from growsearch.reports.plot import SERIES, Drawing, draw, plot, readable_ticks, whole_ticks
 from growsearch.reports.tables.layout import QUOTED, Column, Row, Table, View
 from growsearch.run_folder.plain import lookup, number
 from growsearch.run_folder.read import RunRecord
-
-TYPES = (("conv", SERIES[0]), ("skip", SERIES[2]), ("pool", SERIES[1]), ("none", SERIES[6]))
-POOLS_CAPTION = (
-    "Shares of operation types over all candidates of a cell, mean pairwise similarity of the candidates on an edge, "
-    "number of candidates, batch size and seconds of an epoch; measured when a cycle begins and for the found cells."
-)
-CellPools = dict[str, Any]
-
-
-def pools(record: RunRecord) -> Drawing | None:
-    """The candidate pools cycle by cycle (Figure 2 of the paper)."""
-    measures = record.of(Measure, "pools")
-    if not measures:
-        return None
-
-    def paint(figure: Any) -> None:
-        panels = figure.subplots(2, 3, sharex=True)
-        pools = {kind: [(line.at, line.event.values[kind]) for line in measures] for kind in KINDS}
-        for panel, kind in zip(panels[0], KINDS, strict=False):
-            for name, colour in TYPES:
-                shares = [(at, 100 * (number(cell["types"].get(name)) or 0.0)) for at, cell in pools[kind]]
-                if any(share for _, share in shares):
-                    plot(panel, shares, ".-", color=colour, label=name)
-            panel.set_title(f"types, {kind} cell, %")
-            panel.set_ylim(-3, 103)
-        panels[0][0].legend()
-        _both(panels[0][2], pools, lambda cell: number(cell.get("similarity")), "similarity on an edge")
-        _both(panels[1][0], pools, _mean_pool, "candidates on an edge")
-        epochs = [line for line in record.epochs if line.event.phase == "search"]
-        plot(panels[1][1], [(line.at, line.event.batch_size) for line in epochs], color=SERIES[3])
-        panels[1][1].set_title("batch size")
-        plot(panels[1][2], [(line.at, line.seconds) for line in epochs], color=SERIES[3])
-        panels[1][2].set_title("seconds an epoch")
-        readable_ticks(panels[1][2].yaxis, plain)
-        for panel in panels[1]:
-            panel.set_xlabel("epoch")
-            whole_ticks(panel.xaxis, 5)
-        for panel in panels[1][1:]:
-            panel.set_ylim(bottom=0)
-
-    return draw("prdarts-pools", "The pools of candidates (Figure 2)", POOLS_CAPTION, 4.2, paint)
-
-
-def _mean_pool(cell: CellPools) -> float | None:
-    sizes = [len(pool) for pool in cell["operations"]]
-    return sum(sizes) / len(sizes) if sizes else None
-
-
-def _both(panel: Any, pools: Mapping[str, list[Any]], value: Callable[[CellPools], float | None], title: str) -> None:
-    for kind, colour in zip(KINDS, SERIES, strict=False):
-        plot(panel, [(at, value(cell)) for at, cell in pools[kind]], ".-", color=colour, label=kind)
-    panel.set_title(title)
-    panel.legend()
-
 
 CELLS = {"DL1": "DL1", "DL2": "DL2", "DR": "DR", "UR": "UR"}
 BASELINES = {
@@ -162,12 +106,25 @@ def table3() -> Table:
         name = row["method"].removeprefix("PR-DARTS ")
         for data, key in (("cifar10", "c10"), ("cifar100", "c100")):
             ours, baseline = CELLS.get(name), BASELINES.get(name)
-            if row[key] is None and ours is None:
+            unprinted = row[key] is None and ours is None
+            if unprinted and baseline is None:
                 continue
             experiment = "prdarts/table3" if ours else "prdarts/table3_baselines" if baseline else QUOTED
             match = {"algo": TRAINED, "network.genotype": ours or baseline or "none"}
             note = OTHER_SIZES.get(name, "")
-            rows.append(Row(row["method"], _printed(row, key), experiment, data, match, (), view=_evaluated, note=note))
+            rows.append(
+                Row(
+                    row["method"],
+                    _printed(row, key),
+                    experiment,
+                    data,
+                    match,
+                    (),
+                    view=_evaluated,
+                    note=note,
+                    extra=unprinted,
+                )
+            )
     note = "Error: mean of the last five epochs, three seeds. Published and found cells are trained with batches of 96."
     return Table("PR-DARTS, Table III", columns, [*rows, *_searches(), *_found_cells()], note)
 
@@ -202,6 +159,7 @@ def _found_cells() -> list[Row]:
     kinds = {f"found by search {name}": {"source.algo": SEARCH, "source.algo.morph_limits": name} for name in SETTINGS}
     kinds |= {f"found by search {method}": {"source.algo": algo} for algo, (method, _) in DARTS.items()}
     kinds["random cells"] = {"network.genotype": "random"}
+    kinds["AmoebaNet-A"] = {"network.genotype": "AmoebaNet-A"}
     return [
         Row(
             f"cells {kind}" if kind.startswith("found") else kind,
