@@ -8,9 +8,9 @@ from growsearch.reports.figures.tradeoff import pareto_front
 from growsearch.reports.numbers import size
 from growsearch.reports.paper import published
 from growsearch.reports.plot import GRID, MUTED, SERIES, Drawing, draw, plot, readable_ticks, whole_ticks
+from growsearch.run_folder.lines import Line
 from growsearch.run_folder.plain import number, short
 from growsearch.run_folder.read import RunRecord
-from growsearch.run_folder.story import Line
 
 CATEGORIES = (
     ("not settled", MUTED, ".", 3.0),

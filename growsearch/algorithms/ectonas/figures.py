@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from growsearch.events import Measure
-from growsearch.reports.numbers import size
+from growsearch.events import Edit, Measure
+from growsearch.reports.graph import Graph, Node
+from growsearch.reports.numbers import percent, size
 from growsearch.reports.plot import GRID, INK, MUTED, SERIES, Drawing, draw, finite, plot, readable_ticks, whole_ticks
 from growsearch.run_folder.plain import number, short
 from growsearch.run_folder.read import RunRecord
@@ -102,6 +103,45 @@ def ancestors(individuals: Mapping[int, Individual], id: int | None) -> set[int]
         line.add(id)
         id = individuals[id]["parent"]
     return line
+
+
+SYMBOLS = {"^": "triangle-up", "v": "triangle-down", "o": "circle", "s": "square"}
+
+
+def family_graph(record: RunRecord) -> list[Graph]:
+    """The family tree as far as it has grown, with the networks that are still in the search."""
+    individuals = _alive(record) | _individuals(record)
+    if not individuals:
+        return []
+    winner = next((id for id, individual in individuals.items() if individual["fate"] == "won"), None)
+    line = ancestors(individuals, winner)
+    kinds = {op.replace("_", " "): (colour, SYMBOLS[marker]) for op, colour, marker in OPERATIONS}
+    graph = Graph("Family tree", TREE_CAPTION, kinds, axes=("generation", "validation accuracy, %"))
+    for id, one in individuals.items():
+        kind = str(one["op"]).replace("_", " ")
+        told = f"network {id}: {kind}, {percent(one['accuracy'])}, {size(one.get('params'))} parameters, {one['fate']}"
+        graph.nodes[str(id)] = Node(*_place(id, one), kind, told)
+    graph.links.extend(
+        (str(one["parent"]), str(id), id in line and one["parent"] in line)
+        for id, one in individuals.items()
+        if one["parent"] in individuals
+    )
+    return [graph]
+
+
+def _alive(record: RunRecord) -> dict[int, Individual]:
+    """The networks that were made, by id, as they were last validated; those that left tell more in their fate."""
+    accuracies = {line.event.network: line.event.val_accuracy for line in record.epochs}
+    made = {0: {"parent": None, "op": "start", "generation": 0}} | {
+        line.event.network: {**line.event.detail, "op": line.event.op, "params": line.event.params}
+        for line in record.of(Edit)[-MOST_NETWORKS:]
+        if "generation" in line.event.detail
+    }
+    return {
+        id: {"parent": None, **one, "accuracy": accuracies[id], "fate": "in the search"}
+        for id, one in made.items()
+        if accuracies.get(id) is not None
+    }
 
 
 def lineage(record: RunRecord) -> Drawing | None:

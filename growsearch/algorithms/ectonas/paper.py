@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from growsearch.algorithms.ectonas.figures import compression, family_tree, lineage, mean_curves
+from growsearch.algorithms.ectonas.figures import compression, family_graph, family_tree, lineage, mean_curves
 from growsearch.reports.paper import LiteraturePoint, Paper, published
 from growsearch.reports.tables.layout import Column, Row, Table, View
 from growsearch.run_folder.plain import lookup
@@ -218,4 +218,5 @@ PAPER = Paper(
     comparisons={"ectonas-figure5": mean_curves, "ectonas-figure6": compression},
     tables={f"ectonas-{n}": table for n, table in enumerate((table1, table2, table3, table4, table5, table6), start=1)},
     points=points,
+    graphs={"ectonas-family-tree": family_graph},
 )

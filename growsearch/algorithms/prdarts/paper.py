@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from growsearch.algorithms.prdarts.figures import cells, pools
+from growsearch.algorithms.prdarts.cells import cell_graphs, cells
+from growsearch.algorithms.prdarts.figures import pools
 from growsearch.reports.paper import DAY, LiteraturePoint, Paper, published
 from growsearch.reports.tables.layout import QUOTED, Column, Row, Table, View
 from growsearch.run_folder.plain import lookup, number
@@ -204,4 +205,5 @@ PAPER = Paper(
     figures={"prdarts-pools": pools, "prdarts-cells": cells},
     tables={"prdarts-1": table1, "prdarts-2": table2, "prdarts-3": table3},
     points=points,
+    graphs={"prdarts-cells": cell_graphs},
 )
