@@ -71,6 +71,7 @@ _ENDS = (convolution, matrix_product, attention, batch_norm, layer_norm, group_n
 _FACTORIES = {"zeros", "ones", "full", "empty", "rand", "randn", "linspace", "eye", "normal", "scalar_tensor"}
 _MOVES = {"view", "_unsafe_view", "_reshape_alias", "clone", "permute", "transpose", "t", "expand", "alias", "detach"}
 """Operators that compute nothing; which of them run depends on the order in memory."""
+_MIXES = {"convolution", "mm", "addmm"}
 _REDUCED = (torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -79,19 +80,21 @@ class Rehearsal(DispatchMode):
 
     A draw gives one value for each sample, whatever the number of channels, and the same value each
     time. Casts to lower precision stay in float64. What an output was computed from is kept back
-    to the last layer, so that a clamp or an argmax hides nothing.
+    to the last layer, so that a clamp or an argmax hides nothing: each tensor holds what it came from, and each
+    storage what was there before an operator in place, so that all of it goes when they go.
 
     Args:
         batch: number of samples.
+        watched: whether to look for layers that compute the same of all samples.
+
+    Attributes:
+        dead: whether there was such a layer, as where no unit before it is active: it hides all that is before it.
     """
 
-    def __init__(self, batch: int) -> None:
+    def __init__(self, batch: int, watched: bool = False) -> None:
         super().__init__()
         self._batch, self._draws = batch, 0
-        self._sources: dict[int, list[Tensor]] = {}
-        self._overwritten: dict[int, list[Tensor]] = {}  # storage -> what was there before an operator in place
-        self._moved: set[int] = set()
-        self._alive: list[Any] = []
+        self._watched, self.dead = watched, False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, kind = dict(kwargs or {}), _kind(func)
@@ -105,20 +108,19 @@ class Rehearsal(DispatchMode):
         if kind.overwrites and inputs:
             inputs[0] = self._keep(inputs[0])
         out = self._draw(func, args, kwargs) if kind.draws else func(*args, **kwargs)
+        if self._watched and kind.mixes and len(out) > 1 and torch.equal(out, out[:1].expand_as(out)):
+            self.dead = True
         for each in tensors_among(out):
-            self._sources[id(each)] = [] if kind.ends else inputs
-            self._alive.append(each)
-            if kind.moves:
-                self._moved.add(id(each))
+            each._sources = [] if kind.ends else [source for source in inputs if source is not each]  # type: ignore[attr-defined]
+            each._moved = kind.moves  # type: ignore[attr-defined]
         return out
 
     def _keep(self, tensor: Tensor) -> Tensor:
         """A copy of what an operator is about to overwrite."""
         before = tensor.clone()
-        self._sources[id(before)] = self._sources.get(id(tensor), [])
-        self._alive.append(before)
-        if tensor.device.type != "meta":
-            self._overwritten.setdefault(tensor.untyped_storage().data_ptr(), []).append(before)
+        before._sources, before._moved = getattr(tensor, "_sources", []), False  # type: ignore[attr-defined]
+        storage = tensor.untyped_storage()
+        storage._overwritten = [*getattr(storage, "_overwritten", []), before]  # type: ignore[attr-defined]
         return before
 
     def behind(self, leaf: Tensor) -> list[Tensor]:
@@ -131,10 +133,10 @@ class Rehearsal(DispatchMode):
             if id(tensor) in seen or isinstance(tensor, nn.Parameter):
                 continue
             seen.add(id(tensor))
-            if tensor is leaf or (id(tensor) in self._sources and id(tensor) not in self._moved):
+            if tensor is leaf or not getattr(tensor, "_moved", True):
                 found.append(tensor)
-            waiting += self._sources.get(id(tensor), [])
-            waiting += self._overwritten.get(tensor.untyped_storage().data_ptr(), [])
+            waiting += getattr(tensor, "_sources", [])
+            waiting += getattr(tensor.untyped_storage(), "_overwritten", [])
         return found
 
     def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -186,6 +188,7 @@ class _Kind(NamedTuple):
     draws: bool
     ends: bool
     moves: bool
+    mixes: bool
 
 
 @cache
@@ -197,4 +200,5 @@ def _kind(func: Any) -> _Kind:
         draws=torch.Tag.nondeterministic_seeded in func.tags,
         ends=rule_of(func) in _ENDS and not name.startswith("arg"),
         moves=name in _MOVES,
+        mixes=name in _MIXES,
     )

@@ -192,12 +192,21 @@ def put_layer(model: nn.Module, channel_map: ChannelMap, name: str, value: Tenso
 
 
 def resize_computed(model: nn.Module, names: Iterable[str]) -> None:
-    """Give layers whose weights are computed from these tensors the sizes that follow."""
-    for name in names:
-        layer, computed, leaf = name.partition(COMPUTED)
-        if computed and leaf.startswith("weight."):
-            module = model.get_submodule(layer)
-            set_sizes(module, cast(Tensor, module.weight).detach())
+    """Give layers whose weights are computed from these tensors the sizes that follow.
+
+    The weight is computed in eval mode: in train mode spectral norm would write its estimate.
+    """
+    layers = [name.partition(COMPUTED) for name in names]
+    for layer in {layer for layer, computed, leaf in layers if computed and leaf.startswith("weight.")}:
+        module = model.get_submodule(layer)
+        computing = list(cast(nn.Module, module.parametrizations).modules())
+        modes = [each.training for each in computing]
+        for each in computing:
+            each.training = False
+        with torch.no_grad():
+            set_sizes(module, cast(Tensor, module.weight))
+        for each, mode in zip(computing, modes, strict=True):
+            each.training = mode
 
 
 def grow(

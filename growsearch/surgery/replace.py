@@ -88,6 +88,10 @@ def set_sizes(module: nn.Module, weight: Tensor | None = None) -> None:
     if isinstance(module, nn.MultiheadAttention):
         _set_attention_sizes(module)
         return
+    if isinstance(module, nn.RNNBase):
+        module.input_size = lookup(module, "weight_ih_l0").shape[1]
+        module._flat_weights = [module._parameters.get(name) for name in module._flat_weights_names]
+        return
     for held, leaf in ((module._parameters, "weight"), (module._buffers, "weight"), (module._buffers, "running_mean")):
         weight = weight if weight is not None else held.get(leaf)
     if weight is None:
@@ -99,6 +103,8 @@ def set_sizes(module: nn.Module, weight: Tensor | None = None) -> None:
         module.in_channels, module.out_channels = shape[0], shape[1] * module.groups
     elif isinstance(module, nn.modules.conv._ConvNd):
         module.in_channels, module.out_channels = shape[1] * module.groups, shape[0]
+    elif isinstance(module, nn.RNNCellBase):
+        module.input_size = module.weight_ih.shape[1]
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = shape
     elif isinstance(module, nn.modules.batchnorm._NormBase):

@@ -53,9 +53,8 @@ def depthwise(trace: LabelTrace, x: Tensor, weight: Tensor, multiplier: int) -> 
     spread = None if channels is None else np.repeat(channels, multiplier)
     owners = channels if weight.shape[0] == x.shape[1] else spread  # a transposed weight has its inputs first
     sized, origin = isinstance(groups, Width), trace.origin(weight)
-    if not trace.play(weight, 0, "depthwise"):
-        bond = Bond.CUT if sized else Bond.FIXED
-        trace.freeze(channels, "depthwise convolution with a computed weight", bond)
+    if not trace.play(weight, 0, "depthwise") and not sized:
+        trace.freeze(channels, "depthwise convolution with a computed weight")
     if sized and origin is not None:
         trace.grouped.add((origin[0], origin[1][0]))
     joined = trace.join(filters, owners)
@@ -215,6 +214,16 @@ def group_norm(trace: LabelTrace, call: Call) -> None:
     trace.put(call.out[0], tuple(labels))
 
 
+@rule("mv", "dot", "vdot")
+def vector_product(trace: LabelTrace, call: Call) -> None:
+    """A matrix, or a vector, times a vector."""
+    left, right = call.inputs
+    contract(trace, left, left.dim() - 1, right, 0)
+    if left.dim() == 2:
+        trace.play(left, 0, "producer")
+        trace.put(call.out, trace.get(left)[:1])
+
+
 @rule("embedding")
 def embedding(trace: LabelTrace, call: Call) -> None:
     """Columns are channels, rows are the vocabulary."""
@@ -222,6 +231,32 @@ def embedding(trace: LabelTrace, call: Call) -> None:
     trace.freeze(rows, "vocabulary")
     trace.play(call["weight"], 1, "producer")
     trace.put(call.out, (*trace.get(call["indices"]), columns))
+
+
+@rule("_embedding_bag", "_embedding_bag_forward_only")
+def embedding_bag(trace: LabelTrace, call: Call) -> None:
+    """As :func:`embedding`, with the rows of a bag summed up or compared entry by entry."""
+    rows, columns = trace.get(call["weight"])
+    trace.freeze(rows, "vocabulary")
+    trace.play(call["weight"], 1, "producer")
+    trace.put(call.out[0], (None, columns))
+
+
+@rule("torchvision.deform_conv2d")
+def deformed_convolution(trace: LabelTrace, call: Call) -> None:
+    """A convolution whose windows are bent by offsets, the same ones for all channels of a group."""
+    if call["groups"] != 1 or call["offset_groups"] != 1:
+        trace.freeze_all(call.inputs, "deformed convolution in groups")
+        return
+    for name in ("offset", "mask"):
+        trace.freeze(trace.get(call[name])[1], "offsets of a deformed convolution")
+    labels = trace.get(call["weight"])
+    for kernel in labels[2:]:
+        trace.freeze(kernel, "kernel size")
+    contract(trace, call["input"], 1, call["weight"], 1)
+    trace.play(call["weight"], 0, "producer")
+    add_bias(trace, call["bias"], labels[0])
+    trace.put(call.out, (trace.get(call["input"])[0], labels[0], None, None))
 
 
 @rule("_weight_norm_interface", "_weight_norm")

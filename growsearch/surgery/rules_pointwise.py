@@ -104,6 +104,42 @@ for _spatial in (1, 2, 3):
     _window(_spatial)
 
 
+@rule("grid_sampler_2d", "grid_sampler_3d")
+def sampled(trace: LabelTrace, call: Call) -> None:
+    """Every channel is read at the same places."""
+    labels = trace.get(call["input"])
+    for vector in (*labels[2:], *trace.get(call["grid"])):
+        trace.freeze(vector, "places of a grid")
+    trace.put(call.out, (*labels[:2], *[None] * (len(labels) - 2)))
+
+
+@rule("_fft_r2c", "_fft_c2r", "_fft_c2c")
+def spectrum(trace: LabelTrace, call: Call) -> None:
+    """Mixes the entries of some dimensions, one of which may change its size; each other entry by itself."""
+    labels = list(trace.get(call["self"]))
+    for dim in normal(call["dim"], len(labels)):
+        trace.freeze(labels[dim], "Fourier transform over channels")
+        labels[dim] = None
+    trace.put(call.out, tuple(labels))
+
+
+@rule("view_as_real", "view_as_complex")
+def parts_of_complex(trace: LabelTrace, call: Call) -> None:
+    """Real and imaginary parts lie in a last dimension of their own."""
+    labels = trace.get(call["self"])
+    if call.name == "view_as_real":
+        trace.put(call.out, (*labels, None))
+    else:
+        trace.freeze(labels[-1], "real and imaginary parts")
+        trace.put(call.out, labels[:-1])
+
+
+@rule("affine_grid_generator")
+def grid(trace: LabelTrace, call: Call) -> None:
+    """Coordinates of an image from the entries of a matrix."""
+    trace.freeze_all([call["theta"]], "matrix of a grid")
+
+
 @rule("torchvision.roi_align", "torchvision.roi_pool")
 def regions(trace: LabelTrace, call: Call) -> None:
     """Windows of each channel, in a batch of their own."""

@@ -190,7 +190,7 @@ def stack(trace: LabelTrace, call: Call) -> None:
     trace.put(call.out, tuple(out))
 
 
-@rule("split", "split_with_sizes", "chunk", "unbind")
+@rule("split", "split_with_sizes", "chunk", "unbind", "unsafe_split", "unsafe_split_with_sizes", "unsafe_chunk")
 def split(trace: LabelTrace, call: Call) -> None:
     """Equal parts stay equal: the same place of every part is one channel. Parts of set sizes freeze."""
     x = call["self"]
@@ -198,7 +198,9 @@ def split(trace: LabelTrace, call: Call) -> None:
     (along,) = normal(call["dim"], x.dim())
     vector, sizes = labels[along], [] if call.name == "unbind" else [part.shape[along] for part in call.out]
     written = trace.written or ()
-    if vector is not None and len(set(sizes)) == 1:
+    if call.name == "unbind":
+        trace.freeze(vector, "taken apart into single channels")
+    elif vector is not None and len(set(sizes)) == 1:
         first = trace.blocks(vector, len(sizes))
         for width in written:
             trace.measure(width, first)
@@ -318,11 +320,20 @@ def _sized(vector: Vector | None, size: int) -> Vector | None:
 
 @rule("repeat")
 def repeat(trace: LabelTrace, call: Call) -> None:
-    """Whole tensors side by side."""
+    """Whole tensors side by side; a single entry may be repeated as often as another tensor has channels."""
     x = call["self"]
     new = call.out.dim() - x.dim()
-    labels = [None if v is None else np.tile(v, r) for v, r in zip(trace.get(x), call["repeats"][new:], strict=True)]
-    trace.put(call.out, (*[None] * new, *labels))
+    known, written = (*[None] * new, *trace.get(x)), trace.written or ()
+    out: list[Vector | None] = []
+    for dim, (vector, times) in enumerate(zip(known, call["repeats"], strict=True)):
+        origin = getattr(written[dim], "vector", None) if len(written) == len(known) else None
+        if origin is not None and len(origin) == call.out.shape[dim]:
+            trace.freeze(vector, "a single channel spread over many")
+            vector = origin
+        elif vector is not None:
+            vector = np.tile(vector, times)
+        out.append(vector)
+    trace.put(call.out, tuple(out))
 
 
 @rule("pixel_shuffle", "pixel_unshuffle", "im2col", "col2im")
@@ -346,6 +357,16 @@ def channel_shuffle(trace: LabelTrace, call: Call) -> None:
     labels = list(trace.get(call["self"]))
     if labels[1] is not None:
         labels[1] = np.repeat(trace.blocks(labels[1], call["groups"]), call["groups"])
+    trace.put(call.out, tuple(labels))
+
+
+@rule("glu")
+def gated(trace: LabelTrace, call: Call) -> None:
+    """The first half times the sigmoid of the second: the same place of both is one channel."""
+    labels = list(trace.get(call["self"]))
+    (along,) = normal(call["dim"], len(labels))
+    vector = labels[along]
+    labels[along] = None if vector is None else trace.blocks(vector, 2)
     trace.put(call.out, tuple(labels))
 
 

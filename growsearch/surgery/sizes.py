@@ -50,7 +50,7 @@ class Sizes(TorchFunctionMode):
         self._handlers: dict[str, Callable[[Any, Any, Any], Any]] = {
             "__get__": self._shape,
             "size": self._size,
-            **dict.fromkeys(("view", "reshape", "expand"), self._view),
+            **dict.fromkeys(("view", "reshape", "expand", "repeat"), self._view),
             **dict.fromkeys(("view_as", "reshape_as", "expand_as"), self._view_as),
             **dict.fromkeys(("layer_norm", "rms_norm"), self._norm),
             **dict.fromkeys(("conv1d", "conv2d", "conv3d"), self._conv),
@@ -107,7 +107,7 @@ class Sizes(TorchFunctionMode):
             self.labels.written = None
 
     def _view(self, func: Any, args: Any, kwargs: Any) -> Any:
-        sizes = kwargs.get("shape", kwargs.get("size", args[1:]))
+        sizes = kwargs.get("shape", kwargs.get("size", kwargs.get("repeats", args[1:])))
         sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
         plain = all(isinstance(each, int) for each in sizes)
         return self._written(func, args, kwargs, sizes if plain else ())

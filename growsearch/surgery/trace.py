@@ -66,9 +66,10 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = Fal
     mark_attributes(shadow)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads)
     for module in shadow.modules():
-        if isinstance(module, nn.modules.conv._ConvNd) and isinstance(module._parameters.get("weight"), Tensor):
-            for kernel in labels.get(module.weight)[2:]:
-                labels.freeze(kernel, "kernel size")
+        if isinstance(module, nn.modules.conv._ConvNd):
+            for tensor in (*module._parameters.values(), *_originals(module)):
+                for kernel in labels.get(tensor)[2:] if tensor is not None else ():
+                    labels.freeze(kernel, "kernel size")
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow):
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
@@ -90,6 +91,12 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = Fal
             labels.freeze_all(outputs, "network output")
     _freeze_conflicts(labels, shadow)
     return labels
+
+
+def _originals(module: nn.Module) -> list[Tensor]:
+    """What the weight of a layer is computed from by ``torch.nn.utils.parametrize``."""
+    computed = getattr(module, "parametrizations", {})
+    return list(computed["weight"].parameters(recurse=False)) if "weight" in computed else []
 
 
 def _freeze_conflicts(labels: LabelTrace, model: nn.Module) -> None:

@@ -5,7 +5,12 @@ widths looks like any other code to the trace. So stand-ins of the network, with
 weights and double precision, are edited in many ways and must compute the same.
 """
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -30,18 +35,30 @@ Plan = dict[int, list[int]]
 """Group number -> the sources of its remap."""
 Sizes = dict[int, int]
 """Group number -> its number of channels; the network's own where a group is not named."""
+Modes = tuple[bool, ...]
+"""Whether the network trains, for each of its runs."""
+BOTH: Modes = (False, True)
+Outputs = list[tuple[Any, list[Tensor]]]
+"""Every output of some runs, each with what it was computed from."""
+TRIES = 8
+"""So many random weights are tried until no layer of a stand-in computes the same of every sample."""
+FEW = 8
+"""Up to so many groups are edited in both modes every time; the modes of more take turns."""
+FEWEST_PLANS = 8
+"""So often are the groups edited at least, so that a few groups see many sizes."""
 
 
 def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: list[ChannelGroup]) -> None:
     """Freeze each group that the network's code does not let change, though its operators would.
 
-    The network is cut to a few channels a group (first of all this must run), gets random weights
-    and double precision. Half of the channels of each free group are dead: nothing reads them. Then,
-    in a few dozen passes, random subsets of the groups are changed by random and different amounts,
-    up (channels are copied) and down (dead ones are cut), to sizes below and up to about twice the
-    network's own ones, and shuffled. Each two groups are changed together and one without the other,
-    both ways. The outputs in eval and in train mode must stay the same to 1e-8, and so must what
-    they were computed from since the last layer, so that a clamp or an argmax hides nothing. Groups
+    The network is cut to a few channels a group (first of all this must run), gets random weights with
+    which layers tell samples apart, and double precision. Half of the channels of each free group are
+    dead: nothing reads them. Then, in a dozen passes or two, random subsets of the groups are changed by
+    random and different amounts, up (channels are copied) and down (dead ones are cut), to sizes from
+    below to just above twice the network's own ones, and shuffled. Each two groups are changed together
+    and one without the other, both ways; modes take turns. The outputs in eval and in train mode must
+    stay the same to 1e-8, and so must what they were computed from since the last layer, so that a clamp
+    or an argmax hides nothing. Groups
     under a norm over channels are copied as wholes. Groups whose operators allow cuts only are
     resized at random: the network must run, with outputs of the same shapes, and not notice a
     permutation of the channels.
@@ -65,13 +82,27 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     if any(parameter.is_meta for parameter in model.parameters()):
         raise UserError("channel groups: the network is on the meta device; give it weights, or use prove=False")
     left = [group for group in groups if group.unprunable is None]
-    while left:
-        prover = _Prover(model, example, left)
-        prover.prove()
-        if not prover.found:
-            offer(prover)
-            return
-        left = [group for group in left if group.unprunable is None]
+    with _quick_collections():
+        while left:
+            prover = _Prover(model, example, left)
+            prover.prove()
+            if not prover.found:
+                offer(prover)
+                return
+            left = [group for group in left if group.unprunable is None]
+
+
+@contextmanager
+def _quick_collections() -> Iterator[None]:
+    """Let the garbage collector pass over all that is there now; stand-ins are many objects, and call it often."""
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class _Prover:
@@ -100,10 +131,10 @@ class _Prover:
                 self._forbid(self.groups, reason)
             return
         exact = [n for n in self.groups if self.map.bonds[n] <= Bond.EVEN]
-        for plan in self._exact_plans(exact):
+        for plan, modes in self._exact_plans(exact):
             plan = {number: sources for number, sources in plan.items() if self.groups[number].unprunable is None}
-            if self._differs(plan) is not None:
-                self._blame(plan, self._differs)
+            if self._differs(plan, modes) is not None:
+                self._blame(plan, partial(self._differs, modes=modes))
         if not self.found:
             self._prove_cuts([n for n in self.groups if self.map.bonds[n] > Bond.FREE])
 
@@ -124,23 +155,55 @@ class _Prover:
             self.base_map = self.map.on(self.base)
             self.base_map.sizes = [sizes.get(number, size) for number, size in enumerate(self.map.sizes)]
             self.base_map.lineage = [list(range(size)) for size in self.base_map.sizes]
-            self._randomise()
-            self.reference = self._outputs(copied(self.base, Tensor.clone, hooks=False))
+            for _ in range(TRIES):
+                self._randomise()
+                self.reference: dict[bool, Outputs] = {}
+                if not any([self._refers(mode) for mode in BOTH]):
+                    break
         except Exception as error:
             if is_lack_of_memory(error) or isinstance(error, UserError):
                 raise
             return f"the network fails when it is resized: {describe(error)}"
         return None
 
-    def _exact_plans(self, numbers: list[int]) -> list[Plan]:
-        """Every ordered pair of groups parts in some plan, up and down; then all, to true sizes and beyond too."""
-        plans = [self._plan(numbers, self._true_size), self._plan(numbers, self._beyond)]
-        order = {number: place for place, number in enumerate(self.random.permutation(numbers))}
-        for bit in range(max(0, len(numbers) - 1).bit_length()):
-            for side in (0, 1):
-                part = [number for number in numbers if order[number] >> bit & 1 == side]
-                plans += [self._plan(part, self._more), self._plan(part, self._fewer)]
-        return [*plans, self._plan(numbers, self._more), self._plan(numbers, self._fewer)]
+    def _refers(self, mode: bool) -> bool:
+        """Note what the stand-in computes; True if some layer of it computes the same of every sample."""
+        net = copied(self.base, Tensor.clone, hooks=False)
+        self.reference[mode], dead = self._run(net, mode, watched=True)
+        return dead
+
+    def _exact_plans(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
+        """All to true sizes; then every ordered pair of groups parts in some plan, up and down; then all up and down.
+
+        Each group is once larger than the true one while few others are, for that costs little.
+        """
+        if not numbers:
+            return
+        few = len(numbers) <= FEW
+        yield self._plan(numbers, self._true_size), BOTH if few else (True,)
+        if few:
+            yield self._plan(numbers, self._beyond), BOTH
+        parts, count = self._parts(numbers), 0
+        while count < FEWEST_PLANS:
+            large = {
+                number: self.random.choice([i for i, part in enumerate(parts) if number in part]) for number in numbers
+            }
+            for index, part in enumerate(parts):
+                high = [number for number in part if large[number] == index]
+                more = self._plan(part, self._more) | self._plan(high, self._large)
+                yield more, BOTH if few else (index % 2 == 0,)
+                yield self._plan(part, self._fewer), BOTH if few else (index % 2 == 1,)
+            count += 2 * len(parts)
+        yield self._plan(numbers, self._more), BOTH
+        yield self._plan(numbers, self._fewer), BOTH
+
+    def _parts(self, numbers: list[int]) -> list[list[int]]:
+        """Few subsets, so that of each two groups either is in one without the other: no two are in the same ones."""
+        count = next(count for count in range(1, len(numbers) + 1) if comb(count, count // 2 or 1) >= len(numbers))
+        words = list(combinations(range(count), count // 2 or 1))
+        chosen = self.random.permutation(len(words))[: len(numbers)]
+        pairs = list(zip(numbers, chosen, strict=True))
+        return [[number for number, word in pairs if index in words[word]] for index in range(count)]
 
     def _plan(self, numbers: Sequence[int], size: Callable[[int], int]) -> Plan:
         """Sources that give groups new sizes, and shuffle them."""
@@ -167,12 +230,17 @@ class _Prover:
         return true + (self.base_map.sizes[number] if self.map.bonds[number] is Bond.EVEN else max(1, true // 8))
 
     def _more(self, number: int) -> int:
-        """Mostly a few more than now; at times around or above the network's own number."""
+        """A few more than now; around the network's own number where that is small."""
         now, true = self.base_map.sizes[number], self.groups[number].size
-        most = max(4 * now, 2 * true + 1) if true <= 4 * now or self.random.random() < 0.1 else 2 * now
+        most = 2 * true + 1 if true <= 4 * now else 2 * now
         if self.map.bonds[number] is Bond.EVEN:
-            return now * int(self.random.integers(2, 2 + max(1, most // now)))
-        return int(self.random.integers(now + 1, most + 1))
+            return now * int(self.random.integers(2, 3 + max(0, most // now - 1)))
+        return int(self.random.integers(now + 1, max(now + 1, most) + 1))
+
+    def _large(self, number: int) -> int:
+        """Just above twice the network's own number."""
+        now, true = self.base_map.sizes[number], self.groups[number].size
+        return 2 * true + (now if self.map.bonds[number] is Bond.EVEN else 1)
 
     def _fewer(self, number: int) -> int:
         """Without some of the dead channels; where there are none, more."""
@@ -196,16 +264,17 @@ class _Prover:
                 now, true = self.base_map.sizes[number], self.groups[number].size
                 size = true if index == 0 else int(self.random.integers(2, max(3, min(true, 4 * now) + 1)))
                 plan[number] = np.sort(np.arange(size) % now).tolist()
-            if self._breaks(plan) is not None:
-                self._blame(plan, self._breaks)
+            modes = BOTH if index < 2 or len(numbers) <= FEW else (index % 2 == 0,)
+            if self._breaks(plan, modes) is not None:
+                self._blame(plan, partial(self._breaks, modes=modes))
                 return
 
-    def _breaks(self, plan: Plan) -> str | None:
+    def _breaks(self, plan: Plan, modes: Modes) -> str | None:
         """None if the network runs with these sizes and does not see the channels' order, else what happens."""
         try:
             resized, handles = self._edited(plan)
-            before = self._outputs(copied(resized, Tensor.clone, hooks=False))
-            if self._shapes(before) != self._shapes(self.reference):
+            before = self._outputs(copied(resized, Tensor.clone, hooks=False), modes)
+            if self._shapes(before) != self._shapes(self._before(modes)):
                 return "its output has another shape when it is cut"
             shuffled = {
                 number: np.random.default_rng(number).permutation(len(sources)).tolist()
@@ -213,13 +282,16 @@ class _Prover:
                 if self.map.bonds[number] <= Bond.CUT
             }
             self._remap(resized, handles, shuffled)
-            return _compared(before, self._outputs(resized), "when its channels are permuted")
+            return _compared(before, self._outputs(resized, modes), "when its channels are permuted")
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
             return f"the network fails when it is cut: {describe(error)}"
 
-    def _shapes(self, outputs: list[tuple[Any, list[Tensor]]]) -> list[Any]:
+    def _before(self, modes: Modes) -> Outputs:
+        return [each for mode in modes for each in self.reference[mode]]
+
+    def _shapes(self, outputs: Outputs) -> list[Any]:
         return [leaf.shape if isinstance(leaf, Tensor) else leaf for leaf, _ in outputs]
 
     def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
@@ -227,21 +299,21 @@ class _Prover:
         net = copied(self.base, Tensor.clone, hooks=False)
         try:
             edit(net, self.base_map.on(net))
-            return _compared(self.reference, self._outputs(net), "") is None
+            return _compared(self._before(BOTH), self._outputs(net, BOTH), "") is None
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
             return False
 
-    def _differs(self, plan: Plan) -> str | None:
+    def _differs(self, plan: Plan, modes: Modes) -> str | None:
         """None if the edited stand-in computes what it did, else what happens."""
         try:
-            after = self._outputs(self._edited(plan)[0])
+            after = self._outputs(self._edited(plan)[0], modes)
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
             return f"the network fails when it is widened: {describe(error)}"
-        return _compared(self.reference, after, "when it is widened")
+        return _compared(self._before(modes), after, "when it is widened")
 
     def _edited(self, plan: Plan) -> tuple[nn.Module, ChannelMap]:
         net = copied(self.base, Tensor.clone, hooks=False)
@@ -277,16 +349,21 @@ class _Prover:
             self.map.frozen[number] = self.map.frozen[number] or reason
             self.map.unprunable[number] = reason
 
-    @torch.no_grad()
-    def _outputs(self, net: nn.Module) -> list[tuple[Any, list[Tensor]]]:
-        """Every output in eval and in train mode, each with what it was computed from; the network is used up."""
-        found = []
-        with own_streams(), without_dropout(net), Rehearsal(self.batch) as rehearsal:
-            for training in (False, True):
-                inputs = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self.inputs)
-                for leaf in output_leaves(net.train(training)(*inputs)):
-                    found.append((leaf, rehearsal.behind(leaf) if isinstance(leaf, Tensor) else []))
+    def _outputs(self, net: nn.Module, modes: Modes) -> Outputs:
+        """Every output in some modes, each with what it was computed from; the network is used up."""
+        found: Outputs = []
+        for index, training in enumerate(modes):
+            used = net if index == len(modes) - 1 else copied(net, Tensor.clone, hooks=False)
+            found += self._run(used, training)[0]
         return found
+
+    @torch.no_grad()
+    def _run(self, net: nn.Module, training: bool, watched: bool = False) -> tuple[Outputs, bool]:
+        inputs = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self.inputs)
+        with own_streams(), without_dropout(net), Rehearsal(self.batch, watched) as rehearsal:
+            leaves = output_leaves(net.train(training)(*inputs))
+            found = [(leaf, rehearsal.behind(leaf) if isinstance(leaf, Tensor) else []) for leaf in leaves]
+        return found, rehearsal.dead
 
     def _noise(self, leaf: Any) -> Any:
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
@@ -330,7 +407,7 @@ def _double(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float64 if tensor.is_floating_point() else tensor.dtype, copy=True)
 
 
-def _compared(before: list[tuple[Any, list[Tensor]]], after: list[tuple[Any, list[Tensor]]], when: str) -> str | None:
+def _compared(before: Outputs, after: Outputs, when: str) -> str | None:
     """None if two runs agree, else how they differ."""
     if len(before) != len(after):
         return f"it has other outputs {when}"

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
@@ -61,6 +62,11 @@ class UnknownOperator(Between):
 class FlippedChannels(Between):
     def between(self, h):
         return h + h.flip(1)
+
+
+class TakenApart(Between):
+    def between(self, h):
+        return torch.stack([each * 2 for each in h.unbind(1)], 1)
 
 
 class IndexedChannels(Between):
@@ -347,7 +353,67 @@ class PaddedShortcut(Between):
         self.narrow = nn.Conv2d(width, width - 2, 1)
 
 
+class Halved(Between):
+    def prepare(self, width):
+        self.second = nn.Conv2d(width // 2, 4, 1)
+
+    def between(self, h):
+        return F.glu(h, 1)
+
+
+class Blurred(Between):
+    def prepare(self, width):
+        self.register_buffer("blur", torch.ones(1, 1, 3, 3) / 9)
+
+    def between(self, h):
+        once = F.conv2d(h, self.blur.repeat(h.shape[1], 1, 1, 1), groups=h.shape[1])
+        return F.conv2d(once, self.blur.expand(h.shape[1], -1, -1, -1), groups=h.shape[1])
+
+
+class Resampled(Between):
+    def prepare(self, width):
+        self.where = nn.Linear(width, 6)
+
+    def between(self, h):
+        places = F.affine_grid(self.where(h.mean((2, 3))).view(-1, 2, 3), list(h.shape), align_corners=False)
+        return F.grid_sample(h, places, align_corners=False)
+
+
+class Deformed(Between):
+    def prepare(self, width):
+        self.offsets, self.bent = nn.Conv2d(width, 18, 1), torchvision.ops.DeformConv2d(width, width, 3, padding=1)
+
+    def between(self, h):
+        return self.bent(h, self.offsets(h))
+
+
+class InFrequencies(Between):
+    def between(self, h):
+        return torch.fft.irfft2(torch.fft.rfft2(h) * 0.5, s=h.shape[-2:]) + torch.fft.fft(h, dim=2).abs()
+
+
+class ReadInTurn(Between):
+    """Two pixels are the steps of recurrent layers, whose inputs may have any width."""
+
+    def prepare(self, width):
+        self.turns, self.cell = (
+            nn.GRU(width, 4, batch_first=True, num_layers=2, bidirectional=True),
+            nn.GRUCell(width, 8),
+        )
+        self.second = nn.Conv2d(8, 4, 1)
+
+    def between(self, h):
+        steps = h[:, :, 0, :2].transpose(1, 2)
+        return (self.turns(steps)[0].mean(1) + self.cell(steps[:, 0]))[:, :, None, None]
+
+
 FRIENDLY = [
+    Halved,
+    Blurred,
+    Resampled,
+    Deformed,
+    InFrequencies,
+    ReadInTurn,
     BufferOfChannelSize,
     LayerScale,
     ChunkedGate,

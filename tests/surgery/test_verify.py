@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, widen
@@ -61,6 +62,13 @@ class LargeThreshold(Two):
 class SmallThreshold(Two):
     def combine(self, a, b):
         return b if b.shape[1] > 3 and a.shape[1] > 3 else b.relu()
+
+
+class FactorAbove(Two):
+    """The larger width counts, and a number between them and their doubles."""
+
+    def combine(self, a, b):
+        return b * max(2 * a.shape[1], b.shape[1], 12)
 
 
 class Divisible(Two):
@@ -438,3 +446,38 @@ def test_a_number_that_is_all_channels_follows_them():
 def test_a_number_just_above_all_channels_is_found():
     groups = {group.name: group for group in channel_groups(Whole(True).double(), X)}
     assert groups["first"].frozen and groups["cheap"].frozen
+
+
+class Doubled(nn.Module):
+    """Many layers, one of which is not what it was from just above twice its width on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 20), *[nn.Linear(20, 20) for _ in range(9)]])
+        self.head = nn.Linear(20, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for index, layer in enumerate(self.layers):
+            x = layer(x).relu()
+            if index == 4 and x.shape[1] > 40:
+                x = x * 2
+        return self.head(x)
+
+
+def test_each_of_many_groups_is_tried_at_twice_its_width():
+    groups = channel_groups(Doubled().double(), torch.zeros(2, 4))
+    assert [group.name for group in groups if group.frozen and "changes" in group.frozen] == ["layers.4"]
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_spectral_norm_keeps_its_estimate(training):
+    layer = spectral_norm(nn.Conv2d(6, 5, 1))
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), layer, nn.Conv2d(5, 2, 1)).double().train(training)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    groups = channel_groups(model, X)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    first = next(group for group in groups if group.name == "0")
+    assert first.frozen is not None and first.unprunable is None
+    prune(model, first, [0, 2, 5])
+    assert layer.in_channels == 3 and layer.training is training
+    assert torch.equal(layer.parametrizations.weight[0]._u, before["2.parametrizations.weight.0._u"])

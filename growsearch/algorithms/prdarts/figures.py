@@ -3,31 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from growsearch.algorithms.prdarts.cells import KINDS
 from growsearch.events import Measure
 from growsearch.reports.numbers import plain
 from growsearch.reports.paper import published
-from growsearch.reports.plot import GRID, INK, MUTED, SERIES, SURFACE, Drawing, draw, plot, readable_ticks, whole_ticks
+from growsearch.reports.plot import SERIES, Drawing, draw, plot, readable_ticks, whole_ticks
 from growsearch.run_folder.plain import number
 from growsearch.run_folder.read import RunRecord
 
 TYPES = (("conv", SERIES[0]), ("skip", SERIES[2]), ("pool", SERIES[1]), ("none", SERIES[6]))
-KINDS = ("normal", "reduction")
 POOLS_CAPTION = (
     "Shares of operation types over all candidates of a cell, mean pairwise similarity of the candidates on an edge, "
     "number of candidates, batch size and seconds of an epoch; measured when a cycle begins and for the found cells. "
     "Dotted, for searches of nine cycles with the limits DL: what the paper's Figure 2 shows of DL2 at the same "
     "points."
 )
-MOST_NODES = 12
-MOST_EDGES = 80
-COLOURS = {"conv": SERIES[0], "skip": SERIES[2], "pool": SERIES[1]}
-CELLS_CAPTION = (
-    "Each column is a state of the cell: the outputs of the two cells before it, then its nodes. Each arrow is an "
-    "edge with its operation; a node sums what arrives; the output joins the marked states. stack: further "
-    "depthwise-separable layers, with the factor by which each widens."
-)
-
-Edge = dict[str, Any]
 CellPools = dict[str, Any]
 
 
@@ -90,66 +80,3 @@ def _both(panel: Any, pools: Mapping[str, list[Any]], value: Callable[[CellPools
         plot(panel, [(at, value(cell)) for at, cell in pools[kind]], ".-", color=colour, label=kind)
     panel.set_title(title)
     panel.legend()
-
-
-def cells(record: RunRecord) -> Drawing | None:
-    """Normal and reduction cell that a search over edges has found."""
-    genotype = record.architecture.get("genotype")
-    if not isinstance(genotype, dict):
-        return None
-    heights = [min(len(genotype[kind]), MOST_EDGES) + 3 for kind in KINDS]
-
-    def paint(figure: Any) -> None:
-        panels = figure.subplots(2, 1, height_ratios=heights)
-        for axes, kind in zip(panels, KINDS, strict=True):
-            edges = sorted(genotype[kind], key=lambda edge: (edge["node"], edge["input"]))
-            _cell(axes, edges, genotype.get(f"{kind}_concat", []))
-            axes.set_title(f"{kind} cell")
-
-    return draw("prdarts-cells", "The found cells", CELLS_CAPTION, 0.31 * sum(heights), paint)
-
-
-def _cell(axes: Any, edges: list[Edge], concat: list[int]) -> None:
-    num_nodes = max(int(edge["node"]) for edge in edges) + 1
-    if num_nodes > MOST_NODES:
-        raise ValueError(f"{num_nodes} nodes are too many to draw; the most is {MOST_NODES}")
-    if len(edges) > MOST_EDGES:
-        raise ValueError(f"{len(edges)} edges are too many to draw; the most is {MOST_EDGES}")
-    output, bottom = num_nodes + 2, len(edges) + 1
-    for column, name in enumerate(["cell k-2", "cell k-1", *(f"node {i}" for i in range(num_nodes)), "output"]):
-        axes.plot([column, column], [0, bottom], color=GRID, linewidth=1.2, zorder=1)
-        box = {"boxstyle": "round,pad=0.4", "facecolor": SURFACE, "edgecolor": INK, "linewidth": 1.0}
-        axes.text(column, -0.2, name, ha="center", va="center", bbox=box, zorder=5, fontsize=8.5)
-    for row, edge in enumerate(edges, start=1):
-        colour = COLOURS.get(edge.get("op", ""), MUTED)
-        _arrow(axes, int(edge["input"]), int(edge["node"]) + 2, row, operation_label(edge), colour)
-    states = sorted({int(state) for state in concat})
-    if states:
-        axes.plot([states[0], output], [bottom, bottom], color=INK, linewidth=1.3, zorder=2)
-        axes.plot(states, [bottom] * len(states), "o", color=INK, ms=5, zorder=3)
-        axes.plot([output], [bottom], ">", color=INK, ms=6, zorder=3)
-    axes.set_xlim(-0.5, output + 0.5)
-    axes.set_ylim(bottom + 0.4, -0.8)
-    axes.axis("off")
-
-
-def _arrow(axes: Any, begin: int, end: int, row: int, text: str, colour: str) -> None:
-    axes.plot([begin, end], [row, row], color=colour, linewidth=1.4, zorder=2)
-    axes.plot([begin], [row], "o", color=colour, ms=4, zorder=3)
-    axes.plot([end], [row], ">" if end > begin else "<", color=colour, ms=6, zorder=3)
-    ground = {"facecolor": SURFACE, "edgecolor": "none", "pad": 0.6}
-    place = ((begin + end) / 2, row - 0.13)
-    axes.text(*place, text, ha="center", va="bottom", fontsize=7.5, color=colour, bbox=ground, zorder=4)
-
-
-def operation_label(edge: Edge) -> str:
-    """An operation in a few words: "conv 5x5, dilation 2, stack 1"."""
-    op, kernel = str(edge.get("op")), plain(edge.get("kernel"))
-    if op == "pool":
-        return f"{edge.get('kind')} pool {kernel}"
-    if op != "conv":
-        return op
-    words = [f"conv {kernel}x{kernel}"]
-    words += [f"dilation {plain(edge['dilation'])}"] if edge.get("dilation", 1) > 1 else []
-    words += ["stack " + "·".join(map(plain, edge["expansions"][:5]))] if edge.get("expansions") else []
-    return ", ".join(words)

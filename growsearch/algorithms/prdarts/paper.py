@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from growsearch.algorithms.prdarts.cell_graphs import cell_graphs
-from growsearch.algorithms.prdarts.figures import cells, pools
+from growsearch.algorithms.prdarts.cells import cell_graphs, cells
+from growsearch.algorithms.prdarts.figures import pools
 from growsearch.reports.paper import DAY, LiteraturePoint, Paper, published
 from growsearch.reports.tables.layout import QUOTED, Column, Row, Table, View
 from growsearch.run_folder.plain import lookup, number
