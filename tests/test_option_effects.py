@@ -3,10 +3,20 @@
 import random
 
 import pytest
-from option_trials import Case, cases, trial, write_files
+from option_trials import DIGITS, NETWORK, Case, cases, trial, write_files
 
-GPU_ONLY = ["hardware.batch_autoscaling", "hardware.memory_fraction"]
+from growsearch.cli.explain import documented
+
+BATCHES = ("batch_max", "batch_interval", "batch_reset", "evaluation.batch_max", "evaluation.batch_multiple")
+GPU_ONLY = [
+    *("hardware.batch_autoscaling", "hardware.memory_fraction", "prdarts:algo.evaluation.batch_interval"),
+    *(f"prdarts:algo.{name}" for name in BATCHES),
+]
 """Options that matter on a GPU only."""
+
+
+RARE = ["densemann:algo.re_patience_scope", "densemann:algo.late_additions", "ectonas:algo.morphs.gamma_order"]
+"""Options that matter at moments that no short run meets; tests of the decisions show what they change."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +36,7 @@ def known():
 def assert_it_matters(case: Case, folder, known, monkeypatch):
     monkeypatch.chdir(folder)
     found = trial(case, folder / "root", known)
-    assert found.partition(":")[0] in ("differs", "refused") or case.name in GPU_ONLY, found
+    assert found.partition(":")[0] in ("differs", "refused") or case.name in (*RARE, *GPU_ONLY), found
 
 
 SAMPLE = random.Random(1).sample(
@@ -37,6 +47,13 @@ SAMPLE = random.Random(1).sample(
 @pytest.mark.parametrize("case", SAMPLE, ids=lambda case: case.name)
 def test_a_sample_of_options_matters_in_a_run(case, folder, known, monkeypatch):
     assert_it_matters(case, folder, known, monkeypatch)
+
+
+def test_what_changes_no_result_is_seen_to_change_none(folder, known, monkeypatch):
+    """The control of all others: a record tells results apart, not commands."""
+    monkeypatch.chdir(folder)
+    (label,) = (entry for owner, entry in documented() if (owner, entry.path) == ("fixed", "algo.label"))
+    assert trial(Case("fixed", label, (*NETWORK, *DIGITS)), folder / "root", known).startswith("nothing")
 
 
 @pytest.mark.slow

@@ -52,6 +52,21 @@ def require(found: str, what: str = "the first network") -> None:
         raise UserError(f"{name}: {value} is too small; {what} has {size}")
 
 
+def last_epochs(config: AlgoConfig, before: int, last: int) -> int:
+    """Epochs of the last training under ``max_epochs``, behind phases of a given length.
+
+    Raises:
+        UserError: if those alone take more.
+    """
+    if not config.max_epochs:
+        return last
+    if config.max_epochs < before:
+        raise UserError(
+            f"algo.max_epochs: {config.max_epochs} is too small; {before} epochs come before the last training"
+        )
+    return min(last, config.max_epochs - before)
+
+
 def search_epochs(config: AlgoConfig, search: int, final: int) -> int:
     """Epochs that a search may take under ``max_epochs``, where a final training follows: its share, at least one.
 
