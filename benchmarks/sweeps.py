@@ -7,7 +7,8 @@
 ``scale`` copies one small finished run many times and takes, in a process of its own each, CPU seconds on one thread
 and peak memory of: composing a sweep with a job for each run, finding the finished run of each job, ``runs``,
 ``report`` and ``table``; and of continuing and reporting a run whose journal has a million lines. ``launchers`` gives
-the seconds a job of short runs in one process, and through each launcher, one after another in one call. ``kills``
+the seconds a job of short runs in one process, and through each launcher, one after another in one call; submitit's
+local launcher starts all jobs of a command at once, so it gets ten at a time. ``kills``
 repeats sweeps whose driver, worker or node is killed at random moments, until all runs are finished; a run counts as
 lost if it has no result in the end or other events than one that nobody disturbed.
 """
@@ -142,7 +143,6 @@ def scale(options: argparse.Namespace, folder: Path) -> Iterator[str]:
 
 def launchers(options: argparse.Namespace, folder: Path) -> Iterator[str]:
     """Rows of a table: launcher, seconds a job, and how many times those of one process."""
-    words = ["run", "-m", *SMALL, f"seed=range({options.jobs})"]
     special = {"joblib": ["hydra.launcher.n_jobs=2"], "submitit_local": ["hydra.launcher.timeout_min=600"]}
     yield f"| {options.jobs} jobs | seconds a job | of one process |\n|---|---:|---:|"
     base = None
@@ -152,10 +152,15 @@ def launchers(options: argparse.Namespace, folder: Path) -> Iterator[str]:
             continue
         place = folder / name
         place.mkdir()
+        at_once = 10 if name == "submitit_local" else options.jobs
         begun = time.monotonic()
-        process = growsearch([*words, f"hydra/launcher={name}", *special.get(name, [])], place)
-        if process.wait() or len(list(place.glob("outputs/*/*/*/result.json"))) != options.jobs:
-            raise SystemExit((place / "log.txt").read_text()[-2000:])
+        for first in range(0, options.jobs, at_once):
+            seeds = f"seed=range({first},{min(first + at_once, options.jobs)})"
+            words = ["run", "-m", *SMALL, seeds, f"hydra/launcher={name}", *special.get(name, [])]
+            if growsearch(words, place).wait():
+                raise SystemExit((place / "log.txt").read_text()[-2000:])
+        if len(list(place.glob("outputs/*/*/*/result.json"))) != options.jobs:
+            raise SystemExit(f"{name}: runs are missing")
         each = (time.monotonic() - begun) / options.jobs
         base = base or each
         yield f"| {name} | {each:.2f} | {each / base:.2f} |"

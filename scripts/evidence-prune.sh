@@ -16,7 +16,7 @@ of() { dirname "$(find "$OUTPUTS/prune/$1/$2" -name result.json | head -1)"; }
 again() {
     cell "$@"
     if [ -z "$(find "$OUTPUTS/prune/$1/$2" -name result.json 2>/dev/null)" ]; then
-        "$GROWSEARCH" run "${@:3}" "seed=$2" hardware=cpu track=quiet track.report=false \
+        "$GROWSEARCH" run "${@:3}" "seed=$2" hardware=cpu hardware.workers=1 track=quiet track.report=false \
             "output.root=$OUTPUTS/prune/$1/$2" "${OPTIONS[@]}"
     fi
 }

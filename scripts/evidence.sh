@@ -30,7 +30,8 @@ cell() {
     if evidence has "$ARCHIVE" "$name" "$seed"; then return; fi
     folder=$OUTPUTS/${NAME#evidence-}/$name/$seed
     echo "+ $NAME $name seed $seed"
-    "$GROWSEARCH" run "$@" "seed=$seed" hardware=cpu track=quiet track.report=false "output.root=$folder" "${OPTIONS[@]}"
+    "$GROWSEARCH" run "$@" "seed=$seed" hardware=cpu hardware.workers=1 track=quiet track.report=false \
+        "output.root=$folder" "${OPTIONS[@]}"
     evidence add "$ARCHIVE" "$name" "$seed" "$folder"
 }
 

@@ -1,0 +1,62 @@
+"""The archive of evidence runs: what it keeps of a run, and the table that is drawn from it."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+from reports.report_runs import MAKERS
+
+from growsearch.errors import UserError
+
+FILE = Path(__file__).parents[2] / "scripts" / "evidence.py"
+evidence = importlib.util.module_from_spec(importlib.util.spec_from_file_location("evidence", FILE))
+evidence.__spec__.loader.exec_module(evidence)
+
+
+def run(cell, seed, accuracy):
+    return {"cell": cell, "seed": seed, "test_accuracy": accuracy, "params": 100, "macs": 1000, "cpu_seconds": 2.0}
+
+
+def test_a_finished_run_is_added_once_and_found(tmp_path, capsys):
+    MAKERS["ectonas"](tmp_path / "runs" / "one")
+    archive = tmp_path / "archive.jsonl"
+    assert evidence.main(["has", str(archive), "small/greedy", "3"]) == 1
+    assert evidence.main(["add", str(archive), "small/greedy", "3", str(tmp_path / "runs")]) == 0
+    assert evidence.main(["has", str(archive), "small/greedy", "3"]) == 0
+    assert evidence.main(["has", str(archive), "small/greedy", "4"]) == 1
+    (line,) = archive.read_text().splitlines()
+    kept = json.loads(line)
+    assert (kept["params"], kept["val_accuracies"]) == (12345, [0.1, 0.2, 0.5])
+    assert "history" not in kept["method"]
+    assert evidence.main(["get", str(archive), "small/greedy", "3", "epochs"]) == 0
+    assert float(capsys.readouterr().out) == 12.0
+    with pytest.raises(UserError, match="no epochs of small/greedy, seed 4"):
+        evidence.main(["get", str(archive), "small/greedy", "4", "epochs"])
+
+
+def test_a_folder_without_one_finished_run_is_refused(tmp_path):
+    add = ["add", str(tmp_path / "archive.jsonl"), "a", "0", str(tmp_path / "runs")]
+    for name in ("one", "two"):
+        MAKERS["ectonas"](tmp_path / "runs" / name)
+    with pytest.raises(UserError, match="it has 2 finished runs; it needs one"):
+        evidence.main(add)
+    for path in (tmp_path / "runs").rglob("result.json"):
+        path.unlink()
+    with pytest.raises(UserError, match="no finished run below it"):
+        evidence.main(add)
+
+
+def test_differences_are_paired_by_group_and_seed():
+    runs = [run("a/new", seed, 0.8 + 0.01 * seed) for seed in range(3)]
+    runs += [run("a/old", seed, 0.7) for seed in range(3)] + [run("b/new", 0, 0.5), run("b/old", 1, 0.9)]
+    rows = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:]] for line in lines(runs)}
+    assert rows["a/new"][:2] == ["3", "81.0 ± 1.0"]
+    assert rows["a/new"][6] == "+11.00 ± 0.58"
+    assert float(rows["a/new"][7]) == pytest.approx(0.00274, abs=1e-5)  # t = 11 / 0.577, two degrees of freedom
+    assert rows["a/old"][6] == rows["b/new"][6] == ""  # itself; no seed in common
+    assert rows["all/new"][6] == rows["a/new"][6]
+
+
+def lines(runs):
+    return evidence.table(runs, "old").splitlines()[2:]
