@@ -5,7 +5,7 @@ import json
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cache, reduce
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -147,9 +147,9 @@ def write_files(folder: Path) -> None:
 
 def record_of(words: tuple[str, ...], root: Path) -> tuple[str, Path]:
     """Run a command; a digest of its events, its result and its weights, and the run's folder."""
-    composed = compose_run([*SMOKE, *words, f"output.root={root}"])
+    asked = compose_run([*SMOKE, *words, f"output.root={root}"])
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        start(composed)
+        start(asked)
     (result,) = root.glob("*/*/*/result.json")
     folder, digest = result.parent, sha256()
     for line in (folder / "events.jsonl").read_text().splitlines():
@@ -223,8 +223,13 @@ def _record(words: tuple[str, ...], root: Path) -> str:
 
 def replaced(entry: Entry, words: tuple[str, ...]) -> Entry:
     """The option with the value that it has in a command as its default."""
-    plain = to_plain(compose_run([*SMOKE, *words]))
-    return replace(entry, default=reduce(lambda node, name: node[name], entry.path.split("."), plain))
+    return replace(entry, default=reduce(lambda node, name: node[name], entry.path.split("."), composed(words)))
+
+
+@cache
+def composed(words: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration of a command in plain types."""
+    return to_plain(compose_run([*SMOKE, *words]))
 
 
 def others(entry: Entry) -> list[Any]:

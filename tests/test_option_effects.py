@@ -33,9 +33,10 @@ def known():
     return {}
 
 
-def assert_it_matters(case: Case, folder, known, monkeypatch):
+def assert_it_matters(case: Case, folder, known, monkeypatch, record_property):
     monkeypatch.chdir(folder)
     found = trial(case, folder / "root", known)
+    record_property("found", found)
     assert found.partition(":")[0] in ("differs", "refused") or case.name in (*RARE, *GPU_ONLY), found
 
 
@@ -45,8 +46,8 @@ SAMPLE = random.Random(1).sample(
 
 
 @pytest.mark.parametrize("case", SAMPLE, ids=lambda case: case.name)
-def test_a_sample_of_options_matters_in_a_run(case, folder, known, monkeypatch):
-    assert_it_matters(case, folder, known, monkeypatch)
+def test_a_sample_of_options_matters_in_a_run(case, folder, known, monkeypatch, record_property):
+    assert_it_matters(case, folder, known, monkeypatch, record_property)
 
 
 def test_what_changes_no_result_is_seen_to_change_none(folder, known, monkeypatch):
@@ -58,5 +59,5 @@ def test_what_changes_no_result_is_seen_to_change_none(folder, known, monkeypatc
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
-def test_every_option_matters_in_a_run(case, folder, known, monkeypatch):
-    assert_it_matters(case, folder, known, monkeypatch)
+def test_every_option_matters_in_a_run(case, folder, known, monkeypatch, record_property):
+    assert_it_matters(case, folder, known, monkeypatch, record_property)

@@ -221,6 +221,7 @@ class DensemannConfig(AlgoConfig):
         "1x1 widths of a copied block: copy the grown block's, or from_filters: the first layer gets bottleneck_factor"
         " times its filters (code).",
         choices=("copy", "from_filters"),
+        matters_with=".growth=scheduled .additions=[[1,2]]",
     )
     final_epochs: int = option(300, "Epochs of training after blocks are copied.", unit="epochs", low=0)
     final_milestones: list[float] = option(

@@ -83,6 +83,7 @@ class MorphChoices(Options):
         "abs",
         "Channels to remove are those with the smallest abs or signed (code) scale of the batch norm.",
         choices=("abs", "signed"),
+        matters_with="algo.topology=small_cnn algo.lr=0.5 algo.momentum=0.9 algo.weight_decay=0.1 algo.budget=60",
     )
     fold_beta: str = option(
         "all",
