@@ -12,11 +12,13 @@ GPU_ONLY = [
     *("hardware.batch_autoscaling", "hardware.memory_fraction", "prdarts:algo.evaluation.batch_interval"),
     *(f"prdarts:algo.{name}" for name in BATCHES),
 ]
-"""Options that matter on a GPU only."""
+"""Options that matter on a GPU only: batches grow, and memory is shared out, by what the device has free."""
 
-
-RARE = ["densemann:algo.re_patience_scope", "densemann:algo.late_additions", "ectonas:algo.morphs.gamma_order"]
-"""Options that matter at moments that no short run meets; tests of the decisions show what they change."""
+RARE = [
+    "densemann:algo.re_patience_scope",  # takes two prunings in a layer: test_densemann_golden_decisions.py
+    "densemann:algo.late_additions",  # takes a useful filter while others settle late: test_densemann_machine.py
+]
+"""Options that matter at moments that no short run meets, and the tests that show what they change."""
 
 
 @pytest.fixture(scope="module")

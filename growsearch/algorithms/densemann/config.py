@@ -162,7 +162,11 @@ class DensemannConfig(AlgoConfig):
         low=1,
     )
     settle_thresh: float = option(
-        0.001, "Largest mean and standard deviation of the slopes of a settled filter.", unit="strength", low=0
+        0.001,
+        "Largest mean and standard deviation of the slopes of a settled filter.",
+        unit="strength",
+        low=0,
+        matters_with=".max_epochs=80 .settle_thresh=0.000001",
     )
     expansion_rate: int = option(1, "Filters of an addition.", unit="filters", low=1)
     dont_prune_beyond: int = option(1, "Filters that a pruning must leave in a layer.", unit="filters", low=1)

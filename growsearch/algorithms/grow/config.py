@@ -27,9 +27,16 @@ class GrowConfig(AlgoConfig):
         "When a step comes: after step_epochs (schedule), or once the validation loss has not fallen for patience"
         " epochs (plateau), at the latest after step_epochs.",
         choices=("schedule", "plateau"),
+        matters_with=".step_epochs=4 .training.lr=1",
     )
     step_epochs: int = option(5, "Epochs of training before each step.", unit="epochs", low=0)
-    patience: int = option(2, "Epochs without a lower validation loss that make a plateau.", unit="epochs", low=1)
+    patience: int = option(
+        2,
+        "Epochs without a lower validation loss that make a plateau.",
+        unit="epochs",
+        low=1,
+        matters_with=".when=plateau .step_epochs=5 .training.lr=1 .patience=3",
+    )
     where: str = option(
         "even",
         "Which groups of channels grow: all in proportion (even), at random, or those whose new channels would have the"
