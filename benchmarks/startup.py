@@ -25,7 +25,7 @@ from growsearch.runner.start import prepare
 for line in prepare(typed(composed)).run():
     if line is None:
         break
-heavy = ("torchvision", "sklearn", "scipy.sparse", "matplotlib", "torch._dynamo", "torch._inductor", "pandas")
+heavy = ("torchvision", "sklearn", "scipy.sparse", "matplotlib", "triton", "sympy", "torch._inductor", "pandas")
 print(" ".join(name for name in heavy if name in sys.modules) or "none")
 """
 OVERRIDES = ["data=digits", "schedule=smoke", "hardware=cpu"]

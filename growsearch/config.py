@@ -34,7 +34,7 @@ OBJECTIVES = ("val_accuracy", "val_loss", "params", "macs", "memory_bytes", "inf
 
 @dataclass
 class ScheduleConfig(Options):
-    """How long things take; schedule=NAME sets the method's numbers."""
+    """Lengths of trainings; schedule=NAME sets the method's numbers."""
 
     section: ClassVar[str] = "schedule"
 
@@ -45,7 +45,7 @@ class ScheduleConfig(Options):
 
 @dataclass
 class TrackConfig(Options):
-    """What is shown and written beside the run's own record."""
+    """Trackers and reports beside the run's own record."""
 
     section: ClassVar[str] = "track"
 
@@ -73,7 +73,7 @@ class TrackConfig(Options):
 
 @dataclass
 class OutputConfig(Options):
-    """Where results go."""
+    """Place of results."""
 
     section: ClassVar[str] = "output"
 

@@ -44,7 +44,7 @@ class Meter:
         self.seen = self._read()
 
     def joules(self) -> float | None:
-        """What was used since the last look; None where that is not known."""
+        """Energy used since the last look; None where it is not known."""
         before, self.seen = self.seen, self._read()
         if not before or not self.seen:
             return None

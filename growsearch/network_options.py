@@ -17,7 +17,7 @@ GENOTYPES = (
 
 @dataclass
 class NetworkOptions(Options):
-    """What all families have in common."""
+    """Options that all families have in common."""
 
     section: ClassVar[str] = "network"
 
@@ -30,7 +30,7 @@ class NetworkOptions(Options):
 
 @dataclass
 class _Trusting(NetworkOptions):
-    """What families have in common whose networks may be built by a function of the user's own."""
+    """Options of families whose networks may be built by a function of the user's own."""
 
     trust: bool = option(
         False,
@@ -49,7 +49,7 @@ class NoNetworkOptions(_Trusting):
 
 @dataclass
 class _Sized(NetworkOptions):
-    """What families have in common that can be made of any size."""
+    """Options of families that can be made of any size."""
 
     params: int | None = option(
         None,
@@ -107,7 +107,7 @@ class BottleneckOptions(NetworkOptions):
 
 @dataclass
 class _FreeChannels(NetworkOptions):
-    """What networks have in common whose every channel count is free."""
+    """Options of families whose every channel count is free."""
 
     channels: int = option(32, "One width everywhere.", unit="channels", low=1)
     doubling: bool = option(False, "Double the width where the resolution halves.")

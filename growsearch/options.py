@@ -27,7 +27,7 @@ OPEN_FOLDER_ERRORS = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 
 @dataclass(frozen=True)
 class Option:
-    """What there is to know of an option beside its type and default.
+    """Description of an option beside its type and default.
 
     Attributes:
         text: one plain sentence.
@@ -113,7 +113,7 @@ class Entry:
 
     @property
     def accepted(self) -> str:
-        """What it takes, in words: its choices, its range or its type, and null where that has a meaning."""
+        """Accepted values in words: its choices, its range or its type, and null where that has a meaning."""
         words = self.option.accepted or self.kind
         if self.option.accepted and self.kind.startswith("a list"):
             words = f"{self.kind}, each {words}"

@@ -38,7 +38,7 @@ def summary(point: EntryPoint) -> str:
 
 
 def loaded(point: EntryPoint) -> Any:
-    """What the entry point names; None, with a warning, where its package is broken."""
+    """The object that the entry point names; None, with a warning, where its package is broken."""
     try:
         return point.load()
     except Exception as error:  # a stranger's package may fail in any way, and ours work without it

@@ -62,6 +62,6 @@ def draws_elsewhere(module: nn.Module) -> bool:
 
 
 def host_generators() -> Any:
-    """What the generators of ``random`` and ``numpy.random`` will draw next, to be compared."""
+    """The next draws of ``random``'s and ``numpy.random``'s generators, for a comparison."""
     numbers = np.random.get_state(legacy=False)["state"]
     return random.getstate(), numbers["key"].tobytes(), numbers["pos"]

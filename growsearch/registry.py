@@ -74,7 +74,7 @@ def methods() -> dict[str, Method]:
 
 
 def papers() -> dict[str, Any]:
-    """What methods bring to reports, by method; torch stays out. Methods without a paper are left out."""
+    """Figures and tables of methods, by method; torch is not imported. Methods without a paper are left out."""
     found = {method.name: _resolve(method.paper) for method in OWN if method.paper}
     for name, point in plugins.points(plugins.PAPERS).items():
         if name not in found and (paper := plugins.loaded(point)) is not None:

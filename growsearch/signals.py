@@ -18,7 +18,7 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 class StopRequest:
-    """Which signals have come, if any; a second one of the same kind stops at once unless it is handed on."""
+    """Record of signals that have come; a second one of the same kind stops at once unless it is handed on."""
 
     def __init__(self) -> None:
         self.signum: int | None = None

@@ -23,5 +23,5 @@ def one_line(text: str, longest: int | None = None) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What another library's exception says, in one line; the type's name if it says nothing."""
+    """Message of another library's exception in one line; the type's name if it has none."""
     return " ".join(str(error).split())[:LONGEST] or type(error).__name__

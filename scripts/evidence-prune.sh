@@ -9,18 +9,6 @@ network=(network=resnet20 network.width=8 schedule=quick)
 fashion=(data=fashion_mnist data.train_size=4000 data.val_size=1000)
 eurosat=(data=eurosat data.resize=32 data.test_size=0.25 data.val_size=0.1333)
 
-# of NAME SEED: folder of a finished run of this script.
-of() { dirname "$(find "$OUTPUTS/prune/$1/$2" -name result.json | head -1)"; }
-
-# again NAME SEED WORDS: a run whose folder others need, also where the archive has it but the folder is gone.
-again() {
-    cell "$@"
-    if [ -z "$(find "$OUTPUTS/prune/$1/$2" -name result.json 2>/dev/null)" ]; then
-        "$GROWSEARCH" run "${@:3}" "seed=$2" hardware=cpu hardware.workers=1 track=quiet track.report=false \
-            "output.root=$OUTPUTS/prune/$1/$2" "${OPTIONS[@]}"
-    fi
-}
-
 # theirs NAME SEED RUN IMPORTANCE RANKING: Torch-Pruning, unless the archive holds it.
 theirs() {
     if evidence has "$ARCHIVE" "$1" "$2"; then return; fi
@@ -31,23 +19,23 @@ theirs() {
 for seed in 0 1 2 3 4; do
     for name in fashion eurosat; do
         declare -n data=$name
-        again "$name/original" $seed algo=fixed "${network[@]}" "${data[@]}" algo.training.epochs=30 \
+        kept "$name/original" $seed algo=fixed "${network[@]}" "${data[@]}" algo.training.epochs=30 \
             algo.training.schedule=cosine algo.training.crop_padding=2 algo.training.keep=last
-        original=$(of "$name/original" $seed)
+        original=$(found "$name/original" $seed)
         for target in 0.5 0.25 0.1; do
             group=$name-$target
             cut=(algo=prune network=found "network.run=$original" "algo.target=$target" "${data[@]}" schedule=quick)
-            again "$group/ours" $seed "${cut[@]}"
+            kept "$group/ours" $seed "${cut[@]}"
             cell "$group/isomorphic" $seed "${cut[@]}" algo.ranking=isomorphic
             cell "$group/distilled" $seed "${cut[@]}" algo.distill=0.5
             cell "$group/random" $seed "${cut[@]}" algo.importance=random
-            found=$(of "$group/ours" $seed)
-            cell "$group/scratch" $seed algo=fixed network=found "network.run=$found" "${data[@]}" schedule=quick \
+            pruned=$(found "$group/ours" $seed)
+            cell "$group/scratch" $seed algo=fixed network=found "network.run=$pruned" "${data[@]}" schedule=quick \
                 algo.training.epochs=45 algo.training.schedule=cosine algo.training.crop_padding=2 \
                 algo.training.keep=last
-            theirs "$group/tp_l2_local" $seed "$found" l2 local
-            theirs "$group/tp_l2_isomorphic" $seed "$found" l2 isomorphic
-            theirs "$group/tp_taylor_isomorphic" $seed "$found" taylor isomorphic
+            theirs "$group/tp_l2_local" $seed "$pruned" l2 local
+            theirs "$group/tp_l2_isomorphic" $seed "$pruned" l2 isomorphic
+            theirs "$group/tp_taylor_isomorphic" $seed "$pruned" taylor isomorphic
         done
     done
 done

@@ -2,6 +2,7 @@
 
     evidence.py has ARCHIVE CELL SEED          exit code 0 if the run is there
     evidence.py get ARCHIVE CELL SEED KEY      one number of its result
+    evidence.py of FOLDER KEY                  what result.json of a run has under a key, such as method.additions
     evidence.py add ARCHIVE CELL SEED FOLDER   add the one finished run below FOLDER
     evidence.py table ARCHIVE [AGAINST]        a row for each cell, paired by seed with the cell AGAINST
 
@@ -11,6 +12,7 @@ validation accuracy of each epoch of the network that was found, to four digits.
 
 import json
 import sys
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +163,15 @@ def main(words: list[str]) -> int:
             if run is None or key not in run:
                 raise UserError(f"{archive}: no {key} of {cell}, seed {seed}")
             print(run[key])
+        case ["of", folder, key]:
+            value = reduce(lambda node, name: node[name], key.split("."), RunRecord(Path(folder)).result)
+            print(json.dumps(value, separators=(",", ":")))
         case ["add", archive, cell, seed, folder]:
             add(Path(archive), cell, seed, Path(folder))
         case ["table", archive, *against]:
             print(table(read(Path(archive)), against[0] if against else None))
         case _:
-            raise UserError("use has, get, add or table; see the head of this file")
+            raise UserError("use has, get, of, add or table; see the head of this file")
     return 0
 
 

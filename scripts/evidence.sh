@@ -23,17 +23,31 @@ done
 
 evidence() { "$PYTHON" "$HERE/evidence.py" "$@"; }
 
-# cell NAME SEED WORDS: one run on one thread of the CPU, unless the archive holds it.
-cell() {
-    local name=$1 seed=$2 folder
-    shift 2
-    if evidence has "$ARCHIVE" "$name" "$seed"; then return; fi
-    folder=$OUTPUTS/${NAME#evidence-}/$name/$seed
-    echo "+ $NAME $name seed $seed"
-    "$GROWSEARCH" run "$@" "seed=$seed" hardware=cpu hardware.workers=1 track=quiet track.report=false \
-        "output.root=$folder" "${OPTIONS[@]}"
-    evidence add "$ARCHIVE" "$name" "$seed" "$folder"
+# folder NAME SEED: where a run of this script is kept.
+folder() { echo "$OUTPUTS/${NAME#evidence-}/$1/$2"; }
+
+# train NAME SEED WORDS: one run on one thread of the CPU; what is finished is not repeated.
+train() {
+    echo "+ $NAME $1 seed $2"
+    "$GROWSEARCH" run "${@:3}" "seed=$2" hardware=cpu hardware.workers=1 track=quiet track.report=false \
+        "output.root=$(folder "$1" "$2")" "${OPTIONS[@]}"
 }
+
+# cell NAME SEED WORDS: one run, unless the archive holds it.
+cell() {
+    if evidence has "$ARCHIVE" "$1" "$2"; then return; fi
+    train "$@"
+    evidence add "$ARCHIVE" "$1" "$2" "$(folder "$1" "$2")"
+}
+
+# kept NAME SEED WORDS: as cell, but its folder must be there for others, though the archive may hold the run.
+kept() {
+    cell "$@"
+    if [ -z "$(found "$1" "$2" 2>/dev/null)" ]; then train "$@"; fi
+}
+
+# found NAME SEED: the folder of a finished run of this script; empty where it is gone.
+found() { find "$(folder "$1" "$2")" -name result.json -exec dirname {} \; | head -1; }
 
 # result NAME SEED KEY: a number of a run that is in the archive.
 result() { evidence get "$ARCHIVE" "$@"; }

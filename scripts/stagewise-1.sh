@@ -8,6 +8,6 @@ cost cpu "4 runs, some minutes each"
 cost tiny "4 runs, seconds each"
 begin "$@"
 
-search stagewise/table1_m0 $(at cpu algo.m0=2,4) $(at tiny algo.m0=1,2)
+search stagewise/table1_m0 $(at cpu algo.m0=2,4) $(at tiny algo.m0=2,4)
 
 show

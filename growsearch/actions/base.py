@@ -22,7 +22,7 @@ RELATIVE, ABSOLUTE = 1e-9, 1e-12
 
 @dataclass(frozen=True)
 class Net:
-    """What a script knows of a network; the runner has the network itself.
+    """A script's handle of a network; the runner has the network itself.
 
     Attributes:
         name: what the runner keeps it under; a later network of that name takes its place.
@@ -68,7 +68,7 @@ class Action:
 
     @property
     def doing(self) -> str:
-        """What is done, in words for errors."""
+        """The action in words, for errors."""
         return type(self).__name__.lower()
 
     def steps(self, bench: Workbench, position: Any) -> Generator[Event | None, None, Any]:
@@ -84,11 +84,11 @@ class Action:
         raise NotImplementedError(type(self).__name__)
 
     def position(self, bench: Workbench) -> Any:
-        """Where the action begins, as a state that can be saved; None for actions without steps."""
+        """State at the action's start, which can be saved; None for actions without steps."""
         return None
 
     def event(self, answer: Any) -> Event | None:
-        """What views show of it; None where there is nothing to show."""
+        """The line that views show of it; None where there is nothing to show."""
         return None
 
 
@@ -109,7 +109,7 @@ class All:
 
 
 def asked(action: Action) -> dict[str, Any]:
-    """What the journal keeps of an action."""
+    """The journal's record of an action."""
     fields = {f.name: plain(getattr(action, f.name)) for f in dataclasses.fields(action)}
     return {"action": type(action).__name__, **fields}
 
@@ -131,7 +131,7 @@ def plain(value: Any) -> Any:
 
 
 def difference(ours: Any, theirs: Any, path: str = "") -> str | None:
-    """Where two records of an action differ, in words; None if they are the same but for rounding."""
+    """Difference of two records of an action, in words; None if they are the same but for rounding."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         if ours.keys() != theirs.keys():
             return f"{path or 'action'}: {sorted(ours)} asked, {sorted(theirs)} recorded"

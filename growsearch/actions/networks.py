@@ -109,7 +109,7 @@ class Drop(Action):
 
 
 class Change:
-    """How an edit is carried out: a frozen dataclass of plain fields, one class for each kind of edit.
+    """An edit: a frozen dataclass of plain fields, one class for each kind of edit.
 
     Attributes:
         op: its name in the record; changes that are no events of their own need none.
@@ -176,5 +176,5 @@ class Edit(Action):
 
 
 def net_of(name: str, network: Network) -> Net:
-    """What a script is told of a live network."""
+    """A script's handle of a live network."""
     return Net(name, network.id, spec_of(network.module), network.parameter_count())

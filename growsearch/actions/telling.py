@@ -59,7 +59,7 @@ class Clock(Action):
 
 @dataclass(frozen=True)
 class Expect(Action):
-    """How many epochs the script expects in all, over all networks; None if it cannot say.
+    """Epochs that the script expects in all, over all networks; None if it cannot say.
 
     A script says so before it trains, and again when it knows better. What comes before the first is checked
     before the run has a folder.

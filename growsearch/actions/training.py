@@ -19,7 +19,7 @@ Steps = Generator[events.Event | None, None, Any]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a pass showed: means over its images, accuracies as fractions; validation where it was asked for."""
+    """Figures of a pass: means over its images, accuracies as fractions; validation where it was asked for."""
 
     loss: float
     accuracy: float
@@ -114,7 +114,7 @@ def set_buffers(network: Network, values: dict[str, float]) -> None:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Where a phase of training stands.
+    """State of a phase of training.
 
     Attributes:
         epochs: finished.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a script may know of its run before it begins, beside its configuration.
+    """Facts of a run that its script may know before it begins, beside its configuration.
 
     Attributes:
         image_shape: (C, H, W).
@@ -64,7 +64,7 @@ class Workbench:
         self._views: dict[int, Engine] = {}
 
     def facts(self) -> Facts:
-        """What the script may know of all this."""
+        """The facts that the script may know."""
         data, engine = self.engine.data, self.engine
         given = {role: spec_of(module) for role, module in self.given.items()}
         sizes = (len(data.train), len(data.val), len(data.test))

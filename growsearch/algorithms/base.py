@@ -15,7 +15,7 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Found:
-    """What a search returns.
+    """Result of a search.
 
     Attributes:
         networks: the found networks; more than one where a method's output is a list.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """What a run left in its folder. Nothing is read before it is asked for.
+    """A run's folder. Nothing is read before it is asked for.
 
     Args:
         folder: of one run, finished or not.

@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def usage() -> str:
-    """What the command says of itself."""
+    """Description of the command."""
     lines = [f"  {name:<10} {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         (

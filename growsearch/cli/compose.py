@@ -102,7 +102,7 @@ def composition_errors() -> Iterator[None]:
 
 
 def describe(error: Exception) -> str:
-    """What is wrong with a configuration, and what to do."""
+    """Message for a configuration that is not accepted, with advice."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _missing_choice(error)
     cause: BaseException = error

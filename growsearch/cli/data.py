@@ -72,7 +72,7 @@ def _report(action: str, name: str, overrides: list[str]) -> int:
 
 
 def inventory(config: "DataConfig") -> dict[str, Any]:
-    """What the files of a data set hold, before sizes and splits, as plain types; all of it is verified.
+    """Contents of a data set's files, before sizes and splits, as plain types; all of it is verified.
 
     Raises:
         UserError: if something is missing or damaged, and cannot be fetched or ``config.download`` is off.
@@ -102,7 +102,7 @@ def inventory(config: "DataConfig") -> dict[str, Any]:
 
 
 def describe(found: dict[str, Any]) -> str:
-    """What :func:`inventory` returns, for people."""
+    """Text of :func:`inventory`, for people."""
     channels, height, width = found["image_shape"]
     classes, counts = found["classes"], found["train_class_counts"]
     shown = [f"{label} ({count:,})" for label, count in zip(classes, counts, strict=True)][:SHOWN_CLASSES]

@@ -55,7 +55,7 @@ def main(argv: list[str]) -> int:
 
 
 def explain(name: str) -> str:
-    """What there is to know of an option or of all options of a group.
+    """Description of an option or of all options of a group.
 
     Raises:
         UserError: if there is no such option.
@@ -89,7 +89,7 @@ def described(owner: str, entry: Entry) -> str:
 
 
 def facts(entry: Entry) -> dict[str, str]:
-    """What an option takes, its default, what the paper calls it, and whether it is part of a run's identity."""
+    """Values of an option, its default, the paper's name, and whether it is part of a run's identity."""
     found = {} if entry.group is not None else {"takes": taken(entry), "default": shown(entry.default)}
     if entry.option.paper:
         found["paper"] = entry.option.paper

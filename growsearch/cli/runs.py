@@ -64,7 +64,7 @@ class RunSummary:
 
     @property
     def advice(self) -> str:
-        """What to do next."""
+        """Advice on the next command."""
         place = shlex.quote(str(self.path))
         if self.state == "finished":
             return f"growsearch report {place}"
@@ -105,7 +105,7 @@ def list_runs(folder: Path) -> Iterator[RunSummary]:
 
 
 def summary(path: Path) -> RunSummary:
-    """What a run's folder says; nothing in it is trusted or needed."""
+    """State of a run by its folder; nothing in it is trusted or needed."""
     folder = RunFolder(path)
     result = _result(folder)
     last = {} if result else _last_epoch(folder.events)

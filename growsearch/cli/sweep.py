@@ -86,7 +86,7 @@ def job_folder() -> Path:
 
 
 def which_job() -> str:
-    """Which of the sweep's jobs this is, in words."""
+    """Number of this job in the sweep, in words."""
     job = HydraConfig.get()
     try:
         total = f" of {len(read_json(Path(job.sweep.dir, JOBS)))}"

@@ -66,7 +66,7 @@ def text(table: "Table", places: list[Path], format: str, needed: bool) -> str:
 
 @cache
 def composed(overrides: tuple[str, ...]) -> dict[str, Any] | None:
-    """What ``growsearch run`` would compose; None if the overrides do not fit together."""
+    """Configuration that ``growsearch run`` would compose; None if the overrides do not fit together."""
     from omegaconf import OmegaConf
 
     from growsearch.cli.compose import compose_run

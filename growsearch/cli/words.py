@@ -111,7 +111,7 @@ def _text_value(value: str, may_be_list: bool) -> str:
 
 
 def _parts(values: str) -> list[str]:
-    """What commas part outside of quotes and brackets."""
+    """Split a text at commas outside of quotes and brackets."""
     return [one.strip() for one in re.findall(rf"(?:{_QUOTED.pattern}|\[[^\]]*\]|[^,])+", values)]
 
 
@@ -133,7 +133,7 @@ def _choices(group: str) -> tuple[str, ...]:
 
 
 def not_an_override(word: str) -> str:
-    """What to write instead of a flag or a bare word."""
+    """The right form of a flag or a bare word."""
     flag = re.fullmatch(r"-+([\w./-]+)=?(.*)", word)
     if flag is not None:
         name = flag[1].replace("-", "_")

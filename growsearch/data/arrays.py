@@ -37,7 +37,7 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
 
 
 def _claimed_bytes(archive: zipfile.ZipFile, name: str) -> int:
-    """What an array takes in memory, checked against the size of what is packed."""
+    """Bytes of an array in memory, checked against the size of the packed file."""
     with archive.open(name) as member:
         version = npy.read_magic(member)
         if version == (1, 0):

@@ -26,7 +26,7 @@ COLUMNS = ("order", "top", "left", "flip", "cut_row", "cut_col")
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to training images, in this order: crop, flip, normalise, cutout.
+    """Augmentation of training images, in this order: crop, flip, normalise, cutout.
 
     Attributes:
         crop_padding: pixels added on each side before a random crop back to the image's size; 0 for none.

@@ -19,7 +19,7 @@ LARGEST_SIDE, MOST_WORKERS = 8192, 256
 
 @dataclass
 class DataConfig(Options):
-    """Which images, how they are split, and how much augmentation they bear.
+    """Data set, its split, and the augmentation that it allows.
 
     A size is a count (45000), a fraction of what it is taken from (0.1) or null (all that is left).
     """

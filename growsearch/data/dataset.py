@@ -88,7 +88,7 @@ class Dataset:
 
     @property
     def num_classes(self) -> int:
-        """How many labels there are."""
+        """Number of labels."""
         return len(self.classes)
 
     def to(self, device: torch.device | str) -> Dataset:

@@ -29,7 +29,7 @@ def found_or_fetched(
     find: Callable[[], Found | None],
     fetch: Callable[[], object] | None,
 ) -> Found:
-    """What ``find`` returns, after ``fetch`` if it returned None.
+    """Value of ``find``, after ``fetch`` if it was None.
 
     Args:
         config: for the data set's name and ``download``.

@@ -105,7 +105,7 @@ def fingerprint_data(config: DataConfig) -> DataDigest:
 
 
 def difference(old: DataDigest, new: DataDigest) -> str | None:
-    """What changed between two digests, in one line; None if the data are the same."""
+    """Difference of two digests in one line; None if the data are the same."""
     if old.digest == new.digest:
         return None
     if old.name != new.name:
@@ -140,7 +140,7 @@ def _contents(base: Path, files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _load(cache: Path) -> dict[str, list[Any]]:
-    """What was kept; nothing if it is not there or damaged."""
+    """Digests that were kept; none if the file is missing or damaged."""
     try:
         kept = json.loads(read_bytes(cache, LARGEST_CACHE))
         return {str(name): [str(entry[0]), *map(int, entry[1:])] for name, entry in kept.items()}

@@ -59,7 +59,7 @@ def picture_splits(
 
 
 def stamps(files: Sequence[Path]) -> list[tuple[str, int, int, int]]:
-    """What changes when a file does: its place, size and times."""
+    """Stamp that changes when a file does: its place, size and times."""
     found = ((str(file.resolve()), file.stat()) for file in files)
     return [(place, status.st_size, status.st_mtime_ns, status.st_ctime_ns) for place, status in found]
 

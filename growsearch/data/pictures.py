@@ -48,7 +48,7 @@ class Span(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What a picture's header says: channels it would have as bytes, and its upright height and width."""
+    """Channels that a picture would have as bytes, and its upright height and width, read from its header."""
 
     channels: int
     height: int
@@ -100,7 +100,7 @@ def extremes(source: Source) -> tuple[float, float]:
 
 
 def span_of(least: float, greatest: float) -> Span:
-    """What to scale deep pictures from: the least of 8, 10, 12, 14 and 16 bits, 0..1 or 0..255; else their extremes."""
+    """Range of deep pictures: the least of 8, 10, 12, 14 and 16 bits, 0..1 or 0..255; else their own."""
     if least >= 0 and float(greatest).is_integer() and greatest > 1:
         for bits in DEPTHS:
             if greatest < 2**bits:
@@ -190,5 +190,5 @@ def _to_bytes(image: Image.Image, span: Span | None, source: Source) -> Image.Im
 
 
 def name_of(source: Source) -> str:
-    """What to call a picture in a message."""
+    """Name of a picture in a message."""
     return str(source) if isinstance(source, Path) else source[0]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where a data set's reader is (``module:function``), and one line on what it reads."""
+    """Place of a data set's reader (``module:function``), and one line on what it reads."""
 
     reader: str
     summary: str

@@ -70,7 +70,7 @@ DATES = ("ISO8601", *(day + time for day in _DAYS for time in ("", " %H:%M", " %
 
 
 class Style(NamedTuple):
-    """How the cells of a column are read as numbers.
+    """Style in which the cells of a column are numbers.
 
     Attributes:
         name: one of ``STYLES``, with `` %`` where cells end in a percent sign, or a date's format.
@@ -125,7 +125,7 @@ def read_table(file: Path, names: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def is_missing(cells: pd.Series) -> pd.Series:
-    """Which cells say that their value is not known."""
+    """Mask of the cells whose value is missing."""
     import pandas as pd
 
     return pd.Series([cell.lower() in MISSING for cell in cells], index=cells.index, dtype=bool)
@@ -147,7 +147,7 @@ def as_numbers(cells: pd.Series, style: str) -> pd.Series:
 
 
 def number_reader(style: str) -> Callable[[str], float]:
-    """What reads a cell of a style other than a date's as a number; NaN where it is none."""
+    """Reader of a cell of a style other than a date's as a number; NaN where it is none."""
     name = style.removesuffix(" %")
     pattern = re.compile(STYLES[name] if name == style else rf"(?:{STYLES[name]})\s*%", re.ASCII)
     kept = str.maketrans(*KEPT[name])
@@ -160,7 +160,7 @@ def number_reader(style: str) -> Callable[[str], float]:
 
 
 def number_style(cells: pd.Series, comma_first: bool = False) -> Style | None:
-    """How the known cells of a column are read as numbers or dates; None if they are words.
+    """Style in which the known cells of a column are numbers or dates; None if they are words.
 
     Args:
         cells: of one column.

@@ -80,7 +80,7 @@ class Encoded(NamedTuple):
     unknown: dict[str, tuple[int, str]]
 
     def notes(self, where: str) -> list[str]:
-        """What was done about missing values and unknown categories, in one sentence each.
+        """One sentence each on missing values and unknown categories, and how they were encoded.
 
         Args:
             where: what the rows are, to begin the sentences with.
@@ -104,7 +104,7 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True)
 class TableEncoder:
-    """What turns rows into squares, with everything it learned from the training rows.
+    """Encoder of rows as squares, with everything it learned from the training rows.
 
     Attributes:
         columns: in the order in which they are shown; columns of the table that are not named are left out.

@@ -34,7 +34,7 @@ PRECISIONS = ("float32", "float16", "int8")
 
 @dataclass(frozen=True)
 class Variant:
-    """How a network is written.
+    """Variant of an exported file.
 
     Attributes:
         raw: preprocessing is part of the file: pictures of bytes of any size, or columns of a table, in; probabilities
@@ -165,7 +165,7 @@ def check_variant(format: str, variant: Variant, preprocessing: Preprocessing | 
 def _program(
     module: nn.Module, preprocessing: Preprocessing, variant: Variant
 ) -> tuple[nn.Module, Tensor, dict[int, Any], dict[str, str]]:
-    """What is exported: the module, an example of its input, which of its sizes are free, and notes for the file."""
+    """Contents of an export: the module, an example of its input, its free sizes, and notes for the file."""
     notes = {**metadata(preprocessing), "precision": variant.precision}
     channels, height, width = preprocessing.image_shape
     if variant.precision == "float16":

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of one picture.
+    """Prediction for one picture.
 
     Attributes:
         image: its path.
@@ -45,7 +45,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class RowPredictions:
-    """What the network says of the rows of a table.
+    """Predictions for the rows of a table.
 
     Attributes:
         rows: the table as it was read, cells as text.
@@ -145,7 +145,7 @@ def predict_rows(
 
 
 def _limited(batch_size: int, preprocessing: Preprocessing) -> int:
-    """As many images at a time as asked for, if they are not very large."""
+    """Batches of as many images as asked for, or fewer if they are very large."""
     return max(1, min(batch_size, MOST_VALUES // math.prod(preprocessing.image_shape)))
 
 

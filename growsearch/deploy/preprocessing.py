@@ -36,7 +36,7 @@ DECODED_TO_SIZE = ("image_folder", "imagenet")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a run did to its images before the network saw them.
+    """A run's preprocessing of its images.
 
     Attributes:
         image_shape: (channels, height, width) that the network expects.
@@ -128,7 +128,7 @@ class Preprocessing:
 
 
 def preprocessing_of(data: Dataset, config: DataConfig) -> Preprocessing:
-    """What the images of a data set, as it was loaded from ``config``, went through."""
+    """Preprocessing of a data set's images, as it was loaded from ``config``."""
     scaling = "torch" if config.resize is not None and config.name not in DECODED_TO_SIZE else "pillow"
     return Preprocessing(
         data.image_shape, data.classes, data.normalisation, scaling, data.table, data.encoder, data.span

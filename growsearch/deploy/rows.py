@@ -39,7 +39,7 @@ def encoder_of(preprocessing: Preprocessing) -> TableEncoder:
 
 
 def rows_notes(preprocessing: Preprocessing) -> dict[str, str]:
-    """What the graph's inputs and output are, for the file's notes."""
+    """Description of the graph's inputs and output, for the file's notes."""
     columns = [
         {"name": column.name, "categories": list(column.categories)}
         if isinstance(column, CategoryColumn)
@@ -127,7 +127,7 @@ def with_columns(network: Any, preprocessing: Preprocessing) -> Any:
 
 
 def _places(encoder: TableEncoder) -> list[int]:
-    """Which of numbers, categories and a last column of zeros stands at each place of the square, row by row."""
+    """Index, among numbers, categories and a last column of zeros, of each place of the square, row by row."""
     count = sum(isinstance(column, NumberColumn) for column in encoder.columns)
     order: list[int] = []
     number, word = 0, count
@@ -159,7 +159,7 @@ def example_rows(encoder: TableEncoder, count: int) -> Columns:
 
 
 def images_of(encoder: TableEncoder, rows: Mapping[str, np.ndarray]) -> torch.Tensor:
-    """What growsearch itself makes of rows, [N, 1, S, S] float32."""
+    """The images that growsearch itself makes of rows, [N, 1, S, S] float32."""
     numbers = [rows[c.name][:, 0] for c in encoder.columns if isinstance(c, NumberColumn)]
     words = [rows[c.name][:, 0] for c in encoder.columns if isinstance(c, CategoryColumn)]
     return encoder.encode(numbers, words)

@@ -39,7 +39,7 @@ def check_fit(module: nn.Module, image_shape: Sequence[int], num_classes: int) -
 
 @torch.no_grad()
 def misfit(module: nn.Module, image_shape: Sequence[int], num_classes: int) -> str | None:
-    """What is wrong with a network for images of a shape, in train or in eval mode; None if nothing is.
+    """The fault of a network for images of a shape, in train or in eval mode; None if there is none.
 
     Args:
         module: a copy that nobody else uses; on the meta device only shapes are looked at.

@@ -59,7 +59,7 @@ class HalvingAdjust(nn.Module):
 
 
 def adjust(channels: int, filters: int, halve: bool) -> nn.Module:
-    """What makes the cell's second input fit: halving, a squeeze, or nothing."""
+    """The module that makes the cell's second input fit: halving, a squeeze, or nothing."""
     if halve:
         return HalvingAdjust(channels, filters)
     return squeeze(channels, filters) if channels != filters else nn.Identity()

@@ -14,6 +14,7 @@ from torch import nn
 from growsearch import plugins
 from growsearch.errors import UserError
 from growsearch.networks.limits import bounded, check_spec
+from growsearch.networks.tensors import allocate
 
 FAMILIES: dict[str, str] = {
     "channel_darts": "growsearch.networks.channel_darts",
@@ -35,7 +36,7 @@ _CLASSES: dict[str, type] = {}
 
 
 class SearchableNetwork(Protocol):
-    """What a registered family's class offers beside ``forward``."""
+    """The methods that a registered family's class offers beside ``forward``."""
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> nn.Module:
@@ -122,6 +123,6 @@ def parameter_count(spec: dict[str, Any]) -> int:
 
 def materialise(module: nn.Module, generator: torch.Generator | None = None) -> nn.Module:
     """Give a :func:`skeleton` its memory on the CPU and its start from ``generator`` (seed 0 if None)."""
-    module = module.to_empty(device="cpu")
+    module = allocate(module)
     module.initialise(generator if generator is not None else torch.Generator().manual_seed(0))  # type: ignore[operator]
     return module

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from growsearch.networks.staged import FeaturePoint, StagedNetwork, set_norm_momentum
+from growsearch.networks.tensors import allocate
 from growsearch.surgery import structure_changed
 from growsearch.surgery.morphisms import insert_module, silence_branch
 
@@ -75,7 +76,7 @@ class ResidualNetwork(StagedNetwork):
         """:meth:`new_block` on the CPU with this family's start."""
         with torch.device("meta"):
             block = self.new_block(stage)
-        block.to_empty(device="cpu")
+        allocate(block)
         set_norm_momentum(block, self.settings["norm_momentum"])
         self.fill(block, generator)
         return block

@@ -20,7 +20,7 @@ FeaturePoint = Literal["add", "relu"]
 
 
 class StagedNetwork(nn.Module):
-    """What the families share; ``stages`` holds one sequence of modules per stage.
+    """Base of the families of staged networks; ``stages`` holds one sequence of modules per stage.
 
     A subclass sets ``family``, builds from keyword arguments (the keys of its spec) and keeps those
     that are not ``depths`` in ``settings``.

@@ -1,14 +1,14 @@
 """The cost of a network, counted on one forward pass of one sample."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from growsearch.dispatch import DispatchMode
 
@@ -37,8 +37,40 @@ class Cost:
     activations: int
 
 
+def _product_macs(args: Any, out: Tensor) -> int:
+    """Of a matrix product, batched or not: each output element sums over what the last factor's columns hold."""
+    return out.numel() * args[-1].shape[-2]
+
+
+def _convolution_macs(args: Any, out: Tensor) -> int:
+    """Each place of the output (of the input, if transposed) takes the whole kernel of its group."""
+    images, kernel, transposed = args[0], args[1], args[6]
+    return len(images) * prod((images if transposed else out).shape[2:]) * kernel.numel()
+
+
+def _attention_macs(args: Any, out: Tensor) -> int:
+    """Queries [B, H, L, E] times keys [B, H, S, E], and their weights times values [B, H, S, V]."""
+    queries, keys, values = args[:3]
+    return prod(queries.shape[:-1]) * keys.shape[-2] * (queries.shape[-1] + values.shape[-1])
+
+
+_ATEN = torch.ops.aten
+_ATTENTION = ("flash_attention", "flash_attention_for_cpu", "efficient_attention", "cudnn_attention")
+_PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
+
+MACS: dict[Any, Callable[[Any, Tensor], int]] = {
+    _ATEN.convolution: _convolution_macs,
+    **{getattr(_ATEN, name): _product_macs for name in _PRODUCTS},
+    **{getattr(_ATEN, f"_scaled_dot_product_{name}"): _attention_macs for name in _ATTENTION},
+}
+"""Multiply-accumulates of an operator by its arguments and its first output.
+
+torch.utils.flop_counter has these but for attention on a CPU, and imports triton: half a second of every start.
+"""
+
+
 class _Counter(DispatchMode):
-    """Sums the floating-point operations and output elements of the operators that run under it.
+    """Sums the multiply-accumulates and output elements of the operators that run under it.
 
     Of several outputs the first counts: the others (saved statistics, indices) differ between devices.
     """
@@ -46,16 +78,16 @@ class _Counter(DispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.elements = 0
-        self.flops = 0
+        self.macs = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        if func.overloadpacket in flop_registry:
-            self.flops += flop_registry[func.overloadpacket](*args, **(kwargs or {}), out_val=out)
+        first = next((leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)), None)
+        if func.overloadpacket in MACS and first is not None:
+            self.macs += MACS[func.overloadpacket](args, first)
         views = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
         computes = any(isinstance(leaf, Tensor) for leaf in tree_leaves(args))
         if computes and not views and func.overloadpacket.__name__ not in _MOVES:
-            first = next((leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)), None)
             self.elements += first.numel() if first is not None and first.is_floating_point() else 0
         return out
 
@@ -98,7 +130,7 @@ def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     elements = example.numel() + counter.elements
     return Cost(
         params=sum(p.numel() for p in model.parameters() if p.requires_grad),
-        macs=counter.flops // 2,
+        macs=counter.macs,
         memory_bytes=BYTES_PER_ELEMENT * (sum(t.numel() for t in stored) + elements),
         activations=elements,
     )

@@ -111,7 +111,7 @@ class Solution:
 
 
 def solve(spectra: Sequence[Spectrum], *, transpose: bool = True, tolerance: float = 0.0) -> Solution:
-    """What :func:`evbmf_spectra` returns, in columns."""
+    """Result of :func:`evbmf_spectra`, in columns."""
     problem = _Problem.of(spectra, transpose)
     lower, upper = problem.noise_bounds()
     solvable = (lower <= upper) & (upper > 0)
@@ -147,7 +147,7 @@ class _Problem:
         return cls(np.where(real, np.maximum(squares, floor), 0.0), counts, np.sort(shapes, 1) if transpose else shapes)
 
     def noise_bounds(self) -> tuple[Array, Array]:
-        """Where the noise variance must lie, [B] each (Nakajima et al., corollary 1)."""
+        """Bounds of the noise variance, [B] each (Nakajima et al., corollary 1)."""
         tail = np.minimum(np.ceil(self.L / (1 + self.alpha)) - 1, self.L).astype(int)
         behind = np.arange(self.squares.shape[1]) >= tail[:, None]
         first = self.squares[np.arange(len(tail)), tail]
@@ -172,7 +172,7 @@ class _Problem:
         return energy + np.bincount(row, above, minlength=len(energy))
 
     def shrink(self, sigma2: Array) -> tuple[Array, Array]:
-        """How many singular values stay [B], and all of them shrunk [B, K] (meaningful where they stay)."""
+        """Number of singular values that stay [B], and all of them shrunk [B, K] (meaningful where they stay)."""
         kept = self.squares > (self.M * sigma2 * self.x_bar)[:, None]
         ratio = np.where(kept, sigma2[:, None], 0) / np.where(kept, self.squares, 1)
         rest = 1 - (self.L + self.M)[:, None] * ratio

@@ -20,7 +20,7 @@ Condition = Literal["shrunk", "observed"]
 
 @dataclass(frozen=True)
 class RankMetrics:
-    """What EVBMF finds in one weight [out, in, kh, kw]; all numbers are 0 where nothing but noise is left.
+    """Findings of EVBMF in one weight [out, in, kh, kw]; all numbers are 0 where nothing but noise is left.
 
     ``rank_*`` is the kept rank over the channel count, in [0, 1]; ``condition_*`` the largest over the
     smallest kept singular value; ``gain_*`` (AdaS's knowledge gain) their sum over the largest and the

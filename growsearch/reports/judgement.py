@@ -39,7 +39,7 @@ def judgement(record: RunRecord) -> dict[str, Any]:
 
 
 def reliability(record: RunRecord) -> Drawing | None:
-    """How far the network's probabilities can be believed."""
+    """Calibration of the network's probabilities."""
     calibration = record.result.get("judgement", {}).get("calibration")
     bins = _dicts(calibration, "bins") if isinstance(calibration, dict) else []
     points = [

@@ -107,7 +107,7 @@ def _identity(record: RunRecord) -> list[str]:
 
 
 def key_figures(record: RunRecord) -> list[tuple[str, str]]:
-    """What a reader looks for first."""
+    """The figures that a reader looks for first."""
     result, found = record.result, record.story
     if not result:
         best = found.best.best_accuracy if found.best is not None else None

@@ -60,7 +60,7 @@ def figure_names() -> dict[str, str]:
 
 
 def makers_of(record: RunRecord) -> dict[str, Callable[[RunRecord], Drawing | None]]:
-    """What draws each figure that a run may have: those of every run, and its method's own."""
+    """Functions that draw the figures of a run: those of every run, and its method's own."""
     return {**GENERAL, **{name: make for paper in papers_of(record) for name, make in paper.figures.items()}}
 
 

@@ -98,7 +98,7 @@ class Holder:
 
 @cache
 def this_machine() -> str:
-    """What tells machines, restarts and containers apart: a process number means nothing beyond."""
+    """Identity of a machine, its last start and its container: a process number means nothing beyond."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -106,7 +106,7 @@ def this_machine() -> str:
 
 
 def start_of(pid: int) -> int | None:
-    """When a process began, in ticks since the machine did; None if it has ended, or where this cannot be read."""
+    """Start of a process in ticks since the machine's; None if it has ended, or where this cannot be read."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -239,7 +239,7 @@ def leases(folder: Path, stem: str) -> list[Path]:
 
 
 def read(path: Path) -> tuple[Holder | None, int] | None:
-    """Who left a lease (None where that is not readable), and its time stamp; None if it is gone.
+    """Holder of a lease (None where that is not readable), and its time stamp; None if it is gone.
 
     The file is opened, as a network file system answers for its time stamp from memory otherwise.
     """

@@ -45,7 +45,7 @@ def short(text: str, longest: int = LONGEST_TEXT) -> str:
 
 
 def lookup(tree: Any, path: str) -> Any:
-    """What stands at a dotted path; None if nothing does."""
+    """The value at a dotted path; None if there is none."""
     for part in path.split("."):
         if not isinstance(tree, Mapping):
             return None

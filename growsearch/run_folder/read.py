@@ -35,7 +35,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Result(TypedDict, total=False):
-    """What result.json may hold; a key is missing where the file has it not, or has something else there."""
+    """Keys of result.json; one is missing where the file has it not, or has a value of another type."""
 
     algo: str
     data: str
@@ -123,7 +123,7 @@ class RunRecord:
 
     @property
     def method(self) -> dict[str, Any]:
-        """What the method says of itself in the result."""
+        """The method's own part of the result."""
         return self.result.get("method", {})
 
     def mistake(self, name: object) -> bytes:
@@ -158,8 +158,11 @@ class RunRecord:
 
     @cached_property
     def source(self) -> "RunRecord | None":
-        """The run whose network this one took (``network.run``), where its folder is still to be found."""
-        named = self.options.get("network.run")
+        """The run whose network or cells this one took, where its folder is still to be found.
+
+        Named by ``network.run``, or by ``network.genotype``.
+        """
+        named = self.options.get("network.run") or self.options.get("network.genotype")
         try:
             return RunRecord(Path(named)) if isinstance(named, str) else None
         except (UserError, OSError, ValueError):

@@ -55,7 +55,7 @@ def recover(folder: RunFolder) -> Recovered:
 
 
 def _lost(events: Path, size: int, length: int, tree: dict[str, Any], name: str) -> UserError | None:
-    """What is wrong with the events that a checkpoint counts; None if they are as they were written."""
+    """The fault of the events that a checkpoint counts; None if they are as they were written."""
     if length > size:
         return UserError(f"{events}: it has {size} bytes, {name} counted {length}")
     wanted = tree.get("events_digest")

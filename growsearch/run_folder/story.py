@@ -62,7 +62,7 @@ class EpochLine(Line[Epoch]):
 
 @dataclass
 class Story:
-    """What events.jsonl tells. Numbers, counts and the best are of the whole file, whatever is kept of it.
+    """Contents of events.jsonl. Numbers, counts and the best are of the whole file, whatever is kept of it.
 
     Attributes:
         epochs: in order; of more than some thousand a sample with the extremes of the loss, the first and the last.
@@ -83,7 +83,7 @@ class Story:
     remarks: list[str] = field(default_factory=list)
 
     def number(self, kind: str) -> int:
-        """How many events of a kind there are."""
+        """Number of events of a kind."""
         return sum(count for (each, _), count in self.counts.items() if each == kind)
 
     @property
@@ -112,7 +112,7 @@ class Damage:
         self.first = self.first or (0 if unfit else place)
 
     def remarks(self) -> Iterator[str]:
-        """What to tell the reader."""
+        """Notes for the reader."""
         if self.end:
             yield f"events.jsonl is damaged; what stands before is shown ({self.end})"
         if self.num_lines:
@@ -166,14 +166,14 @@ class Sample(Generic[E]):
         self._stride, self.num_bytes = 2 * self._stride, self.num_bytes // 2
 
     def lines(self) -> list[Line[E]]:
-        """What is kept, in order, with the last line of the stream."""
+        """The lines that are kept, in order, with the last one of the stream."""
         kept = [line for bucket in self._kept for _, line in bucket]
         kept += [self._last] if self._last is not None else []
         return sorted({line.place: line for line in kept}.values(), key=lambda line: line.place)
 
 
 def name_of(event: Event) -> str:
-    """What tells events of a kind apart: an edit's operation, a measure's or a phase's name."""
+    """Name that tells events of a kind apart: an edit's operation, a measure's or a phase's name."""
     if isinstance(event, Edit):
         return event.op
     return event.name if isinstance(event, Measure | Phase) else ""

@@ -13,7 +13,7 @@ from growsearch.training.stateful import STATES
 
 
 class Carrier:
-    """What a run's own process and each of its workers have: networks, and positions in actions under way.
+    """Networks, and positions in actions under way, of a run's own process or of one of its workers.
 
     Attributes:
         bench: engine and networks.
@@ -85,7 +85,7 @@ class Carrier:
 
 
 def _of_kind(found: Any, kind: type | tuple[type, ...], name: str) -> dict[str, Any]:
-    """What a checkpoint holds by name.
+    """Entries of a checkpoint by name.
 
     Raises:
         UserError: if it holds anything else.

@@ -221,7 +221,7 @@ class Crew:
 
 
 def workers_that_fit() -> int:
-    """As many as there are cores for, each with its threads, and a GiB of free memory for each."""
+    """The most workers that cores, each with its threads, and a GiB of free memory for each allow."""
     return min(default_workers() // torch.get_num_threads(), available_bytes() // GIB)
 
 

@@ -22,7 +22,7 @@ HANDED_IN = ("architecture.json", "weights.safetensors", "result.json")
 
 @dataclass(frozen=True)
 class Identity:
-    """What a run is recognised by.
+    """Identity of a run.
 
     Attributes:
         options: those that change its numbers; a path stands as a digest of what it names.
@@ -38,7 +38,7 @@ class Identity:
         return fingerprint({"options": self.options, "data": self.data.digest})
 
     def to_json(self) -> dict[str, str]:
-        """What the run's folder keeps of it, beside the digest of the data."""
+        """The part that the run's folder keeps, beside the digest of the data."""
         options = fingerprint_of_options(self.options)
         return {"fingerprint": self.fingerprint, "options": options, "data": self.data.digest}
 

@@ -118,7 +118,7 @@ def depth(module: torch.nn.Module) -> int:
 
 
 def device_name(device: torch.device) -> str:
-    """What a person would call the device."""
+    """Name of the device for people."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({platform.machine()})"
 
 

@@ -39,7 +39,7 @@ class Line:
 
 
 class At(Enum):
-    """What a branch on a worker yields in place of a line: it is at work, or stands still for the run to be saved."""
+    """A branch on a worker yields it in place of a line: at work, or standing still for the run to be saved."""
 
     WORK = auto()
     HALT = auto()
@@ -96,7 +96,7 @@ class ScriptRunner:
                 yield found
 
     def outcome(self) -> Outcome:
-        """What was found, with live networks.
+        """The search's outcome, with live networks.
 
         Raises:
             RuntimeError: if the script has not ended.

@@ -75,7 +75,7 @@ class Session:
 
     @property
     def engine(self) -> Engine:
-        """What trains."""
+        """The engine that trains."""
         return self.runner.bench.engine
 
     @property

@@ -16,7 +16,7 @@ SLICE = 0.1
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is made for: data set without its splits' tensors, file of these, hardware, seed and threads."""
+    """A worker's set-up: data set without its splits' tensors, file of these, hardware, seed and threads."""
 
     data: Any
     tensors: str
@@ -50,7 +50,7 @@ class Give:
 
 @dataclass(frozen=True)
 class Report:
-    """What was done since the last report: steps, then an event or the answer; and what it took."""
+    """Work done since the last report: steps, then an event or the answer; and its cost."""
 
     steps: int
     event: Any

@@ -43,7 +43,7 @@ class Axis:
 
 
 class ChannelMap:
-    """How groups of channels tile the dimensions of one network's tensors.
+    """Map of how groups of channels tile the dimensions of one network's tensors.
 
     It is made by one trace; remap keeps it true and transactions undo it.
 
@@ -238,7 +238,7 @@ class ChannelGroup:
         return tuple(dict.fromkeys(axis.layer for axis in self.axes if axis.role == role))
 
     def positions(self, axis: Axis, channel: int) -> list[int]:
-        """Where one channel lies in a dimension (several entries after a flatten)."""
+        """Entries of a dimension that one channel has (several after a flatten)."""
         found: list[int] = []
         start = 0
         for segment in axis.segments:

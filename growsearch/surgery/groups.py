@@ -152,7 +152,7 @@ def _segments(vector: Vector, groups: Vector, order: dict[int, Vector], fixed: l
 
 
 def _passes(run: Vector, number: int, order: dict[int, Vector]) -> list[int] | None:
-    """How often each pass through the group repeats its channels; None if a pass is not whole or not in order."""
+    """Number of times each pass through the group repeats its channels; None if a pass is not whole or not in order."""
     if number not in order:
         order[number] = run[np.sort(np.unique(run, return_index=True)[1])]
     channels, passes = order[number], []

@@ -20,7 +20,7 @@ Labels: TypeAlias = tuple[Vector | None, ...]
 
 
 class Bond(IntEnum):
-    """What an operator allows with channels; the strictest one of a group's operators counts."""
+    """Permission of an operator for changes of channels; the strictest one of a group's operators counts."""
 
     FREE = 0
     """Any channel may be copied any number of times: whoever reads the copies is divided among them."""

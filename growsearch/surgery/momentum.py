@@ -19,7 +19,7 @@ Optimizers: TypeAlias = Optimizer | Iterable[Optimizer] | None
 
 @dataclass(frozen=True)
 class Entry:
-    """What an entry of an optimizer's state is, for an entry of the weight's shape.
+    """Kind of an entry of an optimizer's state, for an entry of the weight's shape.
 
     Attributes:
         power: of the gradient it is proportional to: where a gradient is halved, a second moment is quartered.

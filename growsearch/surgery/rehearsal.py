@@ -179,7 +179,7 @@ def _name(func: Any) -> str:
 
 
 class _Kind(NamedTuple):
-    """What a rehearsal has to know of an operator."""
+    """Facts of an operator that a rehearsal needs."""
 
     creates: bool
     overwrites: bool

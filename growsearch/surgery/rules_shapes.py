@@ -41,7 +41,7 @@ def view(trace: LabelTrace, call: Call) -> None:
 def _placed(
     trace: LabelTrace, vector: Vector, after: int, sizes: list[int], written: list[int]
 ) -> tuple[int, Vector] | None:
-    """Which of a block's new dimensions carries the channels, and its labels; None if none can.
+    """The one of a block's new dimensions that carries the channels, and its labels; None if none can.
 
     Args:
         trace: where ties are noted.
@@ -361,6 +361,6 @@ def windows(trace: LabelTrace, call: Call) -> None:
 
 @rule("as_strided_")
 def restride(trace: LabelTrace, call: Call) -> None:
-    """What an average over all of the space does to keep a memory format; anything else is unknown."""
+    """Labels of an average over all of the space that keeps a memory format; anything else is unknown."""
     if call["size"] != list(call.out.shape) or any(n != 1 for n in call.out.shape[2:]):
         trace.freeze_all([call.out], "strides set by hand")

@@ -40,7 +40,7 @@ Quiet: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
 
 @dataclass(frozen=True)
 class Silent:
-    """How a group gets channels that change nothing.
+    """A way of adding channels that change nothing to a group.
 
     Attributes:
         fill: what writes new channels: weights that are zero, the mean of the others', or random ones;
@@ -59,7 +59,7 @@ class Silent:
 
 
 class Prover(Protocol):
-    """What of a proof is needed: its groups, and its stand-ins."""
+    """The parts of a proof that are needed: its groups, and its stand-ins."""
 
     model: nn.Module
     map: ChannelMap
@@ -70,7 +70,7 @@ class Prover(Protocol):
 
 
 def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
-    """What may be exact for a group, the likeliest first."""
+    """Ways that may be exact for a group, the likeliest first."""
     axes, bond = group.axes, group.map.bonds[group.number]
     repeats = [{part.repeat for part in axis.segments if part.group == group.number} for axis in axes]
     simple = len({axis.name for axis in axes}) == len(axes) and all(len(each) == 1 for each in repeats)

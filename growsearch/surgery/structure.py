@@ -14,7 +14,7 @@ from torch import nn
 
 
 class TrackedMap(Protocol):
-    """What an edit and its undoing must keep true of a channel map."""
+    """Properties of a channel map that an edit and its undoing must keep."""
 
     sizes: list[int]
     lineage: list[list[int]]

@@ -85,7 +85,7 @@ def _is_plain(kind: Any) -> bool:
 
 
 def _copy(value: Any, memo: dict[int, Any]) -> Any:
-    """What ``copy.deepcopy`` returns; quick for what most attributes of modules are."""
+    """As ``copy.deepcopy``; quick for the types that most attributes of modules have."""
     kind = type(value)
     if kind in _UNCHANGING or (kind is tuple and set(map(type, value)) <= _UNCHANGING):
         return value

@@ -20,7 +20,7 @@ MOST_PIECES = 8
 
 
 class Tiling:
-    """What becomes of the entries of dimensions that are tiled alike.
+    """Plan for the entries of dimensions that are tiled alike.
 
     Attributes:
         source: for each new entry the old one it copies, 0 if it is fresh.
@@ -76,7 +76,7 @@ class Tiling:
 
 
 def tiling_key(segments: tuple[Segment, ...]) -> tuple[Segment, ...] | int:
-    """What dimensions that are tiled alike have in common; a long tuple's hash takes its time."""
+    """Key of dimensions that are tiled alike; a long tuple's hash takes its time."""
     return segments if len(segments) < 8 else id(segments)
 
 

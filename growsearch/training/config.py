@@ -37,7 +37,12 @@ class HardwareConfig(Options):
         high=MOST_THREADS,
         changes_results=False,
     )
-    precision: str = option("float32", "float32, or bf16 for automatic mixed precision.", choices=("float32", "bf16"))
+    precision: str = option(
+        "float32",
+        "float32; tf32 (GPU), whose products and convolutions round their factors to 10 bits of fraction; or bf16 for"
+        " automatic mixed precision.",
+        choices=("float32", "tf32", "bf16"),
+    )
     layout: str = option(
         "auto",
         "Memory layout of images and kernels; auto is channels_last for convolutional networks on a CPU where it is"

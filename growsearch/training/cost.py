@@ -26,13 +26,13 @@ class TrainingCost:
     steps: int = 0
     images: int = 0
 
-    def count(self, network: Network, images: int, image_shape: Sequence[int]) -> None:
-        """Add a step of ``network`` on so many images (C, H, W), and its teacher's answers."""
+    def count(self, network: Network, images: int, image_shape: Sequence[int], passes: int = 1) -> None:
+        """Add a step of ``network`` on so many images (C, H, W), in so many passes, and its teacher's answers."""
         self.steps += 1
         self.images += images
         if self.macs is not None:
             teacher = 0 if network.guide is None else network.guide.teacher.macs(image_shape)
-            self.macs += images * (network.macs(image_shape) + teacher)
+            self.macs += images * (passes * network.macs(image_shape) + teacher)
         if self.networks is not None:
             self.networks.add(network.id)
 

@@ -103,6 +103,10 @@ class CapturedStep(Step):
             self.replays[key] = Replay(rows, sums, self.cuda_stream.capture(body))
         except NotCapturable as error:
             self._stay_eager(str(error))
+        except torch.OutOfMemoryError:
+            self.release()
+            torch.cuda.empty_cache()
+            self._stay_eager("memory ran out while they were captured")
         finally:
             self.drop_gradients()  # they lie in the graph's memory, for its own use
         return self.replays.get(key)

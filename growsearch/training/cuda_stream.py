@@ -11,7 +11,7 @@ Launch = Callable[[], None]
 
 
 class NotCapturable(Exception):
-    """What a step does cannot be captured; says why in a line."""
+    """A step cannot be captured; the message says why in a line."""
 
 
 class CudaStream:
@@ -78,7 +78,7 @@ class CudaStream:
 
 
 def _cause(error: RuntimeError) -> Exception:
-    """What went wrong first: ending a capture that has failed fails once more."""
+    """The first of the errors: ending a capture that has failed fails once more."""
     first: BaseException = error
     while isinstance(first.__context__, RuntimeError):
         first = first.__context__

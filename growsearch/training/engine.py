@@ -26,8 +26,10 @@ from growsearch.training.loader import Loader
 from growsearch.training.network import Network
 from growsearch.training.optimizer import Rate, used_rate
 from growsearch.training.out_of_memory import attempt, divided
+from growsearch.training.precision import check_precision, computing_in, make_repeatable, set_precision
 from growsearch.training.recipe import Recipe
 from growsearch.training.step import Step
+from growsearch.training.unrolled import UnrolledRecipe, UnrolledStep
 
 K = TypeVar("K")
 
@@ -37,7 +39,7 @@ KEPT = 16
 
 @dataclass(frozen=True)
 class EpochStats:
-    """What a pass of training (or a part of one) showed: means over its images, accuracy a fraction."""
+    """Figures of a pass of training (or a part of one): means over its images, accuracy a fraction."""
 
     loss: float
     accuracy: float
@@ -91,7 +93,9 @@ class Engine:
         self.hardware, self.seed = hardware, seed
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
-            torch.backends.cudnn.deterministic = True  # a run repeated on the same device ends the same
+        check_precision(hardware.precision, self.device)
+        make_repeatable(self.device)
+        set_precision(hardware.precision, self.device)
         self.data = data.to(self.device)
         self.gauge = gauge or memory_gauge(self.device)
         self.work = work or TrainingCost()
@@ -157,6 +161,8 @@ class Engine:
         return known
 
     def _make_step(self, network: Network, recipe: Recipe) -> Step:
+        if isinstance(recipe, UnrolledRecipe):
+            return UnrolledStep(network, recipe, self.hardware.precision, self.seed)
         if self.step_kind == "captured":
             cuda_stream = self._cuda_stream(network)
             return CapturedStep(network, recipe, self.hardware.precision, self.seed, cuda_stream, self.notes.append)
@@ -167,7 +173,7 @@ class Engine:
         return self.cuda_streams[network.id % len(self.cuda_streams)]
 
     def _stream(self, network: Network) -> AbstractContextManager[None]:
-        """Where a network is trained: the current stream, or a CUDA stream of its own if there are several."""
+        """Select the stream that a network is trained on: the current one, or one of its own if there are several."""
         return self._cuda_stream(network).inside() if len(self.cuda_streams) > 1 else nullcontext()
 
     def divide(self, saved: Mapping[str, int]) -> None:
@@ -192,13 +198,13 @@ class Engine:
                 step.take(loader, cursor, size, network.steps)
             self._eager_steps += not step.replayed
             network.steps += 1
-            self.work.count(network, size, self.data.image_shape)
+            self.work.count(network, size, self.data.image_shape, step.passes)
             look = self.device.type == "cpu" or network.steps % self.hardware.heartbeat == 0
             if look and step.has_failed():
                 cursor.outcome = "diverged"
 
     def memory_use(self) -> float:
-        """What the gauge shows since the last look; 0 if no step was taken eagerly, for replays show nothing new."""
+        """Reading of the gauge since the last look; 0 if no step was taken eagerly, for replays show nothing new."""
         eager, self._eager_steps = self._eager_steps, 0
         use = self.gauge()
         return use if eager else 0.0
@@ -243,7 +249,7 @@ class Engine:
         return self.stats(network, cursor, recipe)
 
     def stats(self, network: Network, cursor: Cursor, recipe: Recipe) -> EpochStats:
-        """What was summed since the cursor's last restart (the host waits for the device here)."""
+        """Figures summed since the cursor's last restart (the host waits for the device here)."""
         with self._stream(network):
             if cursor.outcome == "ok" and self.step(network, recipe).has_failed():
                 cursor.outcome = "diverged"
@@ -280,14 +286,15 @@ class Engine:
         batch = divided(self.hardware.eval_batch, self.divisors["evaluation"])
         value = derive_seed(self.seed, "evaluate", network.id, network.steps)  # for networks that draw here, too
         seed_default_generators(value, self.device, draws_elsewhere(network.module))
-        with attempt("evaluation", network, min(batch, len(loader))):
+        computing = computing_in(precision, self.hardware.precision, self.device)
+        with attempt("evaluation", network, min(batch, len(loader))), computing:
             try:
-                return evaluate(network.module, loader, cursor, batch, precision, each)
+                return evaluate(network.module, loader, cursor, batch, each)
             except torch.OutOfMemoryError:  # a captured step may hold most of the memory between its replays
                 if not self.release_memory():
                     raise
             cursor.position = start
-            return evaluate(network.module, loader, cursor, batch, precision, each)
+            return evaluate(network.module, loader, cursor, batch, each)
 
 
 def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...]) -> K:

@@ -27,7 +27,6 @@ def evaluate(
     loader: Loader,
     cursor: Cursor,
     batch_size: int,
-    precision: str,
     each: Callable[[int, Tensor, Tensor], None] | None = None,
 ) -> Evaluation:
     """Evaluate one pass of ``loader`` in evaluation mode; the host waits once, at the end.
@@ -40,14 +39,13 @@ def evaluate(
     device = loader.split.images.device
     sums = torch.zeros(3, dtype=torch.float64, device=device)
     try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            while cursor.position < len(loader):
-                position = cursor.position
-                images, labels = loader.take(cursor, min(batch_size, len(loader) - cursor.position))
-                logits = module(images).float()
-                sums += _batch_sums(logits, labels)
-                if each is not None:
-                    each(position, logits, labels)
+        while cursor.position < len(loader):
+            position = cursor.position
+            images, labels = loader.take(cursor, min(batch_size, len(loader) - cursor.position))
+            logits = module(images).float()
+            sums += _batch_sums(logits, labels)
+            if each is not None:
+                each(position, logits, labels)
     finally:
         module.train(was_training)
     loss, correct, in_top5 = (sums / max(len(loader), 1)).tolist()

@@ -23,7 +23,7 @@ Keep = Literal["last", "best_val_loss", "best_val_accuracy"]
 
 @dataclass(frozen=True)
 class FitPlan:
-    """What a phase of training is.
+    """The plan of a phase of training.
 
     Attributes:
         epochs: how many; 0 trains nothing.
@@ -50,7 +50,7 @@ class FitPlan:
 
 @state
 class FitState:
-    """How far a phase of training has come.
+    """Progress of a phase of training.
 
     Attributes:
         epoch: epochs finished.

@@ -76,7 +76,7 @@ class Network:
 
     @property
     def device(self) -> torch.device:
-        """Where the module's parameters are."""
+        """Device of the module's parameters."""
         return next(self.module.parameters()).device
 
     def spec(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Network:
         return self.cached("macs", lambda: cost(self.module, image_shape).macs)
 
     def cached(self, name: str, compute: Callable[[], T]) -> T:
-        """What ``compute`` gives for the present structure, computed once for each structure version."""
+        """Value of ``compute`` for the present structure, computed once for each structure version."""
         if self._cache.get(name, (None, None))[0] != self.version:
             self._cache[name] = self.version, compute()
         return self._cache[name][1]

@@ -17,7 +17,7 @@ Rate = float | dict[str, float]
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """How a set of parameters is updated.
+    """Settings of a set of parameters' updates.
 
     Attributes:
         kind: ``sgd`` or ``adam``.

@@ -72,7 +72,7 @@ def peak_memory() -> str:
 
 
 def next_divisor(policy: str, lack: OutOfMemory, divisor: int) -> int | None:
-    """What to divide batches by from now on; None where the run has to stop.
+    """The divisor of batches from now on; None where the run has to stop.
 
     Args:
         policy: ``hardware.out_of_memory``.

@@ -7,7 +7,7 @@ from growsearch.data.augment import Augmentation
 
 @dataclass(frozen=True)
 class Recipe:
-    """What stays the same from step to step.
+    """Settings that stay the same from step to step.
 
     Attributes:
         batch_size: images a step; the last of a pass may have fewer.

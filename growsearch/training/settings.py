@@ -17,7 +17,7 @@ KEEPS = ("last", "best_val_loss", "best_val_accuracy")
 
 @dataclass
 class TrainingSettings(Options):
-    """How a network is trained."""
+    """Settings of a network's training."""
 
     section: ClassVar[str] = "training"
 

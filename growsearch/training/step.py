@@ -1,7 +1,6 @@
 """One optimizer step, written so that it can be captured: device tensors in, device tensors out."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from growsearch.randomness import derive_seed, draws_elsewhere, seed_default_gen
 from growsearch.training.cursor import Cursor
 from growsearch.training.loader import Loader
 from growsearch.training.network import Network
+from growsearch.training.precision import autocast
 from growsearch.training.recipe import Recipe
 from growsearch.training.statistics import Statistics
 from growsearch.training.update import bind_update
@@ -32,9 +32,11 @@ class Step:
         replayed: whether the last step was a replay of a captured one.
         undoes_at_once: statistics are put back within the step that failed; on a CPU, where the host
             looks after every step, only when it sees that one has.
+        passes: forward passes that it takes.
     """
 
     replayed = False
+    passes = 1
 
     def __init__(
         self,
@@ -53,9 +55,7 @@ class Step:
         self.device = network.device
         self.undoes_at_once = self.device.type != "cpu"
         self.draws_elsewhere = draws_elsewhere(network.module)
-        self.autocast: AbstractContextManager[Any] = nullcontext()
-        if precision == "bf16":  # a cache of casted weights could outlive the capture it was filled in
-            self.autocast = torch.autocast(self.device.type, torch.bfloat16, cache_enabled=False)
+        self.autocast = autocast(precision, self.device)
         self.failed = torch.zeros((), dtype=torch.float32, device=self.device)
         self.counts: dict[int, Tensor] = {}
         self.update = bind_update(self.optimizer, self.failed)

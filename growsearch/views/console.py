@@ -116,7 +116,7 @@ def kept_in(path: Path) -> Iterator[None]:
 
 
 def summary(result: dict[str, Any], folder: str, picture: str) -> str:
-    """What a finished run says: architecture, sizes, accuracy, time, and where things are."""
+    """Summary of a finished run: architecture, sizes, accuracy, time, and where things are."""
 
     def percent(value: float | None) -> str:
         return "-" if value is None else f"{100 * value:.2f} %"

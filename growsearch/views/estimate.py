@@ -12,7 +12,7 @@ LONGER = 1.5
 
 
 class Forecast:
-    """What was said of a run's length. It is looked at after each step, and corrected after an epoch.
+    """Estimate of a run's length. It is looked at after each step, and corrected after an epoch.
 
     Args:
         images: of an epoch.
@@ -27,7 +27,7 @@ class Forecast:
         self.epochs = -1
 
     def look(self, steps: int, used: int, seconds: float, epochs: int, expected: int | None) -> str | None:
-        """What to say now, if anything.
+        """The line to print now, if any.
 
         Args:
             steps: taken by now.

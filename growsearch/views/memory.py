@@ -14,7 +14,7 @@ def after_edit(lack: OutOfMemory, edits: Sequence[Edit]) -> str:
 
 
 def made_smaller(lack: OutOfMemory) -> str:
-    """What a smaller batch means for the result."""
+    """Effect of a smaller batch on the result."""
     assert lack.batch is not None
     change = f"batches of {lack.doing} are halved, to {lack.batch // 2}, from here on"
     if lack.doing == "evaluation":
@@ -23,6 +23,6 @@ def made_smaller(lack: OutOfMemory) -> str:
 
 
 def ways_on(policy: str, lack: OutOfMemory) -> str:
-    """What the user can do."""
+    """Advice for the user."""
     smaller = "hardware.out_of_memory=smaller_batch, " if policy != "smaller_batch" and lack.batch is not None else ""
     return f"The same command with {smaller}more memory or hardware.device=cpu goes on from there"

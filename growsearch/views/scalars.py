@@ -20,7 +20,7 @@ def scalars(event: Event) -> dict[str, float]:
 
 
 def remark(event: Event) -> str | None:
-    """What is worth a line of text."""
+    """Events that get a line of text."""
     if isinstance(event, Edit):
         return f"network {event.network}, {event.where}: {event.op}"
     if isinstance(event, Phase):

@@ -27,7 +27,7 @@ VARIANTS: dict[str, list[str]] = {
     "densemann_original": ["algo=densemann_original", *SMOKE],
     "densemann_random": ["algo=densemann_random", *SMOKE],
     "densemann_v1": ["algo=densemann_v1", *SMOKE],
-    "darts": ["algo=darts", *SMOKE],
+    "darts_second_order": ["algo=darts_second_order", *SMOKE],
     "prdarts_original": ["algo=prdarts_original", *SMOKE],
     "ectonas_interleaved": ["algo=ectonas", "algo.interleave=3", "algo.recuperation.add_cell=0.5", *SMOKE],
     "ectonas_original": ["algo=ectonas_original", *SMOKE],

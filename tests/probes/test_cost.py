@@ -87,3 +87,12 @@ def test_multiply_accumulates_agree_with_torchs_own_counter(name: str) -> None:
     with torch.no_grad(), counter:
         model(image)
     assert cost(model, (3, 224, 224)).macs == counter.get_total_flops() // 2 > 0
+
+
+class Attending(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.scaled_dot_product_attention(x[:, :2], x[:, 2:4], x[:, 4:])
+
+
+def test_attention_counts_on_a_cpu_as_on_paper() -> None:
+    assert cost(Attending(), (6, 5, 4)).macs == 2 * (5 * 4 * 5) * 2  # heads, queries times keys, and times values

@@ -200,6 +200,37 @@ def test_a_capture_that_is_refused_leaves_no_trace_but_a_note(eager, cuda_stream
     ]
 
 
+def test_a_capture_without_room_falls_back_to_eager_steps(eager, cuda_streams):
+    engine = tiny_engine()
+
+    def full(body):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    cuda_streams[0].capture = full
+    one, other = network(), network()
+    assert epochs(eager, one, Cursor()) == epochs(engine, other, Cursor())
+    assert_equal(one, other)
+    assert engine.divisors == {"training": 1, "evaluation": 1}
+    assert engine.notes == [
+        "steps of network 0 are not captured but taken one operation at a time: memory ran out while they were captured"
+    ]
+
+
+def test_a_tensor_that_moved_after_a_capture_is_seen_to_be_stale(eager, cuda_streams):
+    """The control of the others: a replay works on the tensors that it was captured with."""
+    engine = tiny_engine()
+    one, other = network(), network()
+    for at, net in ((eager, one), (engine, other)):
+        cursor = Cursor()
+        for step in range(WARM_UPS + 4):
+            if step == WARM_UPS + 2:
+                for parameter in net.module.parameters():
+                    parameter.data = parameter.data.clone()
+            at.train_batch(net, cursor, RECIPE, 16)
+    with pytest.raises(AssertionError):
+        assert_equal(one, other)
+
+
 def test_statistics_are_put_back_within_the_step_that_failed(cuda_streams):
     engine, net, cursor = tiny_engine(), network(), Cursor()
     for _ in range(WARM_UPS + 2):

@@ -194,7 +194,7 @@ def sides(record: Record, quantity: str) -> Sides:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a trial showed of every variable, by name."""
+    """Measurements of a trial for every variable, by name."""
 
     curves: dict[str, list[float]]
     plateaus: dict[str, int]

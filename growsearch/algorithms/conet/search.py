@@ -202,7 +202,7 @@ class Conet(Algorithm[ConetConfig]):
         return Resize(numbers(sizes), *self.tracing(), drawn)
 
     def tracing(self) -> tuple[tuple[int, int, int], Any]:
-        """How channel variables are found."""
+        """Settings by which channel variables are found."""
         return self.facts.image_shape, self.config.resnet_member_rule
 
     variables: list[Variable]

@@ -31,7 +31,7 @@ Start = Literal["library", "variance_scaling", "zeros"]
 
 @dataclass(frozen=True)
 class Head:
-    """What an edit does to the head: start it anew, or only its running statistics, or nothing."""
+    """Effect of an edit on the head: start it anew, or only its running statistics, or nothing."""
 
     renew: bool
     reset: bool

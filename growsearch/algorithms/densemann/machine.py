@@ -31,7 +31,7 @@ IMPROVE, PRUNE, RECOVER, DONE = "improve", "prune", "recover", "done"
 
 @dataclass(frozen=True)
 class Room:
-    """What the caps still allow."""
+    """Room that the caps still leave."""
 
     filters: bool = True
     layer: bool = True

@@ -269,7 +269,7 @@ class Densemann(Algorithm[DensemannConfig]):
             self.born = self.growth_epochs
 
     def record(self) -> dict[str, Any]:
-        """What the method's own tables need."""
+        """Record for the method's own tables."""
         spec = self.net.spec
         return {
             "layers_per_block": [len(block) for block in spec["filters"]],

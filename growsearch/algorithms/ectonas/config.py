@@ -9,7 +9,7 @@ from growsearch.options import Options, option
 
 @dataclass
 class Amounts(Options):
-    """How much an operation changes."""
+    """Size of an operation's change."""
 
     section = "algo.amounts"
 
@@ -57,7 +57,7 @@ class Recuperation(Options):
 
 @dataclass
 class MorphChoices(Options):
-    """Where paper and authors' code inherit weights differently (README, table of choices)."""
+    """Choices on which paper and authors' code differ in inheriting weights (README, table of choices)."""
 
     section = "algo.morphs"
 

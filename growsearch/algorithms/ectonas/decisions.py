@@ -56,7 +56,7 @@ def bracket_sizes(members: int, winners: int, rounds: int = 3) -> list[int]:
 
 @dataclass(frozen=True)
 class Candidate:
-    """What the competition knows of a network.
+    """A network in the competition.
 
     Attributes:
         id: number of the network.

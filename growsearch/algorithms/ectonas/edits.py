@@ -13,6 +13,7 @@ from growsearch.actions import Change, Draws
 from growsearch.algorithms.ectonas.config import MorphChoices
 from growsearch.algorithms.ectonas.offspring import Offspring
 from growsearch.networks.sequential import CODE_ORDER, PAPER_ORDER, Cell, Sequential
+from growsearch.networks.tensors import allocate
 from growsearch.surgery.channels import ChannelGroup, ChannelMap
 from growsearch.surgery.morphisms.containers import insert_module, remove_module
 from growsearch.surgery.morphisms.deepen import Centre, identity_conv, identity_dense
@@ -115,7 +116,7 @@ def _add_cell(module: Sequential, at: int, choices: MorphChoices, generator: tor
         pool = ("avg", "max")[int(torch.randint(2, (), generator=generator))]
     with torch.device("meta"):
         cell = Cell(channels, channels, pool, CODE_ORDER if choices.added_cell_order == "code" else PAPER_ORDER)
-    cell = cell.to_empty(device=first.weight.device).to(first.weight.dtype)
+    allocate(cell, first.weight.device).to(first.weight.dtype)
     cell.conv = identity_conv(channels, 3, cast(Centre, choices.conv_init), like=first.weight)
     cell.norm.reset_parameters()
     insert_module(module.cells, at, cell)

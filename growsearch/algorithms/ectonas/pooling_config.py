@@ -9,7 +9,7 @@ from growsearch.options import option
 
 @dataclass
 class PoolingTrialConfig(AlgoConfig):
-    """What the paper leaves open about its "minimal example network" is an option here."""
+    """Options of the paper's "minimal example network", each a point that the paper leaves open."""
 
     name: str = "ectonas_pooling"
     cells: list[int] = option(

@@ -232,6 +232,6 @@ class Ectonas(Algorithm[EctonasConfig]):
 
 
 def sgd_or_adam(config: EctonasConfig) -> OptimizerConfig:
-    """How every candidate is trained; Adam has its usual decay rates."""
+    """Recipe of every candidate's training; Adam has its usual decay rates."""
     kind, decay = config.optimizer, config.weight_decay
     return OptimizerConfig(kind, config.lr, config.momentum, weight_decay=decay)  # type: ignore[arg-type]

@@ -79,7 +79,7 @@ class Grow(Algorithm[GrowConfig]):
         return Found([net], 0, val_accuracy, val_loss, method, winner_epochs=float(self.epochs))
 
     def budget(self, net: Net) -> Script:
-        """What is counted, and how much of it there may be.
+        """Quantity that is counted, and its upper bound.
 
         Raises:
             UserError: if the network has as much already.

@@ -1,1 +1,1 @@
-"""PR-DARTS: prune and replace candidate operations (Laube & Zell 2019), and plain first-order DARTS."""
+"""PR-DARTS: prune and replace candidate operations (Laube & Zell 2019), and plain DARTS of both orders."""

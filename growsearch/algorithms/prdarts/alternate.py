@@ -1,4 +1,4 @@
-"""Training with whole batches of a size that may grow: an epoch of first-order DARTS, and that of the found cells."""
+"""Training with whole batches of a size that may grow: an epoch of DARTS, and that of the found cells."""
 
 import math
 from collections.abc import Generator
@@ -13,6 +13,7 @@ from growsearch.errors import Diverged
 from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.training import Cursor, Engine, EpochStats, FitPlan, FitState, Network, Rate, Recipe, fit, state
 from growsearch.training.autoscale import next_batch_size
+from growsearch.training.unrolled import UnrolledStep
 
 PHASE = "search"
 
@@ -22,7 +23,7 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class BatchGrowth:
-    """When and how far a batch grows; ``largest`` at its present size or below means never."""
+    """Rule by which a batch grows; ``largest`` at its present size or below means never."""
 
     multiple: int
     largest: int
@@ -32,7 +33,7 @@ class BatchGrowth:
 
 @state
 class Alternation:
-    """Where both streams stand within an epoch.
+    """Positions of both streams within an epoch.
 
     Attributes:
         batch_size: images a batch has now, the same for both.
@@ -59,7 +60,7 @@ class Alternation:
 
 @dataclass(frozen=True)
 class Alternated(Trained):
-    """What an epoch showed, and where it ended; the streams run on over epochs and cycles.
+    """Figures of an epoch, and its end; the streams run on over epochs and cycles.
 
     Attributes:
         next_batch_size: what the batch has grown to.
@@ -107,7 +108,7 @@ class Alternate(Action):
     val_augmentation: Augmentation | None
 
     def position(self, bench: Workbench) -> Alternation:
-        """Where the streams stood when the epoch before ended."""
+        """Positions of the streams at the end of the epoch before."""
         made = Alternation(self.batch_size)
         if self.so_far is not None:
             made.weights.passes, made.weights.position = self.so_far.weights
@@ -159,7 +160,7 @@ def architecture(network: Network) -> dict[str, dict[str, list[list[float]]]]:
 
 @state
 class GrowingFit:
-    """Where a phase of training with a growing batch stands."""
+    """State of a phase of training with a growing batch."""
 
     fit: FitState
     stream: Alternation
@@ -261,6 +262,9 @@ def alternate(
         if (progress.weights.used + size) // growth.multiple > pieces:
             break
         if alphas is not None:
+            step = engine.step(network, alphas)
+            if isinstance(step, UnrolledStep):
+                step.look_ahead(engine.loader(network, progress.weights, weights.augmentation), progress.weights)
             engine.train_batch(network, progress.alphas, alphas, size)
         if progress.alphas.outcome == "ok":
             engine.train_batch(network, progress.weights, weights, size)

@@ -58,7 +58,7 @@ class LimitOverrides(Options):
 
 
 def evaluation_training() -> TrainingSettings:
-    """How found cells are trained (PR-DARTS IV-A, after DARTS)."""
+    """Training of found cells (PR-DARTS IV-A, after DARTS)."""
     return TrainingSettings(
         epochs=600,
         batch_size=32,
@@ -210,6 +210,12 @@ class PrdartsConfig(AlgoConfig):
         True,
         "An edge with fewer candidates than others shares its probability among those it has; false lets absent places"
         " take a share (code).",
+    )
+    unrolled: bool = option(
+        False,
+        "Second-order DARTS: architecture weights follow the gradient through one step of the weights, its second"
+        " derivatives by a finite difference.",
+        paper="DARTS, equations 7 and 8",
     )
     train_portion: float = option(
         0.5,

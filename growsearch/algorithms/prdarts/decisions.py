@@ -62,7 +62,7 @@ class CellPools:
 
 @dataclass(frozen=True)
 class CycleEnd:
-    """What happens to every edge at the end of a cycle.
+    """Decisions on every edge at the end of a cycle.
 
     Attributes:
         keep: candidates it has afterwards.
@@ -100,7 +100,7 @@ class Morph:
 
 @dataclass(frozen=True)
 class EdgeChange:
-    """What happened to an edge: labels dropped, (child, parent, morphism) labels added; ids born by parent id."""
+    """Changes of an edge: labels dropped, (child, parent, morphism) labels added; ids born by parent id."""
 
     dropped: list[str]
     added: list[tuple[str, str, str]]
@@ -250,7 +250,7 @@ def _accepted(
 
 
 def described(changes: Sequence[EdgeChange], values: Sequence[Sequence[float]]) -> list[dict[str, Any]]:
-    """What happened to each edge, as plain types, with the probabilities of its candidates before."""
+    """Changes of each edge, as plain types, with the probabilities of its candidates before."""
     return [
         {"dropped": change.dropped, "added": [list(made) for made in change.added], "probabilities": row}
         for change, row in zip(changes, values, strict=True)

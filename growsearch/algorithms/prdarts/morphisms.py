@@ -10,7 +10,7 @@ UNLIMITED = 999
 
 @dataclass(frozen=True)
 class MorphLimits:
-    """What a candidate may become.
+    """The candidates that a candidate may become.
 
     Attributes:
         kernel: smallest and largest side of the window.

@@ -21,6 +21,7 @@ from growsearch.networks.darts.search_cell import num_edges
 from growsearch.training import OptimizerConfig, Recipe
 from growsearch.training.schedules import Cosine
 from growsearch.training.settings import TrainingSettings
+from growsearch.training.unrolled import UnrolledRecipe
 
 WEIGHTS = "(?!alphas)"
 ALPHAS = "alphas"
@@ -62,7 +63,7 @@ def limits_of(config: PrdartsConfig) -> MorphLimits:
 
 
 def cycle_end_of(config: PrdartsConfig, cycle: Cycle, last: bool) -> CycleEnd:
-    """What happens to the pools at the end of a cycle; in the last one every edge keeps its best."""
+    """Plan for the pools at the end of a cycle; in the last one every edge keeps its best."""
     none_last = last and not config.none_in_genotype
     if last:
         return CycleEnd(1, 0, False, none_last, limits_of(config))
@@ -86,13 +87,18 @@ def optimizers_of(config: PrdartsConfig) -> dict[str, OptimizerConfig]:
 
 def recipe_of(config: PrdartsConfig, role: str) -> Recipe:
     """A step of one of the two optimizers; the batch size is the loop's."""
-    return Recipe(
+    recipe = Recipe(
         batch_size=config.batch_size, augmentation=augmentation_of(config), clip=config.clip or None, optimizer=role
+    )
+    if role == "weights" or not config.unrolled:
+        return recipe
+    return UnrolledRecipe(
+        recipe.batch_size, recipe.augmentation, recipe.clip, optimizer=role, inner=recipe_of(config, "weights")
     )
 
 
 def augmentation_of(config: PrdartsConfig) -> Augmentation:
-    """What search does to images."""
+    """Augmentation of images in the search."""
     return Augmentation(config.crop_padding, config.flip, config.cutout)
 
 
@@ -119,7 +125,7 @@ def parted_at(config: PrdartsConfig, images: int) -> int:
 
 
 def growth_of(config: PrdartsConfig, facts: Facts) -> BatchGrowth:
-    """How the batch of the search may grow: as far as the smaller part of the images holds it."""
+    """Growth of the search's batch: as far as the smaller part of the images holds it."""
     grows = facts.hardware.batch_autoscaling and not config.batch_sizes
     largest = min(config.batch_max, largest_batch(config, facts)) if grows else 0
     return BatchGrowth(config.batch_multiple, largest, config.batch_interval, facts.hardware.memory_fraction)
@@ -139,7 +145,7 @@ def largest_batch(config: PrdartsConfig, facts: Facts) -> int:
 
 
 def evaluation_growth(config: PrdartsConfig, facts: Facts) -> BatchGrowth:
-    """How the batch of the found cells' training may grow; not on a CPU, whose memory is not gauged."""
+    """Growth of the batch of the found cells' training; none on a CPU, whose memory is not gauged."""
     evaluation, multiple = config.evaluation, config.evaluation.batch_multiple
     growing = facts.hardware.batch_autoscaling and facts.device != "cpu"
     largest = min(evaluation.batch_max, facts.train - facts.train % multiple) if growing else 0

@@ -211,7 +211,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
         return after, changes
 
     def about(self, number: int, changes: Changes, values: Values) -> tuple[str, int, float | None, dict[str, Any]]:
-        """What the record holds of a cycle's end: place, epoch, accuracy before it, and what happened to each edge."""
+        """Record of a cycle's end: place, epoch, accuracy before it, and the changes of each edge."""
         accuracy = self.val[-1][1] if self.val else None
         detail = {kind: described(changes[kind], values[kind]) for kind in CELL_KINDS}
         return f"cycle {number + 1}", self.epochs, accuracy, detail

@@ -90,12 +90,12 @@ def smallest_count(most: int, fits: Callable[[int], bool]) -> int | None:
 
 
 def goals(start: float, target: float, rounds: int) -> list[float]:
-    """What is left after each round, when each takes the same share of what it finds."""
+    """Amount left after each round, when each takes the same share of what it finds."""
     return [start * (target / start) ** (number / rounds) for number in range(1, rounds)] + [target]
 
 
 def shrinking(scores: Sequence[float], span: float) -> list[float]:
-    """How strongly each channel is shrunk: 1 for the most important one, 2**span for the least (DepGraph, equation 4).
+    """Shrinkage of each channel: 1 for the most important one, 2**span for the least (DepGraph, equation 4).
 
     Between them the exponent falls linearly with the root of the score, the group's norm.
     """

@@ -36,7 +36,7 @@ Keep = Mapping[str, Sequence[int]]
 
 @dataclass(frozen=True)
 class Importance:
-    """How channels are judged and compared.
+    """Settings by which channels are scored and compared.
 
     Attributes:
         name: as in the option ``importance``.
@@ -93,7 +93,7 @@ def least(size: int, min_channels: int, max_share: float) -> int:
 
 
 def structure(module: nn.Module, group: ChannelGroup) -> str:
-    """What isomorphic groups have in common: kind, kernel and role of the layers that hold the channels, in order."""
+    """Key of isomorphic groups: kind, kernel and role of the layers that hold the channels, in order."""
     parts = []
     for axis in group.axes:
         if axis.role in (*LAYERS, "norm") and axis.name.endswith(".weight"):
@@ -104,7 +104,7 @@ def structure(module: nn.Module, group: ChannelGroup) -> str:
 
 
 def smallest(network: Network, image_shape: Shape, rows: Sequence[dict[str, Any]], quantity: Quantity) -> float:
-    """What is left of a quantity if every group keeps its least."""
+    """Amount of a quantity that is left if every group keeps its least."""
     keep = {row["name"]: list(range(row["least"])) for row in rows}
     return spent(cut_copy(network.module, image_shape, quantity)(keep), image_shape, quantity)
 

@@ -107,7 +107,7 @@ class Prune(Algorithm[PruneConfig]):
         return Found([net], 0, val_accuracy, val_loss, method, winner_epochs=float(self.epochs))
 
     def budget(self, original: Net) -> Script:
-        """What is counted, and how much of it is left at the end; None where an accuracy decides.
+        """Quantity that is counted, and its amount at the end; None where an accuracy decides.
 
         Raises:
             UserError: if the network is smaller already, or cannot be made so small.

@@ -60,7 +60,7 @@ class IlFsSettings(Options):
 
 @dataclass
 class TrainingProtocol(Options):
-    """How each network is trained."""
+    """Training of each network."""
 
     section = "algo.training"
 

@@ -44,7 +44,7 @@ class TransferWeights(Change):
 
 
 def picked_modules(depth: int, available: int, pick: str) -> list[int]:
-    """Which of the donor's modules of a stage a stage of ``depth`` modules takes, in order.
+    """Indices of the donor's modules of a stage that a stage of ``depth`` modules takes, in order.
 
     The first module always comes from the first, as it changes the shape.
 

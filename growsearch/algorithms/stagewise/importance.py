@@ -24,7 +24,7 @@ WIDEST_GRAM = 4096
 
 @dataclass(frozen=True)
 class Criterion:
-    """How stages are scored, out of :class:`StagewiseConfig`.
+    """Settings of a stage's score, out of :class:`StagewiseConfig`.
 
     Attributes:
         name: ``pls``, ``inf_fs`` or ``il_fs``.

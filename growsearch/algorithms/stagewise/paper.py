@@ -6,7 +6,7 @@ from typing import Any
 from growsearch.events import Edit, Measure
 from growsearch.reports.paper import LiteraturePoint, Paper, published
 from growsearch.reports.plot import MUTED, SERIES, Drawing, draw, whole_ticks
-from growsearch.reports.tables.layout import QUOTED, Column, Row, Table, View
+from growsearch.reports.tables.layout import QUOTED, Column, Published, Row, Table, View
 from growsearch.run_folder.plain import lookup
 from growsearch.run_folder.read import RunRecord
 
@@ -140,6 +140,14 @@ def table1() -> Table:
     return Table("Stage-Wise, Table I", [*COSTS, ACCURACY], rows, "200 epochs; the printed depths are derived.")
 
 
+CONTROLS: dict[str, list[None]] = {"random": [None] * 5, "all": [None] * 5}
+"""Criteria that are no scores: stages that grow by chance, and all of them."""
+
+
+def _some(iterations: Any) -> bool:
+    return bool(iterations)
+
+
 def table2() -> Table:
     """Table II: criteria of importance."""
     rows = [
@@ -152,12 +160,14 @@ def table2() -> Table:
                 "algo": SEARCH,
                 "algo.modules": "residual",
                 "algo.criterion": criterion,
-                "algo.extra_epochs": 0,
+                "algo.iterations": _some,
+                "algo.extra_epochs": Published(0),
                 "algo.donor": ("", None),
             },
             view=network(iteration),
+            extra=accuracy is None,
         )
-        for criterion, accuracies in published(__package__)["table_II"].items()
+        for criterion, accuracies in (published(__package__)["table_II"] | CONTROLS).items()
         for iteration, accuracy in enumerate(accuracies, start=1)
     ]
     note = "200 epochs. The paper tuned each criterion and prints no settings."
@@ -204,7 +214,8 @@ def _origin(name: str, depths: list[int], modules: str, table: str) -> tuple[str
     match |= {
         "algo.donor": ("", None),
         "network.family": ("none", None),
-        "algo.extra_epochs": 100,
+        "algo.iterations": _some,
+        "algo.extra_epochs": Published(100),
         "algo.grow": "scratch",
     }
     return f"stagewise/{table}_{'scratch' if modules == 'residual' else 'cells'}", match, iteration
@@ -226,8 +237,8 @@ def table5() -> Table:
             "algo": SEARCH,
             "algo.modules": modules,
             "algo.criterion": "pls",
-            "algo.iterations": 5,
-            "algo.extra_epochs": 100,
+            "algo.iterations": Published(5, never=(0,)),
+            "algo.extra_epochs": Published(100),
             "algo.donor": ("", None),
         }
         note = f"{row['params_M_per_table_III']} M in Table III" if "params_M_per_table_III" in row else ""

@@ -71,7 +71,7 @@ def read(config: DataConfig) -> Raw:
 
 
 def _encoder(categories: dict[str, list[str]], order: torch.Tensor, train: Split) -> TableEncoder:
-    """What makes squares of other rows; ``train`` is not scaled yet.
+    """Encoder for other rows; ``train`` is not scaled yet.
 
     A category of every training row tells nothing: scaled by the training rows it is 0 wherever it stands.
     """

@@ -112,7 +112,7 @@ def _classes(cells: pd.Series, target: str, file: Path, notes: list[str]) -> lis
 
 
 def _styles(table: pd.DataFrame, notes: list[str]) -> dict[str, str | None]:
-    """How the cells of each column to learn from are numbers (None for categories), with notes on what is not plain."""
+    """Number style of each column to learn from (None for categories), with notes on what is not plain."""
     styles: dict[str, str | None] = {}
     for name, style in number_styles(table).items():
         cells = table[name]

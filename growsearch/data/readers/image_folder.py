@@ -129,7 +129,7 @@ def _common_channels(looks: Sequence[Look]) -> int:
 
 
 def _span(config: DataConfig, deep: list[Path], colours: list[Path], notes: list[str]) -> Span | None:
-    """How pictures of more than 8 bits become bytes, with a note on it.
+    """Scale by which pictures of more than 8 bits become bytes, with a note on it.
 
     Raises:
         UserError: if the upper bytes of deep colours, which are all that Pillow gives, say next to nothing.

@@ -152,7 +152,7 @@ class Writer:
         return clean if clean not in vars(nn.Module) and clean not in ("training", "T_destination") else f"{clean}_"
 
     def access(self, call: Call, path: str) -> str:
-        """How lines of a call's forward name a module or tensor inside it."""
+        """Expression by which lines of a call's forward name a module or tensor inside it."""
         if not call.within(path):
             raise UserError(f"--format: python cannot write {path!r}, which {call.path!r} does not hold")
         base = f"{self.root.path}." if self.root.path else ""

@@ -15,7 +15,7 @@ from growsearch.data.table_encoder import CategoryColumn, TableEncoder
 
 
 def plain_columns(encoder: TableEncoder) -> dict[str, Any]:
-    """What :func:`encode` needs, as plain types."""
+    """Arguments of :func:`encode`, as plain types."""
     columns: list[dict[str, Any]] = []
     for column in encoder.columns:
         if isinstance(column, CategoryColumn):

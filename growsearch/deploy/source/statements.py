@@ -44,7 +44,7 @@ class Text:
 
 @dataclass
 class Interface:
-    """What a call takes from outside and gives back, as nodes."""
+    """Inputs that a call takes from outside and outputs that it gives back, as nodes."""
 
     inputs: list[fx.Node]
     outputs: list[fx.Node]

@@ -57,7 +57,7 @@ def draw_genotype(genotype: Genotype) -> str:
 
 
 def operation_label(candidate: Candidate) -> str:
-    """What is written in a box: type, window, dilation and expansions."""
+    """The text of a box: type, window, dilation and expansions."""
     if candidate.is_conv:
         dilation = f" d{candidate.dilation}" if candidate.dilation > 1 else ""
         stack = f" [{','.join(map(str, candidate.expansions))}]" if candidate.expansions else ""

@@ -15,7 +15,7 @@ from growsearch.networks.darts.weighted import Weight
 
 @dataclass(frozen=True)
 class Mixture:
-    """What the edges from one state take of the maps that they share.
+    """The parts of shared maps that the edges from one state take.
 
     Attributes:
         labels: of the shared candidates.

@@ -99,7 +99,7 @@ class SearchCell(nn.Module):
         return torch.cat(nodes, dim=1) if self.output == "concat" else torch.stack(nodes).mean(0)
 
     def mixtures(self, skip_dropout: Tensor | None) -> dict[int, Mixture]:
-        """What edges take of shared maps, by state; not the skips where each is dropped out differently."""
+        """The parts of shared maps that edges take, by state; not the skips where each is dropped out differently."""
         return self._mixtures[skip_dropout is None]
 
     def matrices(self, weights: Sequence[Sequence[Weight]], skip_dropout: Tensor | None) -> dict[int, Tensor]:

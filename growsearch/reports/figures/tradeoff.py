@@ -83,7 +83,7 @@ def tradeoff(data: str, groups: list[RunGroup], literature: list[LiteraturePoint
 
 
 def legend_columns(labels: list[str]) -> int:
-    """As many as fit the width, and no more than fill the lines evenly."""
+    """The number of columns that fit the width and fill the lines evenly."""
     most = max(1, min(MOST_COLUMNS, LEGEND_LETTERS // (8 + max(map(len, labels)))))
     lines = -(-len(labels) // most)
     return -(-len(labels) // lines)

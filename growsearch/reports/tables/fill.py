@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from growsearch.reports.numbers import deviation
-from growsearch.reports.tables.layout import QUOTED, Column, Row, Table, number_text, spread_text
+from growsearch.reports.tables.layout import QUOTED, Column, Published, Row, Table, number_text, spread_text
 from growsearch.reports.tables.setting import Compose, setting
 from growsearch.run_folder.plain import lookup, number, short
 from growsearch.run_folder.read import RunRecord
@@ -54,9 +54,9 @@ def fill(table: Table, runs: Sequence[RunRecord], compose: Compose) -> list[Line
                 groups[setting(run, row, compose)].append(run)
         ordered = sorted(groups.items(), key=lambda item: (item[0] != "as published", item[0]))
         reached = [(said, members) for said, members in ordered if _reach(row, members)]
-        for said, members in reached or ordered[:1]:
+        for said, members in reached or ordered[: not row.extra]:
             lines.append(_line(row, table.columns, members, said))
-        if not groups:
+        if not groups and not row.extra:
             said = QUOTED if row.experiment == QUOTED else MISSING
             lines.append(_line(row, table.columns, [], said))
     return lines
@@ -76,12 +76,18 @@ def belongs(run: RunRecord, row: Row) -> bool:
 
 
 def _matches(run: RunRecord, row: Row) -> bool:
-    return all(
-        wanted(run.value(name))
-        if callable(wanted)
-        else any(_equal(run.value(name), one) for one in (wanted if isinstance(wanted, tuple) else (wanted,)))
-        for name, wanted in row.match.items()
-    )
+    return all(_fits(run, name, wanted) for name, wanted in row.match.items())
+
+
+def _fits(run: RunRecord, name: str, wanted: Any) -> bool:
+    found = run.value(name)
+    if isinstance(wanted, Published):
+        if run.result.get("schedule") != "paper" or str(run.result.get("algo")).endswith("_original"):
+            return not any(_equal(found, one) for one in wanted.never)
+        wanted = wanted.value
+    if callable(wanted):
+        return bool(wanted(found))
+    return any(_equal(found, one) for one in (wanted if isinstance(wanted, tuple) else (wanted,)))
 
 
 def _equal(found: Any, wanted: Any) -> bool:
@@ -108,7 +114,10 @@ def _elsewhere(rows: Sequence[Row], runs: Sequence[RunRecord]) -> list[Row]:
 def _line(row: Row, columns: Sequence[Column], runs: Sequence[RunRecord], said: str) -> Line:
     printed = [number_text(value, column.digits) for value, column in zip(row.printed, columns, strict=True)]
     chosen = [min(runs, key=_val_loss)] if runs and row.best else list(runs)
-    values: list[Mapping[str, Any]] = [one for run in chosen for one in (row.view(run) if row.view else [run.result])]
+    if row.whole is not None and chosen:
+        values: list[Mapping[str, Any]] = [row.whole(chosen)]
+    else:
+        values = [one for run in chosen for one in (row.view(run) if row.view else [run.result])]
     if row.best and runs:
         spent = sum(run.result["total_seconds"] for run in runs)
         values = [{**one, "spent": spent} for one in values]

@@ -9,8 +9,26 @@ from growsearch.run_folder.read import RunRecord
 View = Callable[[RunRecord], Sequence[Mapping[str, Any]]]
 """What a run holds for a row: one set of values, or several (a search that is a list of networks)."""
 
+Whole = Callable[[Sequence[RunRecord]], Mapping[str, Any]]
+"""What all runs of a row and setting show together."""
+
 QUOTED = "quoted"
 """In place of an experiment: the paper prints the row from elsewhere and nothing here repeats it."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A value that a row's runs must have at ``schedule=paper``; others may have another, which is told.
+
+    Others are those of reduced schedules, and of presets that follow the authors' code (``_original``).
+
+    Attributes:
+        value: the paper's.
+        never: values that belong to other rows at every schedule.
+    """
+
+    value: Any
+    never: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,11 +60,13 @@ class Row:
         experiment: name in conf/experiment, or :data:`QUOTED`.
         data: name of the data set; None where several count or none does.
         match: dotted options or keys of the result that a run must have; a tuple lists several values, a function
-            says whether a value will do.
+            says whether a value will do; see also :class:`Published`.
         free: options that may differ between the runs of the row.
         view: values of a run; None for its result.
         best: only the run of least validation loss counts.
         note: what to know about the printed numbers.
+        whole: values of all runs of a setting together, in place of ``view``.
+        extra: the paper has no such row; it is shown where there are runs for it.
     """
 
     kind: str
@@ -58,6 +78,8 @@ class Row:
     view: View | None = None
     best: bool = False
     note: str = ""
+    whole: Whole | None = None
+    extra: bool = False
 
     @property
     def label(self) -> str:

@@ -1,10 +1,11 @@
 """In what a run differs from the experiment that repeats a paper's row."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
-from growsearch.reports.tables.layout import Row
-from growsearch.run_folder.plain import flat, short
+from growsearch.reports.tables.layout import Published, Row
+from growsearch.run_folder.plain import flat, lookup, short
 from growsearch.run_folder.read import RunRecord
 
 Compose = Callable[[tuple[str, ...]], dict[str, Any] | None]
@@ -18,18 +19,28 @@ SOURCES = ("seed", "network.run", "network.runs", "network.candidate", "network.
 
 OF_DATA = ("data.root", "data.download", "data.workers", "data.stream", "data.path")
 
+PRESET = re.compile(r"[a-z][a-z0-9_]{0,39}")
+"""How a choice of the group ``algo`` may read."""
+
 NAMED = 4
 """Options that are named; of more the number is given."""
 
 
 def setting(run: RunRecord, row: Row, compose: Compose) -> str:
-    """What a reader must know of the run beside the published setting; "as published" for nothing.
+    """Differences of a run from the published setting; "as published" where there are none.
 
-    Schedules other than ``paper``, lossy images, reduced precision, and every option that differs
-    from the row's experiment at the run's schedule and data set.
+    Schedules other than ``paper``, lossy images, reduced precision, another preset than the row's, and every
+    option that differs from the row's experiment at the run's schedule, data set and preset.
     """
     result, said = run.result, []
     schedule, data = result.get("schedule", ""), result.get("data", "")
+    words = (f"experiment={row.experiment}", f"schedule={schedule}", f"data={data}")
+    wanted = compose(words)
+    preset = result.get("algo", "")
+    usual = (run.value("algo.name"), lookup(wanted, "algo.label"), lookup(wanted, "algo.name"))
+    if preset not in usual and PRESET.fullmatch(preset):
+        said.append(f"algo={preset}")
+        wanted = compose((*words, f"algo={preset}")) or wanted
     if schedule != "paper":
         said.append(f"schedule {short(schedule, 20)}")
     if row.data and data != row.data:
@@ -38,7 +49,6 @@ def setting(run: RunRecord, row: Row, compose: Compose) -> str:
         said.append("lossy images")
     if (precision := result.get("precision", "float32")) != "float32":
         said.append(short(precision, 20))
-    wanted = compose((f"experiment={row.experiment}", f"schedule={schedule}", f"data={data}"))
     if wanted is None:
         said.append("options not compared")
     else:
@@ -50,7 +60,8 @@ def _differences(run: RunRecord, row: Row, wanted: dict[str, Any], compose: Comp
     if not run.options:
         return ["options not readable"]
     options = {**_since(run, wanted, compose), **run.options}
-    known = (*ELSEWHERE, *OF_DATA, *row.free, *(name for name in row.match if "." in name))
+    matched = (name for name, one in row.match.items() if "." in name and not isinstance(one, Published))
+    known = (*ELSEWHERE, *OF_DATA, *row.free, *matched)
     names = [name for name in sorted({*options, *wanted}) if name not in SOURCES and not name.startswith(known)]
     differing = [n for n in names if not _same(options.get(n), wanted.get(n))]
     told = [f"{name}={short(str(options.get(name)), 30)}" for name in differing[:NAMED]]

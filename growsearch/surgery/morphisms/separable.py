@@ -14,7 +14,7 @@ from growsearch.surgery.remap import Initialiser, Slab
 
 
 class SeparableBlock(Protocol):
-    """What a block of the stack is made of; the relu before it has no weights."""
+    """Modules of a block of the stack; the relu before it has no weights."""
 
     depthwise: nn.Conv2d
     pointwise: nn.Conv2d

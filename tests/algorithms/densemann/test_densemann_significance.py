@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from growsearch.algorithms.densemann.significance import best_run, compare, retrained_against_grown
+from growsearch.algorithms.densemann.significance import retrained_against_grown
 from growsearch.errors import UserError
 
 
@@ -37,18 +37,3 @@ def test_values_that_agree_have_no_spread_to_compare_with():
 def test_one_value_is_too_few():
     with pytest.raises(UserError, match="two or more"):
         retrained_against_grown(0.5, [0.5])
-
-
-def test_least_validation_loss_is_retrained():
-    results = [{"val_loss": 0.3, "val_accuracy": 0.95}, {"val_loss": 0.2, "val_accuracy": 0.9}]
-    assert best_run(results) == 1
-    with pytest.raises(UserError, match="the list is empty"):
-        best_run([])
-
-
-def test_every_measure_is_compared():
-    grown = {"val_accuracy": 0.9, "val_loss": 0.3, "test_accuracy": 0.91, "test_loss": 0.25}
-    copies = [{key: value + shift for key, value in grown.items()} for shift in (0.01, 0.02, 0.03)]
-    found = compare(grown, copies)
-    assert set(found) == set(grown)
-    assert all(c.mean == pytest.approx(c.grown + 0.02) for c in found.values())

@@ -191,6 +191,13 @@ def test_a_cap_in_seconds_ends_the_search():
     assert method.expected == 2
 
 
+def test_chain_of_second_order_steps():
+    def make():
+        return search(pool=["skip", "conv3[]"], unrolled=True, train=32, skip_dropout=[0.3], **ONE_CYCLE)
+
+    assert_chain_holds(make, steps=1)
+
+
 def test_first_order_darts_is_one_cycle_of_eight_candidates():
     method = search(pool="darts", **ONE_CYCLE)
     edits = kinds(events_of(method), Edit)
