@@ -42,6 +42,9 @@ METHOD_WORDS = {
 }
 """What makes a method's smoke run smaller still, or shows more of it."""
 
+LARGER = {"grow": ("algo.target_params=500000",)}
+"""What a method needs beside images that give networks an auxiliary head."""
+
 FAMILY_WORDS = {
     "none": ["algo=densemann"],
     "resnet": ["network=resnet20", "network.depths=[1,1,1]", "network.width=4"],
@@ -182,6 +185,8 @@ def trial(case: Case, root: Path, known: dict[tuple[str, ...], str]) -> str:
     own = [word for word in extra if word.lstrip("+").partition("=")[0].startswith(case.entry.path)]
     if any(word.startswith("network=") for word in extra):
         case = replace(case, words=tuple(word for word in case.words if not word.startswith("network")))
+    if "data.resize=32" in extra:
+        case = replace(case, words=(*case.words, *LARGER.get(case.owner, ())))
     words = (*case.words, *(word for word in extra if word not in own), *own[:-1])
     own = own[-1:]
     values = own or [f"{case.entry.path}={value}" for value in others(replaced(case.entry, words))]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from growsearch.actions import Clock, Script
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
 from growsearch.networks import parameter_count
@@ -50,6 +51,11 @@ def require(found: str, what: str = "the first network") -> None:
         size, _, cap = found.partition(", more than ")
         name, _, value = cap.partition("=")
         raise UserError(f"{name}: {value} is too small; {what} has {size}")
+
+
+def time_is_up(config: AlgoConfig) -> Script:
+    """Whether ``max_seconds`` are over, so that no further epoch may begin."""
+    return bool(config.max_seconds) and (yield Clock()) >= config.max_seconds
 
 
 def last_epochs(config: AlgoConfig, before: int, last: int) -> int:

@@ -33,7 +33,7 @@ from growsearch.cli import main
         (["validate", "data=npz", "data.path="], "data.path: '' is no path; name a file or a folder"),
         (["validate", "output.root="], "output.root: '' is no path; name a file or a folder"),
         (["figure", "tradeof"], "; did you mean tradeoff?"),
-        (["ls", "datas"], "ls: there is no 'datas'; use one of algo, data, "),
+        (["ls", "netwrk"], "; did you mean network?"),
         (["run", "seed=-1"], "seed: -1 is not accepted; use 0 to "),
         (["run", "seed=["], "seed: '[' is not accepted; use a whole number"),
         (["run", "seed=0,1"], "seed=0,1: several values found; add -m for a sweep over them"),

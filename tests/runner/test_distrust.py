@@ -39,6 +39,6 @@ def test_a_folder_that_names_a_donor_fetches_no_weights(tmp_path, monkeypatch):
     assert composed.data.download
     (tmp_path / "run").mkdir()
     (tmp_path / "run/config.yaml").write_text(OmegaConf.to_yaml(composed, resolve=True))
-    with pytest.raises(UserError, match="add data.download=true to fetch"):
+    with pytest.raises(UserError, match=r"add data\.download=true to fetch"):
         resume(tmp_path / "run")
     assert not (tmp_path / "torch").exists()
