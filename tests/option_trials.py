@@ -62,7 +62,7 @@ FAMILY_WORDS = {
 """A small network of each family."""
 
 ECHOES = {
-    *("fingerprint", "command", "git", "schedule", "device", "threads", "precision", "layout", "step"),
+    *("algo", "fingerprint", "command", "git", "schedule", "device", "threads", "precision", "layout", "step"),
     *("out_of_memory", "versions", "inference_seconds", "search_seconds", "train_seconds", "cpu_seconds"),
     *("peak_memory_bytes", "energy_kwh", "cpu_inference_ms", "seconds", "ask"),
 }
