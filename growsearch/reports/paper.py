@@ -3,7 +3,7 @@
 A method's ``paper.py`` declares a :class:`Paper`; the registry finds it, so that nothing here knows any method.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -50,11 +50,13 @@ class Paper:
 
     Attributes:
         figures: by name; each draws from a run's record, and returns None where the run holds nothing for it.
+        comparisons: by name; each draws from the records of several runs, with None likewise.
         tables: by name; each makes a table of the paper without its runs.
         points: the published networks of a data set.
     """
 
     figures: Mapping[str, Callable[[RunRecord], Drawing | None]] = field(default_factory=dict)
+    comparisons: Mapping[str, Callable[[Sequence[RunRecord]], Drawing | None]] = field(default_factory=dict)
     tables: Mapping[str, Callable[[], Table]] = field(default_factory=dict)
     points: Callable[[str], Iterable[LiteraturePoint]] = _no_points
 

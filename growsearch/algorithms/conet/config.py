@@ -161,6 +161,13 @@ class ConetConfig(AlgoConfig):
         "End the search once no size can move any more; the result is the same.",
         matters_with=".gamma=1 .delta=10 .trials=6",
     )
+    spectrum: int = option(
+        -1,
+        "Number of a convolution (from 0, in the order of parameters) whose singular values are recorded after each"
+        " trial's first and last epoch; -1 for none.",
+        low=-1,
+        paper="figure 2",
+    )
     adapt_after_last: bool = option(
         False, "Change sizes once more after the last trial (the code leaves its measurements unused)."
     )
