@@ -24,6 +24,13 @@ CANDIDATE = re.compile(
 """Labels of candidates that a search can build: windows have odd sides."""
 
 
+MANY_MORPHS = (
+    "algo.epochs=[1,1,1] algo.grace_epochs=[0,0,0] algo.morphs=[3,3,0] algo.keep=[5,5,1] algo.morph_limits=UR"
+    " algo.pool=[conv1[1],max3]"
+)
+"""Words of a short search that draws many morphs of convolutions."""
+
+
 @dataclass
 class LimitOverrides(Options):
     """Limits in place of those of ``morph_limits``; null keeps the named setting's."""
@@ -34,10 +41,19 @@ class LimitOverrides(Options):
     kernel_max: int | None = option(None, "Largest side of a window.", unit="pixels", low=1, paper="table II")
     dilation_max: int | None = option(None, "Largest dilation.", low=1, paper="table II")
     depth_max: int | None = option(None, "Largest number of inner expansions.", low=0, paper="table II")
-    width_max: int | None = option(None, "Largest multiple of one expansion.", low=1, paper="table II")
+    width_max: int | None = option(
+        None,
+        "Largest multiple of one expansion.",
+        low=1,
+        paper="table II",
+        matters_with=f"{MANY_MORPHS} algo.limits.width_max=1",
+    )
     total_max: int | None = option(None, "Largest sum of a candidate's multiples (code only).", low=0)
     pointwise_dilation: bool = option(
-        False, "Allow 1x1 windows with dilation (table II counts them, its caption excludes them).", paper="table II"
+        False,
+        "Allow 1x1 windows with dilation (table II counts them, its caption excludes them).",
+        paper="table II",
+        matters_with=MANY_MORPHS,
     )
 
 
@@ -69,16 +85,25 @@ class EvaluationConfig(Options):
 
     channels: int = option(36, "Width of its first cell.", unit="channels", low=1)
     layers: int = option(20, "Number of cells.", unit="cells", low=1)
-    auxiliary: bool = option(True, "Train with an auxiliary head (left out where its input would be under 8x8).")
+    auxiliary: bool = option(
+        True,
+        "Train with an auxiliary head (left out where its input would be under 8x8).",
+        matters_with="data.resize=32",
+    )
     batch_max: int = option(
         128,
         "Largest batch: with autoscaling a batch grows from training.batch_size to it; not above that size, it stays"
         " fixed (DARTS: 96).",
         unit="images",
         low=1,
+        matters_with="hardware.device=cuda",
     )
-    batch_multiple: int = option(8, "Batches that grow are multiples of this.", unit="images", low=1)
-    batch_interval: int = option(10, "Steps between two looks at the device's memory.", unit="steps", low=1)
+    batch_multiple: int = option(
+        8, "Batches that grow are multiples of this.", unit="images", low=1, matters_with="hardware.device=cuda"
+    )
+    batch_interval: int = option(
+        10, "Steps between two looks at the device's memory.", unit="steps", low=1, matters_with="hardware.device=cuda"
+    )
     training: TrainingSettings = option(
         evaluation_training, "Training of the found cells; 0 epochs leave the network untrained.", paper="section IV-A"
     )
@@ -115,7 +140,9 @@ class PrdartsConfig(AlgoConfig):
         paper="section IV-A",
         matters_with=".pool=darts",
     )
-    none_in_genotype: bool = option(False, "Let none win an edge; DARTS never does.")
+    none_in_genotype: bool = option(
+        False, "Let none win an edge; DARTS never does.", matters_with=".pool=[none,skip] .morphs=[0,0] .alpha_noise=1"
+    )
     epochs: list[int] = option(
         [15, 15, 10, 10, 10, 10, 10, 10, 10],
         "Epochs of each cycle.",
@@ -163,13 +190,16 @@ class PrdartsConfig(AlgoConfig):
     )
     limits: LimitOverrides = option(LimitOverrides, "Single limits in place of the named ones.")
     wasted_draws: bool = option(
-        False, "Draws of poolings and skips as parents count among the 250 and the 201 (code); false draws none."
+        False,
+        "Draws of poolings and skips as parents count among the 250 and the 201 (code); false draws none.",
+        matters_with=MANY_MORPHS,
     )
     inherit_weights: bool = option(True, "Cycles take over weights of the one before.")
     reinit_children_every_cycle: bool = option(
         False,
         "Derive candidates from their parents again in every cycle in which the parent is alive (code; the paper"
         " derives new ones only).",
+        matters_with=".epochs=[1,1,1] .grace_epochs=[0,0,0] .morphs=[2,2,0] .keep=[6,6,1]",
     )
     alpha_noise: float = option(
         1e-3,
@@ -238,16 +268,25 @@ class PrdartsConfig(AlgoConfig):
         low=1,
         paper="figure 2",
     )
-    batch_max: int = option(128, "Largest batch; not above batch_size turns autoscaling off.", unit="images", low=1)
+    batch_max: int = option(
+        128,
+        "Largest batch; not above batch_size turns autoscaling off.",
+        unit="images",
+        low=1,
+        matters_with="hardware.device=cuda",
+    )
     batch_multiple: int = option(
         8, "Batches are multiples of this; an epoch leaves what makes no whole batch.", unit="images", low=1
     )
-    batch_interval: int = option(5, "Steps between two looks at the device's memory.", unit="steps", low=1)
+    batch_interval: int = option(
+        5, "Steps between two looks at the device's memory.", unit="steps", low=1, matters_with="hardware.device=cuda"
+    )
     batch_reset: str = option(
         "every_cycle",
         "When a batch goes back to batch_size: at the start of every cycle (code), or only after candidates were"
         " inserted (paper).",
         choices=("every_cycle", "after_replacement"),
+        matters_with="hardware.device=cuda",
     )
     similarity_of_self: bool = option(
         True, "Let pairs of a candidate with itself count in the statistics (code).", paper="figure 2"

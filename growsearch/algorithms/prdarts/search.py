@@ -6,9 +6,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from growsearch.actions import Build, Clock, Drop, Edit, Expect, Facts, Measure, Net, Script, Tell
+from growsearch.actions import Build, Drop, Edit, Expect, Facts, Measure, Net, Script, Tell
 from growsearch.algorithms.base import Algorithm, Found
-from growsearch.algorithms.caps import exceeded, require
+from growsearch.algorithms.caps import exceeded, require, time_is_up
 from growsearch.algorithms.prdarts import plans
 from growsearch.algorithms.prdarts.alternate import Alternate, Alternated, FitGrowing
 from growsearch.algorithms.prdarts.config import PrdartsConfig
@@ -117,7 +117,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
         """Whether the search has to end with this cycle."""
         config = self.config
         self.capped = bool(config.max_epochs) and self.epochs >= plans.most_epochs(config)
-        if config.max_seconds and (yield Clock()) >= config.max_seconds:
+        if (yield from time_is_up(config)):
             self.capped = True
         return self.capped
 
@@ -163,6 +163,8 @@ class Prdarts(Algorithm[PrdartsConfig]):
     def evaluate(self, scores: dict[str, list[float]]) -> Script:
         """Keep the two best edges into every node, and train the network of the found cells."""
         config, training = self.config, plans.final_training(self.config, self.epochs)
+        if (yield from time_is_up(config)):
+            training = replace(training, epochs=0)
         if self.capped:
             yield Expect(self.epochs + training.epochs)
         best = {kind: [pool[0] for pool in self.pools[kind].pools()] for kind in CELL_KINDS}
