@@ -56,7 +56,7 @@ class _Sized(NetworkOptions):
         "Trainable parameters wanted; the width that comes nearest is taken.",
         unit="parameters",
         low=1,
-        matters_with="network.params=6000",
+        matters_with="network.params=20000",
     )
     like: str | None = option(
         None,

@@ -183,6 +183,8 @@ def _check_value(entry: Entry, value: Any) -> None:
         near = did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
         raise UserError(f"{entry.path}: {value!r} is not accepted; use {entry.accepted}{near}")
     if entry.option.path and isinstance(value, str):
+        if not value and entry.default != "":
+            raise UserError(f"{entry.path}: '' is no path; name a file or a folder, . for this one")
         _check_path(entry.path, value)
 
 

@@ -5,7 +5,7 @@ import json
 import shutil
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cache, reduce
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,20 @@ DIGITS = ("data=digits", "data.train_size=64", "data.val_size=32", "data.test_si
 COLOURED = ("data=npz", "data.path=arrays.npz", "data.train_size=24", "data.val_size=8", "data.test_size=8")
 NETWORK = ("algo=fixed", "network=sequential", "network.topology=small_cnn")
 
+CELLS = ("network=darts7", "network.cells=3", "network.channels=4", "network.auxiliary=true", "network.drop_path=true")
+
 METHOD_WORDS = {
     "fixed": ("network=darts", "network.layers=3", "network.channels=2"),
     "prdarts": ("algo.epochs=[1,1]", "algo.grace_epochs=[0,0]", "algo.morphs=[1,0]", "algo.keep=[2,1]"),
     "conet": ("network=darts7", "network.cells=3", "algo.search.batch_size=32", "algo.final.batch_size=32"),
+    "prune": CELLS,
+    "grow": (*CELLS, "algo.target_params=12000"),
     "stagewise": ("algo.iterations=1", "algo.inference_repeats=0"),
 }
 """What makes a method's smoke run smaller still, or shows more of it."""
+
+LARGER = {"grow": ("algo.target_params=500000",)}
+"""What a method needs beside images that give networks an auxiliary head."""
 
 FAMILY_WORDS = {
     "none": ["algo=densemann"],
@@ -50,12 +57,12 @@ FAMILY_WORDS = {
     "sequential": ["network=sequential", "network.topology=small_cnn"],
     "found": ["network=found", "network.run=run"],
     "ensemble": ["network=ensemble", "network.runs=[run]"],
-    "external": ["network=external", "network.name=torchvision/shufflenet_v2_x0_5", *COLOURED],
+    "external": ["network=external", "network.name=torchvision/shufflenet_v2_x0_5"],
 }
 """A small network of each family."""
 
 ECHOES = {
-    *("fingerprint", "command", "git", "schedule", "device", "threads", "precision", "layout", "step"),
+    *("algo", "fingerprint", "command", "git", "schedule", "device", "threads", "precision", "layout", "step"),
     *("out_of_memory", "versions", "inference_seconds", "search_seconds", "train_seconds", "cpu_seconds"),
     *("peak_memory_bytes", "energy_kwh", "cpu_inference_ms", "seconds", "ask"),
 }
@@ -86,7 +93,8 @@ def cases() -> list[Case]:
             found.append(Case(owner, entry, (f"algo={owner}", *DIGITS, *METHOD_WORDS.get(owner, ()))))
         elif section == "network":
             start = () if owner == "none" else ("algo=fixed",)
-            found.append(Case(owner, entry, (*start, *FAMILY_WORDS.get(owner, [f"network={owner}"]), *DIGITS)))
+            words = FAMILY_WORDS.get(owner, [f"network={owner}"])
+            found.append(Case(owner, entry, (*start, *words, *(COLOURED if owner == "external" else DIGITS))))
         elif section == "data":
             found += [Case(name, entry, (*NETWORK, *words)) for name, words in data_words().items()]
         else:
@@ -129,25 +137,29 @@ def write_files(folder: Path) -> None:
             for number, (a, b) in enumerate(rng.random((60, 2)))
         ]
         (folder / name).write_text("\n".join(("x,y,label,kind", *rows)) + "\n")
-    for name, size in (("run", "small_ffnn"), ("larger", "medium_cnn")):
-        place = record_of(("algo=fixed", "network=sequential", f"network.topology={size}", *DIGITS), folder / "made")[1]
+    made = {
+        "run": ("network=sequential", "network.topology=small_ffnn"),
+        "larger": ("network=sequential", "network.topology=null", "network.cells=[48,48]"),
+        "resnet": ("network=resnet20", "network.width=4"),
+    }
+    for name, words in made.items():
+        place = record_of(("algo=fixed", *words, *DIGITS), folder / "made")[1]
         shutil.copytree(place, folder / name)
         shutil.rmtree(folder / "made")
 
 
 def record_of(words: tuple[str, ...], root: Path) -> tuple[str, Path]:
     """Run a command; a digest of its events, its result and its weights, and the run's folder."""
-    composed = compose_run([*SMOKE, *words, f"output.root={root}"])
+    asked = compose_run([*SMOKE, *words, f"output.root={root}"])
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-        start(composed)
+        start(asked)
     (result,) = root.glob("*/*/*/result.json")
     folder, digest = result.parent, sha256()
     for line in (folder / "events.jsonl").read_text().splitlines():
         digest.update(json.dumps(without_echoes(json.loads(line))).encode())
     digest.update(json.dumps(without_echoes(json.loads(result.read_text()))).encode())
-    kept = ("config.yaml", "events.jsonl", "result.json", "identity.json", "data.json", ".lock")
     for file in sorted(folder.rglob("*")):
-        if file.is_file() and file.name not in kept and "checkpoints" not in file.parts:
+        if file.name in ("architecture.json", "weights.safetensors") or file.suffix == ".csv":
             digest.update(str(file.relative_to(folder)).encode() + file.read_bytes())
     return digest.hexdigest(), folder
 
@@ -171,6 +183,10 @@ def trial(case: Case, root: Path, known: dict[tuple[str, ...], str]) -> str:
     if any("cuda" in word for word in extra) and not torch.cuda.is_available():
         return "needs a GPU"
     own = [word for word in extra if word.lstrip("+").partition("=")[0].startswith(case.entry.path)]
+    if any(word.startswith("network=") for word in extra):
+        case = replace(case, words=tuple(word for word in case.words if not word.startswith("network")))
+    if "data.resize=32" in extra:
+        case = replace(case, words=(*case.words, *LARGER.get(case.owner, ())))
     words = (*case.words, *(word for word in extra if word not in own), *own[:-1])
     own = own[-1:]
     values = own or [f"{case.entry.path}={value}" for value in others(replaced(case.entry, words))]
@@ -212,8 +228,13 @@ def _record(words: tuple[str, ...], root: Path) -> str:
 
 def replaced(entry: Entry, words: tuple[str, ...]) -> Entry:
     """The option with the value that it has in a command as its default."""
-    plain = to_plain(compose_run([*SMOKE, *words]))
-    return replace(entry, default=reduce(lambda node, name: node[name], entry.path.split("."), plain))
+    return replace(entry, default=reduce(lambda node, name: node[name], entry.path.split("."), composed(words)))
+
+
+@cache
+def composed(words: tuple[str, ...]) -> dict[str, Any]:
+    """The configuration of a command in plain types."""
+    return to_plain(compose_run([*SMOKE, *words]))
 
 
 def others(entry: Entry) -> list[Any]:
@@ -229,7 +250,9 @@ def others(entry: Entry) -> list[Any]:
         return [str(one).replace(" ", "") for one in (changed, first, default[:1]) if one and one != default]
     if isinstance(default, int | float) or "number" in entry.kind:
         return numbers(facts, default)[:4]
-    return ["larger" if facts.path else f"{default or ''}x"]
+    if facts.path:
+        return ["other.csv" if entry.path.startswith("data.") else "larger"]
+    return [f"{default or ''}x"]
 
 
 def numbers(facts: Option, default: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from growsearch.actions import Clock, Script
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
 from growsearch.networks import parameter_count
@@ -50,6 +51,26 @@ def require(found: str, what: str = "the first network") -> None:
         size, _, cap = found.partition(", more than ")
         name, _, value = cap.partition("=")
         raise UserError(f"{name}: {value} is too small; {what} has {size}")
+
+
+def time_is_up(config: AlgoConfig) -> Script:
+    """Whether ``max_seconds`` are over, so that no further epoch may begin."""
+    return bool(config.max_seconds) and (yield Clock()) >= config.max_seconds
+
+
+def last_epochs(config: AlgoConfig, before: int, last: int) -> int:
+    """Epochs of the last training under ``max_epochs``, behind phases of a given length.
+
+    Raises:
+        UserError: if those alone take more.
+    """
+    if not config.max_epochs:
+        return last
+    if config.max_epochs < before:
+        raise UserError(
+            f"algo.max_epochs: {config.max_epochs} is too small; {before} epochs come before the last training"
+        )
+    return min(last, config.max_epochs - before)
 
 
 def search_epochs(config: AlgoConfig, search: int, final: int) -> int:

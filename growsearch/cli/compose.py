@@ -117,7 +117,7 @@ def describe(error: Exception) -> str:
         return f"{several[1]}: several values found; add -m for a sweep over them, or write a list as [...]"
     if there := re.search(r"An item is already at '(.*?)'", text):
         return f"{there[1]}: an option that is there; write it without +"
-    if unknown := re.match(r"Could not (?:override|append) '?(.*?)'?\. ?No match in the defaults list", text):
+    if unknown := re.match(r"Could not (?:override|append) '?(.*?)'?\. ?(?:No match in|Did you mean)", text):
         return f"{unknown[1]}: there is no such group{did_you_mean(unknown[1], GROUPS)}"
     if missing := re.match(r"Error locating target '([\w.]+)'", text):
         return f"{missing[1]}: not installed; docs/sweeps.md says what to install for launchers and sweepers"

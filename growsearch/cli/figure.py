@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from growsearch.errors import UserError
+from growsearch.options import did_you_mean
 
 FORMATS = ("svg", "png", "pdf")
 
@@ -37,7 +38,8 @@ def main(argv: list[str]) -> int:
         print("\n".join(f"{name:<20} {text}" for name, text in known.items()))
         return 0
     if options.name not in known:
-        raise UserError(f"figure: {options.name!r} is not accepted; use one of {', '.join(known)}")
+        near = did_you_mean(options.name, known)
+        raise UserError(f"figure: {options.name!r} is not accepted; use one of {', '.join(known)}{near}")
     for path in write_figure(options.name, options.runs or [Path("outputs")], options.output, options.format):
         print(path)
     return 0

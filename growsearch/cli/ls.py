@@ -7,6 +7,7 @@ from pathlib import Path
 
 from growsearch import plugins
 from growsearch.errors import UserError
+from growsearch.options import did_you_mean
 
 GROUPS = {
     "algo": "methods",
@@ -29,7 +30,8 @@ def main(argv: list[str]) -> int:
     if options.config_dir is not None and not options.config_dir.is_dir():
         raise UserError(f"--config-dir: {options.config_dir} is not a folder; use an existing one")
     if unknown := [group for group in options.groups if group not in GROUPS]:
-        parser.error(f"{unknown[0]!r} is not accepted; use {', '.join(GROUPS)}")
+        near = did_you_mean(unknown[0], GROUPS)
+        raise UserError(f"ls: there is no {unknown[0]!r}; use one of {', '.join(GROUPS)}{near}")
     for group in options.groups or GROUPS:
         print(f"{GROUPS[group]} ({group}=...)")
         for name, text in choices(group, options.config_dir).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import MISSING, fields
@@ -48,7 +49,7 @@ def check_options(config: DataConfig) -> None:
         if value != defaults[option] and config.name in DATASETS and config.name not in names:
             raise UserError(
                 f"data.{option}: {value!r} is not accepted, as data={config.name} has no use for it "
-                f"({', '.join(names)} would); use {defaults[option]!r}"
+                f"({', '.join(names)} would); use {json.dumps(defaults[option])}"
             )
 
 

@@ -64,7 +64,7 @@ class ConetConfig(AlgoConfig):
         search_settings,
         "Training of a trial; search.epochs are the epochs per trial.",
         paper="E for its epochs",
-        matters_with="algo.lr_schedule=step",
+        matters_with="algo.lr_schedule=step network.auxiliary=true network.drop_path=true",
     )
     lr_schedule: str = option(
         "adas",
@@ -73,9 +73,18 @@ class ConetConfig(AlgoConfig):
         choices=("adas", "step"),
         paper="AdaS",
     )
-    adas_beta: float = option(0.8, "Share of its last value that an AdaS rate keeps.", unit="share", low=0, below=1)
-    adas_zeta: float = option(1.0, "Weight of the knowledge gain's growth in an AdaS rate.", low=0)
-    adas_min_lr: float = option(1e-20, "Least AdaS rate.", low=0)
+    adas_beta: float = option(
+        0.8,
+        "Share of its last value that an AdaS rate keeps.",
+        unit="share",
+        low=0,
+        below=1,
+        matters_with="algo.search.epochs=4",
+    )
+    adas_zeta: float = option(
+        1.0, "Weight of the knowledge gain's growth in an AdaS rate.", low=0, matters_with="algo.search.epochs=4"
+    )
+    adas_min_lr: float = option(1e-20, "Least AdaS rate.", low=0, matters_with="algo.search.epochs=4 .adas_min_lr=0.5")
     delta: float = option(
         0.0075,
         "Rank slopes below it shrink a variable, others expand it: the smaller, the larger the network.",
@@ -111,6 +120,7 @@ class ConetConfig(AlgoConfig):
         "Singular values whose ratio is the mapping condition: shrunk (code) or observed.",
         choices=("shrunk", "observed"),
         paper="kappa",
+        matters_with=".mu=1.2 .search.epochs=3",
     )
     evbmf_transpose: bool = option(
         True, "Factorise tall matrices from their other side, as the theory asks (the code does not)."
@@ -123,6 +133,7 @@ class ConetConfig(AlgoConfig):
         "Convolutions that judge a residual width: all that share it (graph), or only its blocks' first and last,"
         " without stem and shortcuts (original).",
         choices=("graph", "original"),
+        matters_with="network=resnet34 network.blocks=[1,1] network.channels=4",
     )
     factor_scope: str = option(
         "private",
@@ -134,6 +145,7 @@ class ConetConfig(AlgoConfig):
         "When a variable shrinks: condition >= mu, never below c_min, always above c_max (code), or condition > mu"
         " without exceptions (paper).",
         choices=("code", "paper"),
+        matters_with=".mu=0 .c_min=8",
     )
     rounding: str = option(
         "even", "Rounding of sizes: to the nearest even number (code), or down (floor).", choices=("even", "floor")
@@ -142,6 +154,12 @@ class ConetConfig(AlgoConfig):
         "variable",
         "What a converged factor ends: its variable's changes (code), or the whole search (the paper's listing).",
         choices=("variable", "search"),
+        matters_with=".gamma=1 .delta=10 .trials=5 .early_end=false",
+    )
+    early_end: bool = option(
+        True,
+        "End the search once no size can move any more; the result is the same.",
+        matters_with=".gamma=1 .delta=10 .trials=6",
     )
     spectrum: int = option(
         -1,
@@ -150,7 +168,6 @@ class ConetConfig(AlgoConfig):
         low=-1,
         paper="figure 2",
     )
-    early_end: bool = option(True, "End the search once no size can move any more; the result is the same.")
     adapt_after_last: bool = option(
         False, "Change sizes once more after the last trial (the code leaves its measurements unused)."
     )
@@ -161,7 +178,9 @@ class ConetConfig(AlgoConfig):
     final_inherit: bool = option(
         False, "The final training starts from the last trial's weights, apart from a new auxiliary head."
     )
-    final_auxiliary: bool = option(True, "Give networks that can have one an auxiliary head in the final training.")
+    final_auxiliary: bool = option(
+        True, "Give networks that can have one an auxiliary head in the final training.", matters_with="data.resize=32"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,7 +5,6 @@ from typing import Any
 
 from growsearch.actions import (
     Build,
-    Clock,
     Copy,
     Drop,
     Edit,
@@ -20,7 +19,7 @@ from growsearch.actions import (
     Tell,
 )  # fmt: skip
 from growsearch.algorithms.base import Algorithm, Found
-from growsearch.algorithms.caps import exceeded, require, search_epochs
+from growsearch.algorithms.caps import exceeded, require, search_epochs, time_is_up
 from growsearch.algorithms.conet.adas import AdasRule, adas_start, adas_step, rates_by_name
 from growsearch.algorithms.conet.config import ConetConfig
 from growsearch.algorithms.conet.decisions import (
@@ -126,7 +125,9 @@ class Conet(Algorithm[ConetConfig]):
 
     def train_found(self, source: Net, sizes: Sizes, trials: list[dict[str, Any]]) -> Script:
         """Train the network of the final sizes anew, or from the last trial's weights."""
-        config, final = self.config, replace(self.config.final, epochs=self.final_epochs(self.epochs))
+        config = self.config
+        over = yield from time_is_up(config)
+        final = replace(config.final, epochs=0 if over else self.final_epochs(self.epochs))
         spec = final_spec(source.spec, config, min(self.facts.image_shape[1:]))
         net = yield Build("final", config.trials, spec, ("conet", "final"), {"weights": optimizer_of(final)})
         if config.final_inherit:
@@ -181,7 +182,7 @@ class Conet(Algorithm[ConetConfig]):
         config = self.config
         if self.exceeded(resized):
             return True
-        if config.max_seconds and (yield Clock()) >= config.max_seconds:
+        if (yield from time_is_up(config)):
             return True
         return trial + 1 < config.trials and self.epochs + config.search.epochs > self.most_epochs
 

@@ -79,7 +79,8 @@ class DensemannConfig(AlgoConfig):
         "Chance of an addition after an epoch, with growth=random; null for one in patience.",
         unit="probability",
         low=0,
-        high=1,
+        below=1,
+        matters_with=".growth=random .addition_chance=0.1",
     )
     additions: list[list[int]] = option(
         [],
@@ -87,8 +88,13 @@ class DensemannConfig(AlgoConfig):
         " growth=scheduled; result.json of a run has its own under method.additions.",
         unit="epochs",
         low=1,
+        matters_with=".growth=scheduled .additions=[[1,2]] .additions=[[1,3]]",
     )
-    update_growth_rate: bool = option(False, "New layers start with the previous layer's final number of filters.")
+    update_growth_rate: bool = option(
+        False,
+        "New layers start with the previous layer's final number of filters.",
+        matters_with=".growth_rate=6 .uft_auto=1 .ult_auto=0.6 .settle_thresh=1 .impr_thresh=0",
+    )
     impr_thresh: float = option(
         0.01,
         "Change of accuracy that a layer must bring to be followed by another.",
@@ -105,7 +111,12 @@ class DensemannConfig(AlgoConfig):
         paper="PP",
     )
     re_patience: int = option(
-        130, "Epochs after which a recovery from pruning is given up and undone.", unit="epochs", low=1, paper="PP_re"
+        130,
+        "Epochs after which a recovery from pruning is given up and undone.",
+        unit="epochs",
+        low=1,
+        paper="PP_re",
+        matters_with=".uft_auto=0.5 .ult_auto=0.5 .settle_thresh=1 .patience=5 .re_patience=1",
     )
     re_patience_scope: str = option(
         "stage",
@@ -113,7 +124,9 @@ class DensemannConfig(AlgoConfig):
         choices=("stage", "layer"),
     )
     addition_first: bool = option(
-        False, "Test for an addition before the end of the improvement stage (the paper's wording)."
+        False,
+        "Test for an addition before the end of the improvement stage (the paper's wording).",
+        matters_with=".patience=2 .lr_milestones=[0.5] .uft_auto=0.5 .settle_thresh=1",
     )
     late_additions: bool = option(
         True, "Let filters be added after the countdown has ended too; false only before (section 3.2, 2c: version 1)."
@@ -149,7 +162,11 @@ class DensemannConfig(AlgoConfig):
         low=1,
     )
     settle_thresh: float = option(
-        0.001, "Largest mean and standard deviation of the slopes of a settled filter.", unit="strength", low=0
+        0.001,
+        "Largest mean and standard deviation of the slopes of a settled filter.",
+        unit="strength",
+        low=0,
+        matters_with=".max_epochs=80 .settle_thresh=0.000001",
     )
     expansion_rate: int = option(1, "Filters of an addition.", unit="filters", low=1)
     dont_prune_beyond: int = option(1, "Filters that a pruning must leave in a layer.", unit="filters", low=1)
@@ -208,6 +225,7 @@ class DensemannConfig(AlgoConfig):
         "1x1 widths of a copied block: copy the grown block's, or from_filters: the first layer gets bottleneck_factor"
         " times its filters (code).",
         choices=("copy", "from_filters"),
+        matters_with=".growth=scheduled .additions=[[1,2]]",
     )
     final_epochs: int = option(300, "Epochs of training after blocks are copied.", unit="epochs", low=0)
     final_milestones: list[float] = option(

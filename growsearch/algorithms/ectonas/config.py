@@ -14,7 +14,13 @@ class Amounts(Options):
     section = "algo.amounts"
 
     channels: int = option(3, "Channels added to or removed from a cell.", unit="channels", low=1)
-    units_percent: float = option(10.0, "Share of a dense layer's units added or removed.", unit="percent", low=0)
+    units_percent: float = option(
+        10.0,
+        "Share of a dense layer's units added or removed.",
+        unit="percent",
+        low=0,
+        matters_with=".units_percent=50",
+    )
     units_min: int = option(2, "Least number of units added or removed.", unit="units", low=1)
 
 
@@ -77,6 +83,7 @@ class MorphChoices(Options):
         "abs",
         "Channels to remove are those with the smallest abs or signed (code) scale of the batch norm.",
         choices=("abs", "signed"),
+        matters_with="algo.topology=small_cnn algo.lr=0.5 algo.momentum=0.9 algo.weight_decay=0.1 algo.budget=60",
     )
     fold_beta: str = option(
         "all",
@@ -131,7 +138,13 @@ class EctonasConfig(AlgoConfig):
     """All options of the method."""
 
     name: str = "ectonas"
-    max_params: int = 7_999_999
+    max_params: int = option(
+        7_999_999,
+        "Cap on the trainable parameters of every network that is trained; 0 for none.",
+        unit="parameters",
+        low=0,
+        matters_with=".max_params=1000",
+    )
     topology: str = option(
         "medium_cnn",
         "Start topology by name; custom takes cells and hidden.",
@@ -160,7 +173,11 @@ class EctonasConfig(AlgoConfig):
         choices=("generation", "strict"),
     )
     max_generations: int = option(
-        0, "Stop after so many generations; 0 for as many as the budget gives.", unit="generations", low=0
+        0,
+        "Stop after so many generations; 0 for as many as the budget gives.",
+        unit="generations",
+        low=0,
+        matters_with=".budget=150 .max_generations=1",
     )
     warm_up_epochs: int = option(10, "Training of the start network before the first generation.", unit="epochs", low=1)
     max_parents: int = option(2, "Networks that live on from one generation to the next.", unit="networks", low=1)
@@ -183,6 +200,7 @@ class EctonasConfig(AlgoConfig):
         "Changes of score and size against the parent: relative (code) or absolute.",
         choices=("relative", "absolute"),
         paper="equation 2",
+        matters_with=".alpha=0.5 .budget=40",
     )
     random_mode: bool = option(False, "Winners are drawn, not judged (the paper's ablation).")
     score_key: str = option(

@@ -12,7 +12,8 @@ from growsearch.training.settings import TrainingSettings
 class GrowConfig(AlgoConfig):
     """Train a network, widen and deepen it step by step to a budget, and train it on; give one of the targets.
 
-    ``max_epochs`` shortens the last training. A network that a run found (``network=found``) goes on with its weights.
+    ``max_epochs`` shortens the last training; the growth before it must fit. A network
+    that a run found (``network=found``) goes on with its weights.
     """
 
     name: str = "grow"
@@ -26,9 +27,16 @@ class GrowConfig(AlgoConfig):
         "When a step comes: after step_epochs (schedule), or once the validation loss has not fallen for patience"
         " epochs (plateau), at the latest after step_epochs.",
         choices=("schedule", "plateau"),
+        matters_with=".step_epochs=4 .training.lr=1",
     )
     step_epochs: int = option(5, "Epochs of training before each step.", unit="epochs", low=0)
-    patience: int = option(2, "Epochs without a lower validation loss that make a plateau.", unit="epochs", low=1)
+    patience: int = option(
+        2,
+        "Epochs without a lower validation loss that make a plateau.",
+        unit="epochs",
+        low=1,
+        matters_with=".when=plateau .step_epochs=5 .training.lr=1 .patience=3",
+    )
     where: str = option(
         "even",
         "Which groups of channels grow: all in proportion (even), at random, or those whose new channels would have the"
@@ -62,8 +70,11 @@ class GrowConfig(AlgoConfig):
         super().__post_init__()
         if self.target_params is not None and self.target_macs is not None:
             raise UserError("algo.target_macs: it is given beside algo.target_params; use one of them")
-        for cap, instead in (("max_seconds", "algo.max_epochs"), ("max_params", "algo.target_params")):
+        instead_of = {
+            "max_seconds": "algo.max_epochs",
+            "max_params": "algo.target_params",
+            "max_macs": "algo.target_macs",
+        }
+        for cap, instead in instead_of.items():
             if value := getattr(self, cap):
                 raise UserError(f"algo.{cap}: {value} is not accepted by algo=grow; use {instead}")
-        if self.max_epochs:
-            self.training.epochs = min(self.training.epochs, self.max_epochs)

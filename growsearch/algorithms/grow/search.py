@@ -6,6 +6,7 @@ from typing import ClassVar
 from growsearch.actions import Edit, Evaluate, Expect, Facts, Fit, Fitted, Measure, Net, Script, Take, Tell
 from growsearch.algorithms.base import Algorithm, Found
 from growsearch.algorithms.budgets import Point, Quantity, layer_sizes, quantity_of
+from growsearch.algorithms.caps import last_epochs
 from growsearch.algorithms.grow.config import GrowConfig
 from growsearch.algorithms.grow.decisions import is_plateau
 from growsearch.algorithms.grow.edits import AddBlocks, Widen
@@ -39,6 +40,8 @@ class Grow(Algorithm[GrowConfig]):
                 f"algo.depth: {config.depth} is not accepted; use 0, as only {' and '.join(STAGED)} have stages"
             )
         self.epochs = 0
+        last = last_epochs(config, config.steps * config.step_epochs, config.training.epochs)
+        self.config = replace(config, training=replace(config.training, epochs=last))
 
     def search(self) -> Script:
         """Grow; then train the network as it is."""

@@ -20,8 +20,8 @@ def finetune_settings() -> TrainingSettings:
 class PruneConfig(AlgoConfig):
     """Cut channels of a network until it fits a budget; exactly one of the targets and ``max_loss`` is given.
 
-    ``max_epochs`` shortens the fine-tuning. A network that comes with trained weights (``network=found``) is not
-    trained before the first cut; any other one is.
+    ``max_epochs`` shortens the last fine-tuning; what comes before it must fit. A network that comes with trained
+    weights (``network=found``) is not trained before the first cut; any other one is.
     """
 
     name: str = "prune"
@@ -31,6 +31,7 @@ class PruneConfig(AlgoConfig):
         unit="share",
         above=0,
         below=1,
+        matters_with=".target=0.7",
     )
     target_macs: float | None = option(None, "MACs that the network may have.", unit="MACs", above=0)
     target_params: float | None = option(
@@ -62,13 +63,22 @@ class PruneConfig(AlgoConfig):
         choices=("local", "global", "isomorphic"),
     )
     score_images: int = option(
-        512, "Training images that taylor and hessian look at; hessian takes one at a time.", unit="images", low=1
+        512,
+        "Training images that taylor and hessian look at; hessian takes one at a time.",
+        unit="images",
+        low=1,
+        matters_with=".importance=taylor",
     )
     rounds: int = option(
         1, "Cuts; each takes the same share of what is left, 1 is one shot. With max_loss, the most there are.", low=1
     )
     round_share: float = option(
-        0.8, "Share of the MACs that a round keeps with max_loss.", unit="share", above=0, below=1
+        0.8,
+        "Share of the MACs that a round keeps with max_loss.",
+        unit="share",
+        above=0,
+        below=1,
+        matters_with=".max_loss=50 .rounds=2",
     )
     min_channels: int = option(1, "Channels that every group keeps.", unit="channels", low=1)
     max_share: float = option(0.9, "Largest share of a group's channels that is cut.", unit="share", above=0, high=1)
@@ -85,13 +95,18 @@ class PruneConfig(AlgoConfig):
         0, "Epochs of training before the first cut that shrink unimportant channels gradually.", unit="epochs", low=0
     )
     sparsity: float = option(
-        5e-4, "Strength of that shrinking, in units of weight decay.", low=0, paper="lambda, DepGraph equation 4"
+        5e-4,
+        "Strength of that shrinking, in units of weight decay.",
+        low=0,
+        paper="lambda, DepGraph equation 4",
+        matters_with=".sparsity_epochs=1",
     )
     sparsity_range: float = option(
         4.0,
         "The least important channel of a group is shrunk 2 to the power of it times as much as the most important.",
         low=0,
         paper="alpha, DepGraph equation 4",
+        matters_with=".sparsity_epochs=1",
     )
     between_epochs: int = option(
         5,
@@ -110,7 +125,7 @@ class PruneConfig(AlgoConfig):
         low=0,
         high=1,
     )
-    temperature: float = option(4.0, "Temperature of that comparison.", above=0)
+    temperature: float = option(4.0, "Temperature of that comparison.", above=0, matters_with=".distill=0.5")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -119,8 +134,11 @@ class PruneConfig(AlgoConfig):
             raise UserError(f"algo.{given[1]}: it is given beside algo.{given[0]}; use one of {', '.join(TARGETS)}")
         if not given:
             self.target = 0.5
-        for cap, instead in (("max_seconds", "algo.max_epochs"), ("max_params", "algo.target_params")):
+        instead_of = {
+            "max_seconds": "algo.max_epochs",
+            "max_params": "algo.target_params",
+            "max_macs": "algo.target_macs",
+        }
+        for cap, instead in instead_of.items():
             if value := getattr(self, cap):
                 raise UserError(f"algo.{cap}: {value} is not accepted by algo=prune; use {instead}")
-        if self.max_epochs:
-            self.finetune.epochs = min(self.finetune.epochs, self.max_epochs)

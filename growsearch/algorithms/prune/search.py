@@ -20,6 +20,7 @@ from growsearch.actions import (
 )  # fmt: skip
 from growsearch.algorithms.base import Algorithm, Found
 from growsearch.algorithms.budgets import Point, Quantity, layer_sizes, quantity_of
+from growsearch.algorithms.caps import last_epochs
 from growsearch.algorithms.prune.config import PruneConfig
 from growsearch.algorithms.prune.decisions import goals
 from growsearch.algorithms.prune.edits import Cut, Distill, Recalibrate, Shrink
@@ -49,8 +50,12 @@ class Prune(Algorithm[PruneConfig]):
                 " algo.target"
             )
         self.how = Importance(config.importance, config.ranking, config.score_images, config.multiple_of)
-        self.plan, self.epochs, self.cuts = fit_plan_of(config.finetune, phase="fine-tuning"), 0, 0
+        self.epochs = self.cuts = 0
         self.trains_first = "network" not in facts.trained and config.training.epochs > 0
+        last = config.finetune.epochs
+        last = last_epochs(config, self.expected_epochs() - last, last)
+        self.config = replace(config, finetune=replace(config.finetune, epochs=last))
+        self.plan = fit_plan_of(self.config.finetune, phase="fine-tuning")
 
     def search(self) -> Script:
         """The original, its cuts, and the last fine-tuning."""

@@ -67,7 +67,9 @@ class TrainingProtocol(Options):
     epochs: int = option(200, "Passes over the training images.", unit="epochs", low=0)
     batch_size: int = option(128, "Images of a training step.", unit="images", low=1)
     lr: float = option(0.01, "Learning rate at the start.", low=0)
-    lr_min: float = option(0.0, "Learning rate that each half cosine ends with.", low=0)
+    lr_min: float = option(
+        0.0, "Learning rate that each half cosine ends with.", low=0, matters_with=".schedule=cosine"
+    )
     schedule: str = option(
         "milestones",
         LR_COURSE,
@@ -173,8 +175,12 @@ class StagewiseConfig(AlgoConfig):
         paper="section III",
     )
     pls: PlsSettings = option(PlsSettings, "Settings of the score by partial least squares.")
-    inf_fs: InfFsSettings = option(InfFsSettings, "Settings of the score by infinite feature selection.")
-    il_fs: IlFsSettings = option(IlFsSettings, "Settings of the score by infinite latent feature selection.")
+    inf_fs: InfFsSettings = option(
+        InfFsSettings, "Settings of the score by infinite feature selection.", matters_with="algo.criterion=inf_fs"
+    )
+    il_fs: IlFsSettings = option(
+        IlFsSettings, "Settings of the score by infinite latent feature selection.", matters_with="algo.criterion=il_fs"
+    )
     min_gain: float = option(
         0.0, "Gain of a stage's score in the temporary network that must be exceeded for the stage to grow."
     )
@@ -195,13 +201,17 @@ class StagewiseConfig(AlgoConfig):
     )
     score_samples: int = option(0, "Training images that scores are taken on; 0 for all.", unit="images", low=0)
     training: TrainingProtocol = option(TrainingProtocol, "Training of each network from scratch, and with grow=morph.")
-    fine_tuning: TrainingProtocol = option(fine_tuning, "Training of each network that takes weights from a donor.")
+    fine_tuning: TrainingProtocol = option(
+        fine_tuning, "Training of each network that takes weights from a donor.", matters_with="algo.donor=resnet"
+    )
     extra_epochs: int = option(
         100, "Further training of each candidate at the final rate, after the search.", unit="epochs", low=0
     )
     score_after_extra: bool = option(False, "Score a candidate after its extra epochs, which then come at once.")
     stop_if_no_growth: bool = option(
-        False, "End the search when no stage grows, instead of training the same depths again."
+        False,
+        "End the search when no stage grows, instead of training the same depths again.",
+        matters_with=".min_gain=1000",
     )
     grow: str = option(
         "scratch",
@@ -214,17 +224,20 @@ class StagewiseConfig(AlgoConfig):
         "Run folder of a trained network, or torchvision:NAME, whose modules every network starts from; its stages cap"
         " the depths.",
         path=True,
+        matters_with=".donor=resnet",
     )
     donor_pick: str = option(
         "first",
         "Modules that a shallower stage takes from the donor: the first, the last or evenly spaced ones (even).",
         choices=("first", "last", "even"),
+        matters_with=".donor=resnet",
     )
     flops_convention: str = option(
         "true",
         "Count of separable convolutions: as they are (true), or as dense ones, as in table IV (paper).",
         choices=("true", "paper"),
         paper="table IV",
+        matters_with=".modules=cell",
     )
     inference_repeats: int = option(
         50, "Timed forward passes of one image on the CPU; 0 for none.", unit="passes", low=0
@@ -235,7 +248,7 @@ class StagewiseConfig(AlgoConfig):
         unit="watts",
         low=0,
     )
-    intensity: float = option(0.432, "Carbon of the grid.", unit="kg per kWh", low=0)
+    intensity: float = option(0.432, "Carbon of the grid.", unit="kg per kWh", low=0, matters_with=".power_w=100")
     max_layers: int = option(
         0, "Cap on the convolution layers of a network of the search; 0 for none.", unit="layers", low=0
     )

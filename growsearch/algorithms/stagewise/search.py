@@ -47,7 +47,9 @@ class Stagewise(Algorithm[StagewiseConfig]):
         depths = starting_depths(config.m0, config.modules)
         check_start(depths, limits)
         if cap := size_cap(config, network_spec(config, self.facts, depths), self.facts.image_shape):
-            raise UserError(f"algo.m0: {cap}; use a smaller start")
+            size, _, limit = cap.partition(", more than ")
+            name, _, value = limit.partition("=")
+            raise UserError(f"{name}: {value} is too small; {size}; use a larger cap or a smaller algo.m0")
         trials = [(yield from self.begin(0, "initial", 0, depths))]
         yield Expect(expected_epochs(config))
 

@@ -237,7 +237,7 @@ def test_time_up_in_the_extra_epochs_keeps_every_candidate() -> None:
 
 
 def test_a_start_beyond_a_cap_is_refused() -> None:
-    with pytest.raises(UserError, match=r"algo\.m0: .*max_params=100; use a smaller start"):
+    with pytest.raises(UserError, match=r"algo\.max_params: 100 is too small; depths .* or a smaller algo\.m0"):
         search(max_params=100).begin()
 
 
