@@ -453,7 +453,7 @@ class Doubled(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(4, 20), *[nn.Linear(20, 20) for _ in range(9)]])
+        self.layers = nn.ModuleList([nn.Linear(4, 20), *[nn.Linear(20, 20) for _ in range(17)]])
         self.head = nn.Linear(20, 3)
 
     def forward(self, x: Tensor) -> Tensor:
