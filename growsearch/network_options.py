@@ -162,6 +162,7 @@ class DartsOptions(NetworkOptions):
     auxiliary: bool = option(
         True, "Add an auxiliary head (left out where its input would be under 8x8).", matters_with="data.resize=32"
     )
+    imagenet: bool = option(False, "A stem for images of 224 pixels.", matters_with="data.resize=64")
     output: str = option("concat", "A cell's output: concat of its nodes, or their mean.", choices=("concat", "mean"))
 
 

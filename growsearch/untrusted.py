@@ -46,6 +46,19 @@ def read_bytes(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
+def tail(path: Path, most: int, start: bool = False) -> str:
+    """The last ``most`` bytes of a regular file as text, or the first ones; what is no text is replaced.
+
+    Raises:
+        OSError: if it cannot be read.
+        UserError: if it is no regular file.
+    """
+    size = require_plain(path)
+    with path.open("rb") as file:
+        file.seek(0 if start else max(0, size - most))
+        return file.read(most).decode(errors="replace")
+
+
 def check_yaml(text: str, interpolations: bool = True) -> None:
     """Refuse YAML that unfolds to more than its text: aliases, and levels without end.
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from growsearch.cli.runs import list_runs
 from growsearch.errors import UserError
 from growsearch.run_folder.read import RunRecord
+from growsearch.run_folder.summary import list_runs
 
 if TYPE_CHECKING:
     import pandas as pd

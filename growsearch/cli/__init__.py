@@ -16,6 +16,7 @@ COMMANDS = {
     "export": "write a run's network as a checked file: growsearch export RUN --format onnx|pt2|safetensors|python",
     "latency": "time a run's network on this machine: growsearch latency RUN --batch 1 32",
     "runs": "list runs, finished or not, and what to do next: growsearch runs outputs",
+    "watch": "show all runs of a folder in a browser as they go: growsearch watch outputs",
     "explain": "say what an option is, what it takes, and what the paper calls it: growsearch explain algo.patience",
     "ls": "list methods, data sets, networks, schedules and experiments",
     "data": "fetch, verify and describe data sets: growsearch data get svhn",

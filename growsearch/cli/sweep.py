@@ -12,10 +12,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
-from growsearch.cli.runs import summary
 from growsearch.errors import UserError
 from growsearch.format import aligned
 from growsearch.run_folder.files import read_json, write_json
+from growsearch.run_folder.summary import summary
 
 NOTE, RUN, JOBS = "error.txt", "run.json", "jobs.json"
 """Files of a sweep: why a job failed and which run it worked on, in the job's folder; all jobs' words, above them."""

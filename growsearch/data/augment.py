@@ -10,23 +10,33 @@ Shapes: N samples of a pass, B of a batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from growsearch.data.jitter import ONE, recolour
 from growsearch.data.normalise import Normalisation
 from growsearch.errors import UserError
 from growsearch.randomness import generator
 
 PAD_VALUES = ("zero_pixel", "mean")
-COLUMNS = ("order", "top", "left", "flip", "cut_row", "cut_col")
+COLUMNS = (
+    *("order", "top", "left", "flip", "cut_row", "cut_col", "height", "width"),
+    *("brightness", "contrast", "saturation", "hue"),
+)
+RATIOS = (3 / 4, 4 / 3)
+"""Widths over heights of crops of random shape."""
+
+ATTEMPTS = 10
+"""Draws of such a shape before the whole image is taken, as far as the ratios allow it."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Augmentation of training images, in this order: crop, flip, normalise, cutout.
+    """Augmentation of training images, in this order: crop, flip, change of colours, normalise, cutout.
 
     Attributes:
         crop_padding: pixels added on each side before a random crop back to the image's size; 0 for none.
@@ -34,17 +44,28 @@ class Augmentation:
         cutout: side of a square set to the mean, centred on a random pixel and clipped at borders; 0 for none.
         pad_value: what crops see beyond the border: "zero_pixel" (black, before normalisation) or "mean"
             (zero after it, as Stage-Wise pads).
+        crop_scale: least share of the image's area that a crop of random size and shape takes, which is then
+            resized to the image's size, in place of ``crop_padding`` (torchvision's RandomResizedCrop); 0 for none.
+        jitter: factors of brightness, contrast and saturation are drawn from 1 - jitter to 1 + jitter; only images of
+            three channels have colours to change.
+        hue: likewise, largest turn of the colour circle to either side, at most 0.5.
     """
 
     crop_padding: int = 0
     flip: bool = False
     cutout: int = 0
     pad_value: str = "zero_pixel"
+    crop_scale: float = 0.0
+    jitter: float = 0.0
+    hue: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("crop_padding", "cutout"):
             if getattr(self, name) < 0:
                 raise UserError(f"augmentation {name}: {getattr(self, name)} is not accepted; use 0 or more pixels")
+        for name, most in (("crop_scale", 1.0), ("jitter", 1.0), ("hue", 0.5)):
+            if not 0 <= getattr(self, name) <= most:
+                raise UserError(f"augmentation {name}: {getattr(self, name)} is not accepted; use 0 to {most:g}")
         if self.pad_value not in PAD_VALUES:
             raise UserError(
                 f"augmentation pad_value: {self.pad_value!r} is not accepted; use one of {', '.join(PAD_VALUES)}"
@@ -57,6 +78,9 @@ class Augmentation:
             flip=self.flip and most.flip,
             cutout=min(self.cutout, most.cutout),
             pad_value=self.pad_value,
+            crop_scale=self.crop_scale if most.crop_padding else 0.0,
+            jitter=self.jitter,
+            hue=self.hue,
         )
 
 
@@ -65,9 +89,10 @@ class PassPlan:
     """One row per sample of a pass, or of a batch of it.
 
     Attributes:
-        table: [N, 6] int64; columns are ``COLUMNS``. ``order`` is the sample's index in the split,
+        table: [N, 12] int64; columns are ``COLUMNS``. ``order`` is the sample's index in the split,
             ``top`` and ``left`` the crop's corner in the padded image, ``flip`` 0 or 1, ``cut_row`` and
-            ``cut_col`` the cutout's centre. Columns that an augmentation does not use are zero.
+            ``cut_col`` the cutout's centre, ``height`` and ``width`` the size of a crop that is resized; colours in
+            units of 1 / ``jitter.ONE``. Columns that an augmentation does not use are zero.
     """
 
     table: Tensor
@@ -131,10 +156,47 @@ def draw_pass(
     table = torch.zeros(total, len(COLUMNS), dtype=torch.int64)
     order = torch.randperm(total, generator=generator(seed, *purpose, "order")) if shuffle else torch.arange(total)
     table[:, 0] = order % count if copies > 1 else order
-    for column, name in enumerate(COLUMNS[1:], start=1):
-        if bounds[name] > 1:
-            table[:, column] = torch.randint(bounds[name], (total,), generator=generator(seed, *purpose, name))
+    for name, bound in bounds.items():
+        if bound > 1:
+            drawn = torch.randint(bound, (total,), generator=generator(seed, *purpose, name))
+            table[:, COLUMNS.index(name)] = drawn
+    if augmentation.crop_scale:
+        place = [COLUMNS.index(name) for name in ("top", "left", "height", "width")]
+        table[:, place] = _drawn_crops(total, augmentation.crop_scale, image_hw, generator(seed, *purpose, "crop"))
+    for name, spread in _colour_spreads(augmentation).items():
+        drawn = torch.rand(total, generator=generator(seed, *purpose, name), dtype=torch.float64) * 2 - 1
+        least = 0.0 if name == "hue" else 1.0
+        changes = (least + spread * drawn).clamp(min=0.0 if least else -1.0)
+        table[:, COLUMNS.index(name)] = (ONE * changes).round().long()
     return PassPlan(table)
+
+
+def _colour_spreads(augmentation: Augmentation) -> dict[str, float]:
+    """Largest changes of colour by kind; empty where colours stay."""
+    if not augmentation.jitter and not augmentation.hue:
+        return {}
+    return {**dict.fromkeys(("brightness", "contrast", "saturation"), augmentation.jitter), "hue": augmentation.hue}
+
+
+def _drawn_crops(count: int, scale: float, image_hw: tuple[int, int], draw: torch.Generator) -> Tensor:
+    """Corner and size [count, 4] of crops of ``scale`` to all of the area and of :data:`RATIOS` (as in torchvision)."""
+    rows, columns = image_hw
+    low, high = math.log(RATIOS[0]), math.log(RATIOS[1])
+    height = min(rows, round(columns / RATIOS[0]))
+    width = min(columns, round(rows * RATIOS[1]))
+    sizes = torch.tensor([height, width]).repeat(count, 1)
+    corners = torch.tensor([(rows - height) // 2, (columns - width) // 2]).repeat(count, 1)
+    open_ = torch.ones(count, dtype=torch.bool)
+    for _ in range(ATTEMPTS):
+        area, ratio, *places = torch.rand(4, count, generator=draw, dtype=torch.float64)
+        area, ratio = rows * columns * (scale + (1 - scale) * area), (low + (high - low) * ratio).exp()
+        tried = torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()], 1).round().long()
+        fits = open_ & (tried > 0).all(1) & (tried[:, 0] <= rows) & (tried[:, 1] <= columns)
+        room = torch.tensor([rows, columns]) + 1 - tried
+        sizes[fits] = tried[fits]
+        corners[fits] = (torch.stack(places, 1) * room).floor().long()[fits]
+        open_ &= ~fits
+    return torch.cat([corners, sizes], 1)
 
 
 def augment(images: Tensor, rows: PassPlan, normalisation: Normalisation, augmentation: Augmentation) -> Tensor:
@@ -149,14 +211,18 @@ def augment(images: Tensor, rows: PassPlan, normalisation: Normalisation, augmen
     Returns:
         [B, C, H, W] float32, a new tensor.
     """
-    _, top, left, flip, cut_row, cut_col = rows.table.unbind(1)
-    pads_with_mean = augmentation.crop_padding > 0 and augmentation.pad_value == "mean"
+    _, top, left, flip, cut_row, cut_col, height, width, *colours = rows.table.unbind(1)
+    pads_with_mean = augmentation.crop_padding > 0 and augmentation.pad_value == "mean" and not augmentation.crop_scale
     batch = normalisation(images) if pads_with_mean else images
-    if augmentation.crop_padding:
+    if augmentation.crop_scale:
+        batch = _resized_crop(_unit(batch), top, left, height, width, flip)
+    elif augmentation.crop_padding:
         batch = _crop(batch, top, left, flip, augmentation.crop_padding)
     elif augmentation.flip:
         columns = _columns(flip, batch.shape[3])[:, None, None, :]
         batch = batch.gather(3, columns.expand(-1, *batch.shape[1:3], -1))
+    if _colour_spreads(augmentation) and batch.shape[1] == 3:
+        batch = recolour(_unit(batch), *colours)
     if not pads_with_mean:
         batch = normalisation(batch)
     if augmentation.cutout:
@@ -172,6 +238,26 @@ def _crop(images: Tensor, top: Tensor, left: Tensor, flip: Tensor, padding: int)
     columns = left[:, None] + _columns(flip, width)
     pixels = (rows[:, :, None] * padded.shape[3] + columns[:, None, :]).view(count, 1, -1)
     return padded.flatten(2).gather(2, pixels.expand(-1, channels, -1)).view(count, channels, height, width)
+
+
+def _unit(images: Tensor) -> Tensor:
+    """Bytes as float32 in 0..1; floats are so already."""
+    return images.to(torch.float32) / 255 if images.dtype == torch.uint8 else images
+
+
+def _resized_crop(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, flip: Tensor) -> Tensor:
+    """Crops [B] of float images, each resized to the whole size, between pixels in proportion (bilinear).
+
+    A crop is never larger than the whole, so nothing is made smaller and nothing has to be smoothed before.
+    """
+    rows, columns = images.shape[2:]
+    down, right = height / rows, width / columns
+    mirrored = torch.where(flip > 0, -right, right)
+    zero = torch.zeros_like(down)
+    across = torch.stack([mirrored, zero, (2 * left + width) / columns - 1], 1)
+    upright = torch.stack([zero, down, (2 * top + height) / rows - 1], 1)
+    grid = F.affine_grid(torch.stack([across, upright], 1), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
 
 
 def _columns(flip: Tensor, width: int) -> Tensor:

@@ -59,19 +59,22 @@ Source = Path | tuple[str, bytes]
 """A file, or a name and contents (a member of an archive)."""
 
 
-def look(source: Source) -> Look:
-    """Read a picture's header.
+class Header(NamedTuple):
+    """A picture's header: its :class:`Look` and more.
 
-    Raises:
-        UserError: if it is no picture or too large.
+    Attributes:
+        look: channels and size.
+        depth: "bytes", one "deep" channel, or "deep colours", of which Pillow gives the upper byte each.
+        several: the file holds more pictures than the first (an animation, pages).
     """
-    return look_at_depth(source)[0]
+
+    look: Look
+    depth: str
+    several: bool
 
 
-def look_at_depth(source: Source) -> tuple[Look, str]:
-    """Read a picture's header, and whether its channels are "bytes", one "deep" channel, or "deep colours".
-
-    Of deep colours Pillow gives the upper byte each.
+def read_header(source: Source) -> Header:
+    """Read a picture's header.
 
     Raises:
         UserError: if it is no picture or too large.
@@ -82,11 +85,21 @@ def look_at_depth(source: Source) -> tuple[Look, str]:
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         width, height = image.size[::-1] if turned else image.size
         depth = "deep" if image.mode in DEEP else "deep colours" if colours else "bytes"
-        return Look(_channels(image), height, width), depth
+        seen = Look(_channels(image), height, width)
+        # a phone's JPEG holds its preview as a second picture
+        return Header(seen, depth, image.format != "MPO" and getattr(image, "is_animated", False))
 
 
-def extremes(source: Source) -> tuple[float, float]:
-    """The least and the greatest value of a picture.
+class Extremes(NamedTuple):
+    """The least and the greatest value of a picture, and whether it holds fractions."""
+
+    least: float
+    greatest: float
+    fractions: bool
+
+
+def extremes(source: Source) -> Extremes:
+    """Look at all values of a picture.
 
     Raises:
         UserError: if it is damaged or holds values that are no finite numbers.
@@ -94,17 +107,39 @@ def extremes(source: Source) -> tuple[float, float]:
     with _opened(source) as image:
         values = np.asarray(image)
         least, greatest = float(values.min()), float(values.max())
-    if not math.isfinite(least) or not math.isfinite(greatest):
-        raise UserError(f"{name_of(source)}: it holds values that are no finite numbers; use a picture without")
-    return least, greatest
+        if not math.isfinite(least) or not math.isfinite(greatest):
+            raise UserError(f"{name_of(source)}: it holds values that are no finite numbers; use a picture without")
+        return Extremes(least, greatest, image.mode == "F" and bool((values % 1).any()))
+
+
+def require_full_range(source: Source) -> None:
+    """Refuse a picture of 16 bits that a network trained on bytes would see as nearly black.
+
+    Raises:
+        UserError: if it uses less than a quarter of the range.
+    """
+    depth = read_header(source).depth
+    if depth == "bytes":
+        return
+    with _opened(source) as image:
+        most = 255 if depth == "deep colours" else 65535 if _uses_sixteen_bits(image) else None
+        greatest = int(np.asarray(image).max()) if most is not None else 0
+    if most is not None and (greatest + 1) * 256 < FEWEST_LEVELS * (most + 1):
+        raise UserError(
+            f"{name_of(source)}: it has 16 bits, whose upper 8 reach {greatest * 255 // most} of 255 only, but the"
+            " network was trained on 8 bits; scale the picture to 8 bits, or to the full range of 16"
+        )
 
 
 def span_of(least: float, greatest: float) -> Span:
-    """Range of deep pictures: the least of 8, 10, 12, 14 and 16 bits, 0..1 or 0..255; else their own."""
+    """Range of deep pictures: the least of 8, 10, 12, 14 and 16 bits, 0..1 or 0..255; else their own.
+
+    Of a range above 8 bits, of 0..1 and of 0..255 for fractions they must use a quarter.
+    """
     if least >= 0 and float(greatest).is_integer() and greatest > 1:
-        for bits in DEPTHS:
-            if greatest < 2**bits:
-                return Span(0.0, 2.0**bits - 1)
+        bits = next((bits for bits in DEPTHS if greatest < 2**bits), None)
+        if bits == 8 or (bits is not None and (greatest - least) * 256 >= FEWEST_LEVELS * 2**bits):
+            return Span(0.0, 2.0**bits - 1)
     for high in (1.0, 255.0):
         if least >= 0 and greatest <= high and (greatest - least) * 256 >= FEWEST_LEVELS * high:
             return Span(0.0, high)
@@ -127,7 +162,7 @@ def decode(source: Source, channels: int, size: int | tuple[int, int] | None, sp
         UserError: if the picture is damaged or too large, or deeper than it can be without a span.
     """
     with _opened(source) as image:
-        in_full = image.mode in SIXTEEN_BIT or (image.mode == "I" and image.format in ("PNG", "PPM"))
+        in_full = _uses_sixteen_bits(image)
         image = ImageOps.exif_transpose(image)
         if image.mode in DEEP:
             image = _to_bytes(image, span or (Span(0.0, 65535.0) if in_full else None), source)
@@ -167,6 +202,11 @@ def _require_limited(image: Image.Image, source: Source) -> None:
         content = source.read_bytes() if isinstance(source, Path) else source[1]
         if (scans := content.count(START_OF_SCAN)) > MOST_SCANS:
             raise UserError(f"{name_of(source)}: it has {scans} scans; use a picture of at most {MOST_SCANS}")
+
+
+def _uses_sixteen_bits(image: Image.Image) -> bool:
+    """Whether its one channel may reach 65535 and no more; Pillow widens some such files to 32 bits."""
+    return image.mode in SIXTEEN_BIT or (image.mode == "I" and image.format in ("PNG", "PPM"))
 
 
 def _channels(image: Image.Image) -> int:

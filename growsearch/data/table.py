@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def read_table(file: Path, names: Sequence[str] = ()) -> pd.DataFrame:
         header = handle.readline()
         handle.seek(0)
         bare = bool(names) and not any(name in header for name in names)
-        delimiter = "," if bare else max(DELIMITERS, key=header.count)
+        delimiter = "," if bare else _delimiter(handle)
         lines = (line.rstrip().removesuffix(".") for line in handle if line[0] != "|") if bare else handle
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if row]
         rows = [list(names), *rows] if bare else rows
@@ -122,6 +122,15 @@ def read_table(file: Path, names: Sequence[str] = ()) -> pd.DataFrame:
                 f"{file}, row {number}: it has {len(row)} cells, the header {len(columns)}; use as many in every row"
             )
     return pd.DataFrame(rows[1:], columns=columns, dtype=object)
+
+
+def _delimiter(handle: TextIO) -> str:
+    """Delimiter that gives the header most cells (names in quotes may hold others); the file ends at its beginning."""
+    counts = {}
+    for mark in DELIMITERS:
+        counts[mark] = len(next(csv.reader(handle, delimiter=mark), []))
+        handle.seek(0)
+    return max(DELIMITERS, key=counts.__getitem__)
 
 
 def is_missing(cells: pd.Series) -> pd.Series:

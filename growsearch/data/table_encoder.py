@@ -218,6 +218,26 @@ class TableEncoder:
                 told[column.name] = int(odd.sum()), str(cells[odd].iloc[0])
         return Encoded(self.encode(numbers, words), missing, unread, unknown)
 
+    def require_same_style(self, encoded: Encoded, where: str) -> None:
+        """Refuse new rows most of whose numbers and dates count as missing, as they are written in another way.
+
+        Args:
+            encoded: what this encoder made of them.
+            where: what they are, for the message.
+
+        Raises:
+            UserError: naming a cell.
+        """
+        styles = {column.name: column.style for column in self.columns if isinstance(column, NumberColumn)}
+        lost = sum(count for count, _ in encoded.unread.values())
+        known = len(encoded.images) * len(styles) - sum(encoded.missing.get(name, 0) for name in styles)
+        if 2 * lost > known:
+            name, (_, cell) = max(encoded.unread.items(), key=lambda item: item[1][0])
+            raise UserError(
+                f"{where}: {lost} of {known} cells of numbers and dates are written in another way than in the"
+                f" training table, such as {cell[:40]!r} in {name!r} ({styles[name]!r} there); write them as there"
+            )
+
     def encode(self, numbers: Sequence[np.ndarray], words: Sequence[np.ndarray]) -> Tensor:
         """Encode values.
 

@@ -55,7 +55,7 @@ def write_safetensors(module: nn.Module, preprocessing: Preprocessing, path: Pat
     """Weights, with the architecture as JSON in the metadata: ``growsearch.networks.build`` rebuilds the network."""
     spec = module.spec()  # type: ignore[operator]
     tensors = {name: portable(tensor) for name, tensor in module_tensors(module).items()}
-    safetensors.torch.save_file(tensors, path, {"architecture": json.dumps(spec), **metadata(preprocessing)})
+    path.write_bytes(safetensors.torch.save(tensors, {"architecture": json.dumps(spec), **metadata(preprocessing)}))
     with safe_open(path, "pt") as file:
         rebuilt = build(json.loads(file.metadata()["architecture"]))
         load_module_tensors(rebuilt, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118

@@ -124,7 +124,7 @@ def predict_rows(
         encoder: in place of the run's own, for runs that kept none.
 
     Raises:
-        UserError: if the run is not finished or not of a table, or the file is no such table.
+        UserError: if the run is not finished or not of a table, or the file is no such table or written in another way.
     """
     preprocessing, module, file = load_preprocessing(run_dir, candidate), load(run_dir, candidate, trust), Path(table)
     encoder = encoder or preprocessing.encoder
@@ -135,6 +135,7 @@ def predict_rows(
         raise UserError(f"{file}: there is no such file; use a table")
     rows = read_table(file, encoder.header)
     encoded = encoder(rows, str(file))
+    encoder.require_same_style(encoded, str(file))
     batches = encoded.images.split(_limited(batch_size, preprocessing))
     probabilities = torch.cat([_probabilities(module, preprocessing, batch) for batch in batches])
     classes = [preprocessing.classes[label] for label in probabilities.argmax(1).tolist()]

@@ -15,7 +15,7 @@ from torch import Tensor
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Dataset
 from growsearch.data.normalise import Normalisation
-from growsearch.data.pictures import MODES, Span, decode
+from growsearch.data.pictures import MODES, Span, decode, require_full_range
 from growsearch.data.resize import resize_to_cover
 from growsearch.data.table_encoder import TableEncoder
 from growsearch.deploy.archive import read_tensors
@@ -67,12 +67,15 @@ class Preprocessing:
             [C, H, W] uint8.
 
         Raises:
-            UserError: if it is no picture, damaged or too large, or the network was not trained on pictures.
+            UserError: if it is no picture, damaged or too large, cannot become bytes, or the network was not trained on
+                pictures.
         """
         channels, height, width = self.image_shape
         if self.table or channels not in MODES:
             what = "rows of a table" if self.table else f"images of {channels} channels"
             raise UserError(f"{source}: it is a picture, but the run was trained on {what}")
+        if self.span is None:
+            require_full_range(Path(source))
         torch_scales = self.scaling == "torch"
         pixels = decode(Path(source), channels, None if torch_scales else (height, width), self.span)
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1).contiguous()

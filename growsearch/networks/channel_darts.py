@@ -14,13 +14,10 @@ from growsearch.networks.channel_vector import (
     options_to_spec,
     positive,
 )
-from growsearch.networks.darts.auxiliary import MIN_MAP, AuxiliaryHead
-from growsearch.networks.darts.layout import reduction_positions
+from growsearch.networks.darts.auxiliary import AuxiliaryHead, fits_auxiliary
+from growsearch.networks.darts.layout import imagenet_stem, reduction_positions
 from growsearch.networks.registry import register
 from growsearch.surgery.initialise import library_
-
-IMAGENET_MIN_MAP = 7
-"""Smallest map for the auxiliary head of the ImageNet variant, which pools with stride 2."""
 
 OPTIONS = (
     *("genotype", "cells", "channels", "stem_channels", "doubling", "cell_sizes", "sep_sizes", "scale", "scale_cap"),
@@ -55,7 +52,7 @@ class ChannelDarts(nn.Module):
         super().__init__()
         self.genotype = genotype
         self.imagenet = imagenet
-        self.stem = _imagenet_stem(in_channels, *cell_sizes[0]) if imagenet else _stem(in_channels, *cell_sizes[0])
+        self.stem = imagenet_stem(in_channels, *cell_sizes[0]) if imagenet else _stem(in_channels, *cell_sizes[0])
         before, last = cell_sizes[0][-2:] if imagenet else cell_sizes[0] * 2
         after_reduction, middles = imagenet, iter(sep_sizes)
         positions = reduction_positions(len(cell_sizes) - 1)
@@ -97,9 +94,7 @@ class ChannelDarts(nn.Module):
             raise UserError(f"network.genotype: {name!r} is not accepted; use one of {', '.join(GENOTYPES)}")
         imagenet = bool(spec.get("imagenet", False))
         cell_sizes, sep_sizes = _vectors(spec, GENOTYPES[name], imagenet)
-        side = spec.get("image_size")
-        fits = side is None or (-(-side // 32) >= IMAGENET_MIN_MAP if imagenet else -(-side // 4) >= MIN_MAP)
-        auxiliary = bool(spec.get("auxiliary", False)) and fits
+        auxiliary = bool(spec.get("auxiliary", False)) and fits_auxiliary(spec.get("image_size"), imagenet)
         return cls(
             name,
             cell_sizes,
@@ -202,23 +197,6 @@ def _stem(in_channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Sequential(conv, nn.BatchNorm2d(width)))
 
 
-def _imagenet_stem(in_channels: int, inner: int, width0: int, width1: int) -> nn.Sequential:
-    """Three 3 x 3 convs of stride 2; the second and the third feed the first cell."""
-
-    def conv(a: int, b: int) -> list[nn.Module]:
-        return [nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b)]
-
-    return nn.Sequential(
-        nn.Sequential(*conv(in_channels, inner), nn.ReLU(), *conv(inner, width0)),
-        nn.Sequential(nn.ReLU(), *conv(width0, width1)),
-    )
-
-
 def _auxiliary_head(cell: nn.Module, num_classes: int, imagenet: bool) -> AuxiliaryHead:
     assert isinstance(cell, ChannelCell)
-    head = AuxiliaryHead(cell.out_channels, num_classes)
-    if imagenet:
-        # this variant pools with stride 2 and has no norm behind its last conv
-        head.features[1] = nn.AvgPool2d(5, stride=2, count_include_pad=False)
-        head.features[6] = nn.Identity()
-    return head
+    return AuxiliaryHead(cell.out_channels, num_classes, imagenet)

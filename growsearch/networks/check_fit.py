@@ -67,4 +67,6 @@ def misfit(module: nn.Module, image_shape: Sequence[int], num_classes: int) -> s
             return f"its second output in train mode is {kind}; it must be None or logits of shape (2, {num_classes})"
         if logits.shape[1] != num_classes:
             return f"it has {logits.shape[1]} classes, but the data have {num_classes}"
+        if not all(part is None or part.is_floating_point() for part in (logits, auxiliary)):
+            return f"its output is {logits.dtype} for images of {shape}; logits must be floating-point numbers"
     return None

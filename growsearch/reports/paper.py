@@ -3,7 +3,7 @@
 A method's ``paper.py`` declares a :class:`Paper`; the registry finds it, so that nothing here knows any method.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from growsearch import registry
+from growsearch.reports.graph import Graph
 from growsearch.reports.plot import Drawing
 from growsearch.reports.tables.layout import Table
 from growsearch.run_folder.read import RunRecord
@@ -50,13 +51,18 @@ class Paper:
 
     Attributes:
         figures: by name; each draws from a run's record, and returns None where the run holds nothing for it.
+        comparisons: by name; each draws from the records of several runs, with None likewise.
         tables: by name; each makes a table of the paper without its runs.
         points: the published networks of a data set.
+        graphs: what the live page draws of a run, finished or not, in place of the figure of that name; none where the
+            run holds nothing for them yet.
     """
 
     figures: Mapping[str, Callable[[RunRecord], Drawing | None]] = field(default_factory=dict)
+    comparisons: Mapping[str, Callable[[Sequence[RunRecord]], Drawing | None]] = field(default_factory=dict)
     tables: Mapping[str, Callable[[], Table]] = field(default_factory=dict)
     points: Callable[[str], Iterable[LiteraturePoint]] = _no_points
+    graphs: Mapping[str, Callable[[RunRecord], list[Graph]]] = field(default_factory=dict)
 
 
 def papers() -> list[Paper]:

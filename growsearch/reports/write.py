@@ -55,8 +55,13 @@ def write_report(places: Sequence[Path], output: Path | None = None, figures: Pa
 
 def figure_names() -> dict[str, str]:
     """The figures that :func:`write_figure` can make, with what each shows."""
-    own = {name: make for paper in papers() for name, make in paper.figures.items()}
+    own = {name: make for paper in papers() for name, make in (*paper.figures.items(), *paper.comparisons.items())}
     return {name: (make.__doc__ or "").strip() for name, make in {**GENERAL, **own}.items()} | COMPARISONS
+
+
+def comparisons() -> dict[str, Callable[[Sequence[RunRecord]], Drawing | None]]:
+    """The papers' figures that are made of several runs, by name."""
+    return {name: make for paper in papers() for name, make in paper.comparisons.items()}
 
 
 def makers_of(record: RunRecord) -> dict[str, Callable[[RunRecord], Drawing | None]]:
@@ -84,6 +89,8 @@ def write_figure(name: str, places: Sequence[Path], folder: Path, format: str) -
     if name in COMPARISONS:
         page = comparison_page(records, folder)
         drawn = [(drawing.name, drawing) for drawing in page.drawings if drawing.name.startswith(name)]
+    elif name in comparisons():
+        drawn = [(name, drawing) for drawing in page.draw(name, comparisons()[name], records)]
     else:
         drawn = []
         for record in records:

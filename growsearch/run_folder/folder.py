@@ -104,9 +104,13 @@ class RunFolder:
             if not (error.errno in _NO_LOCKS and stat.S_ISDIR(os.fstat(handle).st_mode)):
                 raise
 
-    def holder(self) -> Holder | None:
-        """The process that works on the run, on whatever machine, as far as one look tells."""
-        return holder_of(self.path, LEASE)
+    def holder(self, write: bool = True) -> Holder | None:
+        """The process that works on the run, on whatever machine, as far as one look tells.
+
+        Args:
+            write: as in :func:`~growsearch.run_folder.lease.holder_of`.
+        """
+        return holder_of(self.path, LEASE, write)
 
     def keep(self) -> None:
         """Look whether the run is still this process's own, where that may have changed; cheap enough for each line.

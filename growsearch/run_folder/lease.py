@@ -257,12 +257,20 @@ def read(path: Path) -> tuple[Holder | None, int] | None:
             return None, stamp
 
 
-def holder_of(folder: Path, stem: str) -> Holder | None:
-    """The process that works on a folder as far as one look tells; time stamps are compared with the file system's."""
+def holder_of(folder: Path, stem: str, write: bool = True) -> Holder | None:
+    """The process that works on a folder as far as one look tells.
+
+    Args:
+        folder: which.
+        stem: of the leases' names.
+        write: whether time stamps are compared with the file system's clock, which takes a temporary file; else with
+            this machine's.
+    """
     for path in leases(folder, stem):
         holder, stamp = read(path) or (None, 0)
         lives = holder is not None and holder.lives()
-        if lives or (lives is None and _file_clock(folder) - stamp < STALE * 1e9):
+        now = _file_clock(folder) if write and lives is None else time.time_ns()
+        if lives or (lives is None and now - stamp < STALE * 1e9):
             return holder
     return None
 

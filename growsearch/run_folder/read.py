@@ -17,16 +17,20 @@ from growsearch.errors import UserError
 from growsearch.events import Event
 from growsearch.run_folder.files import LARGEST_JSON, read_json
 from growsearch.run_folder.folder import LARGEST_CONFIG, RunFolder
+from growsearch.run_folder.lines import EpochLine, Line, every_line, plain_line
 from growsearch.run_folder.plain import flat, lookup, number, plain, short
-from growsearch.run_folder.story import EpochLine, Line, Story, every_line, name_of, plain_line, read_story
+from growsearch.run_folder.story import Story, StoryReader, name_of
 from growsearch.text import printable
-from growsearch.untrusted import check_yaml
+from growsearch.untrusted import check_yaml, tail
 
 LARGEST_EVENTS = 4 * 2**30
 """Bytes of events.jsonl that are read, in bounded memory."""
 
 LARGEST_THUMBNAIL = 2**16
 """Bytes of a picture in a report."""
+
+LONGEST_LOG = 2**16
+"""Bytes of log.txt that are shown, from its end."""
 
 LATENCY, MOST_LATENCIES = "latency of ", 20
 """How keys of measured latencies begin, and how many a result has at most."""
@@ -88,6 +92,7 @@ class RunRecord:
 
     Args:
         path: the run's folder.
+        reader: what reads its events, where they were read before.
 
     Attributes:
         path: the run's folder.
@@ -97,8 +102,8 @@ class RunRecord:
         UserError: if the folder holds neither a result nor events.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, reader: StoryReader | None = None) -> None:
+        self.path, self._reader = path, reader
         self.remarks: list[str] = []
         self._folder = RunFolder(path)
         if not self._folder.result.is_file() and not self._folder.events.is_file():
@@ -146,6 +151,14 @@ class RunRecord:
             return ""
         return printable(self._folder.config.read_text(encoding="utf-8", errors="replace"))
 
+    @property
+    def log(self) -> str:
+        """The end of log.txt, what the console said; empty where it cannot be read."""
+        if not self._readable(self._folder.log, LARGEST_EVENTS):
+            return ""
+        text = tail(self._folder.log, LONGEST_LOG)
+        return printable(text.partition("\n")[2] if len(text) >= LONGEST_LOG else text)
+
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration by section; empty where it cannot be read."""
@@ -173,7 +186,7 @@ class RunRecord:
         """The events: all of a usual run, a sample of a long one."""
         if not self._readable(self._folder.events, LARGEST_EVENTS):
             return Story()
-        story = read_story(self._folder.events)
+        story = (self._reader or StoryReader(self._folder.events)).read()
         self.remarks += story.remarks
         return story
 

@@ -37,7 +37,12 @@ def recipe_of(settings: TrainingSettings) -> Recipe:
     """The constants of a step."""
     return Recipe(
         batch_size=settings.batch_size,
-        augmentation=Augmentation(settings.crop_padding, settings.flip, settings.cutout),
+        augmentation=Augmentation(
+            *(settings.crop_padding, settings.flip, settings.cutout),
+            crop_scale=settings.crop_scale,
+            jitter=settings.jitter,
+            hue=settings.hue,
+        ),
         clip=settings.clip or None,
         label_smoothing=settings.label_smoothing,
         aux_weight=settings.aux_weight,

@@ -12,6 +12,9 @@ LR_COURSE = (
     " (fractions) or epochs (milestones); times lr_factor every lr_at[0] epochs (every); half a cosine (cosine), or one"
     " that starts anew at each of the epochs lr_at (restarts, SGDR)."
 )
+COLOURED = "data=npz data.path=arrays.npz data.train_size=24 data.val_size=8 data.test_size=8"
+"""Images of three channels that the check of options writes."""
+
 KEEPS = ("last", "best_val_loss", "best_val_accuracy")
 
 
@@ -74,6 +77,31 @@ class TrainingSettings(Options):
         unit="pixels",
         low=0,
         matters_with="data.cutout=4",
+    )
+    crop_scale: float = option(
+        0.0,
+        "Least share of an image's area that a crop of random size and shape takes, which is then resized, in place of"
+        " crop_padding, where the data set allows crops (random-resized crop, usually 0.08); 0 for none.",
+        unit="share",
+        low=0,
+        high=1,
+        matters_with="data.crop_padding=1",
+    )
+    jitter: float = option(
+        0.0,
+        "How far brightness, contrast and saturation of training images in colour change at random (0.4: by factors of"
+        " 0.6 to 1.4).",
+        low=0,
+        high=1,
+        matters_with=COLOURED,
+    )
+    hue: float = option(
+        0.0,
+        "How far their hues turn at random, to either side.",
+        unit="turns of the colour circle",
+        low=0,
+        high=0.5,
+        matters_with=COLOURED,
     )
     augment_validation: bool = option(
         False, "Augment validation images like training images.", matters_with=".crop_padding=1"

@@ -29,7 +29,7 @@ from growsearch.config import read_run, typed
 from growsearch.data.arrays import read_npz
 from growsearch.data.config import DataConfig
 from growsearch.data.load import load as load_data
-from growsearch.data.pictures import decode, look
+from growsearch.data.pictures import decode, read_header
 from growsearch.data.readers import imagenet32
 from growsearch.data.readers.cifar10_jpeg import _decode_archive
 from growsearch.data.readers.torchvision_sets import parse_idx
@@ -142,7 +142,7 @@ def data_readers() -> dict[str, Reader]:
         return made.getvalue()
 
     def see(file: Path) -> None:
-        look(file)
+        read_header(file)
         decode(file, 3, 8)
 
     entry = {"data": np.zeros((4, imagenet32.VALUES), np.uint8), "labels": [1, 2, 3, 4], "mean": np.zeros(3)}

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from growsearch.cli import main
-from growsearch.cli.runs import ERROR_FILE, list_runs, summary
 from growsearch.run_folder import RunFolder
+from growsearch.run_folder.summary import list_runs, summary
 
 EPOCH = {"kind": "epoch", "val_accuracy": 0.5, "params": 321}
 
@@ -37,7 +37,7 @@ def test_states_and_what_to_do_next(tmp_path, capsys):
     stopped = started(make(tmp_path, "20260101-000000-seed1"))
     (stopped / "events.jsonl").write_text(json.dumps(EPOCH) + '\n{"kind": "note"}\n{"torn')
     failed = started(make(tmp_path, "20260101-000000-seed2"))
-    (failed / ERROR_FILE).write_text("the loss is not finite\nTraceback ...\n")
+    (failed / "error.txt").write_text("the loss is not finite\nTraceback ...\n")
     make(tmp_path, "20260101-000000-seed4")
     running = started(make(tmp_path))
     with RunFolder(running).lock():

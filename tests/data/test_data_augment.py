@@ -3,8 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from torchvision.transforms.v2 import functional
 
-from growsearch.data.augment import Augmentation, PassPlan, augment, draw_pass
+from growsearch.data.augment import COLUMNS, Augmentation, PassPlan, augment, draw_pass
+from growsearch.data.jitter import ONE
 from growsearch.data.normalise import Normalisation
 from growsearch.errors import UserError
 
@@ -31,7 +33,7 @@ def one_by_one(
     image: torch.Tensor, row: list[int], normalisation: Normalisation, options: Augmentation
 ) -> torch.Tensor:
     """The same written for one sample with loops over pixels, from the description alone."""
-    _, top, left, flip, cut_row, cut_col = row
+    _, top, left, flip, cut_row, cut_col = row[:6]
     mean, std = normalisation.mean.expand(image.shape), normalisation.std.expand(image.shape)
     channels, height, width = image.shape
     out = torch.zeros(image.shape)
@@ -80,7 +82,7 @@ def test_draws_cover_their_ranges() -> None:
     options = Augmentation(crop_padding=2, flip=True, cutout=4)
     plan = draw_pass(0, "ranges", count=4000, augmentation=options, image_hw=(9, 12))
     assert sorted(plan.order.tolist()) == list(range(4000))
-    _, top, left, flip, row, column = (set(values.tolist()) for values in plan.table.unbind(1))
+    _, top, left, flip, row, column = (set(values.tolist()) for values in plan.table[:, :6].unbind(1))
     assert top == left == set(range(5))
     assert flip == {0, 1}
     assert (row, column) == (set(range(9)), set(range(12)))
@@ -122,7 +124,7 @@ def test_copies_are_augmented_each_on_its_own() -> None:
 def test_cutout_box(box: dict) -> None:
     options = Augmentation(cutout=box["length"])
     images = torch.full((1, 1, box["h"], box["w"]), 255, dtype=torch.uint8)
-    rows = PassPlan(torch.tensor([[0, 0, 0, 0, box["cy"], box["cx"]]]))
+    rows = PassPlan(torch.tensor([[0, 0, 0, 0, box["cy"], box["cx"], *[0] * (len(COLUMNS) - 6)]]))
     zero = augment(images, rows, Normalisation.constants((0.5,), (0.5,), "test"), options)[0, 0] == 0
     assert int(zero.sum()) == box["n_zero_pixels"]
     assert zero[slice(*box["zeroed_rows"]), slice(*box["zeroed_cols"])].all()
@@ -151,3 +153,44 @@ def test_within_takes_the_lesser() -> None:
 def test_bad_options_are_named(options: dict) -> None:
     with pytest.raises(UserError, match=next(iter(options))):
         Augmentation(**options)
+
+
+def test_crops_of_random_shape_are_torchvisions() -> None:
+    options, images = Augmentation(crop_scale=0.2, flip=True), random_images(40)
+    plan = draw_pass(0, "crops", count=40, augmentation=options, image_hw=(9, 12), shuffle=False)
+    unit = Normalisation.unit(3)
+    batch = augment(images, plan, unit, options)
+    for got, image, row in zip(batch, images, plan.table.tolist(), strict=True):
+        _, top, left, flip, _, _, height, width = row[:8]
+        wanted = functional.resized_crop(image / 255, top, left, height, width, [9, 12], antialias=False)
+        inside = (slice(None), slice(1, -1), slice(1, -1))  # beyond a crop's border torchvision repeats its last pixel
+        if (height, width) == (9, 12):
+            inside = (slice(None),) * 3
+        mirrored = wanted.flip(2) if flip else wanted
+        near = (got - mirrored)[inside].abs()
+        assert near.quantile(0.6) < 1e-5, (row, near.max())
+
+
+def test_crops_keep_to_the_area_and_the_ratios() -> None:
+    options = Augmentation(crop_scale=0.25)
+    plan = draw_pass(0, "crops", count=4000, augmentation=options, image_hw=(64, 64))
+    top, left, height, width = (plan.table[:, COLUMNS.index(name)] for name in ("top", "left", "height", "width"))
+    area, ratio = height * width / 64**2, width / height
+    assert area.min() > 0.24 and area.max() <= 1.0 and area.mean() > 0.5
+    assert ratio.min() > 0.73 and ratio.max() < 1.37
+    assert (top >= 0).all() and (top + height <= 64).all() and (left + width <= 64).all()
+    assert Augmentation(crop_scale=0.5).within(Augmentation(crop_padding=0)).crop_scale == 0
+
+
+def test_changes_of_colour_are_torchvisions() -> None:
+    options, images = Augmentation(jitter=0.4, hue=0.3), random_images(20)
+    plan = draw_pass(0, "colours", count=20, augmentation=options, image_hw=(9, 12), shuffle=False)
+    batch = augment(images, plan, Normalisation.unit(3), options)
+    for got, image, row in zip(batch, images, plan.table.tolist(), strict=True):
+        brightness, contrast, saturation, hue = (value / ONE for value in row[8:])
+        wanted = functional.adjust_brightness(image / 255, brightness)
+        wanted = functional.adjust_saturation(functional.adjust_contrast(wanted, contrast), saturation)
+        torch.testing.assert_close(got, functional.adjust_hue(wanted, hue), atol=2e-3, rtol=0)
+    grey = random_images(4, channels=1)
+    plan = draw_pass(0, "colours", count=4, augmentation=options, image_hw=(9, 12), shuffle=False)
+    assert torch.equal(augment(grey, plan, Normalisation.unit(1), options), grey / 255)

@@ -52,6 +52,8 @@ def floats(low: float, high: float) -> Make:
         (integers(-1000, 1001, np.int32), -1000, 1000),
         (integers(-1024, 3072, np.int32), -1024, 3071),
         (integers(0, 10**6, np.int32), 0, 10**6),
+        (integers(30000, 31000, np.uint16), 30000, 30999),
+        (integers(2000, 2900, np.int32), 2000, 2899),
         (floats(0, 1), 0, 1),
         (floats(0, 255), 0, 255),
         (floats(-1, 1), -1, 1),
@@ -94,6 +96,32 @@ def test_a_window_may_be_asked_for(tmp_path: Path) -> None:
         load(DataConfig(range=[0.0, 1.0]), seed=0)
     with pytest.raises(UserError, match=r"data\.range: \[0, 9\] is not accepted, as no picture is deeper than 8 bits"):
         loaded(folder_of(tmp_path / "bytes", integers(0, 256, np.uint8), "png"), range=[0, 9])
+
+
+def test_shares_of_one_beside_deep_values_are_refused(tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "d", integers(0, 4096, np.uint16))
+    Image.fromarray(np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)).save(place / "a" / "9.tiff")
+    told = r"a/9\.tiff: its values lie between 0 and 1, those of .* reach 40\d\d; use pictures of one range, or set"
+    with pytest.raises(UserError, match=told):
+        loaded(place)
+    data = loaded(place, range=[0, 4095])
+    assert "1 of them, such as '9.tiff', use less than one of these 255 steps." in data.notes
+
+
+def test_pictures_of_8_bits_among_deep_ones_are_told(tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "d", integers(-1000, 1000, np.int32))
+    Image.fromarray(np.full((16, 16), 7, np.uint8)).save(place / "a" / "9.png")
+    data = loaded(place)
+    assert "1 others have 8 bits, which stay as they are." in data.notes
+
+
+@pytest.mark.parametrize("suffix", ["gif", "tiff", "png", "webp"])
+def test_of_several_pictures_in_a_file_the_first_is_used(suffix: str, tmp_path: Path) -> None:
+    place = folder_of(tmp_path / "d", integers(0, 256, np.uint8), "png", each=3)
+    first, *others = (Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (10, 200, 100))
+    first.save(place / "a" / f"9.{suffix}", save_all=True, append_images=others)
+    assert f"1 files hold several pictures each, such as '9.{suffix}'; the first is used." in loaded(place).notes
+    assert abs(int(decode(place / "a" / f"9.{suffix}", 1, None).max()) - 10) < 5
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -169,6 +197,22 @@ def test_a_deep_picture_for_a_network_of_bytes(tmp_path: Path) -> None:
         trained_on_bytes.read(tmp_path / "air.tiff")
 
 
+@pytest.mark.parametrize("suffix", ["png", "tiff", "pgm"])
+def test_few_of_16_bits_for_a_network_of_bytes(suffix: str, tmp_path: Path) -> None:
+    trained_on_bytes = Preprocessing((1, 16, 16), ("a", "b"), Normalisation.unit(1))
+    for greatest, refused in ((4095, True), (65535, False)):
+        file = tmp_path / f"{greatest}.{suffix}"
+        Image.fromarray(np.linspace(0, greatest, 256).astype(np.uint16).reshape(16, 16)).save(file)
+        if refused:
+            with pytest.raises(UserError, match="it has 16 bits, whose upper 8 reach 15 of 255 only, but the network"):
+                trained_on_bytes.read(file)
+        else:
+            assert int(trained_on_bytes.read(file).max()) == 255
+    (tmp_path / "colours.png").write_bytes(colours(np.random.default_rng(0), 4096))
+    with pytest.raises(UserError, match="whose upper 8 reach 15 of 255 only"):
+        trained_on_bytes.read(tmp_path / "colours.png")
+
+
 @pytest.mark.parametrize("span", [[0], [1, 1], ["a", "b"], [float("nan"), 1], 3])
 def test_a_damaged_span_is_refused(span: object, tmp_path: Path) -> None:
     import json
@@ -182,7 +226,11 @@ def test_a_damaged_span_is_refused(span: object, tmp_path: Path) -> None:
 
 def test_extremes_and_spans(tmp_path: Path) -> None:
     Image.fromarray(np.array([[-3, 7]], np.int32)).save(tmp_path / "a.tiff")
-    assert extremes(tmp_path / "a.tiff") == (-3, 7)
+    assert extremes(tmp_path / "a.tiff") == (-3, 7, False)
+    Image.fromarray(np.array([[0, 0.5]], np.float32)).save(tmp_path / "b.tiff")
+    assert extremes(tmp_path / "b.tiff") == (0, 0.5, True)
     assert span_of(5, 5) == (0, 255)
+    assert span_of(700, 700) == (700, 701)
+    assert span_of(0, 256) == (0, 1023)
     assert span_of(-5, -5) == (-5, -4)
     assert span_of(0, 0) == (0, 1)

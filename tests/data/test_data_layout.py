@@ -25,7 +25,9 @@ def loaded(root: Path, **options: object) -> Dataset:
     return load(DataConfig(name="image_folder", path=str(root), val_size=0.2, **options), seed=0)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", ["train", "val", "test", "dev", "training", "validation", "Train", "TEST", "valid"])
+@pytest.mark.parametrize(
+    "name", ["train", "val", "test", "dev", "training", "validation", "Train", "TEST", "valid", "eval"]
+)
 @pytest.mark.parametrize("nested", [False, True])
 def test_a_class_of_such_a_name_is_a_class(name: str, nested: bool, tmp_path: Path) -> None:
     inside = [f"{name}/steam", f"{name}/electric"] if nested else [name]
@@ -74,6 +76,12 @@ def test_folders_without_pictures_and_without_labels(tmp_path: Path) -> None:
 def test_splits_without_classes_are_no_classes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="'test', 'train' without folders; use one folder of pictures per class"):
         loaded(put(tmp_path, "train", "test"))
+
+
+def test_a_folder_around_the_folders_of_classes(tmp_path: Path) -> None:
+    put(tmp_path, "photos/bus", "photos/tram")
+    with pytest.raises(UserError, match=r"'photos' is the only folder in it.*; use data\.path=.*/photos if the"):
+        loaded(tmp_path)
 
 
 def test_two_folders_for_one_part(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from growsearch.data.config import DataConfig
 from growsearch.data.load import load
-from growsearch.data.pictures import SUFFIXES, decode, look
+from growsearch.data.pictures import SUFFIXES, decode, read_header
 from growsearch.data.registry import reader
 from growsearch.errors import UserError
 
@@ -92,7 +92,7 @@ def test_pictures_are_turned_upright(orientation: int, tmp_path: Path) -> None:
     exif[0x0112] = orientation
     file = tmp_path / "turned.png"
     Image.fromarray(np.ascontiguousarray(undo[orientation])).save(file, exif=exif)
-    assert look(file) == (3, 4, 6)
+    assert read_header(file).look == (3, 4, 6)
     assert np.array_equal(decode(file, 3, None), upright)
 
 

@@ -101,6 +101,52 @@ def test_a_code_that_is_often_no_number_stays_a_category(tmp_path: Path) -> None
     assert data.encoder.columns[0].categories == ("1", "2", "A")
 
 
+@pytest.mark.parametrize("cell", ["${}.50", "{} kg", "({}.00)", "\u2212{}", "\u20ac {}", "{}\u20ac"])
+def test_numbers_that_are_not_read_as_such_are_told(cell: str, tmp_path: Path) -> None:
+    data = read(tmp_path, "x,y", [f"{cell.format(i % 20)},{'ab'[i % 2]}" for i in range(60)])
+    assert data.encoder is not None and len(data.encoder.columns[0].categories) > 15
+    told = f"Column 'x' was read as 20 categories, though cells such as {cell.format(0)!r} hold numbers;"
+    assert any(note.startswith(told) for note in data.notes)
+
+
+def test_numbers_among_many_words_are_told_and_few_codes_are_not(tmp_path: Path) -> None:
+    lines = [f"{'high' if i % 3 == 0 else i % 20},{'123'[i % 3]}A,code{i % 20},{'ab'[i % 2]}" for i in range(60)]
+    notes = [note for note in read(tmp_path, "x,few,code,y", lines).notes if "hold numbers" in note]
+    assert [note.split("'")[1] for note in notes] == ["x"]
+
+
+@pytest.mark.parametrize(("cells", "told"), [(("1.234", "999"), True), (("1.25", "1.234"), False), (("0.234",), False)])
+def test_points_that_may_part_thousands_are_told(cells: tuple[str, ...], told: bool, tmp_path: Path) -> None:
+    data = read(tmp_path, "x;y", [f"{cells[i % len(cells)]};{'ab'[i % 2]}" for i in range(40)])
+    assert ("Column 'x' was read with decimal points: 1.234 is less than a thousand." in data.notes) == told
+
+
+def test_columns_without_use_are_left_out_and_told(tmp_path: Path) -> None:
+    lines = [f",name {i},{i % 5},{'ab'[i % 2]}" for i in range(30)]
+    data = read(tmp_path, "empty,name,x,y", lines)
+    assert data.encoder is not None and [column.name for column in data.encoder.columns] == ["x"]
+    assert "Column 'empty' was left out: it has no values." in data.notes
+    assert "Column 'name' was left out: text with 30 different values, such as 'name 0'." in data.notes
+    with pytest.raises(UserError, match=r"no columns to learn from .* \(Column 'empty' was left out: .* Column 'name'"):
+        read(tmp_path, "empty,name,x,y", lines, drop=["x"])
+
+
+def test_rows_written_in_another_way_are_refused(tmp_path: Path) -> None:
+    encoder = read(tmp_path, "x;d;y", [f"{i % 7},5;0{1 + i % 9}.03.2024;{'ab'[i % 2]}" for i in range(60)]).encoder
+    assert encoder is not None
+    rows = pd.DataFrame({"x": ["1.5", "2.5", "3,5"], "d": ["2024-03-01", "", "01.03.2024"]}, dtype=object)
+    with pytest.raises(UserError, match=r"new: 3 of 5 cells .* such as '1\.5' in 'x' \('decimal comma' there\)"):
+        encoder.require_same_style(encoder(rows, "new"), "new")
+    encoder.require_same_style(encoder(rows[2:], "new"), "new")
+
+
+@pytest.mark.parametrize("header", ['"x, in cm";y', '"x\nin, cm";y', '\ufeff"x, in cm";y'])
+def test_a_name_may_hold_a_delimiter(header: str, tmp_path: Path) -> None:
+    data = read(tmp_path, header, [f"{i % 7},5;{'ab'[i % 2]}" for i in range(60)])
+    assert data.encoder is not None
+    assert [column.name.split(",")[0].split("\n")[0] for column in data.encoder.columns] == ["x"]
+
+
 @pytest.mark.parametrize("word", ["None", "NA", "null", "n/a", "nan", "-", "N/A"])
 def test_a_class_may_be_called_so(word: str, tmp_path: Path) -> None:
     data = read(tmp_path, "x,y", [f"{i % 7},{(word, 'Apnea')[i % 3 > 1]}" for i in range(60)])

@@ -9,10 +9,12 @@ import pytest
 import safetensors.torch
 import torch
 import torch.nn.functional as F
+from algorithms.methods import ROWS
 from deploy.test_deploy_export import FAMILIES, PREPROCESSING, edited, lively
 from torch import Tensor, nn
 
 from growsearch.cli import main
+from growsearch.cli.compose import compose_run
 from growsearch.data.normalise import Normalisation
 from growsearch.deploy import Preprocessing, load, load_preprocessing
 from growsearch.deploy.source import write_python
@@ -20,6 +22,7 @@ from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.ensemble import Ensemble
 from growsearch.networks.external import External
+from growsearch.runner import start
 from growsearch.surgery import channel_groups, prune, widen
 from growsearch.surgery.tensors import copied
 
@@ -66,7 +69,13 @@ CHANGED = [
                 )
             ),
             *(f"torchvision/{name}" for name in ("efficientnet_b0", "regnet_y_400mf", "convnext_tiny", "vit_b_16")),
-            *("timm/resnet18", "timm/mobilenetv3_small_050", "timm/convnext_atto", "timm/ghostnet_050"),
+            *(
+                f"timm/{name}"
+                for name in (
+                    *("resnet18", "mobilenetv3_small_050", "convnext_atto", "ghostnet_050", "lcnet_035"),
+                    *("regnetx_002", "repvgg_a0", "test_vit", "seresnet18", "efficientnet_lite0"),
+                )
+            ),
         )
     ),
 ]
@@ -108,10 +117,19 @@ def test_every_family_alone(tmp_path):
 
 
 def test_every_methods_result_alone(tmp_path):
-    runs = sorted((Path(__file__).parents[1] / "compatibility" / "runs" / "0.1.0").glob("*/finished"))
+    """The oldest run that is kept of each."""
+    kept = sorted((Path(__file__).parents[1] / "compatibility" / "runs").glob("*/*/finished"), reverse=True)
+    runs = {folder.parent.name: folder for folder in kept}
     assert len(runs) >= 6
-    folders = (write(load(run), load_preprocessing(run), tmp_path / run.parent.name) for run in runs)
-    run_alone(*folders)
+    run_alone(*(write(load(run), load_preprocessing(run), tmp_path / name) for name, run in runs.items()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROWS)
+def test_a_run_of_every_method_alone(name, tmp_path):
+    start(compose_run([*ROWS[name], "track.report=false", f"output.root={tmp_path}"]))
+    (result,) = tmp_path.glob("*/*/*/result.json")
+    run_alone(write(load(result.parent), load_preprocessing(result.parent), tmp_path / "written"))
 
 
 @pytest.mark.parametrize("name", CHANGED)
@@ -259,6 +277,7 @@ def test_the_command_writes_a_folder_and_follows_no_link(digits_run, tmp_path, c
     assert main(["export", str(digits_run), "--format", "python", "-o", str(tmp_path / "out")]) == 0
     assert "agrees with the network on 32 test images" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.py", "model.safetensors"]
+    assert len({path.stat().st_mode for path in (tmp_path / "out").iterdir()}) == 1  # others may read the weights too
     (digits_run / "exports").mkdir(exist_ok=True)
     link = digits_run / "exports" / "network-python"
     link.symlink_to(tmp_path / "out")

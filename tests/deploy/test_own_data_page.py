@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deploy.test_deploying_docs import run, write
-from PIL import Image
+from deploy.test_deploying_docs import make_signs, run, write
 
 from growsearch.cli import main
 
@@ -21,19 +20,6 @@ SMALL = [
     *("hardware.threads=1", "track=quiet", "track.report=false", "algo.training.epochs=30"),
     *("algo.training.batch_size=16", "data.train_size=null", "data.val_size=0.2", "data.test_size=null"),
 ]
-
-
-def make_signs(folder: Path, each: int) -> None:
-    """Pictures of two traffic signs, a triangle and a disc, of several sizes."""
-    draws = np.random.default_rng(each)
-    for name in ("give way", "stop"):
-        (folder / name).mkdir(parents=True)
-        for index in range(each):
-            side = int(draws.integers(30, 60))
-            rows, columns = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
-            inside = rows**2 + columns**2 < 0.7 if name == "stop" else np.abs(columns) < -rows / 2 + 0.4
-            pixels = np.where(inside[..., None], [200, 30, 40], [90, 140, 90]) + draws.normal(0, 10, (side, side, 3))
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name / f"{index}.jpg")
 
 
 def make_patients(file: Path, count: int) -> None:

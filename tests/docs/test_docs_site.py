@@ -19,6 +19,7 @@ PAGES = [ROOT / "README.md", *(ROOT / "docs" / name for name in ("tutorial.md", 
 
 def commands(text: str) -> list[list[str]]:
     """Words of every growsearch command in a block of code or in backticks, without its comment."""
+    text = text.replace("\\\n", "")
     blocks = re.findall(r"^    (growsearch .*)$|^(growsearch .*)$|`(growsearch [^`\n]*)`", text, re.MULTILINE)
     return [shlex.split("".join(found), comments=True) for found in blocks]
 

@@ -142,3 +142,14 @@ def test_spec_follows_surgery():
     twin.load_state_dict(network.state_dict())
     assert torch.equal(twin.eval()(x), network(x))
     assert twin.spec() == network.spec()
+
+
+def test_the_mobile_network_for_imagenet_has_the_published_size():
+    spec = {"family": "darts", "genotype": "DARTS_V2", "channels": 48, "layers": 14, "classes": 1000, "imagenet": True}
+    with torch.device("meta"):
+        assert round(count(build(spec)) / 1e6, 1) == 4.7
+    small = build({**spec, "channels": 4, "layers": 3, "classes": 10, "auxiliary": True, "image_size": 224}).train()
+    logits, auxiliary = small(torch.zeros(2, 3, 224, 224))
+    assert logits.shape == auxiliary.shape == (2, 10)
+    assert build(small.spec()).spec() == small.spec()
+    assert not build({**spec, "channels": 4, "layers": 3, "auxiliary": True, "image_size": 64}).auxiliary

@@ -114,6 +114,8 @@ class Plain(nn.Module):
             r"its second output in train mode is \(2, 2\); it must be None or logits",
         ),
         (lambda y: (y, "aux"), lambda y: y, "its second output in train mode is str"),
+        (lambda y: y + 0j, lambda y: y, r"its output is torch\.complex64 .*; logits must be floating-point numbers"),
+        (lambda y: y, lambda y: y.long(), r"its output is torch\.int64"),
     ],
 )
 def test_outputs_that_training_cannot_take_are_refused(train, evaluation, said):

@@ -10,7 +10,7 @@ NAMES = {
     "densemann": ("densemann-kcs", "densemann-growth"),
     "prdarts": ("prdarts-pools", "prdarts-cells"),
     "ectonas": ("ectonas-family-tree", "ectonas-lineage"),
-    "conet": ("conet-channels", "conet-ranks"),
+    "conet": ("conet-channels", "conet-ranks", "conet-figure1b", "conet-figure2", "conet-figure5"),
     "stagewise": ("stagewise-depths", "stagewise-scores"),
     "prune": ("prune-sizes", "prune-path"),
     "grow": ("grow-path",),
@@ -42,6 +42,16 @@ def result(algo: str, **changes: Any) -> dict[str, Any]:
         "data_notes": [],
         "method": {},
     } | changes
+
+
+def write_config(folder: Path, **options: Any) -> Path:
+    """Give a run a configuration; options as ``algo__alpha``."""
+    config: dict[str, Any] = {}
+    for name, value in options.items():
+        section, _, option = name.partition("__")
+        config.setdefault(section, {})[option] = value
+    (folder / "config.yaml").write_text(json.dumps(config))
+    return folder
 
 
 def write_run(folder: Path, outcome: dict[str, Any], events: list[Event], network: dict[str, Any]) -> Path:
@@ -151,12 +161,19 @@ def conet(folder: Path) -> Path:
     """Two trials of two channel variables."""
 
     def variables(size: int) -> dict[str, Any]:
-        row = {"size": size, "slope": 0.1, "condition": 2.0, "next": size + 2}
+        row = {"size": size, "slope": 0.1, "condition": 2.0, "next": size + 2, "curve": [0.1, 0.2]}
         return {"stem": row, "cells.0": row}
 
-    layers = {"gain_in": [0.1, 0.2], "gain_out": [0.2, 0.3]}
-    events = [epoch(0, 0), measure("layers", 0, layers), measure("variables", 0, variables(8)), edit("resize", 1, 1)]
-    events += [epoch(0, 1), measure("layers", 1, layers), measure("variables", 1, variables(10)), edit("resize", 2, 2)]
+    layers = {f"{quantity}_{side}": [0.1, 0.2] for quantity in ("rank", "gain") for side in ("in", "out")}
+    spectrum = {"layer": "cells.0.conv", "rank": 1, "observed": [3.0, 1.0], "low_rank": [2.5]}
+    events = [epoch(0, 0), measure("layers", 0, layers), measure("spectrum", 0, spectrum), epoch(1, 0)]
+    events += [measure("layers", 1, layers), measure("variables", 1, variables(8)), edit("resize", 1, 1)]
+    events += [
+        epoch(0, 1),
+        measure("layers", 1, layers, 1),
+        measure("variables", 1, variables(10)),
+        edit("resize", 2, 2),
+    ]
     spec = {"family": "channel_darts", "cell_sizes": [[8], [8, 10]], "classes": 10}
     return write_run(folder, result("conet"), events, spec)
 

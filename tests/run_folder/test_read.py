@@ -14,9 +14,10 @@ from reports.report_runs import MAKERS, edit, epoch, measure, phase, result, wri
 from growsearch.events import Edit, Epoch, Measure, Note, Phase
 from growsearch.run_folder import story as story_module
 from growsearch.run_folder.events import read_events
+from growsearch.run_folder.lines import Line
 from growsearch.run_folder.plain import plain
 from growsearch.run_folder.read import RunRecord, find_runs
-from growsearch.run_folder.story import Line, Sample
+from growsearch.run_folder.sample import Sample
 
 LONG = 3 * story_module.MOST_KEPT + 7
 

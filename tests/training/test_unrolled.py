@@ -61,7 +61,7 @@ def twice_differentiated(network: Network, inner: tuple, outer: tuple) -> torch.
     return torch.autograd.grad(loss, module.alphas)[0]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(0, 999), st.sampled_from([0.0, 0.9]), st.sampled_from([0.0, 0.01]))
 def test_the_gradient_is_that_of_differentiating_twice(seed: int, momentum: float, weight_decay: float) -> None:
     network, inner, outer = made(seed, momentum, weight_decay)

@@ -143,6 +143,13 @@ class ConetConfig(AlgoConfig):
         "What a converged factor ends: its variable's changes (code), or the whole search (the paper's listing).",
         choices=("variable", "search"),
     )
+    spectrum: int = option(
+        -1,
+        "Number of a convolution (from 0, in the order of parameters) whose singular values are recorded after each"
+        " trial's first and last epoch; -1 for none.",
+        low=-1,
+        paper="figure 2",
+    )
     early_end: bool = option(True, "End the search once no size can move any more; the result is the same.")
     adapt_after_last: bool = option(
         False, "Change sizes once more after the last trial (the code leaves its measurements unused)."

@@ -1,10 +1,14 @@
 """CONet's measurements: the channel variables of a network and the rank metrics of its convolutions."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from growsearch.algorithms.conet.decisions import Record
+from growsearch.errors import UserError
+from growsearch.probes.evbmf import evbmf, squared_singular_values
 from growsearch.probes.rank import Condition, RankMetrics, rank_metrics_of
 from growsearch.training import Network
 
@@ -45,6 +49,24 @@ def rank_metrics(
 ) -> Record:
     """:func:`measured` of a network."""
     return measured(network.module, before, transpose=transpose, tolerance=tolerance, condition=condition)
+
+
+def spectrum(network: Network, index: int, transpose: bool, tolerance: float) -> dict[str, Any]:
+    """Singular values of one convolution's output unfolding, as they are and of its low-rank part, descending.
+
+    Raises:
+        UserError: if the network has no such convolution.
+    """
+    weights = conv_weights(network.module)
+    if index >= len(weights):
+        raise UserError(f"algo.spectrum: {index} is not accepted; the network has {len(weights)} convolutions, from 0")
+    name, weight = weights[index]
+    matrix = weight.detach().flatten(1)
+    found = evbmf(matrix, transpose=transpose, tolerance=tolerance)
+    observed = np.sqrt(squared_singular_values(matrix.unsqueeze(0))[0])
+    values = {"observed": observed.tolist(), "low_rank": found.singular_values.tolist()}
+    shown = {key: [round(value, 6) for value in one] for key, one in values.items()}
+    return {"layer": name.removesuffix(".weight"), "rank": found.rank, **shown}
 
 
 def parameters(network: Network) -> list[tuple[str, int]]:

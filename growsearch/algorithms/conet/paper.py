@@ -1,110 +1,21 @@
-"""The figures and tables of CONet's reports, and the results that its paper prints."""
+"""The tables of CONet's paper, our runs beside what it prints."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from growsearch.events import Measure
-from growsearch.reports.numbers import size
+from growsearch.algorithms.conet.figures import (
+    accuracy_by_size,
+    channels,
+    evolution,
+    rank_and_accuracy,
+    ranks,
+    slopes_by_width,
+    spectra,
+)
 from growsearch.reports.paper import DAY, LiteraturePoint, Paper, published
-from growsearch.reports.plot import SERIES, Drawing, draw, plot, readable_ticks, whole_ticks
 from growsearch.reports.tables.layout import QUOTED, Column, Published, Row, Table
-from growsearch.run_folder.plain import lookup, number, short
+from growsearch.run_folder.plain import lookup, number
 from growsearch.run_folder.read import RunRecord
-
-MOST_NAMED = 48
-"""Variables whose rows all bear their names; of more, every n-th row does."""
-
-CHANNEL_CAPTION = (
-    "Channel count of every variable (a row, named after the first of the layers that must agree in width) in every "
-    "trial (a column) and in the network found, and the parameters of each trial's network."
-)
-RANK_CAPTION = (
-    "What decides whether a variable (a row) widens or narrows after a trial (a column): how steeply the rank of its "
-    "weights rose over the trial's epochs, and how badly its weights are conditioned. Right: rank divided by channels, "
-    "averaged over all convolutions (knowledge gain), after each epoch of the search."
-)
-
-Trial = dict[str, dict[str, Any]]
-"""What was measured of each variable after a trial."""
-
-
-def channels(record: RunRecord) -> Drawing | None:
-    """Channel counts of every layer over the trials."""
-    trials = _trials(record)
-    if not trials:
-        return None
-    names = list(trials[0])
-    rows = [[*(_of(trial, name, "size") for trial in trials), _of(trials[-1], name, "next")] for name in names]
-
-    def paint(figure: Any) -> None:
-        left, right = figure.subplots(1, 2, width_ratios=(2.2, 1))
-        _heat_map(figure, left, rows, "channels", "viridis")
-        _name_rows(left, names)
-        columns = range(0, len(trials), 1 + len(trials) // 16)
-        left.set_xticks([*columns, len(trials)], [*map(str, columns), "found"])
-        left.set_xlabel("trial")
-        sizes = {line.event.network: line.event.params for line in record.epochs if line.event.phase == "search"}
-        plot(right, enumerate(sizes.values()), ".-", color=SERIES[0])
-        right.set_title("parameters")
-        right.set_xlabel("trial")
-        whole_ticks(right.xaxis, 5)
-        readable_ticks(right.yaxis, size)
-
-    return draw("conet-channels", "Channel evolution", CHANNEL_CAPTION, _height(names), paint)
-
-
-def ranks(record: RunRecord) -> Drawing | None:
-    """Rank slope and condition of every layer over the trials, and the knowledge gain."""
-    trials = _trials(record)
-    if not trials:
-        return None
-    names = list(trials[0])
-
-    def paint(figure: Any) -> None:
-        panels = figure.subplots(1, 3)
-        for panel, key, title in ((panels[0], "slope", "rank slope"), (panels[1], "condition", "condition")):
-            _heat_map(figure, panel, [[_of(trial, name, key) for trial in trials] for name in names], "", "cividis")
-            panel.set_title(title)
-            panel.set_xlabel("trial")
-        _name_rows(panels[0], names)
-        panels[1].set_yticks([])
-        for key, colour, label in (("gain_in", SERIES[0], "input side"), ("gain_out", SERIES[1], "output side")):
-            gains = [(line.at, line.event.values[key]) for line in record.of(Measure, "layers")]
-            means = [(at, sum(gain) / len(gain)) for at, gain in gains if gain]
-            plot(panels[2], means, ".-" if len(means) < 30 else "-", color=colour, label=label)
-        panels[2].set_title("mean knowledge gain")
-        panels[2].set_xlabel("epoch")
-        panels[2].legend()
-        whole_ticks(panels[2].xaxis, 5)
-
-    return draw("conet-ranks", "Ranks", RANK_CAPTION, _height(names), paint)
-
-
-def _trials(record: RunRecord) -> list[Trial]:
-    return [line.event.values for line in record.of(Measure, "variables") if line.event.values]
-
-
-def _of(trial: Trial, name: str, key: str) -> float:
-    found = number(trial[name].get(key))
-    return float("nan") if found is None else found
-
-
-def _height(names: Sequence[str]) -> float:
-    """Inches that give every named row its line."""
-    return max(3.4, 1.0 + 0.13 * min(len(names), MOST_NAMED))
-
-
-def _name_rows(axes: Any, names: Sequence[str]) -> None:
-    rows = range(0, len(names), -(-len(names) // MOST_NAMED))
-    axes.set_yticks(rows, [short(names[row], 40) for row in rows], fontsize=6.5)
-
-
-def _heat_map(figure: Any, axes: Any, rows: list[list[float]], label: str, colours: str) -> None:
-    image = axes.imshow(rows, aspect="auto", interpolation="none", cmap=colours)
-    axes.grid(visible=False)
-    whole_ticks(axes.xaxis)
-    figure.colorbar(image, ax=axes, label=label, shrink=0.9)
-
 
 MODELS: dict[str, dict[str, Any]] = {
     "ResNet34": {"network.family": "resnet_channels"},
@@ -275,7 +186,14 @@ def points(data: str) -> Iterator[LiteraturePoint]:
 
 
 PAPER = Paper(
-    figures={"conet-channels": channels, "conet-ranks": ranks},
+    figures={
+        "conet-channels": channels,
+        "conet-ranks": ranks,
+        "conet-figure1b": rank_and_accuracy,
+        "conet-figure2": spectra,
+        "conet-figure5": evolution,
+    },
+    comparisons={"conet-figure3": slopes_by_width, "conet-figure6": accuracy_by_size},
     tables={"conet-2": table2, "conet-3": table3, "conet-4": table4},
     points=points,
 )

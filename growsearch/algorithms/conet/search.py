@@ -38,7 +38,7 @@ from growsearch.algorithms.conet.decisions import (
     without_head,
 )  # fmt: skip
 from growsearch.algorithms.conet.edits import InheritWeights, Resize
-from growsearch.algorithms.conet.measure import parameters, rank_metrics
+from growsearch.algorithms.conet.measure import parameters, rank_metrics, spectrum
 from growsearch.algorithms.conet.members import describe, described
 from growsearch.events import Edit as Edited
 from growsearch.events import Measure as Measured
@@ -115,6 +115,10 @@ class Conet(Algorithm[ConetConfig]):
             history.append(record)
             told = {**({"adas_lr": rates.rates} if self.adas else {}), **rounded(record)}
             yield Tell(Measured(net.id, "layers", self.epochs + epoch, told))
+            if config.spectrum >= 0 and epoch in (0, config.search.epochs - 1):
+                looked = (config.spectrum, config.evbmf_transpose, config.evbmf_tolerance)
+                seen = yield Measure(net, spectrum, looked)
+                yield Tell(Measured(net.id, "spectrum", self.epochs + epoch, seen))
             if fit.capped:
                 break
             rates = adas_step(rates, record["gain_in"], record["gain_out"], rule)

@@ -1,153 +1,14 @@
-"""The figures and tables of DensEMANN's reports, and the results that its paper prints."""
+"""The tables of DensEMANN's paper, our runs beside what it prints."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from growsearch.algorithms.densemann.figures import competitors, growth, strengths
 from growsearch.algorithms.densemann.significance import Comparison, retrained_against_grown
-from growsearch.events import Edit, Event, Measure, Phase
 from growsearch.reports.paper import DAY, LiteraturePoint, Paper, published
-from growsearch.reports.plot import GRID, MUTED, SERIES, Drawing, draw, plot, whole_ticks
 from growsearch.reports.tables.layout import QUOTED, Column, Row, Table
 from growsearch.run_folder.plain import lookup, number
 from growsearch.run_folder.read import RunRecord, find_runs
-from growsearch.run_folder.story import Line
-
-CATEGORIES = (
-    ("not settled", MUTED, ".", 3.0),
-    ("settled", SERIES[0], ".", 5.0),
-    ("useful", SERIES[2], "^", 4.5),
-    ("useless", SERIES[4], "v", 4.5),
-)
-MOST_MARKS = 3000
-MOST_STEPS = 1000
-MOST_BANDS_NAMED = 16
-
-KCS_CAPTION = (
-    "Each mark is one filter of the newest layer after an epoch of growth, at its kernel connection strength (kCS, "
-    "section 3.1.2 of the paper: the mean absolute weight of its connections). A filter is settled when its kCS stands "
-    "still; settled filters beyond the thresholds (lines) are useful or useless. Dashed lines: layers added or removed."
-)
-GROWTH_CAPTION = (
-    "Filters of every layer (a band each, the oldest at the bottom; one that ends was removed again), and the number "
-    "of layers. Every step is a structural change."
-)
-
-
-def strengths(record: RunRecord) -> Drawing | None:
-    """Connection strengths of the newest layer's filters over growth."""
-    measures = [line for line in record.of(Measure, "kcs") if line.event.values["kcs"]]
-    if not measures:
-        return None
-
-    def paint(figure: Any) -> None:
-        axes = figure.subplots()
-        marks = _by_category(measures)
-        for name, colour, marker, mark_size in CATEGORIES:
-            plot(axes, marks[name], marker, color=colour, ms=mark_size, mew=0, label=name, most=MOST_MARKS)
-        for key, colour in (("useful_from", SERIES[2]), ("useless_to", SERIES[4])):
-            limits = [(line.at, number(line.event.values.get(key))) for line in measures]
-            axes.plot(
-                [x for x, _ in limits], [float("nan") if y is None else y for _, y in limits], color=colour, lw=0.9
-            )
-        for edit in [*record.of(Edit, "add_layer"), *record.of(Edit, "remove_layer")]:
-            axes.axvline(edit.at + 0.5, color=GRID, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
-        axes.set_xlabel("epoch")
-        axes.set_ylabel("connection strength (kCS)")
-        whole_ticks(axes.xaxis)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=4, markerscale=1.6)
-
-    return draw("densemann-kcs", "Connection strength of the filters under growth", KCS_CAPTION, 3.6, paint)
-
-
-def _by_category(measures: list[Line[Measure]]) -> dict[str, list[tuple[float, float | None]]]:
-    marks: dict[str, list[tuple[float, float | None]]] = {name: [] for name, *_ in CATEGORIES}
-    for line in measures:
-        values = line.event.values
-        for index, strength in enumerate(values["kcs"]):
-            categories = (name for name in ("useless", "useful", "settled") if index in (values.get(name) or []))
-            marks[next(categories, "not settled")].append((line.at, strength))
-    return marks
-
-
-def growth(record: RunRecord) -> Drawing | None:
-    """Layers and filters over time."""
-    steps = filters_over_time(record)
-    if not steps:
-        return None
-    steps.append((max(record.story.num_epochs, steps[-1][0]) + 0.5, steps[-1][1]))
-    places = [place for place, _ in steps]
-    depths = [max(len(blocks[i]) if i < len(blocks) else 0 for _, blocks in steps) for i in range(_most_blocks(steps))]
-    bands = [(block, layer) for block, depth in enumerate(depths) for layer in range(depth)]
-
-    def paint(figure: Any) -> None:
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 1))
-        rows = [[_filters(blocks, *band) for _, blocks in steps] for band in bands]
-        colours = [SERIES[i % len(SERIES)] for i in range(len(bands))]
-        names = [f"block {block + 1}, layer {layer + 1}" for block, layer in bands]
-        above.stackplot(places, rows, step="post", colors=colours, labels=names, alpha=0.75, linewidth=0)
-        if len(bands) <= MOST_BANDS_NAMED:
-            handles, labels = above.get_legend_handles_labels()
-            above.legend(handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1.0, 1.0))
-        above.set_ylabel("filters")
-        below.step(places, [sum(map(len, blocks)) for _, blocks in steps], where="post", color=SERIES[0])
-        below.set_ylabel("layers")
-        below.set_ylim(bottom=0)
-        below.set_xlabel("epoch")
-        for axis in (above.yaxis, below.yaxis, below.xaxis):
-            whole_ticks(axis)
-
-    return draw("densemann-growth", "Layers and filters over time", GROWTH_CAPTION, 3.8, paint)
-
-
-Blocks = list[list[int]]
-"""Filters of each layer of each block."""
-
-
-def _most_blocks(steps: list[tuple[float, Blocks]]) -> int:
-    return max(len(blocks) for _, blocks in steps)
-
-
-def _filters(blocks: Blocks, block: int, layer: int) -> int:
-    return blocks[block][layer] if block < len(blocks) and layer < len(blocks[block]) else 0
-
-
-def filters_over_time(record: RunRecord) -> list[tuple[float, Blocks]]:
-    """Filters of every layer after each edit, replayed from all events; of very many edits, after every n-th."""
-    blocks: Blocks = []
-    steps: list[tuple[float, Blocks]] = []
-    every = 1 + record.story.number("edit") // MOST_STEPS
-    for count, line in enumerate(record.every(Edit, Phase)):
-        found = _after(line.event, blocks)
-        if found is not None:
-            blocks = found
-            if count % every:  # the newest stands in for those left out, so that the last is always there
-                del steps[-1:]
-            steps.append((line.at + 0.5, blocks))
-    return steps
-
-
-def _after(event: Event, blocks: Blocks) -> Blocks | None:
-    """Filters of each block after an event; None if it changes nothing."""
-    assert isinstance(event, Edit | Phase)
-    filters = event.detail.get("filters")
-    if isinstance(event, Phase):
-        return filters
-    if event.op == "add_block":
-        return [*blocks, list(filters)]  # type: ignore[arg-type]
-    if not blocks:
-        return None
-    *before, last = blocks
-    match event.op:
-        case "add_layer":
-            return [*before, [*last, len(filters)]]  # type: ignore[arg-type]
-        case "add_filters":
-            return [*before, [*last[:-1], last[-1] + len(filters)]]  # type: ignore[arg-type]
-        case "prune":
-            return [*before, [*last[:-1], last[-1] - len(filters)]]  # type: ignore[arg-type]
-        case "undo_pruning" | "remove_layer":
-            return [*before, list(event.detail["block"])]
-    return None
-
 
 HOUR = 3600.0
 NOTE = "GPU days: of a run; of all runs for the best network, and with its training for the retrained one."
@@ -348,6 +209,7 @@ def _mean(value: Any) -> float:
 
 PAPER = Paper(
     figures={"densemann-kcs": strengths, "densemann-growth": growth},
+    comparisons={"densemann-figure2": competitors},
     tables={"densemann-1": table1, "densemann-2": table2, "densemann-3": table3},
     points=points,
 )

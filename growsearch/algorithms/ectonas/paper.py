@@ -1,151 +1,14 @@
-"""The figures and tables of ECToNAS' reports, and the results that its paper prints."""
+"""The tables of ECToNAS's paper, our runs beside what it prints."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from growsearch.events import Measure
-from growsearch.reports.numbers import size
+from growsearch.algorithms.ectonas.figures import compression, family_graph, family_tree, lineage, mean_curves
 from growsearch.reports.paper import LiteraturePoint, Paper, published
-from growsearch.reports.plot import GRID, INK, MUTED, SERIES, Drawing, draw, plot, readable_ticks, whole_ticks
 from growsearch.reports.tables.layout import Column, Row, Table, View
 from growsearch.run_folder.plain import lookup
 from growsearch.run_folder.read import RunRecord
-
-MOST_NETWORKS = 1500
-MOST_READ = 50_000
-"""Networks up to which the best are chosen of all; of more, of a sample that ends with the winner."""
-
-TREE_CAPTION = (
-    "Every network that was trained, at the generation that made it (spread sideways within it to be told apart) and "
-    "the validation accuracy with which it left the search; its mark is the operation that made it. Lines lead from "
-    "parent to child, the winner's line of ancestors in bold. Networks rejected before training are left out."
-)
-MOST_LABELS = 24
-LINEAGE_CAPTION = (
-    "The winner and its ancestors over the epochs they were trained: accuracy (Figure 5) and parameters with the "
-    "operations that made each descendant (Figure 6)."
-)
-OPERATIONS = (
-    ("add_cell", SERIES[0], "^"),
-    ("remove_cell", SERIES[0], "v"),
-    ("add_channels", SERIES[1], "^"),
-    ("remove_channels", SERIES[1], "v"),
-    ("add_dense", SERIES[2], "^"),
-    ("remove_dense", SERIES[2], "v"),
-    ("add_units", SERIES[3], "^"),
-    ("remove_units", SERIES[3], "v"),
-    ("identity", MUTED, "o"),
-    ("start", INK, "s"),
-)
-
-Individual = dict[str, Any]
-
-
-def family_tree(record: RunRecord) -> Drawing | None:
-    """Family tree of the networks, with the accuracy of each."""
-    individuals = _individuals(record)
-    if not individuals:
-        return None
-    winner = next((id for id, individual in individuals.items() if individual["fate"] == "won"), None)
-    line = ancestors(individuals, winner)
-    places = {id: _place(id, individual) for id, individual in individuals.items()}
-
-    def paint(figure: Any) -> None:
-        axes = figure.subplots()
-        for id, individual in individuals.items():
-            parent = individual["parent"]
-            if parent in places:
-                bold = id in line and parent in line
-                xs, ys = zip(places[parent], places[id], strict=True)
-                style = {"color": SERIES[4], "linewidth": 2.0} if bold else {"color": GRID, "linewidth": 0.8}
-                axes.plot(xs, ys, zorder=2 if bold else 1, **style)
-        for op, colour, marker in OPERATIONS:
-            kept = [places[id] for id, individual in individuals.items() if individual["op"] == op]
-            if kept:
-                axes.plot(*zip(*kept, strict=True), marker, color=colour, ms=5, zorder=3, label=op.replace("_", " "))
-        if winner is not None:
-            axes.plot(*places[winner], "o", ms=12, mfc="none", mec=SERIES[4], mew=1.6, zorder=4, label="winner")
-        axes.set_xlabel("generation")
-        axes.set_ylabel("validation accuracy, %")
-        whole_ticks(axes.xaxis)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-
-    return draw("ectonas-family-tree", "Family tree", TREE_CAPTION, 4.2, paint)
-
-
-def _individuals(record: RunRecord) -> dict[int, Individual]:
-    """Networks by id, as they left; of very many those with the best accuracy, and all the winner descends from."""
-    count = record.story.counts["measure", "fate"]
-    lines = record.every(Measure) if 0 < count <= MOST_READ else record.of(Measure, "fate")
-    fates = {line.event.network: line.event.values for line in lines if _is_fate(line.event)}
-    if len(fates) <= MOST_NETWORKS:
-        return fates
-    best = sorted(fates, key=lambda id: (fates[id]["fate"] != "won", -fates[id]["accuracy"]))[:MOST_NETWORKS]
-    kept = ancestors(fates, best[0]) | set(best)
-    return {id: fate for id, fate in fates.items() if id in kept}
-
-
-def _is_fate(event: Measure) -> bool:
-    return event.name == "fate" and event.values.get("accuracy") is not None
-
-
-def _place(id: int, individual: Individual) -> tuple[float, float]:
-    """Generation, spread a little so that networks of equal accuracy stay apart, and accuracy."""
-    spread = (id * 0.37) % 1 - 0.5
-    generation = individual["generation"]
-    return generation + (0.5 * spread if generation else 0.0), 100 * individual["accuracy"]
-
-
-def ancestors(individuals: Mapping[int, Individual], id: int | None) -> set[int]:
-    """A network and all it descends from."""
-    line: set[int] = set()
-    while id is not None and id in individuals and id not in line:
-        line.add(id)
-        id = individuals[id]["parent"]
-    return line
-
-
-def lineage(record: RunRecord) -> Drawing | None:
-    """Accuracy and size of the winner's line of ancestors (Figures 5 and 6 of the paper)."""
-    history, edits = record.method.get("history"), record.method.get("modifications")
-    if not history or edits is None or not history["epochs"]:
-        return None
-
-    def paint(figure: Any) -> None:
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.2, 1))
-        for key, colour, label in (("accuracy", SERIES[1], "training"), ("val_accuracy", SERIES[0], "validation")):
-            pairs = zip(history["epochs"], history[key], strict=True)
-            plot(above, [(x, 100 * y) for x, y in pairs if y is not None], ".-", ms=4, color=colour, label=label)
-        above.set_ylabel("accuracy, %")
-        above.legend()
-        sizes = [(0.0, record.method["start_params"]), *((edit["epochs"], edit["params"]) for edit in edits)]
-        sizes.append((max(history["epochs"]), sizes[-1][1]))
-        below.step([x for x, _ in sizes], [y for _, y in sizes], where="post", color=INK)
-        _operations(below, [edit for edit in edits if edit["op"] != "identity"][:MOST_LABELS])
-        below.set_ylabel("parameters")
-        below.set_xlabel("epochs of the winner and its ancestors")
-        below.margins(y=0.35)
-        readable_ticks(below.yaxis, size)
-
-    return draw("ectonas-lineage", "The winner's way (Figures 5 and 6)", LINEAGE_CAPTION, 4.6, paint)
-
-
-def _operations(axes: Any, edits: list[dict[str, Any]]) -> None:
-    for index, edit in enumerate(edits):
-        place = (edit["epochs"], edit["params"])
-        axes.plot(*place, "o", ms=4, color=SERIES[4])
-        axes.annotate(
-            edit["op"].replace("_", " "),
-            place,
-            (0, 12 if index % 2 == 0 else -14),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=7.5,
-            color=MUTED,
-        )
-
 
 SETS = {
     "CIFAR-10": "cifar10",
@@ -352,6 +215,8 @@ def points(data: str) -> Iterator[LiteraturePoint]:
 
 PAPER = Paper(
     figures={"ectonas-family-tree": family_tree, "ectonas-lineage": lineage},
+    comparisons={"ectonas-figure5": mean_curves, "ectonas-figure6": compression},
     tables={f"ectonas-{n}": table for n, table in enumerate((table1, table2, table3, table4, table5, table6), start=1)},
     points=points,
+    graphs={"ectonas-family-tree": family_graph},
 )

@@ -1,96 +1,13 @@
-"""The figures and tables of Stage-Wise reports, and the results that its paper prints."""
+"""The tables of Stage-Wise's paper, our runs beside what it prints."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from growsearch.events import Edit, Measure
+from growsearch.algorithms.stagewise.figures import by_criterion, depths, models_trained, scores
 from growsearch.reports.paper import LiteraturePoint, Paper, published
-from growsearch.reports.plot import MUTED, SERIES, Drawing, draw, whole_ticks
 from growsearch.reports.tables.layout import QUOTED, Column, Published, Row, Table, View
 from growsearch.run_folder.plain import lookup
 from growsearch.run_folder.read import RunRecord
-
-MOST_ITERATIONS = 40
-MOST_DECISIONS = 12
-DEPTH_CAPTION = "Modules in every stage of the first network (iteration 0) and of each iteration's candidate."
-SCORE_CAPTION = (
-    "Importance of each stage's features in the present network and in the temporary one, which is deeper in every "
-    "stage: a stage grows where it scores higher in the temporary one."
-)
-
-
-def depths(record: RunRecord) -> Drawing | None:
-    """Depth of the stages by iteration (Figure 4 of the paper)."""
-    rows = _depth_vectors(record)
-    if not rows:
-        return None
-    most = max(map(len, rows))
-
-    def paint(figure: Any) -> None:
-        axes = figure.subplots()
-        width = 0.8 / most
-        for stage in range(most):
-            kept = [(iteration, row[stage]) for iteration, row in enumerate(rows) if stage < len(row)]
-            places = [iteration + (stage - (most - 1) / 2) * width for iteration, _ in kept]
-            colour = SERIES[stage % len(SERIES)]
-            bars = axes.bar(places, [d for _, d in kept], 0.9 * width, color=colour, label=f"stage {stage + 1}")
-            axes.bar_label(bars, fontsize=8, fmt="%g")
-        axes.set_xlabel("iteration")
-        axes.set_ylabel("modules")
-        whole_ticks(axes.xaxis)
-        whole_ticks(axes.yaxis)
-        axes.margins(y=0.12)
-        axes.grid(axis="x", visible=False)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6)
-
-    return draw("stagewise-depths", "Depth vectors (Figure 4)", DEPTH_CAPTION, 3.0, paint)
-
-
-def _depth_vectors(record: RunRecord) -> list[list[float]]:
-    """Modules per stage of the first network and of each candidate."""
-    measured = [line.event.values for line in record.of(Measure, "stage importance")]
-    first = [values["depths"] for values in measured if values.get("role") == "initial"][:1]
-    edits = [line.event for line in record.of(Edit) if line.event.op in ("grow", "no growth")]
-    return [*first, *(edit.detail["depths"] for edit in edits)][:MOST_ITERATIONS]
-
-
-def scores(record: RunRecord) -> Drawing | None:
-    """Scores of the stages that each decision to grow is based on."""
-    edits = [line.event for line in record.of(Edit)]
-    decisions = [edit.detail for edit in edits if edit.detail.get("temporary_scores")][:MOST_DECISIONS]
-    if not decisions:
-        return None
-
-    def paint(figure: Any) -> None:
-        panels = figure.subplots(1, len(decisions), sharey=True, squeeze=False)[0]
-        for place, (panel, detail) in enumerate(zip(panels, decisions, strict=True)):
-            _decision(panel, detail)
-            panel.set_title(f"iteration {place + 1}")
-            panel.set_xlabel("stage")
-        panels[0].set_ylabel("importance")
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
-
-    return draw("stagewise-scores", "Stage scores", SCORE_CAPTION, 2.8, paint)
-
-
-def _decision(panel: Any, detail: dict[str, Any]) -> None:
-    """Scores of both networks, stage by stage, and which stages grow."""
-    present, temporary = (
-        [float("nan") if score is None else score for score in detail[f"{network}_scores"]]
-        for network in ("present", "temporary")
-    )
-    stages = range(1, len(present) + 1)
-    for stage, pair in zip(stages, zip(present, temporary, strict=True), strict=True):
-        panel.plot([stage, stage], pair, color=MUTED, linewidth=1)
-    panel.plot(stages, present, "o", color=SERIES[0], label="present")
-    panel.plot(stages, temporary, "^", color=SERIES[1], label="temporary")
-    growing = [stage for stage, grows in zip(stages, detail.get("grow") or [], strict=False) if grows]
-    heights = [temporary[stage - 1] for stage in growing]
-    panel.plot(growing, heights, "o", ms=13, mfc="none", mec=SERIES[2], mew=1.5, label="grows")
-    panel.set_xlim(0.5, len(present) + 0.5)
-    panel.margins(y=0.15)
-    whole_ticks(panel.xaxis, 5)
-
 
 SEARCH = ("stagewise", "stagewise_original")
 ACCURACY = Column("test acc %", "test_accuracy", 100)
@@ -184,7 +101,19 @@ def table3() -> Table:
         printed = [_depths(row["m"]), *(row[k] for k in keys)]
         note = "printed in another unit" if "memory_MB_consistent" in row else ""
         note = f"{row['depth_actual']} by its other figures" if "depth_actual" in row else note
-        rows.append(Row(row["name"].replace("_", " "), printed, experiment, "cifar10", match, (), view, note=note))
+        rows.append(
+            Row(
+                row["name"].replace("_", " "),
+                printed,
+                experiment,
+                "cifar10",
+                match,
+                (),
+                view,
+                note=note,
+                words=_network(row["name"]),
+            )
+        )
     return Table("Stage-Wise, Table III", [*COSTS, ACCURACY, *CPU], rows, "300 epochs; weight transfer 50.")
 
 
@@ -197,9 +126,25 @@ def table4() -> Table:
         keys = ("depth", "params_M", "flops_B", "true_macs_M", "memory_MB", "acc")
         printed = [_depths(row["m"]), *(row[k] for k in keys)]
         view = network(iteration)
-        rows.append(Row(row["name"].replace("_", " "), printed, experiment, "cifar10", match, (), view))
+        rows.append(
+            Row(
+                row["name"].replace("_", " "),
+                printed,
+                experiment,
+                "cifar10",
+                match,
+                (),
+                view,
+                words=_network(row["name"]),
+            )
+        )
     note = "FLOPs as the paper counts them (separable convolutions as dense ones); true MACs are computed, not printed."
     return Table("Stage-Wise, Table IV", columns, rows, note)
+
+
+def _network(name: str) -> tuple[str, ...]:
+    """The override that gives a baseline its network."""
+    return () if name.startswith("ours") else (f"network={name.lower()}",)
 
 
 def _origin(name: str, depths: list[int], modules: str, table: str) -> tuple[str, dict[str, Any], int]:
@@ -294,6 +239,7 @@ def points(data: str) -> Iterator[LiteraturePoint]:
 
 PAPER = Paper(
     figures={"stagewise-depths": depths, "stagewise-scores": scores},
+    comparisons={"stagewise-figure1": models_trained, "stagewise-figure4": by_criterion},
     tables={
         f"stagewise-{n}": table for n, table in enumerate((table1, table2, table3, table4, table5, table6), start=1)
     },

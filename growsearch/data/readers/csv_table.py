@@ -13,6 +13,7 @@ from growsearch.data.raw import Raw
 from growsearch.data.root import user_path
 from growsearch.data.table import (
     DATES,
+    FEWEST_ROWS,
     MISSING,
     UNKNOWN_TARGETS,
     Style,
@@ -25,12 +26,22 @@ from growsearch.data.table import (
 )
 from growsearch.data.table_encoder import TableEncoder, TableSplit
 from growsearch.errors import UserError
+from growsearch.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_CATEGORIES = 100
 """A column of words with more different values (names, identifiers) is left out, and a note says so."""
+
+FEW_CATEGORIES = 10
+"""Of a column whose cells hold numbers; more of them are told, for the numbers may be meant as quantities."""
+
+_NUMBER = r"[^\w\s]?\s?\(?[+-]?\d[\d.,]*\)?\s?[^\d\s]{0,4}"
+"""A number, perhaps in brackets, with a currency or a unit."""
+
+_THOUSAND = r"[+-]?[1-9]\d{0,2}\.\d{3}"
+"""What may be one and a bit or, in other countries, more than a thousand."""
 
 MOST_NUMERIC_CLASSES = 50
 """A target of more different whole numbers is taken for a quantity."""
@@ -51,7 +62,8 @@ def read(config: DataConfig) -> Raw:
     classes = _classes(table[target], target, file, notes)
     styles = _styles(table.drop(columns=[*dropped, target]), notes)
     if not styles:
-        raise UserError(f"{file}: there are no columns to learn from beside {target!r}; it needs at least one")
+        why = f" ({one_line(' '.join(notes))})" if notes else ""
+        raise UserError(f"{file}: there are no columns to learn from beside {target!r}; it needs at least one{why}")
     test = None
     if config.test_path is not None:
         test_file = Path(config.test_path).expanduser()
@@ -121,11 +133,27 @@ def _styles(table: pd.DataFrame, notes: list[str]) -> dict[str, str | None]:
         elif style is not None:
             styles[name] = style.name
             notes += _style_notes(name, cells, style)
-        elif 0 < (count := cells[~is_missing(cells)].nunique()) <= MOST_CATEGORIES:
+        elif (left_out := _words(name, cells[~is_missing(cells)], notes)) is None:
             styles[name] = None
         else:
-            notes.append(f"Column {name!r} was left out: text with {count} different values.")
+            notes.append(f"Column {name!r} was left out: {left_out}.")
     return styles
+
+
+def _words(name: str, known: pd.Series, notes: list[str]) -> str | None:
+    """Reason why the known cells of a column are no categories; None if they are, with a note if they hold numbers."""
+    if known.empty:
+        return "it has no values"
+    count = known.nunique()
+    if count > MOST_CATEGORIES or len(known) == count >= FEWEST_ROWS:
+        return f"text with {count} different values, such as {known.iloc[0][:40]!r}"
+    numbers = known[known.str.fullmatch(_NUMBER)]
+    if count > FEW_CATEGORIES and len(numbers) * 2 >= len(known):
+        notes.append(
+            f"Column {name!r} was read as {count} categories, though cells such as {numbers.iloc[0]!r} hold numbers;"
+            " write the numbers alone if they are quantities."
+        )
+    return None
 
 
 def _style_notes(name: str, cells: pd.Series, style: Style) -> list[str]:
@@ -136,6 +164,9 @@ def _style_notes(name: str, cells: pd.Series, style: Style) -> list[str]:
         notes.append(f"Column {name!r} was read with decimal commas: 1,5 is one and a half.")
     elif style.name.startswith("thousands"):
         notes.append(f"Column {name!r} was read with thousands separators: 1,234 is more than a thousand.")
+    points = cells[cells.str.contains(".", regex=False)]
+    if style.name == "plain" and len(points) and points.str.fullmatch(_THOUSAND).all():
+        notes.append(f"Column {name!r} was read with decimal points: {points.iloc[0]} is less than a thousand.")
     if style.name.endswith(" %") and style.name not in DATES:
         notes.append(f"Column {name!r} holds percentages, read as what stands before the sign.")
     if style.name == "plain" and len(cells) >= 10 and as_numbers(cells, style.name).diff().iloc[1:].eq(1).all():

@@ -7,19 +7,21 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
-
 from growsearch.data.class_folders import class_names, list_pictures, pictures_below
 from growsearch.data.config import DataConfig
-from growsearch.data.decoded import decoded, digest
+from growsearch.data.depth import common_span
 from growsearch.data.options import image_size
-from growsearch.data.picture_splits import picture_splits, stamps
-from growsearch.data.pictures import FEWEST_LEVELS, SUFFIXES, Look, Span, extremes, look_at_depth, span_of
+from growsearch.data.picture_splits import picture_splits
+from growsearch.data.pictures import SUFFIXES, Look, read_header
 from growsearch.data.raw import Raw
 from growsearch.data.root import cache_folder, user_path
 from growsearch.errors import UserError
 
-PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation", "dev"), "test": ("test", "testing")}
+PARTS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev", "eval", "evaluation"),
+    "test": ("test", "testing"),
+}
 SHOWN = 5
 """Names in a note."""
 
@@ -35,6 +37,11 @@ def read(config: DataConfig) -> Raw:
     if not folder.is_dir():
         raise UserError(f"data.path: {str(folder)!r} is a file; use a folder of one folder per class")
     parts, classes, notes = find_layout(folder)
+    if len(classes) == 1 and len(_with_pictures(only := parts["train"] / classes[0])) > 1:
+        raise UserError(
+            f"{parts['train']}: {classes[0]!r} is the only folder in it, but there must be one for each class; use"
+            f" data.path={only} if the folders in there are the classes"
+        )
     for part in ("val", "test"):
         unknown = set(class_names(parts[part])) - set(classes) if part in parts else set()
         if unknown:
@@ -52,10 +59,13 @@ def read(config: DataConfig) -> Raw:
     if loose := [entry.name for entry in parts["train"].iterdir() if entry.suffix.lower() in SUFFIXES]:
         notes.append(f"{len(loose)} pictures in no folder of a class were skipped, such as {loose[0]!r}.")
     files = [file for pictures in listed.values() for file in pictures.files]
-    looks, depths = zip(*map(look_at_depth, files), strict=True)
+    looks, depths, several = zip(*map(read_header, files), strict=True)
     common = Look(config.channels or _common_channels(looks), looks[0].height, looks[0].width)
+    if any(several):
+        first = files[several.index(True)]
+        notes.append(f"{sum(several)} files hold several pictures each, such as {first.name!r}; the first is used.")
     deep = {depth: [file for file, found in zip(files, depths, strict=True) if found == depth] for depth in set(depths)}
-    span = _span(config, deep.get("deep", []), deep.get("deep colours", []), notes)
+    span = common_span(deep, config.range, notes)
     size = image_size(config)
     made = picture_splits(list(listed.values()), common, size, config, cache_folder() / "derived", span)
     splits = dict(zip(listed, made, strict=True))
@@ -126,46 +136,6 @@ def _common_channels(looks: Sequence[Look]) -> int:
     """Grey if all are, with transparency if all have it, colour otherwise."""
     channels = {entry.channels for entry in looks}
     return channels.pop() if len(channels) == 1 else 3
-
-
-def _span(config: DataConfig, deep: list[Path], colours: list[Path], notes: list[str]) -> Span | None:
-    """Scale by which pictures of more than 8 bits become bytes, with a note on it.
-
-    Raises:
-        UserError: if the upper bytes of deep colours, which are all that Pillow gives, say next to nothing.
-    """
-    if colours:
-        greatest = _extremes(colours)[1]
-        if greatest < FEWEST_LEVELS:
-            raise UserError(
-                f"{colours[0]}: it has 16 bits a colour, of which the upper 8 reach {greatest:g} of 255 "
-                "only; use pictures of 8 bits a colour, or in the full range of 16"
-            )
-        notes.append(f"{len(colours)} pictures have 16 bits a colour; the upper 8 are used.")
-    if not deep:
-        if config.range is not None:
-            raise UserError(
-                f"data.range: {config.range} is not accepted, as no picture is deeper than 8 bits; use null"
-            )
-        return None
-    least, greatest = _extremes(deep)
-    span = Span(*config.range) if config.range is not None else span_of(least, greatest)
-    notes.append(
-        f"{len(deep)} pictures are deeper than 8 bits, with values from {least:g} to {greatest:g}:"
-        f" {span.low:g} to {span.high:g} was scaled to 0 to 255 (data.range sets another range)."
-    )
-    return span
-
-
-def _extremes(files: list[Path]) -> tuple[float, float]:
-    """Least and greatest value of all, looked at once and kept."""
-
-    def build() -> dict[str, torch.Tensor]:
-        return {"extremes": torch.tensor([extremes(file) for file in files], dtype=torch.float64)}
-
-    place, name = cache_folder() / "derived", f"extremes-{digest(*stamps(files))}"
-    found = decoded(place, name, {"extremes": len(files)}, build)["extremes"]
-    return float(found[:, 0].min()), float(found[:, 1].max())
 
 
 def _size_notes(looks: Sequence[Look], size: tuple[int, int] | None) -> list[str]:

@@ -96,7 +96,7 @@ def write_python(module: nn.Module, preprocessing: Preprocessing, folder: Path) 
         **dict(network.named_buffers(remove_duplicate=False)),
     }
     tensors = {new: portable(state[old]) for old, new in writer.names.items()}
-    safetensors.torch.save_file(tensors, folder / WEIGHTS, metadata(preprocessing))
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(tensors, metadata(preprocessing)))  # save_file's is private
     if preprocessing.encoder is not None:
         write_json(folder / COLUMNS, plain_columns(preprocessing.encoder))
     (folder / MODEL).write_text(_file(classes, preprocessing, sum(p.numel() for p in network.parameters())), "utf-8")
@@ -124,6 +124,9 @@ def _file(classes: list[str], preprocessing: Preprocessing, params: int) -> str:
         )
     if rows:
         lines.append(f'TABLE = json.loads(Path(__file__).with_name("{COLUMNS}").read_text(encoding="utf-8"))')
+    else:
+        span = None if preprocessing.span is None else tuple(preprocessing.span)
+        lines.append(f"RANGE = {span}  # values that became the bytes 0 and 255; None if there were bytes alone")
     return FILE.substitute(
         beside=f", what was learnt of the columns in {COLUMNS}" if rows else "",
         inputs="rows" if rows else "images",

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from growsearch.errors import UserError
 from growsearch.networks.channel_vector import options_to_spec
-from growsearch.networks.darts.auxiliary import MIN_MAP, AuxiliaryHead
+from growsearch.networks.darts.auxiliary import AuxiliaryHead, fits_auxiliary
 from growsearch.networks.darts.cell import Cell
 from growsearch.networks.darts.genotype import Genotype, genotype_from_json
 from growsearch.networks.darts.genotype_forms import read_genotype
 from growsearch.networks.darts.genotypes import PUBLISHED, published
-from growsearch.networks.darts.layout import STEM_MULTIPLIER, cell_places, reduction_positions
+from growsearch.networks.darts.layout import STEM_MULTIPLIER, cell_places, imagenet_stem, reduction_positions
 from growsearch.networks.registry import register
 from growsearch.networks.resized import changed_shapes, give_shapes, shapes
 from growsearch.surgery.initialise import library_
@@ -24,7 +24,7 @@ from growsearch.untrusted import parsing, read_bytes
 LARGEST_FILE = 1_000_000
 """Bytes of a file that holds a genotype."""
 
-OPTIONS = ("genotype", "channels", "layers", "auxiliary", "output")
+OPTIONS = ("genotype", "channels", "layers", "auxiliary", "output", "imagenet")
 """What ``conf/network/darts.yaml`` may hold."""
 
 
@@ -50,15 +50,21 @@ class EvaluationNetwork(nn.Module):
         in_channels: int,
         auxiliary: bool,
         output: str,
+        imagenet: bool = False,
     ) -> None:
         super().__init__()
         self.genotype = genotype
         self.channels = channels
         self.output = output
+        self.imagenet = imagenet
         stem = STEM_MULTIPLIER * channels
-        self.stem = nn.Sequential(nn.Conv2d(in_channels, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
+        self.stem = (
+            imagenet_stem(in_channels, channels // 2 or 1, channels, channels)
+            if imagenet
+            else nn.Sequential(nn.Conv2d(in_channels, stem, 3, padding=1, bias=False), nn.BatchNorm2d(stem))
+        )
         widths = (len(genotype.normal.concat), len(genotype.reduction.concat)) if output == "concat" else (1, 1)
-        places = list(cell_places(channels, layers, widths))
+        places = list(cell_places(channels, layers, widths, channels if imagenet else stem, imagenet))
         self.cells = nn.ModuleList(
             Cell(
                 genotype.reduction if place.reduction else genotype.normal,
@@ -72,7 +78,8 @@ class EvaluationNetwork(nn.Module):
         )
         out_widths = [place.channels * widths[place.reduction] for place in places]
         self.auxiliary_at = reduction_positions(layers)[-1] if auxiliary else None
-        self.head = AuxiliaryHead(out_widths[self.auxiliary_at], num_classes) if self.auxiliary_at is not None else None
+        at = self.auxiliary_at
+        self.head = AuxiliaryHead(out_widths[at], num_classes, imagenet) if at is not None else None
         self.classifier = nn.Linear(out_widths[-1], num_classes)
         self.register_buffer("drop_path", torch.zeros(()), persistent=False)
 
@@ -86,8 +93,9 @@ class EvaluationNetwork(nn.Module):
         """Build from a spec.
 
         ``genotype`` is a published name or JSON; ``channels`` (36), ``layers`` (20), ``classes`` (10),
-        ``in_channels`` (3), ``auxiliary`` (false), ``output`` (concat or mean). With ``image_size`` (pixels)
-        the auxiliary head is left out where its input would be under 8 x 8.
+        ``in_channels`` (3), ``auxiliary`` (false), ``output`` (concat or mean), ``imagenet`` (DARTS' stem
+        of stride 8 for images of 224 pixels; false). With ``image_size`` (pixels) the auxiliary head is left out
+        where its input would be under 8 x 8 (ImageNet: 7 x 7).
 
         Raises:
             UserError: if the genotype is unknown or malformed, or a size is not positive.
@@ -106,10 +114,10 @@ class EvaluationNetwork(nn.Module):
         output = spec.get("output", "concat")
         if output not in ("concat", "mean"):
             raise UserError(f"network.output: {output!r} is not accepted; use concat or mean")
-        auxiliary = bool(spec.get("auxiliary", False)) and map_at_auxiliary(spec) >= MIN_MAP
-        network = cls(
-            cells, sizes["channels"], sizes["layers"], sizes["classes"], sizes["in_channels"], auxiliary, output
-        )
+        imagenet = bool(spec.get("imagenet", False))
+        auxiliary = bool(spec.get("auxiliary", False)) and fits_auxiliary(spec.get("image_size"), imagenet)
+        channels, layers, classes, planes = (sizes[key] for key in ("channels", "layers", "classes", "in_channels"))
+        network = cls(cells, channels, layers, classes, planes, auxiliary, output, imagenet)
         give_shapes(network, spec.get("resized", {}))
         return network
 
@@ -136,9 +144,10 @@ class EvaluationNetwork(nn.Module):
             "channels": self.channels,
             "layers": len(self.cells),
             "classes": self.classifier.weight.shape[0],
-            "in_channels": self.stem.get_parameter("0.weight").shape[1],
+            "in_channels": next(p for p in self.stem.parameters() if p.dim() == 4).shape[1],
             "auxiliary": self.auxiliary,
             "output": self.output,
+            **({"imagenet": True} if self.imagenet else {}),
         }
         resized = changed_shapes(self, _usual_shapes(json.dumps(spec)))
         return {**spec, "resized": resized} if resized else spec
@@ -150,7 +159,9 @@ class EvaluationNetwork(nn.Module):
 
     def forward(self, x_nchw: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Logits, N x classes; in training with an auxiliary head also its logits."""
-        before = last = self.stem(x_nchw)
+        before = last = self.stem[0](x_nchw) if self.imagenet else self.stem(x_nchw)
+        if self.imagenet:
+            last = self.stem[1](before)
         auxiliary = None
         for position, cell in enumerate(self.cells):
             before, last = last, cell(before, last, self.drop_path)
@@ -187,9 +198,3 @@ def given_genotype(given: str) -> Genotype:
         return published(given)
     with parsing(path, "not a genotype"):
         return read_genotype(read_bytes(path, LARGEST_FILE).decode())
-
-
-def map_at_auxiliary(spec: dict[str, Any]) -> int:
-    """Side of the map behind the second reduction cell; 8 where the spec names no image size."""
-    size = spec.get("image_size")
-    return MIN_MAP if size is None else -(-size // 4)

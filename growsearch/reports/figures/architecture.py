@@ -253,6 +253,7 @@ READERS: dict[str, Callable[[dict[str, Any]], list[Group]]] = {
     "densenet": _densenet,
     "sequential": _sequential,
     "darts": _darts,
+    "darts_search": _darts,
     "channel_darts": _channel_darts,
     "resnet_channels": _resnet_channels,
     "resnet": _staged,

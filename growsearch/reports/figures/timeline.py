@@ -7,9 +7,9 @@ from typing import Any
 from growsearch.events import Edit, Phase
 from growsearch.reports.numbers import count, plain, size
 from growsearch.reports.plot import GRID, INK, MUTED, SERIES, Drawing, draw, finite, plot, readable_ticks, whole_ticks
+from growsearch.run_folder.lines import Line
 from growsearch.run_folder.plain import short
 from growsearch.run_folder.read import RunRecord
-from growsearch.run_folder.story import Line
 
 MOST_LINES = 8
 """Stretches of one network's epochs that are drawn as lines however short they are."""
@@ -107,7 +107,7 @@ def speed(record: RunRecord) -> Drawing | None:
 def _quality(panel: Any, record: RunRecord, what: str, scale: float) -> None:
     _lines(panel, record, f"train_{what}", SERIES[1], "training", scale)
     _lines(panel, record, f"val_{what}", SERIES[0], "validation", scale)
-    if _interleaved(record):
+    if interleaved(record):
         best = [(line.at, getattr(line, f"best_{what}")) for line in record.epochs]
         kept = [(x, scale * y) for x, y in finite(best)]
         plot(panel, kept, color=SERIES[2], drawstyle="steps-post", label="best so far")
@@ -115,7 +115,7 @@ def _quality(panel: Any, record: RunRecord, what: str, scale: float) -> None:
 
 def _lines(panel: Any, record: RunRecord, key: str, colour: str, label: str, scale: float) -> None:
     """One line for each stretch of one network's epochs, or points where networks take turns."""
-    if _interleaved(record):
+    if interleaved(record):
         points = [(x, scale * y) for x, y in finite((line.at, getattr(line.event, key)) for line in record.epochs)]
         plot(panel, points, ".", color=colour, ms=2.5, alpha=0.55, label=label, most=MOST_DOTS)
         return
@@ -131,7 +131,7 @@ def wide(losses: Sequence[float | None]) -> bool:
     return bool(found) and found[-1] > WIDE * found[len(found) // 2]
 
 
-def _interleaved(record: RunRecord) -> bool:
+def interleaved(record: RunRecord) -> bool:
     """Whether networks take turns so often that lines would be fragments."""
     found = record.story
     return found.num_turns > MOST_LINES and found.num_epochs < SHORT * found.num_turns

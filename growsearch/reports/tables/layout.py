@@ -67,6 +67,7 @@ class Row:
         note: what to know about the printed numbers.
         whole: values of all runs of a setting together, in place of ``view``.
         extra: the paper has no such row; it is shown where there are runs for it.
+        words: overrides beside the experiment, such as ``network=resnet44``, that the row's runs are given.
     """
 
     kind: str
@@ -80,6 +81,7 @@ class Row:
     note: str = ""
     whole: Whole | None = None
     extra: bool = False
+    words: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -34,7 +34,7 @@ def setting(run: RunRecord, row: Row, compose: Compose) -> str:
     """
     result, said = run.result, []
     schedule, data = result.get("schedule", ""), result.get("data", "")
-    words = (f"experiment={row.experiment}", f"schedule={schedule}", f"data={data}")
+    words = (f"experiment={row.experiment}", f"schedule={schedule}", f"data={data}", *row.words)
     wanted = compose(words)
     preset = result.get("algo", "")
     usual = (run.value("algo.name"), lookup(wanted, "algo.label"), lookup(wanted, "algo.name"))

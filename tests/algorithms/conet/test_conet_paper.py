@@ -4,7 +4,7 @@ from pathlib import Path
 
 from reports.report_runs import MAKERS
 
-from growsearch.algorithms.conet.paper import channels, ranks
+from growsearch.algorithms.conet.figures import channels, ranks
 from growsearch.run_folder.read import RunRecord
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from reports.report_runs import MAKERS, edit, epoch, phase, result, write_run
 
-from growsearch.algorithms.densemann import paper
-from growsearch.algorithms.densemann.paper import filters_over_time, growth
+from growsearch.algorithms.densemann import figures
+from growsearch.algorithms.densemann.figures import filters_over_time, growth
 from growsearch.run_folder.read import RunRecord
 
 
@@ -16,10 +16,10 @@ def test_filters_are_replayed_from_edits(tmp_path: Path) -> None:
 
 
 def test_a_long_growth_is_replayed_whole_and_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paper, "MOST_STEPS", 50)
+    monkeypatch.setattr(figures, "MOST_STEPS", 50)
     edits = [edit("add_filters", index, filters=[0]) for index in range(5000)]
     events = [phase("growth", 0, filters=[[1]]), epoch(0), *edits, epoch(1)]
-    steps = paper.filters_over_time(RunRecord(write_run(tmp_path / "run", result("densemann"), events, {})))
+    steps = figures.filters_over_time(RunRecord(write_run(tmp_path / "run", result("densemann"), events, {})))
     assert len(steps) <= 52 and steps[-1] == (1.5, [[5001]])
 
 
