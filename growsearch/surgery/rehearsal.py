@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -42,13 +42,14 @@ class WithoutDropout(TorchFunctionMode):
 
 @contextmanager
 def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Switch off dropout, dropped blocks and stochastic depth of a network that nobody else uses."""
+    """Switch off dropout, dropped blocks and stochastic depth of a network that nobody else uses; compile nothing."""
+    compiled = any(type(module).__name__ == "OptimizedModule" for module in model.modules())
     for module in model.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ in _DROPS:
             module.p = module.drop_prob = 0.0  # type: ignore[assignment]
         elif isinstance(module, nn.MultiheadAttention):
             module.dropout = 0.0
-    with WithoutDropout():
+    with torch.compiler.set_stance("force_eager") if compiled else nullcontext(), WithoutDropout():
         yield
 
 

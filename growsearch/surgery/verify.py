@@ -155,8 +155,8 @@ class _Prover:
             self.base_map = self.map.on(self.base)
             self.base_map.sizes = [sizes.get(number, size) for number, size in enumerate(self.map.sizes)]
             self.base_map.lineage = [list(range(size)) for size in self.base_map.sizes]
-            for _ in range(TRIES):
-                self._randomise()
+            for attempt in range(TRIES):
+                self._randomise(shift=attempt / 4)
                 self.reference: dict[bool, Outputs] = {}
                 if not any([self._refers(mode) for mode in BOTH]):
                     break
@@ -371,14 +371,17 @@ class _Prover:
         return torch.from_numpy(self.random.standard_normal(tuple(leaf.shape))).to(leaf.device)
 
     @torch.no_grad()
-    def _randomise(self) -> None:
-        """Weights at which every channel matters: a zero-initialised norm or a tiny layer scale would hide an error."""
+    def _randomise(self, shift: float) -> None:
+        """Weights at which every channel matters: a zero-initialised norm or a tiny layer scale would hide an error.
+
+        The further weights are shifted up, the fewer units are inactive.
+        """
         for name, parameter in self.base.named_parameters():
             if not parameter.is_floating_point():
                 continue
             noise = torch.from_numpy(np.asarray(self.random.standard_normal(tuple(parameter.shape))))
             if parameter.dim() > 1:
-                noise *= (2 / max(1, parameter[0].numel())) ** 0.5
+                noise = (noise + shift) * (2 / max(1, parameter[0].numel())) ** 0.5
             else:
                 noise = 0.1 * noise if name.endswith("bias") else noise.abs() + 0.5
             parameter.copy_(noise)

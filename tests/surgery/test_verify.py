@@ -453,7 +453,7 @@ class Doubled(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(4, 20), *[nn.Linear(20, 20) for _ in range(9)]])
+        self.layers = nn.ModuleList([nn.Linear(4, 20), *[nn.Linear(20, 20) for _ in range(17)]])
         self.head = nn.Linear(20, 3)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -481,3 +481,9 @@ def test_a_spectral_norm_keeps_its_estimate(training):
     prune(model, first, [0, 2, 5])
     assert layer.in_channels == 3 and layer.training is training
     assert torch.equal(layer.parametrizations.weight[0]._u, before["2.parametrizations.weight.0._u"])
+
+
+def test_a_compiled_network_is_not_compiled_anew(monkeypatch):
+    model = torch.compile(Two().double(), backend=lambda graph, inputs: pytest.fail("compiled"))
+    monkeypatch.setattr(Two, "combine", lambda self, a, b: a + b)
+    assert [group.size for group in channel_groups(model, X) if group.frozen is None] == [6]
