@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from reports.pages import Page
 from reports.report_runs import MAKERS, result, write_run
+from torch import nn
 
+from growsearch import surgery
+from growsearch.networks import build
+from growsearch.networks.registry import spec_from_options
 from growsearch.reports import paper, write_report
 from growsearch.reports.figures.architecture import groups_of, links_of
 from growsearch.reports.figures.tradeoff import _pairs as tradeoff_pairs
@@ -128,6 +133,30 @@ def test_layers_of_a_spec() -> None:
     assert groups == [("cell 1", [3.0]), ("dense", [7.0]), ("classes", [10.0])]
     assert [layer.kernels for group in groups_of(spec) for layer in group.layers] == ["3x3", "", ""]
     assert groups_of({"family": "sequential"}) == [] and groups_of(json.loads('{"family": []}')) == []
+
+
+@pytest.mark.parametrize("family", ["resnet", "bottleneck"])
+def test_layers_of_a_network_that_was_pruned(family: str) -> None:
+    depths = [1, 2, 1] if family == "resnet" else [1, 2, 1, 1]
+    module = build(spec_from_options({"family": family, "depths": depths, "width": 4}, (1, 32, 32), 10))
+    for number, group in enumerate(surgery.channel_groups(module, torch.zeros(1, 1, 32, 32))):
+        if not group.unprunable and number % 2 == 0:
+            surgery.prune(module, group, keep=range(group.size - 1))
+    groups = groups_of(json.loads(json.dumps(module.spec())))
+    *convolutions, _ = [layer.width for group in groups for layer in group.layers]
+    names = [name for name, layer in module.named_modules() if isinstance(layer, nn.Conv2d)]
+    own = sorted(name for name in names if "downsample" not in name)
+    found = [module.get_submodule(name).out_channels for name in own[-1:] + own[:-1]]  # the stem comes last by name
+    assert convolutions == found
+    assert len(set(found)) > len(depths) + (family == "bottleneck")
+    assert next(iter(links_of(groups))) == ((0, 2) if family == "resnet" else (0, 3))
+
+
+def test_convolutions_of_cells_that_were_pruned() -> None:
+    sizes = {"cells.0.a.weight": [3, 2, 5, 5], "cells.0.a.bias": [3]}
+    changed, head = groups_of({"family": "darts", "layers": 2, "channels": 4, "classes": 10, "resized": sizes})
+    assert [(layer.width, layer.kernels) for layer in changed.layers] == [(3.0, "5x5")]
+    assert head.layers[0].width == 10
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,9 @@ def _around_each(count: int) -> Iterator[tuple[int, int]]:
     return ((index - 1, index) for index in range(count))
 
 
-def _around_pairs(count: int) -> Iterator[tuple[int, int]]:
-    """Residual blocks of two convolutions, a bar for each of these."""
-    return ((index - 1, index + 1) for index in range(0, count - 1, 2))
+def _around(convolutions: int) -> Links:
+    """Residual blocks of so many convolutions, a bar for each of these."""
+    return lambda count: ((start - 1, start + convolutions - 1) for start in range(0, count, convolutions))
 
 
 def _two_before(count: int) -> Iterator[tuple[int, int]]:
@@ -164,7 +164,8 @@ def _bars(axes: Any, groups: list[Group]) -> list[float]:
 
 def groups_of(spec: dict[str, Any]) -> list[Group]:
     """The layers of a network, in order; empty for a family that is not known here or a spec that lacks its keys."""
-    reader = READERS.get(str(spec.get("family")))
+    readers = RESIZED_READERS if spec.get("resized") else READERS
+    reader = readers.get(str(spec.get("family")))
     try:
         return [group for group in reader(spec) if group.layers] if reader else []
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError):
@@ -214,12 +215,15 @@ def _channel_darts(spec: dict[str, Any]) -> list[Group]:
 
 def _resnet_channels(spec: dict[str, Any]) -> list[Group]:
     stem, stages = spec["sizes"][0][:1], [spec["sizes"][0][1:], *spec["sizes"][1:]]
-    made = [Group(f"stage {i + 1}", _row("convolution", s, "3x3"), _around_pairs) for i, s in enumerate(stages)]
+    made = [Group(f"stage {i + 1}", _row("convolution", s, "3x3"), _around(2)) for i, s in enumerate(stages)]
     return [Group("stem", _row("convolution", stem, "3x3")), *made, _head(spec["classes"])]
 
 
 BLOCKS = {"resnet": ("3x3", "3x3\n3x3"), "bottleneck": ("7x7", "1x1\n3x3\n1x1")}
 """Kernels of the stem and of a residual block of a family."""
+
+WIDENED = 4
+"""How many times as many channels the last convolution of a bottleneck has."""
 
 
 def _staged(spec: dict[str, Any]) -> list[Group]:
@@ -231,6 +235,35 @@ def _staged(spec: dict[str, Any]) -> list[Group]:
         for i, depth in enumerate(spec["depths"][:20])
     ]
     return [Group("stem", _row("convolution", [width] if stem else [], stem)), *made, _head(spec["classes"])]
+
+
+def _resized_residual(spec: dict[str, Any]) -> list[Group]:
+    """Residual stages whose convolutions were widened or cut: a bar for each of these."""
+    sizes, width = spec["resized"], float(spec["width"])
+    stem, kernels = BLOCKS[spec["family"]]
+    windows = kernels.split("\n")
+
+    def layer(path: str, usual: float, window: str) -> Layer:
+        return Layer("convolution", float(sizes.get(f"{path}.weight", [usual])[0]), window)
+
+    groups = [Group("stem", [layer("stem.0", width, stem)])]
+    for stage, depth in enumerate(spec["depths"][:20]):
+        usual = [width * 2**stage] * len(windows)
+        usual[-1] *= WIDENED if len(windows) == 3 else 1
+        layers = [
+            layer(f"stages.{stage}.{block}.conv{number}", channels, window)
+            for block in range(min(int(depth), 500))
+            for number, (channels, window) in enumerate(zip(usual, windows, strict=True), start=1)
+        ]
+        groups.append(Group(f"stage {stage + 1}", layers, _around(len(windows))))
+    return [*groups, _head(spec["classes"])]
+
+
+def _resized_cells(spec: dict[str, Any]) -> list[Group]:
+    """Cells whose convolutions were widened or cut: those alone, as cells show no single width any more."""
+    kernels = [shape for shape in spec["resized"].values() if len(shape) == 4]
+    layers = [Layer("convolution", float(shape[0]), f"{shape[2]}x{shape[3]}") for shape in kernels]
+    return [Group("convolutions of changed size", layers), _head(spec["classes"])]
 
 
 def _external(spec: dict[str, Any]) -> list[Group]:
@@ -262,3 +295,12 @@ READERS: dict[str, Callable[[dict[str, Any]], list[Group]]] = {
     "external": _external,
 }
 """How each family's spec is read."""
+
+RESIZED_READERS: dict[str, Callable[[dict[str, Any]], list[Group]]] = {
+    "resnet": _resized_residual,
+    "bottleneck": _resized_residual,
+    "nasnet": _resized_cells,
+    "darts": _resized_cells,
+    "nats": _resized_cells,
+}
+"""The same for specs that list tensors whose sizes surgery has changed (``resized``)."""
