@@ -1,4 +1,4 @@
-"""What a network gets wrong: confusion, accuracy by class, calibration, and the mistakes it is surest of."""
+"""What a network gets wrong: confusion, accuracy by class, calibration, and its most confident mistakes."""
 
 import io
 from typing import Any

@@ -63,7 +63,7 @@ def reliability(record: RunRecord) -> Drawing | None:
         axes.set_ylabel("accuracy")
 
     told = RELIABILITY.format(percent(calibration.get("error")))
-    return draw("reliability", "Are its probabilities right?", told, 3.2, paint)
+    return draw("reliability", "Calibration: are its probabilities right?", told, 3.2, paint)
 
 
 def _dicts(found: Any, key: str) -> list[dict[str, Any]]:

@@ -165,7 +165,7 @@ def lineage(record: RunRecord) -> Drawing | None:
         below.margins(y=0.35)
         readable_ticks(below.yaxis, size)
 
-    return draw("ectonas-lineage", "The winner's way", LINEAGE_CAPTION, 4.6, paint)
+    return draw("ectonas-lineage", "The winner's line of descent", LINEAGE_CAPTION, 4.6, paint)
 
 
 def _operations(axes: Any, edits: list[dict[str, Any]]) -> None:

@@ -74,7 +74,7 @@ HISTORY = ("epochs", "loss", "accuracy", "val_loss", "val_accuracy", "params")
 
 
 def method_record(config: EctonasConfig, start: Spec, end: Spec, winner: Individual) -> dict[str, Any]:
-    """The winner's way from the start topology, as plain types.
+    """The winner's line of descent from the start topology, as plain types.
 
     ``history`` has one column per quantity over the winner's and its ancestors' epochs (figure 5);
     ``modifications`` are the operations with their epochs and the parameters after them (figure 6).
