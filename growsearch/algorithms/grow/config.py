@@ -51,14 +51,17 @@ class GrowConfig(AlgoConfig):
     )
     noise: float = option(
         0.1,
-        "What parts copies: noise on the weights that read them, in units of their deviation, which cancels out over"
-        " the copies so that the function stays.",
+        "Noise that separates copies, on the weights that read them, in units of their deviation; it cancels out over"
+        " the copies, so that the function stays.",
         low=0,
+        matters_with=".start=copies",
     )
     depth: int = option(
         0, "Blocks more that each stage of a residual network gets at the first step.", unit="blocks", low=0
     )
-    score_images: int = option(512, "Training images that where=gradient looks at.", unit="images", low=1)
+    score_images: int = option(
+        512, "Training images that where=gradient looks at.", unit="images", low=1, matters_with=".where=gradient"
+    )
     leave: list[str] = option(
         [], "Layers whose outputs are left alone, as patterns of their names, such as stem* or stages.0.*."
     )
