@@ -131,8 +131,12 @@ def plain(value: Any) -> Any:
 
 
 def difference(ours: Any, theirs: Any, path: str = "") -> str | None:
-    """Difference of two records of an action, in words; None if they are the same but for rounding."""
+    """Difference of two records of an action, in words; None if they are the same but for rounding.
+
+    Fields that a later version added, at a value that is zero, false or empty, are no difference: they change nothing.
+    """
     if isinstance(ours, dict) and isinstance(theirs, dict):
+        ours = {key: value for key, value in ours.items() if value or key in theirs}
         if ours.keys() != theirs.keys():
             return f"{path or 'action'}: {sorted(ours)} asked, {sorted(theirs)} recorded"
         return _first(difference(ours[key], theirs[key], f"{path}.{key}".lstrip(".")) for key in ours)

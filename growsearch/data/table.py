@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
@@ -126,9 +127,10 @@ def read_table(file: Path, names: Sequence[str] = ()) -> pd.DataFrame:
 
 def _delimiter(handle: TextIO) -> str:
     """Delimiter that gives the header most cells (names in quotes may hold others); the file ends at its beginning."""
-    counts = {}
+    counts = dict.fromkeys(DELIMITERS, 0)
     for mark in DELIMITERS:
-        counts[mark] = len(next(csv.reader(handle, delimiter=mark), []))
+        with suppress(csv.Error):  # a header without this mark may be too long for one cell
+            counts[mark] = len(next(csv.reader(handle, delimiter=mark), []))
         handle.seek(0)
     return max(DELIMITERS, key=counts.__getitem__)
 

@@ -22,7 +22,7 @@ from growsearch.cli.completion import SCRIPTS, candidates
         ("growsearch run hardw", ["hardware.", "hardware="]),
         ("growsearch run schedule=", ["schedule=paper", "schedule=quick", "schedule=smoke"]),
         ("growsearch run -m algo=conet algo.tria", ["algo.trials="]),
-        ("growsearch run experiment=conet/table4", ["experiment=conet/table4_decay", "experiment=conet/table4_step"]),
+        ("growsearch run experiment=conet/table2", ["experiment=conet/table2_epochs", "experiment=conet/table2_phi"]),
         ("growsearch validate se", ["seed="]),
         ("growsearch explain algo.uft", ["algo.uft_auto"]),
         ("growsearch ru", ["run", "runs"]),

@@ -53,7 +53,8 @@ def test_sizes_keep_their_type(text: str, value: object) -> None:
 def test_digits_as_shipped() -> None:
     described = load(shipped("digits"), seed=0).describe()
     assert (described["train"], described["val"], described["test"]) == (1197, 240, 360)
-    assert described["augmentation"] == {"crop_padding": 1, "flip": False, "cutout": 0, "pad_value": "zero_pixel"}
+    geometry = {"crop_padding": 1, "flip": False, "cutout": 0, "pad_value": "zero_pixel"}
+    assert described["augmentation"] == {**geometry, "crop_scale": 0.0, "jitter": 0.0, "hue": 0.0}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ ALLOWED = (
     *("growsearch.reports.", "growsearch.run_folder.", "growsearch.events", "growsearch.format", "growsearch.text"),
     "growsearch.errors",
 )
-PARTS = ("figures", "significance")
+PARTS = ("figures", "significance", "cells")
 """Modules of its own package that a paper may be made of, under the same rule."""
 
 

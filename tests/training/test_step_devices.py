@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from growsearch.algorithms.prdarts.config import PrdartsConfig
 from growsearch.algorithms.prdarts.decisions import initial_pools
 from growsearch.algorithms.prdarts.plans import optimizers_of
-from growsearch.data.augment import Augmentation, PassPlan
+from growsearch.data.augment import COLUMNS, Augmentation, PassPlan
 from growsearch.data.dataset import Split
 from growsearch.data.normalise import Normalisation
 from growsearch.networks import build
@@ -87,7 +87,7 @@ def test_nothing_that_meets_in_a_step_lies_apart(name, monkeypatch):
         constants = torch.empty(3, 1, 1, device=GPU)
         augmentation = Augmentation(crop_padding=1, flip=True, cutout=2)
         loader = Loader(split, Normalisation(constants, constants, "none"), augmentation, 0, 0)
-        rows = PassPlan(torch.empty(16, 6, dtype=torch.int64, device=GPU))
+        rows = PassPlan(torch.empty(16, len(COLUMNS), dtype=torch.int64, device=GPU))
         for role in optimizers:
             step = Step(network, Recipe(clip=1.0, augmentation=augmentation, optimizer=role), "float32", 0)
             monkeypatch.setattr(torch.Tensor, "backward", lambda loss, inputs, step=step: give_gradients(step, loss))

@@ -79,7 +79,7 @@ class DensemannConfig(AlgoConfig):
         "Chance of an addition after an epoch, with growth=random; null for one in patience.",
         unit="probability",
         low=0,
-        below=1,
+        high=1,
         matters_with=".growth=random .addition_chance=0.1",
     )
     additions: list[list[int]] = option(

@@ -122,7 +122,6 @@ def test_options_that_exclude_each_other():
     with pytest.raises(UserError, match=r"algo\.max_params: 5"):
         PruneConfig(max_params=5)
     assert PruneConfig().target == 0.5
-    assert PruneConfig(max_epochs=2).finetune.epochs == 2
 
 
 def test_importances_differ_and_random_draws_anew_for_each_cut():
