@@ -37,11 +37,15 @@ def test_parts_that_passed_are_not_repeated_and_a_run_goes_on_in_another_folder(
     assert len(list(second.rglob("result.json"))) == 1
 
 
-def test_every_network_is_measured_in_every_loop(tmp_path):
-    done = call("methods.py", "--device", "cpu", "--tiny", "--repeats", 1, "--profile", "--out", tmp_path)
+@pytest.mark.parametrize(
+    ("only", "count"), [("densemann-growing,densemann-final", 2), pytest.param("", 9, marks=pytest.mark.slow)]
+)
+def test_every_network_is_measured_in_every_loop(tmp_path, only, count):
+    some = ["--only", only] if only else []
+    done = call("methods.py", "--device", "cpu", "--tiny", "--repeats", 1, "--profile", "--out", tmp_path, *some)
     assert done.returncode == 0, done.stderr
     (record,) = (json.loads(file.read_text()) for file in tmp_path.glob("*.json"))
-    assert len(record["subjects"]) == 9
+    assert len(record["subjects"]) == count
     for name, rows in record["subjects"].items():
         loops = {row["loop"]: row for row in rows}
         assert all(sum(row["shares"].values()) == pytest.approx(1.0) for row in rows)
@@ -53,4 +57,4 @@ def test_every_network_is_measured_in_every_loop(tmp_path):
             # One fused update instead of several operators a parameter; a failed step's statistics are kept for it.
             assert loops[f"eager {layout}"]["operators"] < 1.2 * loops[f"bare {layout}"]["operators"] + 30, name
     (page,) = tmp_path.glob("*.md")
-    assert page.read_text().count("## ") == 9
+    assert page.read_text().count("## ") == count

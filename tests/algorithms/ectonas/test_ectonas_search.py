@@ -43,9 +43,10 @@ def test_left_and_resumed_at_every_point_equals_uninterrupted() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"interleave": 3, "alpha": 0.5}, pytest.param({"random_mode": True}, marks=pytest.mark.slow)],
+    [{"interleave": 3, "alpha": 0.5}, {"random_mode": True}],
     ids=["interleaved", "drawn"],
 )
+@pytest.mark.slow
 def test_several_generations_of_candidates_resume_too(options) -> None:
     make = lambda: ectonas(cells=[], hidden=[5], budget=16, rounds=1, **options)  # noqa: E731
     events = assert_chain_holds(make, steps=20)
@@ -141,7 +142,7 @@ def test_without_skip_a_child_that_cannot_be_made_stops_the_search(monkeypatch: 
         run_through(ectonas())
 
 
-@pytest.mark.parametrize("phase", ["training", "evaluation"])
+@pytest.mark.parametrize("phase", [pytest.param("training", marks=pytest.mark.slow), "evaluation"])
 def test_child_that_memory_has_no_room_for_is_dropped(monkeypatch: pytest.MonkeyPatch, phase: str) -> None:
     """All children with another hidden layer; their parents and siblings go on, through saves and reloads too."""
     name = {"training": "train_batch", "evaluation": "evaluate"}[phase]

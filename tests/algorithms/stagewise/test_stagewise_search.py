@@ -332,8 +332,7 @@ def test_scores_are_averaged_over_trainings() -> None:
     options: dict[str, Any] = {"iterations": 1, "extra_epochs": 0}
     once, thrice = search(**options), search(**options, score_trainings=3)
     list(once.run())
-    events = assert_chain_holds(lambda: search(**options, score_trainings=3), steps=8)
-    list(thrice.run())
+    events, _ = run_through(thrice)
     rows, single = (each.outcome().found.method["networks"] for each in (thrice, once))
     for row in rows:
         assert len(row["every_score"]) == 3 and len({tuple(scores) for scores in row["every_score"]}) == 3
@@ -344,6 +343,11 @@ def test_scores_are_averaged_over_trainings() -> None:
     assert list(thrice.bench.networks) == ["0", "2"]
     with pytest.raises(UserError, match=r"algo\.score_trainings: 2 .*random"):
         search(criterion="random", score_trainings=2)
+
+
+@pytest.mark.slow
+def test_averaged_scores_resume() -> None:
+    assert_chain_holds(lambda: search(iterations=1, extra_epochs=0, score_trainings=3), steps=8)
 
 
 def test_epochs_of_further_trainings_count_for_the_cap() -> None:
