@@ -23,7 +23,10 @@ from tabulate import tabulate
 from growsearch.errors import UserError
 from growsearch.run_folder.read import RunRecord, find_runs
 
-LEFT_OUT = ("seed", "judgement", "energy_kwh", "peak_memory_bytes", "batch_divisors", "data_notes", "out_of_memory", "lossy")
+LEFT_OUT = (
+    *("seed", "judgement", "energy_kwh", "peak_memory_bytes"),
+    *("batch_divisors", "data_notes", "out_of_memory", "lossy"),
+)
 """Keys of a result that say nothing about a claim."""
 
 LONGEST = 12
