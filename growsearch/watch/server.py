@@ -6,7 +6,6 @@ import hmac
 import ipaddress
 import re
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from dash import Dash
 from flask import Flask, Request, Response, redirect, request
@@ -72,7 +71,7 @@ def refusal(asked: Request, names: tuple[str, ...] | None) -> str | None:
     if names is not None and re.sub(r":\d+$", "", host) not in names:
         return "This page is for this machine; open it as http://127.0.0.1."
     origin = asked.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and origin.partition("://")[2] != host:
         return "Requests from pages of other sites are not answered."
     if asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.headers.get("Sec-Fetch-Mode") != "navigate":
         return "Requests from pages of other sites are not answered."

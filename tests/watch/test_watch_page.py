@@ -191,6 +191,7 @@ def test_the_page_loads_everything_from_here(local):
         ({"Host": ""}, 403),
         ({"Host": "127.0.0.1:8050", "Origin": "http://evil.example"}, 403),
         ({"Host": "127.0.0.1:8050", "Origin": "null"}, 403),
+        ({"Host": "127.0.0.1:8050", "Origin": "http://["}, 403),
         ({"Host": "127.0.0.1:8050", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
         ({"Host": "127.0.0.1:8050", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200),
     ],
