@@ -135,7 +135,8 @@ def test_a_run_of_every_method_alone(name, tmp_path):
 @pytest.mark.parametrize("name", CHANGED)
 def test_changed_networks_of_others_alone(name, tmp_path):
     pytest.importorskip(name.partition("/")[0])
-    arguments = {"num_classes": 5, **({"image_size": 64} if "vit" in name else {})}
+    sizes = {"torchvision/vit_b_16": {"image_size": 64}, "timm/test_vit": {"img_size": 64}}
+    arguments = {"num_classes": 5, **sizes.get(name, {})}
     module = build({"family": "external", "name": name, "arguments": arguments})
     preprocessing = Preprocessing((3, 64, 64), tuple("abcde"), Normalisation.unit(3))
     groups = [group for group in channel_groups(module, torch.zeros(2, 3, 64, 64), prove=False)]
