@@ -1,4 +1,4 @@
-"""Errors that a user can act on, and the recognition of lack of memory."""
+"""Errors that a user can act on, and the recognition of out-of-memory errors."""
 
 from growsearch.text import one_line
 
@@ -17,7 +17,7 @@ LACK_OF_MEMORY = (
 class UserError(Exception):
     """Bad input or a full disk: says in one line what was found where, and what would do.
 
-    The line holds no control characters, whatever name or content of a file is told in it.
+    The line holds no control characters, whatever name or content of a file it quotes.
     """
 
     def __str__(self) -> str:

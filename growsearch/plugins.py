@@ -41,7 +41,7 @@ def loaded(point: EntryPoint) -> Any:
     """The object that the entry point names; None, with a warning, where its package is broken."""
     try:
         return point.load()
-    except Exception as error:  # a stranger's package may fail in any way, and ours work without it
+    except Exception as error:  # another package may fail in any way, and ours work without it
         name = f"{point.group} entry point {point.name!r} ({point.value})"
         print(f"growsearch: {name} left out: {type(error).__name__}: {error}", file=sys.stderr)
         return None

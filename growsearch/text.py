@@ -8,7 +8,7 @@ CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 _NOT_IN_A_LINE = re.compile(rf"{CONTROLS.pattern[:-1]}\t\n\u2028\u2029]")
 
 LONGEST = 300
-"""Characters of another library's message that are told."""
+"""Characters of another library's message that are kept."""
 
 
 def printable(text: str) -> str:

@@ -26,7 +26,7 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Dispatch on the first word; returns the exit code (2 where the user can mend the cause)."""
+    """Dispatch on the first word; returns the exit code (2 where the user can remove the cause)."""
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())

@@ -58,7 +58,7 @@ def _list(wanted: list[str]) -> None:
 
 
 def _report(action: str, name: str, overrides: list[str]) -> int:
-    """Look at one data set; an error is told and does not keep the next from being looked at."""
+    """Look at one data set; an error is printed and does not keep the next from being looked at."""
     from growsearch.cli.compose import compose_run
     from growsearch.config import typed
 

@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     """Hand the command line to Hydra, which composes it and calls the task, once or once a job.
 
     Raises:
-        UserError: for whatever the user can mend; in a sweep, when all jobs are done.
+        UserError: for whatever the user can correct; in a sweep, when all jobs are done.
     """
     flags, words = split(argv)
     sweeping = any(flag in SWEEP_FLAGS for flag in flags)

@@ -130,7 +130,7 @@ def _row(folder: Path, words: str) -> tuple[str, ...]:
 
 
 def note_failure(error: Exception) -> None:
-    """Write down which job failed and why: a line, and the traceback where the cause is not the user's to mend."""
+    """Write down which job failed and why: a line, and the traceback where the user cannot correct the cause."""
     job = HydraConfig.get()
     words = " ".join(job.overrides.task)
     cause = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"

@@ -39,7 +39,7 @@ def overrides(words: Sequence[str], sweep: bool = False) -> list[str]:
         sweep: whether commas part the values of a sweep.
 
     Raises:
-        UserError: for a word of another form, and options of Hydra that growsearch does not heed.
+        UserError: for a word of another form, and options of Hydra that growsearch does not use.
     """
     return [_override(word, sweep) for word in words]
 

@@ -1,4 +1,4 @@
-"""Arrays from a .npz file of a stranger: no pickles, and no more memory than the file says and the machine has."""
+"""Arrays from an untrusted .npz file: no pickles, and no more memory than the file says and the machine has."""
 
 from __future__ import annotations
 

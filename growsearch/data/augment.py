@@ -72,7 +72,7 @@ class Augmentation:
             )
 
     def within(self, most: Augmentation) -> Augmentation:
-        """This recipe, as far as a data set bears it: digits are not to be flipped."""
+        """This recipe, as far as a data set allows it: digits are not to be flipped."""
         return Augmentation(
             crop_padding=min(self.crop_padding, most.crop_padding),
             flip=self.flip and most.flip,

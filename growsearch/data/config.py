@@ -40,7 +40,7 @@ class DataConfig(Options):
     )
     download: bool = option(
         True,
-        "Fetch what is missing, where the source allows it; growsearch resume does so only if it is told to.",
+        "Fetch what is missing, where the source allows it; growsearch resume does so only if asked to.",
         changes_results=False,
     )
     pool: str = option(
@@ -132,14 +132,14 @@ class DataConfig(Options):
     )
     crop_padding: int = option(
         0,
-        "The most padding before a random crop that these images bear.",
+        "The most padding before a random crop that these images allow.",
         unit="pixels",
         low=0,
         matters_with="algo.training.crop_padding=4",
     )
     flip: bool = option(False, "Whether a mirrored image still means the same.", matters_with="algo.training.flip=true")
     cutout: int = option(
-        0, "The largest cutout these images bear.", unit="pixels", low=0, matters_with="algo.training.cutout=4"
+        0, "The largest cutout that these images allow.", unit="pixels", low=0, matters_with="algo.training.cutout=4"
     )
     target: str | None = option(None, "Name of the column to predict (csv).", matters_with="data.target=kind")
     drop: list[str] | None = option(None, "Names of columns to leave out (csv).", matters_with="data.drop=[y]")

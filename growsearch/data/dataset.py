@@ -59,7 +59,7 @@ class Dataset:
         test: what the result is judged on, and nothing else.
         classes: names by label.
         normalisation: measured on ``train`` or published; apply it to every split.
-        augmentation: the most these images bear (see :meth:`Augmentation.within`).
+        augmentation: the most these images allow (see :meth:`Augmentation.within`).
         table: the images are rows of a table laid out as squares.
         encoder: what made images of the rows of the user's own table.
         span: values of deep pictures that became 0 and 255; None where all pictures had bytes.

@@ -1,4 +1,4 @@
-"""The rule by which the pictures of a folder that are deeper than 8 bits become bytes: one for all, which is told."""
+"""The rule by which the pictures of a folder that are deeper than 8 bits become bytes: one for all, with a note."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Picture files to arrays of bytes: upright, of one size, one depth and one number of channels.
 
-Files may come from strangers. Only plain raster formats are opened (Pillow would start another
+Files may come from untrusted sources. Only plain raster formats are opened (Pillow would start another
 program for some), and a picture that unpacks to more than Pillow's limit is an error.
 """
 
@@ -178,7 +178,7 @@ def decode(source: Source, channels: int, size: int | tuple[int, int] | None, sp
 @contextmanager
 def _opened(source: Source) -> Iterator[Image.Image]:
     name = name_of(source)
-    with parsing(name, "damaged picture, mend or remove it"), warnings.catch_warnings():
+    with parsing(name, "damaged picture, repair or remove it"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         if isinstance(source, Path):

@@ -1,6 +1,6 @@
 """ImageNet residual networks of bottleneck blocks from a depth vector (Stage-Wise NAS section IV; S = 4).
 
-Layers bear torchvision's names, so its weights can be transferred block by block.
+Layers have torchvision's names, so its weights can be transferred block by block.
 """
 
 from collections.abc import Sequence

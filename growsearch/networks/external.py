@@ -60,7 +60,7 @@ class External(nn.Module):
         self.net, self.name, self.arguments = net, name, dict(arguments or {})
         self.weights_left_out = False
         self.auxiliary = bool(getattr(net, "aux_logits", False))
-        self._built = dict(net.named_modules())  # by the builder's paths: edits of containers are told by them
+        self._built = dict(net.named_modules())  # by the builder's paths: edits of containers are found by them
         self._children = {path: list(module._modules.items()) for path, module in self._built.items()}
         self._counts = {path: _counts(module) for path, module in self._built.items()}
         self._ties = _ties(net)

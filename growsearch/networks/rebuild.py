@@ -1,4 +1,4 @@
-"""A network from what a file holds of it, with suspicion: the file may be a stranger's."""
+"""A network rebuilt from a file, which may come from an untrusted source."""
 
 from pathlib import Path
 from typing import Any

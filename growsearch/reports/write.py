@@ -79,7 +79,7 @@ def write_figure(name: str, places: Sequence[Path], folder: Path, format: str) -
         format: one of :data:`~growsearch.reports.plot.FORMATS`.
 
     Returns:
-        The files; those of several runs bear the names of their folders.
+        The files; those of several runs have the names of their folders.
 
     Raises:
         UserError: if no run has such a figure, its record is damaged, or a file cannot be written.

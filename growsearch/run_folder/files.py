@@ -43,7 +43,7 @@ def _advice(error: OSError) -> str:
         return "it is a link, which is not followed; use a file of the run's own"
     if error.errno in _NOT_WRITABLE:
         return f"cannot be written ({said}); choose another folder, or copy the run to one"
-    return f"the disk or the way to it fails ({said}); what was saved stays, mend it and resume the run"
+    return f"the disk or the way to it fails ({said}); what was saved stays; repair it and resume the run"
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -39,7 +39,7 @@ E = TypeVar("E", bound=Event)
 
 
 class Result(TypedDict, total=False):
-    """Keys of result.json; one is missing where the file has it not, or has a value of another type."""
+    """Keys of result.json; one is missing where the file lacks it or has a value of another type."""
 
     algo: str
     data: str

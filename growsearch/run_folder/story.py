@@ -21,7 +21,7 @@ MOST_NETWORKS = 256
 """States of networks that are kept; of more an evenly spread sample."""
 
 MOST_NAMES = 64
-"""Names of edits, measures and phases that are told apart; all further ones share a sample."""
+"""Names of edits, measures and phases with a sample of their own; all further ones share one."""
 
 MOST_BYTES = 32 * 2**20
 """Bytes of all lines that are kept."""
@@ -92,7 +92,7 @@ class StoryReader:
         self._others: dict[tuple[str, str], Sample[Event]] = {}
 
     def read(self) -> Story:
-        """All that is told by now; what is damaged is left out and named in the remarks."""
+        """All events so far; damaged ones are left out and named in the remarks."""
         if self._reading.changed(self.path):
             self._begin()
         for line, num_bytes in every_line(self.path, self._damage, self._reading):

@@ -174,7 +174,7 @@ class Session:
         """Return to the last checkpoint; what was done since is done again in this process alone.
 
         Args:
-            lack: memory ran out, which is told when the run is there again; None for another reason.
+            lack: memory ran out, which is reported when the run is there again; None for another reason.
         """
         self.lack, self.due = lack, self.unsaved
         self.config.hardware.workers = 1

@@ -97,7 +97,7 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False,
         overrides: options that change no numbers, and ``data.path``, where the data have moved; without
             ``data.download=true`` nothing is fetched.
         accept_data: go on although the data are not those that the run began with.
-        trust: let functions of the user's own be called that build the run's network; the folder may be a stranger's,
+        trust: let functions of the user's own be called that build the run's network; the folder may be untrusted,
             so its own word for it does not count.
 
     Raises:
@@ -153,7 +153,7 @@ def moved(composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
 
 
 def distrust(config: RunConfig, overrides: Sequence[str], trust: bool) -> None:
-    """Let a folder, which may be a stranger's, run code and fetch files only if the command line says so."""
+    """Let a folder, which may be untrusted, run code and fetch files only if the command line says so."""
     if "trust" in config.network:
         config.network["trust"] = trust
     config.data.download = "data.download=true" in overrides

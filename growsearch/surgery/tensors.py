@@ -81,7 +81,7 @@ _COPYING = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__")
 def _is_plain(kind: Any) -> bool:
     """Whether a module of this class is copied by copying its attributes, as ``copy.deepcopy`` would."""
     usual = all(getattr(kind, name, None) is getattr(nn.Module, name, None) for name in _COPYING)
-    return usual and kind.__setstate__.__module__.startswith("torch.nn.")  # torch's own only mend old pickles
+    return usual and kind.__setstate__.__module__.startswith("torch.nn.")  # torch's own only repair old pickles
 
 
 def _copy(value: Any, memo: dict[int, Any]) -> Any:

@@ -61,7 +61,7 @@ class CudaStream:
         graph = torch.cuda.CUDAGraph()
         pool = next((other.pool() for other in self._graphs), None) or torch.cuda.graph_pool_handle()
         collects = gc.isenabled()
-        gc.disable()  # a graph that the collector destroys amid a capture would break it
+        gc.disable()  # a graph that the collector destroys during a capture would break it
         try:
             # The outer block puts the current stream back even where ending the capture fails.
             with self.inside(), torch.cuda.graph(graph, pool=pool, stream=self.stream):

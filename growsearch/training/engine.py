@@ -121,7 +121,7 @@ class Engine:
             self.cuda_streams = [CudaStream(self.device) for _ in range(count)]
 
     def wait(self) -> None:
-        """Let all networks' steps end; to be called before their tensors are read amid an epoch."""
+        """Let all networks' steps end; to be called before their tensors are read during an epoch."""
         if len(self.cuda_streams) > 1:
             torch.cuda.synchronize(self.device)
 
@@ -136,7 +136,7 @@ class Engine:
     def loader(
         self, network: Network, cursor: Cursor, augmentation: Augmentation, copies: int = 1, shuffle: bool = True
     ) -> Loader:
-        """The stream that ``cursor`` stands in, with no more augmentation than the data bear."""
+        """The stream that ``cursor`` stands in, with no more augmentation than the data allow."""
         key = (cursor.purpose, cursor.split, network.id, network.layout, augmentation, copies)
         if key not in self._loaders:
             self._loaders[key] = Loader(

@@ -31,7 +31,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate one pass of ``loader`` in evaluation mode; the host waits once, at the end.
 
-    Where there are fewer than six classes the top-5 accuracy is 1. ``each`` is told the position of every batch, its
+    Where there are fewer than six classes the top-5 accuracy is 1. ``each`` gets the position of every batch, its
     logits [B, classes] and its labels [B].
     """
     was_training = module.training

@@ -85,7 +85,7 @@ def next_divisor(policy: str, lack: OutOfMemory, divisor: int) -> int | None:
 
 
 def divided(batch: int, divisor: int) -> int:
-    """Images of a batch made smaller, as far as batch norm can bear it."""
+    """Images of a batch made smaller, as far as batch norm allows."""
     return max(batch // divisor, min(batch, SMALLEST_BATCH))
 
 

@@ -93,7 +93,7 @@ def say(text: str, show: bool = True) -> None:
         sys.stdout.flush()
     stamp = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
     for log in _LOGS:
-        with suppress(OSError):  # a full disk is told by what must be written
+        with suppress(OSError):  # a full disk is reported by what must be written
             log.write("".join(f"{stamp}  {line}\n" for line in printable(text).splitlines() if line))
             log.flush()
 

@@ -37,7 +37,7 @@ def require(names: Iterable[str]) -> None:
 
 
 class Trackers:
-    """All trackers of a run. One that fails is told once and left out: the run and its record go on.
+    """All trackers of a run. One that fails is reported once and left out: the run and its record go on.
 
     Args:
         names: of :data:`TRACKERS`.

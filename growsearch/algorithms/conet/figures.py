@@ -14,7 +14,7 @@ from growsearch.run_folder.plain import number, short
 from growsearch.run_folder.read import RunRecord
 
 MOST_NAMED = 48
-"""Variables whose rows all bear their names; of more, every n-th row does."""
+"""Variables whose rows are all named; of more, every n-th row does."""
 
 CHANNEL_CAPTION = (
     "Channel count of every variable (a row, named after the first of the layers that must agree in width) in every "

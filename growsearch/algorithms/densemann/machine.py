@@ -1,6 +1,6 @@
 """The finite-state machine that grows one block: a pure function of scripted or measured numbers.
 
-It never sees a network. After every epoch it is told the validation accuracy and the connection strengths
+It never sees a network. After every epoch it gets the validation accuracy and the connection strengths
 of the last layer's filters, and it answers with edits to carry out before the next epoch:
 
     ["add_filters", n]    ["prune", [indices]]    ["undo_pruning"]

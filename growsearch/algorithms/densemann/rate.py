@@ -38,7 +38,7 @@ class GrowingRate:
         Args:
             epoch: the epoch that was trained.
             length: of the schedule.
-            milestones: fractions of it; the n-th is heeded only if n drops came before.
+            milestones: fractions of it; the n-th counts only if n drops came before.
         """
         if not self.active:
             return

@@ -35,7 +35,7 @@ MOST_CATEGORIES = 100
 """A column of words with more different values (names, identifiers) is left out, and a note says so."""
 
 FEW_CATEGORIES = 10
-"""Of a column whose cells hold numbers; more of them are told, for the numbers may be meant as quantities."""
+"""Of a column whose cells hold numbers; a note says so of more, as the numbers may be meant as quantities."""
 
 _NUMBER = r"[^\w\s]?\s?\(?[+-]?\d[\d.,]*\)?\s?[^\d\s]{0,4}"
 """A number, perhaps in brackets, with a currency or a unit."""

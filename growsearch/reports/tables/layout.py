@@ -18,7 +18,7 @@ QUOTED = "quoted"
 
 @dataclass(frozen=True)
 class Published:
-    """A value that a row's runs must have at ``schedule=paper``; others may have another, which is told.
+    """A value that a row's runs must have at ``schedule=paper``; others may have another, with a remark.
 
     Others are those of reduced schedules, and of presets that follow the authors' code (``_original``).
 
