@@ -9,6 +9,7 @@ import os
 import sys
 from contextlib import redirect_stdout
 
+from growsearch.cli.arguments import Arguments
 from growsearch.errors import UserError
 
 BASH = """\
@@ -68,7 +69,7 @@ DATA_ACTIONS = ("get", "check", "ls")
 
 def main(argv: list[str]) -> int:
     """Print a shell's script, or answer the question that such a script asks."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch completion",
         description="Make a shell complete commands, groups, choices and options.",
         epilog=HOW,

@@ -5,6 +5,7 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any
 
+from growsearch.cli.arguments import Arguments
 from growsearch.errors import UserError
 from growsearch.text import one_line
 
@@ -24,7 +25,7 @@ SHOWN_CLASSES = 20
 
 def main(argv: list[str]) -> int:
     """List, fetch or check; the exit code is 2 if any data set named is not in order."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch data",
         description="Fetch, verify and describe data sets.",
         epilog=EPILOG,

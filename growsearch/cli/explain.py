@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from growsearch.cli.arguments import Arguments
 from growsearch.cli.ls import GROUPS, choices
 from growsearch.config import option_classes
 from growsearch.errors import UserError
@@ -36,7 +37,7 @@ Search for a network, or train one.
 
 def main(argv: list[str]) -> int:
     """Print what the fields say."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch explain",
         description="Say what an option is, what it takes, its default, and what the paper calls it.",
         epilog=EPILOG,

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from growsearch.cli.arguments import Arguments
 from growsearch.cli.run_data import data_of_run, with_encoder
 from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
@@ -38,7 +39,7 @@ examples:
 
 def main(argv: list[str]) -> int:
     """Write the file and say how well it agrees."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch export",
         description="Write a run's network as a file that needs no growsearch.",
         epilog=EPILOG,

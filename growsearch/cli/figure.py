@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from growsearch.cli.arguments import Arguments
 from growsearch.errors import UserError
 from growsearch.options import did_you_mean
 
@@ -18,7 +19,7 @@ examples:
 
 def main(argv: list[str]) -> int:
     """Write the figure and say where it is, or print the names of all."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch figure",
         description="Write one figure of a report as a file, in the colours of print.",
         epilog=EPILOG,

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from growsearch.cli.arguments import Arguments
 from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
 
@@ -29,7 +30,7 @@ KIND, MOST_KEPT = ("candidate", "batch", "threads", "device"), 200
 
 def main(argv: list[str]) -> int:
     """Measure, keep and print."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch latency",
         description="Time a run's network on this machine.",
         epilog=EPILOG,

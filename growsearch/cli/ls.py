@@ -1,11 +1,11 @@
 """``growsearch ls``: what there is to choose from, a line each."""
 
-import argparse
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from growsearch import plugins
+from growsearch.cli.arguments import Arguments
 from growsearch.errors import UserError
 from growsearch.options import did_you_mean
 
@@ -23,7 +23,7 @@ FOREIGN = {"algo": plugins.ALGORITHMS, "network": plugins.NETWORKS, "data": plug
 
 def main(argv: list[str]) -> int:
     """Print every group, or those named."""
-    parser = argparse.ArgumentParser("growsearch ls", description="List what there is to choose from.")
+    parser = Arguments("growsearch ls", description="List what there is to choose from.")
     parser.add_argument("groups", nargs="*", help=", ".join(GROUPS), metavar="group")
     parser.add_argument("--config-dir", "-cd", type=Path, help="a folder of your own configurations")
     options = parser.parse_args(argv)

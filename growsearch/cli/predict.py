@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from growsearch.cli.arguments import Arguments
 from growsearch.cli.run_data import with_encoder
 from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
@@ -37,7 +38,7 @@ CLASS, PROBABILITY = "predicted_class", "probability"
 
 def main(argv: list[str]) -> int:
     """Classify, print and write; 2 if a picture could not be read."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch predict",
         description="Classify pictures, or rows of a table, with a run's network, preprocessing and names of classes.",
         epilog=EPILOG,

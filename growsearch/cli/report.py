@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from growsearch.cli.arguments import Arguments
+
 EPILOG = """\
 examples:
   growsearch report outputs/densemann/digits/20261122-105318-seed0
@@ -13,7 +15,7 @@ examples:
 
 def main(argv: list[str]) -> int:
     """Write the page and say where it is."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch report",
         description="Write one HTML page that opens from the disk and needs no network.",
         epilog=EPILOG,

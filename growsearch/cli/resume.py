@@ -1,14 +1,14 @@
 """``growsearch resume RUN``: continue a run that was stopped, killed or copied elsewhere."""
 
-import argparse
 from pathlib import Path
 
+from growsearch.cli.arguments import Arguments
 from growsearch.cli.trusting import add_trust, with_trust
 
 
 def main(argv: list[str]) -> int:
     """Parse and continue."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch resume",
         description="Continue a run from its newest checkpoint; one that has only its config.yaml begins anew.",
     )

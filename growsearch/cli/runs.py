@@ -1,10 +1,10 @@
 """``growsearch runs [FOLDER]``: which runs are below a folder, how far they came, and what to do next."""
 
-import argparse
 import time
 from collections import Counter
 from pathlib import Path
 
+from growsearch.cli.arguments import Arguments
 from growsearch.errors import UserError
 from growsearch.format import aligned, duration
 from growsearch.run_folder.summary import RunSummary, list_runs
@@ -15,7 +15,7 @@ COLUMNS = ("state", "method", "data", "seed", "accuracy", "parameters", "age", "
 
 def main(argv: list[str]) -> int:
     """Print a line for each run, the newest last."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch runs", description="List runs: finished, running, stopped or failed, and what to do next."
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path("outputs"), help="default: outputs")

@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from growsearch.cli.arguments import Arguments
 from growsearch.errors import UserError
 from growsearch.options import did_you_mean
 
@@ -23,7 +24,7 @@ examples:
 
 def main(argv: list[str]) -> int:
     """Print the table, or the names of all."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch table",
         description="Show a table of one of the five papers, ours beside the printed numbers.",
         epilog=EPILOG,

@@ -5,6 +5,7 @@ import logging
 import secrets
 from pathlib import Path
 
+from growsearch.cli.arguments import Arguments
 from growsearch.errors import UserError
 
 PORT = 8050
@@ -20,7 +21,7 @@ examples:
 
 def main(argv: list[str]) -> int:
     """Serve the page until Ctrl-C."""
-    parser = argparse.ArgumentParser(
+    parser = Arguments(
         "growsearch watch",
         description="Show all runs of a folder in a browser as they go. Nothing in the folder is changed.",
         epilog=EPILOG,

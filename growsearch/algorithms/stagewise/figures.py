@@ -35,15 +35,20 @@ def depths(record: RunRecord) -> Drawing | None:
             colour = SERIES[stage % len(SERIES)]
             bars = axes.bar(places, [d for _, d in kept], 0.9 * width, color=colour, label=f"stage {stage + 1}")
             axes.bar_label(bars, fontsize=8, fmt="%g")
-        axes.set_xlabel("iteration")
-        axes.set_ylabel("modules")
-        whole_ticks(axes.xaxis)
-        whole_ticks(axes.yaxis)
-        axes.margins(y=0.12)
-        axes.grid(axis="x", visible=False)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6)
+        _count_axes(axes, "iteration")
 
     return draw("stagewise-depths", "Depth vectors", DEPTH_CAPTION, 3.0, paint)
+
+
+def _count_axes(axes: Any, across: str) -> None:
+    """Axes of bars that count modules."""
+    axes.set_xlabel(across)
+    axes.set_ylabel("modules")
+    whole_ticks(axes.xaxis)
+    whole_ticks(axes.yaxis)
+    axes.margins(y=0.15)
+    axes.grid(axis="x", visible=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5)
 
 
 def _depth_vectors(record: RunRecord) -> list[list[float]]:
@@ -164,12 +169,6 @@ def by_criterion(records: Sequence[RunRecord]) -> Drawing | None:
                 bars = axes.bar(place, mean, 0.9 * width, color=colour, label=label if not stage else "")
                 axes.bar_label(bars, fontsize=8, fmt="%g")
                 axes.plot([place] * len(depths), depths, "_", color=MUTED, ms=6)
-        axes.set_xlabel("stage")
-        axes.set_ylabel("modules")
-        whole_ticks(axes.xaxis)
-        whole_ticks(axes.yaxis)
-        axes.margins(y=0.15)
-        axes.grid(axis="x", visible=False)
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5)
+        _count_axes(axes, "stage")
 
     return draw("stagewise-figure4", "Depths by criterion (Figure 4)", CRITERIA_CAPTION, 3.0, paint)

@@ -1,6 +1,6 @@
 """The tables of Stage-Wise's paper, our runs beside what it prints."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from growsearch.algorithms.stagewise.figures import by_criterion, depths, models_trained, scores
@@ -101,19 +101,7 @@ def table3() -> Table:
         printed = [_depths(row["m"]), *(row[k] for k in keys)]
         note = "printed in another unit" if "memory_MB_consistent" in row else ""
         note = f"{row['depth_actual']} by its other figures" if "depth_actual" in row else note
-        rows.append(
-            Row(
-                row["name"].replace("_", " "),
-                printed,
-                experiment,
-                "cifar10",
-                match,
-                (),
-                view,
-                note=note,
-                words=_network(row["name"]),
-            )
-        )
+        rows.append(_row(row["name"], printed, experiment, match, view, note))
     return Table("Stage-Wise, Table III", [*COSTS, ACCURACY, *CPU], rows, "300 epochs; weight transfer 50.")
 
 
@@ -126,20 +114,17 @@ def table4() -> Table:
         keys = ("depth", "params_M", "flops_B", "true_macs_M", "memory_MB", "acc")
         printed = [_depths(row["m"]), *(row[k] for k in keys)]
         view = network(iteration)
-        rows.append(
-            Row(
-                row["name"].replace("_", " "),
-                printed,
-                experiment,
-                "cifar10",
-                match,
-                (),
-                view,
-                words=_network(row["name"]),
-            )
-        )
+        rows.append(_row(row["name"], printed, experiment, match, view))
     note = "FLOPs as the paper counts them (separable convolutions as dense ones); true MACs are computed, not printed."
     return Table("Stage-Wise, Table IV", columns, rows, note)
+
+
+def _row(
+    name: str, printed: Sequence[Any], experiment: str, match: Mapping[str, Any], view: View, note: str = ""
+) -> Row:
+    """A network of CIFAR-10; baselines bring the override that names them."""
+    words = _network(name)
+    return Row(name.replace("_", " "), printed, experiment, "cifar10", match, (), view, note=note, words=words)
 
 
 def _network(name: str) -> tuple[str, ...]:
