@@ -187,7 +187,7 @@ def choice_of(family: str) -> str:
     return {**named, "channel_darts": "darts7"}.get(family, family)
 
 
-@pytest.mark.parametrize(("owner", "path"), random.Random(0).sample(composed_cases(), 12))
+@pytest.mark.parametrize(("owner", "path"), random.Random(0).sample(composed_cases(), 6))
 def test_a_sample_of_options_matters_on_the_command_line(owner, path):
     assert_it_matters(owner, path)
 
