@@ -39,15 +39,17 @@ class GrowConfig(AlgoConfig):
     )
     where: str = option(
         "even",
-        "Which groups of channels grow: all in proportion (even), at random, or those whose new channels would have the"
-        " largest gradient (gradient: what GradMax, arXiv 2201.05125, maximises, measured).",
-        choices=("even", "random", "gradient"),
+        "Which groups of channels grow: all in proportion (even), at random, those whose new channels would have the"
+        " largest gradient (gradient: what GradMax, arXiv 2201.05125, maximises, measured), or those that most lack"
+        " what only new channels can express (tiny: the natural gradient of TINY, arXiv 2405.19816).",
+        choices=("even", "random", "gradient", "tiny"),
     )
     start: str = option(
         "zero",
         "How new channels begin: as copies that share their readers' weights (copies, Net2Net), drawn like others and"
-        " read by nobody yet (zero), or likewise with filters orthogonal to each other (orthogonal).",
-        choices=("copies", "zero", "orthogonal"),
+        " read by nobody yet (zero), or likewise with filters orthogonal to each other (orthogonal), with those of the"
+        " largest gradient of the weights that read them (gradmax, by singular vectors), or with TINY's (tiny).",
+        choices=("copies", "zero", "orthogonal", "gradmax", "tiny"),
     )
     noise: float = option(
         0.1,
@@ -60,7 +62,11 @@ class GrowConfig(AlgoConfig):
         0, "Blocks more that each stage of a residual network gets at the first step.", unit="blocks", low=0
     )
     score_images: int = option(
-        512, "Training images that where=gradient looks at.", unit="images", low=1, matters_with=".where=gradient"
+        512,
+        "Training images that gradient, gradmax and tiny look at.",
+        unit="images",
+        low=1,
+        matters_with=".where=gradient",
     )
     leave: list[str] = option(
         [], "Layers whose outputs are left alone, as patterns of their names, such as stem* or stages.0.*."

@@ -9,7 +9,7 @@ from growsearch.algorithms.budgets import Point, Quantity, layer_sizes, quantity
 from growsearch.algorithms.caps import last_epochs
 from growsearch.algorithms.grow.config import GrowConfig
 from growsearch.algorithms.grow.decisions import is_plateau
-from growsearch.algorithms.grow.edits import AddBlocks, Widen
+from growsearch.algorithms.grow.edits import DIRECTED, AddBlocks, Aim, Widen
 from growsearch.algorithms.grow.measure import deepened, growable_groups, plan_growth
 from growsearch.errors import UserError
 from growsearch.events import Measure as Measured
@@ -129,7 +129,10 @@ class Grow(Algorithm[GrowConfig]):
         change = Widen(plan["sizes"], config.start, config.noise, shape)
         detail = {"of": quantity, "goal": left, "has": plan["left"], "sizes": plan["sizes"]}
         draw = ("grow", "width", step)
-        return (yield Edit(net, change, draw, (), f"step {step}", self.epochs, accuracy, detail))
+        net = yield Edit(net, change, draw, (), f"step {step}", self.epochs, accuracy, detail)
+        if config.start in DIRECTED and plan["before"]:
+            yield Aim(net, plan["before"], config.start == "tiny", config.score_images)
+        return net
 
     def point(self, net: Net, accuracy: float | None) -> Script:
         """A network along the way, told and kept."""

@@ -78,7 +78,7 @@ def test_every_step_keeps_the_function(spec, start, more, training_mode):
 
 
 def test_left_and_resumed_at_every_point_equals_uninterrupted():
-    options = {"target_params": 900.0, "when": "plateau", "where": "gradient", "start": "copies", "step_epochs": 2}
+    options = {"target_params": 900.0, "when": "plateau", "where": "gradient", "start": "gradmax", "step_epochs": 2}
     events = assert_chain_holds(lambda: grow(**options), steps=2)
     assert [e["op"] for e in events if e["kind"] == "edit"] == ["widen", "widen"]
 
@@ -88,7 +88,7 @@ def test_left_and_resumed_at_every_point_equals_uninterrupted():
     [
         {"target_params": 900.0},
         {"target_macs": 20_000.0, "where": "random", "start": "orthogonal"},
-        {"target_macs": 120_000.0, "where": "gradient", "spec": RESNET, "depth": 1},
+        {"target_macs": 120_000.0, "where": "tiny", "start": "copies", "spec": RESNET, "depth": 1},
     ],
 )
 def test_a_budget_is_filled(options):
