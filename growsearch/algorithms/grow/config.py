@@ -58,6 +58,14 @@ class GrowConfig(AlgoConfig):
         low=0,
         matters_with=".start=copies",
     )
+    new_rates: str = option(
+        "same",
+        "Learning rate of new channels: that of all others (same), or in each weight that rate times the Frobenius norm"
+        " of the entries that a step added over that of those at the start (norm, arXiv 2306.12700); start=copies only,"
+        " as weights that start at zero would stay there.",
+        choices=("same", "norm"),
+        matters_with=".start=copies .step_epochs=1",
+    )
     depth: int = option(
         0, "Blocks more that each stage of a residual network gets at the first step.", unit="blocks", low=0
     )
@@ -79,6 +87,8 @@ class GrowConfig(AlgoConfig):
         super().__post_init__()
         if self.target_params is not None and self.target_macs is not None:
             raise UserError("algo.target_macs: it is given beside algo.target_params; use one of them")
+        if self.new_rates == "norm" and self.start != "copies":
+            raise UserError(f"algo.new_rates: norm is not accepted with start={self.start}; use start=copies, or same")
         instead_of = {
             "max_seconds": "algo.max_epochs",
             "max_params": "algo.target_params",

@@ -1,7 +1,7 @@
 """Train a network, grow it step by step without a change of its function, and train it on."""
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from growsearch.actions import Edit, Evaluate, Expect, Facts, Fit, Fitted, Measure, Net, Script, Take, Tell
 from growsearch.algorithms.base import Algorithm, Found
@@ -11,6 +11,7 @@ from growsearch.algorithms.grow.config import GrowConfig
 from growsearch.algorithms.grow.decisions import is_plateau
 from growsearch.algorithms.grow.edits import DIRECTED, AddBlocks, Aim, Widen
 from growsearch.algorithms.grow.measure import deepened, growable_groups, plan_growth
+from growsearch.algorithms.grow.rates import PacedFit
 from growsearch.errors import UserError
 from growsearch.events import Measure as Measured
 from growsearch.events import Phase
@@ -40,6 +41,7 @@ class Grow(Algorithm[GrowConfig]):
                 f"algo.depth: {config.depth} is not accepted; use 0, as only {' and '.join(STAGED)} have stages"
             )
         self.epochs = 0
+        self.history: list[dict[str, int]] = []
         last = last_epochs(config, config.steps * config.step_epochs, config.training.epochs)
         self.config = replace(config, training=replace(config.training, epochs=last))
 
@@ -60,7 +62,7 @@ class Grow(Algorithm[GrowConfig]):
             net = yield from self.grow(net, step, quantity, goal, accuracy)
 
         yield Tell(Phase(net.id, "final training", self.epochs))
-        fit = yield Fit(net, fit_plan_of(config.training))
+        fit = yield self.fit(net, fit_plan_of(config.training))
         self.epochs += fit.epochs
         val_accuracy, val_loss = fit.val_accuracy, fit.val_loss
         if not config.training.epochs and self.facts.val:
@@ -107,12 +109,18 @@ class Grow(Algorithm[GrowConfig]):
         settings = replace(config.training, epochs=config.step_epochs, schedule="constant", keep="last")
         plan, stream, fit = fit_plan_of(settings, phase="growth"), f"step {step}", Fitted()
         if config.when == "schedule" and config.step_epochs:
-            fit = yield Fit(net, plan, stream)
+            fit = yield self.fit(net, plan, stream)
         elif config.when == "plateau":
             while fit.epochs < config.step_epochs and not is_plateau([loss for loss, _ in fit.val], config.patience):
-                fit = yield Fit(net, plan, stream, fit if fit.epochs else None, until=fit.epochs + 1)
+                fit = yield self.fit(net, plan, stream, fit if fit.epochs else None, until=fit.epochs + 1)
         self.epochs += fit.epochs
         return fit.val_accuracy
+
+    def fit(self, *words: Any, until: int | None = None) -> Fit:
+        """A phase of training, or a part of it up to an epoch, at the rates that the channels have."""
+        if self.config.new_rates == "norm" and self.history:
+            return PacedFit(*words, until=until, history=tuple(self.history))
+        return Fit(*words, until=until)
 
     def grow(self, net: Net, step: int, quantity: Quantity, goal: float, accuracy: float | None) -> Script:
         """One step: wider groups up to its part of the budget, behind more blocks in the first."""
@@ -130,6 +138,7 @@ class Grow(Algorithm[GrowConfig]):
         detail = {"of": quantity, "goal": left, "has": plan["left"], "sizes": plan["sizes"]}
         draw = ("grow", "width", step)
         net = yield Edit(net, change, draw, (), f"step {step}", self.epochs, accuracy, detail)
+        self.history.append(plan["before"])
         if config.start in DIRECTED and plan["before"]:
             yield Aim(net, plan["before"], config.start == "tiny", config.score_images)
         return net
