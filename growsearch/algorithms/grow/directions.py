@@ -24,6 +24,9 @@ from growsearch.training import Engine, Network
 ENTRIES = 2**24
 """Numbers of a batch's patches that are held at a time."""
 
+MOST_INPUTS = 4096
+"""Inputs of the filters that write a channel, over all layers; with more, the decomposition would take minutes."""
+
 SMALLEST = 1e-10
 """Variances, and squared singular values, below this share of the largest count as none."""
 
@@ -79,10 +82,11 @@ def directions(
 
     Returns:
         By group, in float64 on the CPU. A group is left out if none of its pairs P and Q are plain convolutions or
-        linear layers with a map between them that keeps its shape, is flattened or is averaged.
+        linear layers with a map between them that keeps its shape, is flattened or is averaged, or if its filters have
+        more than :data:`MOST_INPUTS` inputs.
     """
     module = network.module
-    ties = [Tie(module, groups[name], natural) for name in sizes]
+    ties = [tie for name in sizes if (tie := Tie(module, groups[name], natural)).inputs() <= MOST_INPUTS]
     axes = [axis for tie in ties for axis in (*tie.writers, *tie.readers)]
     layers = {axis.layer: module.get_submodule(axis.layer) for axis in axes}
     new = _new_inputs(groups, sizes)
@@ -115,12 +119,16 @@ class Tie:
     """Layers that write and read a group, and the moments between what the former see and what the latter want."""
 
     def __init__(self, module: nn.Module, group: ChannelGroup, natural: bool) -> None:
-        self.group, self.natural = group, natural
+        self.module, self.group, self.natural = module, group, natural
         plain = [axis for axis in group.axes if _is_plain(module, axis)]
         self.writers = [axis for axis in plain if axis.role == "producer" and repeat(group, axis) == 1]
         self.readers = [axis for axis in plain if axis.role == "consumer"]
         self.moments: dict[tuple[str, str], Tensor] = {}
         self.seconds: dict[tuple[str, str], Tensor] = {}
+
+    def inputs(self) -> int:
+        """Inputs of the filters that write a channel."""
+        return sum(_fan_in(self.module.get_submodule(axis.layer)) for axis in self.writers)
 
     def add(self, layers: Mapping[str, nn.Module], seen: Mapping[str, Seen], wanted: Mapping[str, Tensor]) -> None:
         """Add a batch."""
@@ -149,11 +157,10 @@ class Tie:
         matrix = _assembled(self.moments, rows, columns) / count
         whitening = _inverse_root(_assembled(self.seconds, rows, rows) / count) if self.natural else None
         matrix = matrix if whitening is None else whitening @ matrix
-        left, values, _ = torch.linalg.svd(matrix, full_matrices=False)
+        gains, left = (found.flip(-1) for found in torch.linalg.eigh(matrix @ matrix.T))
+        left, gains = left[:, gains > SMALLEST * gains.max()], gains[gains > SMALLEST * gains.max()]
         if whitening is not None:
             left = F.normalize(whitening @ left, dim=0)
-        gains = values.square()
-        left, gains = left[:, gains > SMALLEST * gains.max()], gains[gains > SMALLEST * gains.max()]
         signs = left.gather(0, left.abs().argmax(0, keepdim=True)).sign()
         parts = (left * signs).T.split(list(rows.values()), 1)
         return Directions(gains, dict(zip(rows, parts, strict=True)))
