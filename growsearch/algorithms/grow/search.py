@@ -1,7 +1,7 @@
 """Train a network, grow it step by step without a change of its function, and train it on."""
 
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from growsearch.actions import Edit, Evaluate, Expect, Facts, Fit, Fitted, Measure, Net, Script, Take, Tell
 from growsearch.algorithms.base import Algorithm, Found
@@ -15,6 +15,7 @@ from growsearch.algorithms.grow.rates import PacedFit
 from growsearch.errors import UserError
 from growsearch.events import Measure as Measured
 from growsearch.events import Phase
+from growsearch.training import FitPlan
 from growsearch.training.plan import fit_plan_of, optimizer_of
 
 STAGED = ("resnet", "bottleneck")
@@ -116,11 +117,13 @@ class Grow(Algorithm[GrowConfig]):
         self.epochs += fit.epochs
         return fit.val_accuracy
 
-    def fit(self, *words: Any, until: int | None = None) -> Fit:
-        """A phase of training, or a part of it up to an epoch, at the rates that the channels have."""
+    def fit(
+        self, net: Net, plan: FitPlan, stream: str = "train", so_far: Fitted | None = None, until: int | None = None
+    ) -> Fit:
+        """A phase of training, or a part of it, at the rates that the channels have."""
         if self.config.new_rates == "norm" and self.history:
-            return PacedFit(*words, until=until, history=tuple(self.history))
-        return Fit(*words, until=until)
+            return PacedFit(net, plan, stream, so_far, until, history=tuple(self.history))
+        return Fit(net, plan, stream, so_far, until)
 
     def grow(self, net: Net, step: int, quantity: Quantity, goal: float, accuracy: float | None) -> Script:
         """One step: wider groups up to its part of the budget, behind more blocks in the first."""
