@@ -14,11 +14,11 @@ from growsearch.config import RunConfig
 from growsearch.data.dataset import Dataset
 from growsearch.deploy import Preprocessing, save_network
 from growsearch.deploy.judgement import Outputs, judgement, thumbnails
-from growsearch.energy import JOULES_PER_KWH
-from growsearch.ledger import Ledger
 from growsearch.probes.cost import cost
 from growsearch.run_folder.files import write_atomic
 from growsearch.run_folder.folder import RunFolder
+from growsearch.runner.energy import JOULES_PER_KWH
+from growsearch.runner.ledger import Ledger
 from growsearch.training import Engine
 from growsearch.training.layout import name_of
 from growsearch.training.out_of_memory import peak_bytes

@@ -13,10 +13,8 @@ from omegaconf import OmegaConf
 from growsearch.clock import cpu_seconds
 from growsearch.config import RunConfig
 from growsearch.deploy import preprocessing_of
-from growsearch.energy import meter
 from growsearch.errors import Diverged, UserError
 from growsearch.events import Edit, Event, Note, from_json
-from growsearch.ledger import Ledger
 from growsearch.release import RELEASE
 from growsearch.run_folder import EventLog, RunFolder
 from growsearch.run_folder.checkpoint import write_checkpoint
@@ -24,9 +22,11 @@ from growsearch.run_folder.events import read_events
 from growsearch.run_folder.files import write_atomic, write_json
 from growsearch.run_folder.recovery import recover
 from growsearch.runner.crew import WorkerLost
+from growsearch.runner.energy import meter
+from growsearch.runner.ledger import Ledger
 from growsearch.runner.result import make_result, picture, write_mistakes, write_networks
 from growsearch.runner.script import Line, ScriptRunner
-from growsearch.signals import StopRequest
+from growsearch.runner.signals import StopRequest
 from growsearch.training import Cursor, Engine, Recipe
 from growsearch.training.cost import TrainingCost
 from growsearch.training.device import choose_threads, set_threads

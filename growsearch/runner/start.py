@@ -23,7 +23,7 @@ from growsearch.run_folder.read import config_of
 from growsearch.runner.identity import identity_of, options_of, with_absolute_paths
 from growsearch.runner.script import ScriptRunner
 from growsearch.runner.session import Session, Stopped
-from growsearch.signals import stop_requests
+from growsearch.runner.signals import stop_requests
 from growsearch.training import Engine
 from growsearch.training.device import resolve_device
 from growsearch.training.out_of_memory import attempt

@@ -15,10 +15,10 @@ from torch import Tensor
 from growsearch.errors import UserError
 from growsearch.networks.rebuild import rebuild
 from growsearch.networks.tensors import module_tensors, portable
+from growsearch.runner.typecheck import fits, misfit
 from growsearch.training.network import Network
 from growsearch.training.optimizer import OptimizerConfig
 from growsearch.training.stateful import STATES, state
-from growsearch.typecheck import fits, misfit
 
 __all__ = ["dump", "restore", "state"]
 

@@ -4,17 +4,16 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from growsearch.data.augment import Augmentation
 from growsearch.data.dataset import Dataset, Split
 from growsearch.errors import UserError
 from growsearch.randomness import derive_seed, draws_elsewhere, seed_default_generators
-from growsearch.training.compiled import compile_forward
 from growsearch.training.config import HardwareConfig
 from growsearch.training.cost import TrainingCost
 from growsearch.training.cuda_graphs import CapturedStep
@@ -304,3 +303,13 @@ def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...]) -
     while len(kept) > KEPT:
         kept.popitem(last=False)
     return kept[key]
+
+
+def compile_forward(module: nn.Module) -> Callable[..., Any]:
+    """The module's forward pass, compiled when it is first called.
+
+    What was compiled before is forgotten: TorchDynamo keeps a few versions of a class's code and runs
+    further ones uncompiled, without a word, and a network that grows is a version more with every edit.
+    """
+    torch.compiler.reset()
+    return torch.compile(module)

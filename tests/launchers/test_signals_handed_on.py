@@ -7,7 +7,7 @@ import pytest
 
 from growsearch.cli.run import deaths
 from growsearch.errors import UserError
-from growsearch.signals import stop_requests
+from growsearch.runner.signals import stop_requests
 
 
 @pytest.fixture

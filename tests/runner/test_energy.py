@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from growsearch.energy import Counter, Meter, graphics_card, processors
-from growsearch.ledger import Ledger
+from growsearch.runner.energy import Counter, Meter, graphics_card, processors
+from growsearch.runner.ledger import Ledger
 
 
 def powercap(folder, **zones):

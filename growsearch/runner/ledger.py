@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from growsearch.events import Edit, Epoch, Event, Phase
-from growsearch.typecheck import misfit
+from growsearch.runner.typecheck import misfit
 
 FINAL_PHASES = ("final training", "evaluation")
 """Phases after which the architecture no longer changes."""
