@@ -15,9 +15,12 @@ import subprocess
 import sys
 import time
 
-TORCH = "import torch"
+TORCH = """
+import time, torch
+print(time.process_time())
+"""
 STEP = """
-import sys
+import sys, time
 from growsearch.cli import run
 
 def first_step(composed):
@@ -27,6 +30,7 @@ def first_step(composed):
     for line in prepare(typed(composed)).run():
         if line is None:
             break
+    print(time.process_time())
 
 run.task = first_step
 run.main(sys.argv[1:])
@@ -36,15 +40,13 @@ print(" ".join(name for name in heavy if name in sys.modules) or "none")
 OVERRIDES = ["data=digits", "schedule=smoke", "hardware=cpu"]
 
 
-def cpu_seconds(code: str, *arguments: str) -> tuple[float, str]:
-    """CPU seconds of a new interpreter that runs ``code``, and what it prints."""
+def cpu_seconds(code: str, *arguments: str) -> tuple[float, list[str]]:
+    """CPU seconds of a new interpreter up to where ``code`` prints them, and what it prints then."""
     compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-c", code, *arguments]
-    before = os.times()
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=compiled)
-    after = os.times()
-    used = after.children_user - before.children_user + after.children_system - before.children_system
-    return used, done.stdout.strip()
+    seconds, *rest = done.stdout.split()
+    return float(seconds), rest
 
 
 def main() -> None:
@@ -53,7 +55,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
-    pairs, heavy = [], ""
+    pairs, heavy = [], list[str]()
     for turn in range(options.repeats + 1):
         torch_seconds, _ = cpu_seconds(TORCH)
         begun = time.perf_counter()
@@ -64,7 +66,8 @@ def main() -> None:
     ratios = sorted(step / alone for alone, step, _ in pairs)
     alone, step, wall = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"import torch {alone:.2f} s, to the first step {step:.2f} s of CPU time ({wall:.2f} s of the wall)")
-    print(f"ratio {statistics.median(ratios):.2f} [{ratios[0]:.2f}, {ratios[-1]:.2f}], n={len(ratios)}; heavy: {heavy}")
+    spread = f"[{ratios[0]:.2f}, {ratios[-1]:.2f}], n={len(ratios)}"
+    print(f"ratio {statistics.median(ratios):.2f} {spread}; heavy: {' '.join(heavy)}")
 
 
 if __name__ == "__main__":
