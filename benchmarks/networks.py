@@ -288,9 +288,6 @@ def remark(groups: list[ChannelGroup]) -> str:
 
 def measured(name: str, options: argparse.Namespace, now: str) -> str:
     """The row of a network, made in a process of its own."""
-    millions = million_parameters(name)
-    if millions > options.parameters:
-        return line(name, {"state": now, "remark": f"not measured: {millions:.0f} million parameters"})
     with tempfile.TemporaryFile("w+") as file:
         child = os.fork()
         if not child:
@@ -300,7 +297,10 @@ def measured(name: str, options: argparse.Namespace, now: str) -> str:
             signal.alarm(20 * options.patience)  # one that waits for ever uses no processor time
             sys.stdout = file
             try:
-                row(name, cells)
+                if (millions := million_parameters(name)) > options.parameters:
+                    print(line(name, cells | {"remark": f"not measured: {millions:.0f} million parameters"}), end="")
+                else:
+                    row(name, cells)
             except Exception as error:
                 print(line(name, cells | {"remark": f"{type(error).__name__}: {str(error)[:160]}"}), end="")
             file.flush()
