@@ -275,8 +275,8 @@ def pad(trace: LabelTrace, call: Call) -> None:
             labels[dim] = None
         elif vector is not None and (before or after):
             ends = [trace.fixed(n, "channels of padding") for n in (before, after)]
-            labels[dim] = np.concatenate([ends[0], vector, ends[1]])
-            trace.pad(labels[dim], vector)
+            labels[dim] = padded = np.concatenate([ends[0], vector, ends[1]])
+            trace.pad(padded, vector)
     trace.put(call.out, tuple(labels))
 
 
