@@ -50,7 +50,7 @@ HEAD = (
 )
 MARKS = ("<!-- shares -->\n", "<!-- end of shares -->\n")
 SIZES = (64, 96, 128, 160, 192, 224, 240, 256, 299, 384)
-VIDEO = {"mvit_v1_b": (16, 224), "mvit_v2_s": (16, 224), "s3d": (14, 64)}
+VIDEO = {"mvit_v1_b": (16, 224), "mvit_v2_s": (16, 224), "s3d": (14, 224)}
 """Frames and pixels of networks for videos that do not take 8 frames of 64x64."""
 TRIES = 1
 THEIR_PATIENCE = 20
@@ -94,7 +94,8 @@ def built(name: str) -> tuple[nn.Module, Tensor]:
             frames, size = VIDEO.get(model, (8, 64))
             return _torchvision(name).eval(), torch.zeros(1, 3, frames, size, size)
         if library == "detection":
-            return Dense(_torchvision(name)).eval(), torch.zeros(1, 3, 96, 96)
+            dense = Dense(_torchvision(name))
+            return _smallest((dense, size) for size in SIZES[1:])
         if model.startswith("vit_"):
             size = 70 if model == "vit_h_14" else 64
             return _torchvision(name, image_size=size).eval(), torch.zeros(1, 3, size, size)
@@ -287,9 +288,6 @@ def remark(groups: list[ChannelGroup]) -> str:
 
 def measured(name: str, options: argparse.Namespace, now: str) -> str:
     """The row of a network, made in a process of its own."""
-    millions = million_parameters(name)
-    if millions > options.parameters:
-        return line(name, {"state": now, "remark": f"not measured: {millions:.0f} million parameters"})
     with tempfile.TemporaryFile("w+") as file:
         child = os.fork()
         if not child:
@@ -299,7 +297,10 @@ def measured(name: str, options: argparse.Namespace, now: str) -> str:
             signal.alarm(20 * options.patience)  # one that waits for ever uses no processor time
             sys.stdout = file
             try:
-                row(name, cells)
+                if (millions := million_parameters(name)) > options.parameters:
+                    print(line(name, cells | {"remark": f"not measured: {millions:.0f} million parameters"}), end="")
+                else:
+                    row(name, cells)
             except Exception as error:
                 print(line(name, cells | {"remark": f"{type(error).__name__}: {str(error)[:160]}"}), end="")
             file.flush()

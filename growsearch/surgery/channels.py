@@ -75,7 +75,11 @@ class ChannelMap:
         self.lineage = [list(range(size)) for size in self.sizes]
         self.silent: dict[int, Any] = {}
         self.names = {held[0]: held for _, held in places(model)}
-        self._model, self._modules = ref(model), modules_of(model)
+        self._counting: dict[int, list[tuple[str, str, int | None]]] = {}
+        for key, segments in self.attributes.items():
+            for number in {segment.group for segment in segments}:
+                self._counting.setdefault(number, []).append(key)
+        self._model, self._children = ref(model), _children_of(model)
         self.version = structure.structure_version(model)
         structure.register_map(model, self)
 
@@ -85,7 +89,7 @@ class ChannelMap:
         other.sizes, other.bonds = list(self.sizes), list(self.bonds)
         other.frozen, other.unprunable = list(self.frozen), list(self.unprunable)
         other.lineage = [list(each) for each in self.lineage]
-        other._model, other._modules = ref(model), modules_of(model)
+        other._model, other._children = ref(model), _children_of(model)
         other.version = structure.structure_version(model)
         structure.register_map(model, other)
         return other
@@ -97,16 +101,12 @@ class ChannelMap:
     def owners(self, model: nn.Module, number: int) -> list[nn.Module]:
         """The modules that hold a group's tensors or sizes."""
         holders = [owner(model, name)[0] for axis in self.axes[number] for name in self.names[axis.name]]
-        return [*holders, *(model.get_submodule(path) for path, _, _ in self._counting(number))]
-
-    def _counting(self, number: int) -> list[tuple[str, str, int | None]]:
-        """The attributes that count channels of a group."""
-        return [key for key, parts in self.attributes.items() if any(part.group == number for part in parts)]
+        return [*holders, *(model.get_submodule(path) for path, _, _ in self._counting.get(number, ()))]
 
     def resize(self, model: nn.Module, number: int, size: int) -> None:
         """Note a group's new number of channels, and give the attributes that count them their values."""
         self.sizes[number] = size
-        for path, name, index in self._counting(number):
+        for path, name, index in self._counting.get(number, ()):
             held, value = vars(model.get_submodule(path)), sum(map(self.length, self.attributes[path, name, index]))
             if index is None:
                 held[name] = value
@@ -141,10 +141,9 @@ class ChannelMap:
         raise UserError(f"channel group {name}: {wrong}")
 
     def _fits(self, model: nn.Module, axes: list[Axis]) -> bool:
-        modules = modules_of(model)
-        if self.version != structure.structure_version(model) or len(modules) != len(self._modules):
+        if self.version != structure.structure_version(model):
             return False
-        if any(a is not b for a, b in zip(modules, self._modules, strict=True)):
+        if any(tuple(module._modules.values()) != children for module, children in self._children):
             return False
         for axis in axes:
             held = [lookup(model, name) for name in self.names[axis.name]]
@@ -153,6 +152,11 @@ class ChannelMap:
             if held[0].shape[axis.dim] != sum(map(self.length, axis.segments)):
                 return False
         return True
+
+
+def _children_of(model: nn.Module) -> list[tuple[nn.Module, tuple[nn.Module | None, ...]]]:
+    """Each module of a network with its children: as long as they are the same, so is the network."""
+    return [(module, tuple(module._modules.values())) for module in modules_of(model)]
 
 
 def _is_even(sources: Sequence[int]) -> bool:

@@ -117,6 +117,7 @@ class LabelTrace:
         self._labels: dict[int, Labels] = {}
         self._origin: dict[int, tuple[str, tuple[int, ...]]] = {}
         self._fixed: set[int] = set()
+        self._padded: dict[int, Vector] = {}
         self._alive: list[Any] = []  # an id is only unique while its object lives
         for name, tensor in tensors.items():
             vectors = tuple(self.new(size) for size in tensor.shape)
@@ -189,6 +190,16 @@ class LabelTrace:
         self.freeze(vector, reason)
         return vector
 
+    def pad(self, padded: Vector, vector: Vector) -> None:
+        """Note that channels were padded with entries of fixed number."""
+        self._alive.append(padded)
+        self._padded[id(padded)] = vector
+
+    def unpadded(self, vector: Vector | None, size: int) -> Vector | None:
+        """The channels inside padded ones, if a window that slides over them gives as many; else None."""
+        inside = self._padded.get(id(vector))
+        return inside if inside is not None and len(inside) == size else None
+
     def blocks(self, vector: Vector, count: int) -> Vector:
         """The first of ``count`` equal blocks; the same place of every block becomes one channel."""
         first = vector[: len(vector) // count]
@@ -202,6 +213,15 @@ class LabelTrace:
         if length > 1:
             self.join(vector, np.repeat(heads, length))
         return heads
+
+    def counted(self, width: int) -> Vector | None:
+        """The labels of as many entries, for a whole size that remembers where it comes from."""
+        if not isinstance(width, Width) or width.parts != 1 or width.times != 1:
+            return None
+        if width.attribute is not None and width.attribute not in self.attributes:
+            self.attributes[width.attribute] = self.new(width)
+        vector = self.attributes.get(width.attribute) if width.attribute is not None else width.vector
+        return vector if vector is not None and len(vector) == width else None
 
     def measure(self, width: int, vector: Vector | None) -> None:
         """Note that the code sizes these labelled entries by ``width``, which must stay true after an edit."""

@@ -114,6 +114,8 @@ def set_sizes(module: nn.Module, weight: Tensor | None = None) -> None:
         module.input_size = module.weight_ih.shape[1]
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = shape
+    elif isinstance(module, nn.Bilinear):
+        module.out_features, module.in1_features, module.in2_features = shape
     elif isinstance(module, nn.modules.batchnorm._NormBase):
         module.num_features = shape[0]
     elif isinstance(module, nn.GroupNorm):

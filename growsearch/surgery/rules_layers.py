@@ -214,6 +214,19 @@ def group_norm(trace: LabelTrace, call: Call) -> None:
     trace.put(call.out[0], tuple(labels))
 
 
+@rule("_trilinear")
+def bilinear(trace: LabelTrace, call: Call) -> None:
+    """The weight of ``nn.Bilinear`` sums over the channels of two inputs."""
+    left, weight, right = (call[name] for name in ("i1", "i2", "i3"))
+    if [call[name] for name in ("expand1", "expand2", "expand3", "sumdim")] != [[1, 3], [0], [1, 2], [2, 3]]:
+        trace.freeze_all(call.inputs, "product of three tensors")
+        return
+    contract(trace, left, 1, weight, 1)
+    contract(trace, right, 1, weight, 2)
+    trace.play(weight, 0, "producer")
+    trace.put(call.out, (trace.join(trace.get(left)[0], trace.get(right)[0]), trace.get(weight)[0]))
+
+
 @rule("mv", "dot", "vdot")
 def vector_product(trace: LabelTrace, call: Call) -> None:
     """A matrix, or a vector, times a vector."""

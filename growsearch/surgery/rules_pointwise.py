@@ -41,14 +41,26 @@ def pointwise(trace: LabelTrace, call: Call) -> None:
         trace.put_origin(out, *origin)
 
 
-@rule("_softmax", "_log_softmax", "_safe_softmax", "cumsum", "cumprod")
+@rule("_softmax", "_log_softmax", "_safe_softmax", "cumsum", "cumprod", "cummax", "cummin", "sort")
 def along_a_dimension(trace: LabelTrace, call: Call) -> None:
-    """Keeps its shape but mixes the entries of one dimension."""
+    """Keeps its shape but mixes the entries of one dimension, or brings them in another order."""
     labels = trace.get(call["self"])
-    bond = Bond.ORDERED if call.name.startswith("cum") else Bond.CUT
+    bond = Bond.CUT if call.name.endswith("softmax") else Bond.ORDERED
     for dim in normal(call["dim"], len(labels)):
         trace.freeze(labels[dim], f"{call.name.strip('_')} over channels", bond)
-    trace.put(call.out, labels)
+    for out in tensors_among(call.out):
+        trace.put(out, labels)
+
+
+@rule("topk")
+def largest(trace: LabelTrace, call: Call) -> None:
+    """Some entries of one dimension, as many as the code says; all others go through."""
+    labels = list(trace.get(call["self"]))
+    for dim in normal(call["dim"], len(labels)):
+        trace.freeze(labels[dim], "topk over channels", Bond.CUT)
+        labels[dim] = None
+    for out in tensors_among(call.out):
+        trace.put(out, tuple(labels))
 
 
 _EVEN = {"mean", "amax", "amin", "max", "min", "any", "all"}
@@ -56,7 +68,7 @@ _EVEN = {"mean", "amax", "amin", "max", "min", "any", "all"}
 
 
 @rule("mean", "sum", "amax", "amin", "max", "min", "var", "std", "var_mean", "argmax", "argmin", "logsumexp", "any")
-@rule("all", "prod", "median", "norm", "linalg_vector_norm")
+@rule("all", "prod", "median", "nanmedian", "mode", "kthvalue", "norm", "linalg_vector_norm")
 def reduction(trace: LabelTrace, call: Call) -> None:
     """Passes the dimensions that are left."""
     if isinstance(call.get("other"), Tensor):
@@ -93,11 +105,13 @@ def _window(spatial: int) -> None:
     @rule(*_WINDOWS.format(spatial).split())
     def window(trace: LabelTrace, call: Call) -> None:
         """Works on the last dimensions of each channel."""
-        labels = trace.get(call.inputs[0])
-        for vector in labels[-spatial:]:
-            trace.freeze(vector, f"{call.name} over channels")
-        for out in tensors_among(call.out):
-            trace.put(out, (*labels[:-spatial], *[None] * spatial))
+        labels, (out, *others) = trace.get(call.inputs[0]), tensors_among(call.out)
+        left = [trace.unpadded(v, n) for v, n in zip(labels[-spatial:], out.shape[-spatial:], strict=True)]
+        for vector, inside in zip(labels[-spatial:], left, strict=True):
+            bond = Bond.FIXED if inside is None else Bond.ORDERED  # local response norm slides over padded channels
+            trace.freeze(vector if inside is None else inside, f"{call.name} over channels", bond)
+        for each in (out, *others):
+            trace.put(each, (*labels[:-spatial], *left))
 
 
 for _spatial in (1, 2, 3):

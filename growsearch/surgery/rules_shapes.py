@@ -116,7 +116,7 @@ def blocks(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], 
     return pairs
 
 
-@rule("permute", "transpose", "t", "unsqueeze", "squeeze", "expand")
+@rule("permute", "transpose", "transpose_", "t", "t_", "unsqueeze", "squeeze", "expand")
 def rearrange(trace: LabelTrace, call: Call) -> None:
     """Each dimension of the output is one of the input, or new."""
     x, ndim = call["self"], call["self"].dim()
@@ -138,7 +138,7 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
         out.append(vector)
     trace.put(call.out, tuple(out))
     origin = trace.origin(x)
-    if origin is not None and call.name in ("t", "transpose", "permute"):
+    if origin is not None and call.name.rstrip("_") in ("t", "transpose", "permute"):
         trace.put_origin(call.out, origin[0], tuple(origin[1][dim] for dim in order if dim is not None))
 
 
@@ -147,9 +147,10 @@ def _order(call: Call, ndim: int) -> list[int | None]:
     order: list[int | None] = list(range(ndim))
     if call.name == "permute":
         return list(normal(call["dims"], ndim))
-    if call.name in ("t", "transpose"):
+    name = call.name.rstrip("_")
+    if name in ("t", "transpose"):
         if ndim > 1:
-            a, b = (0, 1) if call.name == "t" else normal([call["dim0"], call["dim1"]], ndim)
+            a, b = (0, 1) if name == "t" else normal([call["dim0"], call["dim1"]], ndim)
             order[a], order[b] = order[b], order[a]
     elif call.name == "unsqueeze":
         order.insert(call["dim"] % (ndim + 1), None)
@@ -274,7 +275,8 @@ def pad(trace: LabelTrace, call: Call) -> None:
             labels[dim] = None
         elif vector is not None and (before or after):
             ends = [trace.fixed(n, "channels of padding") for n in (before, after)]
-            labels[dim] = np.concatenate([ends[0], vector, ends[1]])
+            labels[dim] = padded = np.concatenate([ends[0], vector, ends[1]])
+            trace.pad(padded, vector)
     trace.put(call.out, tuple(labels))
 
 

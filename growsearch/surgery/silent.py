@@ -1,15 +1,20 @@
 """Exact widening by new channels that say nothing at first, where copies would change the function.
 
-Three kinds of channels can be added in any number though a copy of one would be seen:
+Four kinds of channels can be added in any number though a copy of one would be seen:
 
 - Under a root mean square norm, channels that are zero. Of D channels becoming E the mean square is D/E of what it
   was, so the norm's weight is multiplied by sqrt(D/E) and its epsilon by D/E (arXiv 2308.06103, section 3.4).
 - Under a layer or group norm, channels that are the mean of the others (arXiv 2310.07999, section 4): what writes
   them has the mean of the others' weights. Mean and sum of squared deviations stay, the variance is D/E of what it
   was; weight and epsilon are scaled as above. It holds where all that writes the channels is added up.
+- Where a window slides along the channels (ECA, local response norm), channels that are zero, after the last: the
+  window found padding there, which is zero too.
 - Channels of queries and keys: new ones of the keys are zero. Code that divides scores by the root of the number of
   channels is answered by keys times sqrt(E/D) (arXiv 2308.06103, section 3.3). Values that are widened with them go
   unread: the output projection's new columns are zero.
+
+Under a norm that divides a sum of squares by one less than the number of channels, all channels can be copied equally
+often: weight and epsilon are scaled by what that changes.
 
 Where heads share the width of the stream that they read, all channels can be copied equally often: keys are divided by
 the number of copies, or by its root where the code divides scores by the root of the number of channels.
@@ -49,6 +54,7 @@ class Silent:
         factors: whether vectors that are no norm's multiply the channels: new entries are their mean, else as ``fill``.
         quiet: the keys, whose new entries are zero unless they are copies.
         power: of the ratio of sizes, new to old, that keys are multiplied by.
+        unbiased: whether a norm divides its sum of squares by one less than the number of channels.
     """
 
     fill: Literal["zero", "mean", "random", "copies"]
@@ -56,6 +62,7 @@ class Silent:
     factors: bool = False
     quiet: Quiet = ()
     power: float = 0.0
+    unbiased: bool = False
 
 
 class Prover(Protocol):
@@ -77,8 +84,11 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
     found: list[Silent] = []
     if bond is Bond.EVEN and simple and _norms(model, group):
         found = [Silent("zero", factors=True), Silent("zero"), Silent("mean"), Silent("mean", unread=True)]
+    if bond is Bond.ORDERED and simple:
+        found = [Silent("zero")]
     if bond is Bond.CUT:
         keys = list(dict.fromkeys(_keys(group)))
+        found = [Silent("copies", unbiased=True)] if simple and _norms(model, group) else []
         found += [Silent("random", True, quiet=each, power=power) for each in keys if simple for power in (0.5, 0.0)]
         found += [Silent("copies", quiet=each, power=power) for each in keys for power in (-0.5, -1.0)]
     return found
@@ -204,7 +214,8 @@ def add_silent(
     sources = [*range(old)] * (size // old) if copied else [*range(old), *[-1] * (size - old)]
     grow(model, group, sources, {**fresh, "consumer": read}, momentum, optimizer)
     for name, modules in norms.items() if not quiet else ():
-        ratio = counts[name] / lookup(model, name).numel()
+        before, after = counts[name], lookup(model, name).numel()
+        ratio = after / before * (before - 1) / (after - 1) if silent.unbiased else before / after
         _scale(model, name, ratio**0.5, optimizer)
         for module in modules:
             held = vars(module)

@@ -19,18 +19,20 @@ from growsearch.surgery.labels import LabelTrace, Width
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 _SIZED = frozenset(("view", "reshape", "unflatten", "expand", "expand_as", "view_as", "size", "shape", "split"))
 """Python functions of torch that use one of these are watched from inside."""
+_FOLLOWED = {"normalized_shape", "hidden_size", "proj_size"}
 _CREATES = {"zeros", "ones", "full", "empty", "rand", "randn", "new_zeros", "new_ones", "new_full", "new_empty"}
 
 
 def mark_attributes(model: nn.Module) -> None:
     """Make the whole numbers that modules hold remember that they are attributes; for a copy that is thrown away.
 
-    Layers of torch are left out: their sizes are those of their tensors, except for a norm's shape.
+    Layers of torch are left out: their sizes are those of their tensors, except for a norm's shape and for the sizes of
+    the states that recurrent layers begin with.
     """
     for path, module in model.named_modules():
         own = not type(module).__module__.startswith("torch.nn.")
         for name, value in list(vars(module).items()):
-            if name.startswith("_") or not (own or name == "normalized_shape"):
+            if name.startswith("_") or not (own or name in _FOLLOWED):
                 continue
             if type(value) is int and value > 1:
                 module.__dict__[name] = Width.make(value, attribute=(path, name, None))
@@ -155,12 +157,11 @@ class Sizes(TorchFunctionMode):
         return self._written(func, args, kwargs, (groups,))
 
     def _create(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """A constant whose size was read off a labelled tensor has its labels."""
+        """A constant whose size was read off a labelled tensor, or off a module, has its labels."""
         out = func(*args, **kwargs)
         sizes = [leaf for leaf in pytree.tree_leaves((args, kwargs.get("size"))) if type(leaf) in (int, Width)]
         if isinstance(out, Tensor) and len(sizes) >= out.dim():
-            known = [getattr(size, "vector", None) for size in sizes]
-            known = [v if v is not None and len(v) == n else None for v, n in zip(known, sizes, strict=True)]
+            known = [self.labels.counted(size) for size in sizes]
             if any(vector is not None for vector in known):
                 self.labels.put(out, tuple(known[: out.dim()]))
         return out

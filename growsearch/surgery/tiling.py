@@ -63,7 +63,9 @@ class Tiling:
 
     def take(self, tensor: Tensor, dim: int, ratio: Ratio | None) -> Tensor:
         """Copy the entries, times the ratio if there is one; fresh ones are still to be filled."""
-        if self.runs is not None:
+        if self.runs is not None and len(self.runs) == 1:
+            taken = tensor.narrow(dim, *self.runs[0]).clone()
+        elif self.runs is not None:
             taken = torch.cat([tensor.narrow(dim, first, length) for first, length in self.runs], dim)
         else:
             taken = tensor.index_select(dim, on_device(self.source, tensor))

@@ -37,7 +37,7 @@ class Snapshot:
             (value, value.copy())
             for _, attributes in self._attributes
             for name, value in attributes.items()
-            if isinstance(value, (dict, list, set)) and (name in _OWN or not name.startswith("_"))
+            if (name in _OWN or name[0] != "_") and isinstance(value, (dict, list, set))
         ]
         self._optimizers = [
             (

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from growsearch.errors import UserError
-from growsearch.surgery import channel_groups, prune, widen
+from growsearch.surgery import channel_groups, prune, remap, widen
 
 X = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -414,7 +414,9 @@ class AlongTheChannels(Two):
 def test_channels_whose_order_matters_are_cut_in_their_order():
     model = AlongTheChannels().double()
     group = next(g for g in channel_groups(model, X) if g.name == "second")
-    assert group.frozen and group.unprunable is None
+    assert group.frozen is None and group.unprunable is None
+    with pytest.raises(UserError, match="frozen"):
+        remap(model, group, [*range(group.size), 0])
     with pytest.raises(UserError, match="order"):
         prune(model, group, [3, 2, 0])
     prune(model, group, [0, 2, 3])

@@ -1,0 +1,176 @@
+"""Operators of fewer networks: recurrent layers, products of two inputs, sorting, norms over neighbouring channels."""
+
+import pytest
+import torch
+from prunable_networks import silenced
+from torch import nn
+
+from growsearch.surgery import channel_groups, prune, widen
+
+X = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer, or cell, between linear ones."""
+
+    def __init__(self, layer: nn.Module, width: int) -> None:
+        super().__init__()
+        self.first, self.layer, self.last = nn.Linear(5, 7), layer, nn.Linear(width, 2)
+
+    def forward(self, x):
+        x, state = self.first(x), None
+        if isinstance(self.layer, nn.RNNBase):
+            return self.last(self.layer(x)[0][:, -1])
+        for step in x.unbind(1):
+            state = self.layer(step, state)
+        return self.last(state[0] if isinstance(state, tuple) else state)
+
+
+class Product(nn.Module):
+    """A weight that reads two inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right, self.both, self.last = (
+            nn.Linear(5, 6),
+            nn.Linear(5, 7),
+            nn.Bilinear(6, 7, 5),
+            nn.Linear(5, 2),
+        )
+
+    def forward(self, x):
+        x = x.mean(1)
+        return self.last(self.both(self.left(x).relu(), self.right(x).tanh()))
+
+
+class Sorted(nn.Module):
+    """The largest places of each channel, and their median."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv1d(4, 6, 1), nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.first(x)
+        return self.last(x.topk(2, 2)[0].mean(2) + x.sort(2)[0][:, :, 0] + x.kthvalue(3, 2)[0])
+
+
+NETWORKS = {
+    **{kind: lambda kind=kind: Recurrent(getattr(nn, kind)(7, 6, batch_first=True), 6) for kind in ("RNN", "GRU")},
+    **{kind: lambda kind=kind: Recurrent(getattr(nn, kind)(7, 6), 6) for kind in ("RNNCell", "LSTMCell", "GRUCell")},
+    "LSTM": lambda: Recurrent(nn.LSTM(7, 6, 2, batch_first=True, bidirectional=True), 12),
+    "projected LSTM": lambda: Recurrent(nn.LSTM(7, 6, batch_first=True, proj_size=3), 3),
+    "bilinear": Product,
+    "sorted places": Sorted,
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_all_channels_are_cut_as_if_silent_and_widened_exactly(kind):
+    torch.manual_seed(0)
+    model = NETWORKS[kind]().double()
+    ends = ("network input", "network output", "combined with a dimension of fixed size")
+    groups = [group for group in channel_groups(model, X) if group.frozen not in ends]
+    assert len(groups) >= (1 if kind == "sorted places" else 2)
+    assert all(group.frozen is None and group.unprunable is None for group in groups), groups
+    expected = silenced(model, [(group, [1]) for group in groups])(X)
+    for group in groups:
+        prune(model, group, [channel for channel in range(group.size) if channel != 1])
+    assert torch.allclose(model(X), expected, rtol=0, atol=1e-12)
+    for group in groups:
+        widen(model, group, 2 * group.size + 1)
+    assert torch.allclose(model(X), expected, rtol=0, atol=1e-12)
+    again = {(group.name, group.size, group.frozen) for group in channel_groups(model, X, prove=False)}
+    assert {(group.name, group.size, group.frozen) for group in groups} <= again
+
+
+def test_recurrent_layers_know_their_sizes():
+    model = NETWORKS["LSTM"]()
+    (group,) = (group for group in channel_groups(model, X.float(), prove=False) if group.name == "layer")
+    prune(model, group, [3, 0])
+    assert model.layer.hidden_size == 2 and model.layer.input_size == 7
+    assert model.last.in_features == 4
+
+
+class Windowed(nn.Module):
+    """Efficient channel attention: a window slides along the channels, and gates them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv1d(4, 6, 1, bias=False), nn.BatchNorm1d(6)
+        self.window, self.last = nn.Conv1d(1, 1, 3, padding=1, bias=False), nn.Conv1d(6, 2, 1)
+
+    def forward(self, x):
+        x = self.norm(self.first(x)).relu()
+        return self.last(x * self.window(x.mean(2)[:, None]).sigmoid().transpose(1, 2))
+
+
+class Unbiased(nn.Module):
+    """A norm by the variance with one degree of freedom less, before a depthwise convolution and after."""
+
+    class Norm(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.eps = nn.Parameter(torch.rand(6, 1)), 1e-3
+
+        def forward(self, x):
+            return x * (x.var(1, keepdim=True) + self.eps).rsqrt() * self.weight
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.last = nn.Conv1d(4, 6, 1), Unbiased.Norm(), nn.Conv1d(6, 2, 1)
+        self.each = nn.Conv1d(6, 6, 3, padding=1, groups=6)
+
+    def forward(self, x):
+        return self.last(self.norm(self.each(self.norm(self.first(x)))))
+
+
+@pytest.mark.parametrize(("network", "step"), [(Windowed, 1), (Unbiased, 6)])
+def test_channels_that_change_nothing_are_added_where_copies_would_be_seen(network, step):
+    torch.manual_seed(0)
+    model = network().double()
+    group = next(group for group in channel_groups(model, X) if group.name == "first")
+    assert group.frozen is None and group.step == step and group.map.frozen[group.number] is not None
+    before = {mode: model.train(mode)(X) for mode in (True, False)}
+    for _ in range(2):
+        assert -1 in widen(model, group, group.size + group.step) or step > 1
+        for mode, expected in before.items():
+            norm = getattr(model, "norm", None)
+            kept = {name: buffer.clone() for name, buffer in norm.named_buffers()}
+            assert torch.allclose(model.train(mode)(X), expected, rtol=0, atol=1e-9)
+            norm.load_state_dict(kept, strict=False)
+
+
+@pytest.mark.parametrize("norm", [nn.LocalResponseNorm(3), nn.LocalResponseNorm(4)])
+def test_a_norm_over_neighbours_lets_channels_be_cut(norm):
+    model = nn.Sequential(nn.Conv1d(4, 6, 1), norm, nn.Conv1d(6, 5, 1), nn.ReLU(), nn.Conv1d(5, 2, 1)).double()
+    first, second = (
+        group for group in channel_groups(model, X) if group.producers and group.frozen != "network output"
+    )
+    assert first.map.frozen[first.number] == "avg_pool2d over channels" and first.frozen is None
+    assert first.unprunable is None and second.frozen is None
+    kept = nn.Sequential(nn.Conv1d(4, 4, 1), norm, nn.Conv1d(4, 5, 1), nn.ReLU(), nn.Conv1d(5, 2, 1)).double()
+    state = model.state_dict()
+    keep = [0, 2, 3, 5]
+    state |= {
+        "0.weight": state["0.weight"][keep],
+        "0.bias": state["0.bias"][keep],
+        "2.weight": state["2.weight"][:, keep],
+    }
+    kept.load_state_dict(state)
+    prune(model, first, keep)
+    assert torch.equal(model(X), kept(X))
+
+
+def test_what_is_picked_among_channels_can_be_cut_or_not():
+    class Picked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.last = nn.Linear(5, 6), nn.Linear(6, 7), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.last(self.second(self.first(x.mean(1)).sort(1)[0]).topk(3, 1)[0])
+
+    groups = {group.name: group for group in channel_groups(Picked(), X.float())}
+    assert groups["first"].frozen == "sort over channels" and groups["first"].unprunable is None
+    assert "topk" in groups["second"].frozen or "fails" in groups["second"].frozen
