@@ -167,7 +167,8 @@ def competitors(records: Sequence[RunRecord]) -> Drawing | None:
     groups: dict[str, list[tuple[float, float]]] = {}
     for run in records:
         params, accuracy = number(run.result.get("params_paper")), number(run.result.get("test_accuracy"))
-        if run.value("algo.name") == "densemann" and params and accuracy is not None:
+        own = run.value("algo.name") == "densemann" or run.result.get("algo") == "densemann_retrained"
+        if own and params and accuracy is not None:
             about = f"{run.result.get('algo')} on {run.result.get('data')} ({run.result.get('schedule')})"
             groups.setdefault(short(about, 70), []).append((params, 100 * accuracy))
     if not groups:

@@ -206,7 +206,7 @@ def mean_curves(records: Sequence[RunRecord]) -> Drawing | None:
     for record in records:
         if mode := _mode(record):
             sets.setdefault(record.result.get("data", ""), {}).setdefault(mode, []).append(record)
-    shown = list(sets.items())[:MOST_PANELS]
+    shown = [(data, modes) for data, modes in sets.items() if len(modes) > 1][:MOST_PANELS]
     if not shown:
         return None
 
@@ -301,6 +301,8 @@ def compression(records: Sequence[RunRecord]) -> Drawing | None:
         return None
     alike = [one for one in records if _mode(one) == "baseline" and topology(one) == topology(run)]
     baselines = [one for one in alike if one.result.get("data") == run.result.get("data")]
+    if not baselines:
+        return None
 
     def paint(figure: Any) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))

@@ -153,7 +153,7 @@ def by_criterion(records: Sequence[RunRecord]) -> Drawing | None:
         rows = _depth_vectors(run) if run.result.get("algo") in SEARCH else []
         if len(rows) > 1:
             groups.setdefault(str(run.value("algo.criterion")), []).append(rows[-1])
-    if not groups:
+    if len(groups) < 2:
         return None
     stages = max(len(row) for rows in groups.values() for row in rows)
 
