@@ -9,6 +9,6 @@ cost tiny "2 trainings and 2 searches, seconds each"
 begin "$@"
 
 train stagewise/table4_baselines $(reduced network=nasnet169) $(at cpu network.width=8) $(at tiny network.width=4)
-search stagewise/table4_cells $(at full seed=0)
+search stagewise/table4_cells $(at full seed=0) $(at tiny algo.iterations=5)
 
 show

@@ -8,8 +8,8 @@ cost cpu "4 searches, some minutes each"
 cost tiny "4 searches, seconds each"
 begin "$@"
 
-search stagewise/table3_scratch $(at full seed=0)
-search stagewise/table4_cells $(at full seed=0)
+search stagewise/table3_scratch $(at full seed=0) $(at tiny algo.iterations=5)
+search stagewise/table4_cells $(at full seed=0) $(at tiny algo.iterations=5)
 
 # The ensemble of both searches' candidates; at reduced scales of fewer, whose images are normalised as there.
 found() { best stagewise "$(data cifar10)" "algo.modules=$1" network.family=none algo.criterion=pls donated=False seed=0; }

@@ -8,8 +8,8 @@ cost cpu "4 searches of some minutes and 8 trainings on 2,000 images"
 cost tiny "4 searches and 4 trainings, seconds each"
 begin "$@"
 
-search stagewise/table3_scratch $(at full seed=0)
-search stagewise/table4_cells $(at full seed=0)
+search stagewise/table3_scratch $(at full seed=0) $(at tiny algo.iterations=5)
+search stagewise/table4_cells $(at full seed=0) $(at tiny algo.iterations=5)
 for modules in residual cell; do
     run=$(best stagewise "$(data cifar10)" "algo.modules=$modules" \
         network.family=none algo.criterion=pls donated=False $(at full algo.extra_epochs=100))

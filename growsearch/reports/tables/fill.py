@@ -120,7 +120,7 @@ def _line(row: Row, columns: Sequence[Column], runs: Sequence[RunRecord], said: 
         values = [one for run in chosen for one in (row.view(run) if row.view else [run.result])]
     if row.best and runs:
         spent = sum(run.result["total_seconds"] for run in runs)
-        values = [{**one, "spent": spent} for one in values]
+        values = [{**one, "spent": spent, "all_runs": spent} for one in values]
         said = f"{said}; best of {len(runs)}"
     ours = [_ours(values, column) for column in columns]
     devices = sorted({run.result.get("device", "") for run in chosen})
