@@ -285,6 +285,9 @@ def _mean_of(trial: Trial, names: Sequence[str], key: str) -> float:
     return sum(values) / len(values) if values else float("nan")
 
 
+RESNET = "resnet_channels"
+"""The family of ResNet34."""
+
 KINDS = {"delta": ("o", "-"), "baseline": ("D", ""), "scaled": ("v", "--")}
 """Mark and line of searches by delta, baselines and compound scaling."""
 
@@ -343,7 +346,7 @@ def _sized(record: RunRecord) -> tuple[str, str, tuple[float, float]] | None:
         return None
     family, cells = record.value("network.family"), record.value("network.cells")
     plus = "+" if record.value("network.genotype") == "darts_plus" else ""
-    model = f"DARTS{plus}{cells}" if family == "channel_darts" else str(family)
+    model = f"DARTS{plus}{cells}" if family == "channel_darts" else "ResNet34" if family == RESNET else str(family)
     if record.value("algo.name") == "conet":
         kind = "delta"
     elif record.result.get("algo") == "conet_baseline":

@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from growsearch.reports.numbers import deviation
@@ -46,12 +47,12 @@ def fill(table: Table, runs: Sequence[RunRecord], compose: Compose) -> list[Line
     Settings whose runs ended before a row (an iteration that they never came to, say) are named there only if none
     came to it, and then one of them.
     """
-    lines = []
+    lines, once = [], cache(compose)
     for row in (*table.rows, *_elsewhere(table.rows, runs)):
         groups: defaultdict[str, list[RunRecord]] = defaultdict(list)
         for run in runs:
             if row.experiment != QUOTED and belongs(run, row):
-                groups[setting(run, row, compose)].append(run)
+                groups[setting(run, row, once)].append(run)
         ordered = sorted(groups.items(), key=lambda item: (item[0] != "as published", item[0]))
         reached = [(said, members) for said, members in ordered if _reach(row, members)]
         for said, members in reached or ordered[: not row.extra]:
