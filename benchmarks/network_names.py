@@ -1,4 +1,4 @@
-"""The networks of the table in docs/networks.md: small variants first, so that each family is measured early."""
+"""The networks of the table in docs/networks.md: small members of each family first, then larger ones."""
 
 _TORCHVISION = """
 torchvision/squeezenet1_1 torchvision/shufflenet_v2_x0_5 torchvision/mnasnet0_5 torchvision/mobilenet_v3_small
@@ -12,23 +12,6 @@ detection/ssdlite320_mobilenet_v3_large detection/fasterrcnn_mobilenet_v3_large_
 detection/retinanet_resnet50_fpn detection/fcos_resnet50_fpn detection/ssd300_vgg16
 detection/maskrcnn_resnet50_fpn detection/keypointrcnn_resnet50_fpn
 video/mc3_18 video/r3d_18 video/r2plus1d_18 video/s3d video/swin3d_t video/mvit_v1_b video/mvit_v2_s
-torchvision/squeezenet1_0 torchvision/shufflenet_v2_x1_0 torchvision/shufflenet_v2_x1_5 torchvision/shufflenet_v2_x2_0
-torchvision/mnasnet0_75 torchvision/mnasnet1_0 torchvision/mnasnet1_3 torchvision/mobilenet_v3_large
-torchvision/regnet_y_800mf torchvision/regnet_x_800mf torchvision/regnet_x_1_6gf torchvision/regnet_y_1_6gf
-torchvision/regnet_x_3_2gf torchvision/regnet_y_3_2gf torchvision/efficientnet_b1 torchvision/efficientnet_b2
-torchvision/efficientnet_b3 torchvision/efficientnet_b4 torchvision/densenet169 torchvision/densenet201
-torchvision/resnet34 torchvision/resnet50 torchvision/resnet101 torchvision/resnet152 torchvision/vit_b_16
-torchvision/swin_s torchvision/swin_v2_s torchvision/convnext_small torchvision/densenet161
-torchvision/vgg11 torchvision/vgg13 torchvision/vgg13_bn torchvision/vgg16 torchvision/vgg16_bn torchvision/vgg19
-torchvision/vgg19_bn torchvision/resnext101_32x8d torchvision/resnext101_64x4d torchvision/wide_resnet101_2
-torchvision/regnet_x_8gf torchvision/regnet_y_8gf torchvision/regnet_x_16gf torchvision/regnet_y_16gf
-torchvision/efficientnet_b5 torchvision/efficientnet_b6 torchvision/efficientnet_v2_m torchvision/efficientnet_b7
-torchvision/efficientnet_v2_l torchvision/swin_b torchvision/swin_v2_b torchvision/convnext_base
-torchvision/convnext_large torchvision/vit_l_16 torchvision/vit_l_32 torchvision/regnet_x_32gf
-torchvision/regnet_y_32gf torchvision/vit_h_14 torchvision/regnet_y_128gf
-segmentation/fcn_resnet101 segmentation/deeplabv3_resnet101 detection/fasterrcnn_mobilenet_v3_large_320_fpn
-detection/fasterrcnn_resnet50_fpn detection/fasterrcnn_resnet50_fpn_v2 detection/maskrcnn_resnet50_fpn_v2
-detection/retinanet_resnet50_fpn_v2 video/swin3d_s video/swin3d_b
 """
 _TIMM = """
 vit_tiny_patch16_224 deit_tiny_patch16_224 deit_tiny_distilled_patch16_224 test_vit test_vit2 test_vit3 test_convnext
@@ -51,5 +34,23 @@ regnetv_040 tresnet_m xception41 inception_v4 inception_resnet_v2 nextvit_small 
 mobilenetv4_hybrid_medium efficientvim_m1 lcnetv2_small cspnext_tiny deit3_small_patch16_224 beit_base_patch16_224
 vitamin_small_224 nasnetalarge pnasnet5large
 """
-TORCHVISION = _TORCHVISION.split()
-TIMM = [f"timm/{name}" for name in _TIMM.split()]
+_LARGER = """
+torchvision/squeezenet1_0 torchvision/shufflenet_v2_x1_0 torchvision/shufflenet_v2_x1_5 torchvision/shufflenet_v2_x2_0
+torchvision/mnasnet0_75 torchvision/mnasnet1_0 torchvision/mnasnet1_3 torchvision/mobilenet_v3_large
+torchvision/regnet_y_800mf torchvision/regnet_x_800mf torchvision/regnet_x_1_6gf torchvision/regnet_y_1_6gf
+torchvision/regnet_x_3_2gf torchvision/regnet_y_3_2gf torchvision/efficientnet_b1 torchvision/efficientnet_b2
+torchvision/efficientnet_b3 torchvision/efficientnet_b4 torchvision/densenet169 torchvision/densenet201
+torchvision/resnet34 torchvision/resnet50 torchvision/resnet101 torchvision/resnet152 torchvision/vit_b_16
+torchvision/swin_s torchvision/swin_v2_s torchvision/convnext_small torchvision/densenet161
+torchvision/vgg11 torchvision/vgg13 torchvision/vgg13_bn torchvision/vgg16 torchvision/vgg16_bn torchvision/vgg19
+torchvision/vgg19_bn torchvision/resnext101_32x8d torchvision/resnext101_64x4d torchvision/wide_resnet101_2
+torchvision/regnet_x_8gf torchvision/regnet_y_8gf torchvision/regnet_x_16gf torchvision/regnet_y_16gf
+torchvision/efficientnet_b5 torchvision/efficientnet_b6 torchvision/efficientnet_v2_m torchvision/efficientnet_b7
+torchvision/efficientnet_v2_l torchvision/swin_b torchvision/swin_v2_b torchvision/convnext_base
+torchvision/convnext_large torchvision/vit_l_16 torchvision/vit_l_32 torchvision/regnet_x_32gf
+torchvision/regnet_y_32gf torchvision/vit_h_14 torchvision/regnet_y_128gf
+segmentation/fcn_resnet101 segmentation/deeplabv3_resnet101 detection/fasterrcnn_mobilenet_v3_large_320_fpn
+detection/fasterrcnn_resnet50_fpn detection/fasterrcnn_resnet50_fpn_v2 detection/maskrcnn_resnet50_fpn_v2
+detection/retinanet_resnet50_fpn_v2 video/swin3d_s video/swin3d_b
+"""
+NAMES = [*_TORCHVISION.split(), *(f"timm/{name}" for name in _TIMM.split()), *_LARGER.split()]

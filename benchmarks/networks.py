@@ -1,16 +1,20 @@
 """Which channels of other people's networks can be widened and cut, beside Torch-Pruning.
 
-    python benchmarks/networks.py [--names torchvision/resnet18,timm/vit_tiny_patch16_224] [--patience 90]
-                                  [--docs docs/networks.md] [--again]
+    python benchmarks/networks.py [--names torchvision/resnet18,timm/vit_tiny_patch16_224] [--docs docs/networks.md]
+                                  [--patience 240] [--memory 12] [--parameters 400]
 
 Shares are of the output channels of convolutions and linear layers, the network's own outputs left out: those in
 groups that may be widened exactly, those in groups that may be cut, and those that Torch-Pruning's MagnitudePruner
 with its defaults (a quarter of all channels, output layers ignored) cuts of a network that runs afterwards. Seconds
-of processor time on one thread: of our trace, of our proof and of Torch-Pruning's dependency graph. Errors: groups
+of processor time on one thread: of our trace, of our proof and of Torch-Pruning's dependency graph. Memory: the peak
+of trace and proof beside the network, and the network's own size. Errors: groups
 are widened in double precision (at random) and the outputs compared to 1e-8, and a quarter of all that
 may be cut is cut (at random) and the network run; what differs or fails counts. Images are of 64x64, or
-the smallest of some sizes that the network takes. Each network has a process of its own. --docs puts a row in the
-table of that file as soon as it is measured; networks that have one are passed over unless --again is given.
+the smallest of some sizes that the network takes.
+
+Each network has a process of its own, with limits; one that meets a limit has a row that says so. --docs puts a row in
+the table of that file as soon as it is measured. Each row names the state it was measured at: the last commit that
+changed growsearch/surgery. Networks with a row of the present state are passed over, so that a run continues.
 """
 
 import argparse
@@ -20,6 +24,7 @@ import os
 import random
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,15 +37,16 @@ import timm
 import torch
 import torch_pruning as tp
 import torchvision
-from network_names import TIMM, TORCHVISION
+from network_names import NAMES
 from torch import Tensor, nn
+from torchvision.ops import roi_align
 
 from growsearch.surgery import ChannelGroup, channel_groups, editable_share, prunable_share, prune, widen
 from growsearch.surgery.interface import output_leaves
 
 HEAD = (
-    "| network | widened | cut | Torch-Pruning | errors | trace | proof | its graph | remark |\n"
-    "|---|---|---|---|---|---|---|---|---|\n"
+    "| network | widened | cut | Torch-Pruning | errors | trace | proof | its graph | memory | state | remark |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|\n"
 )
 MARKS = ("<!-- shares -->\n", "<!-- end of shares -->\n")
 SIZES = (64, 96, 128, 160, 192, 224, 240, 256, 299, 384)
@@ -68,12 +74,12 @@ class Dense(nn.Module):
             return [detector.head(list(features.values()))]
         found: list[Any] = [detector.rpn.head(list(features.values()))]
         heads, boxes = detector.roi_heads, [self.boxes.to(x) for _ in x]
-        pooled = heads.box_roi_pool(features, boxes, [x.shape[-2:]] * len(x))
-        found.append(heads.box_predictor(heads.box_head(pooled)))
-        for kind in ("mask", "keypoint"):
-            if getattr(heads, f"has_{kind}")():
-                pooled = getattr(heads, f"{kind}_roi_pool")(features, boxes, [x.shape[-2:]] * len(x))
-                found.append(getattr(heads, f"{kind}_predictor")(getattr(heads, f"{kind}_head")(pooled)))
+        for kind in ("box", *(kind for kind in ("mask", "keypoint") if getattr(heads, f"has_{kind}")())):
+            pool, head = getattr(heads, f"{kind}_roi_pool"), getattr(heads, f"{kind}_head")
+            for level in (name for name in pool.featmap_names if name in features):  # it takes the one that fits a box
+                scale = features[level].shape[-1] / x.shape[-1]
+                pooled = roi_align(features[level], boxes, pool.output_size, scale, pool.sampling_ratio)
+                found.append(getattr(heads, f"{kind}_predictor")(head(pooled)))
         return found
 
 
@@ -86,18 +92,22 @@ def built(name: str) -> tuple[nn.Module, Tensor]:
             return _smallest(_timm_builders(model))
         if library == "video":
             frames, size = VIDEO.get(model, (8, 64))
-            return torchvision.models.get_model(model, weights=None).eval(), torch.zeros(1, 3, frames, size, size)
-        arguments: dict[str, Any] = {"weights": None}
-        if library in ("segmentation", "detection"):
-            arguments["weights_backbone"] = None
+            return _torchvision(name).eval(), torch.zeros(1, 3, frames, size, size)
         if library == "detection":
-            return Dense(torchvision.models.get_model(model, **arguments)).eval(), torch.zeros(1, 3, 96, 96)
+            return Dense(_torchvision(name)).eval(), torch.zeros(1, 3, 96, 96)
         if model.startswith("vit_"):
             size = 70 if model == "vit_h_14" else 64
-            net = torchvision.models.get_model(model, image_size=size, **arguments)
-            return net.eval(), torch.zeros(1, 3, size, size)
-        net = torchvision.models.get_model(model, **arguments)
+            return _torchvision(name, image_size=size).eval(), torch.zeros(1, 3, size, size)
+        net = _torchvision(name)
         return _smallest((net, size) for size in SIZES)
+
+
+def _torchvision(name: str, **arguments: Any) -> nn.Module:
+    """A network of torchvision without downloaded weights."""
+    library, _, model = name.partition("/")
+    if library in ("segmentation", "detection"):
+        arguments["weights_backbone"] = None
+    return torchvision.models.get_model(model, weights=None, **arguments)
 
 
 def _timm_builders(model: str) -> Iterator[tuple[nn.Module, int]]:
@@ -188,57 +198,120 @@ def grown(group: ChannelGroup, rng: random.Random) -> int:
     return group.size + (rng.randint(1, group.size) if group.step == 1 else group.step)
 
 
+def state() -> str:
+    """The last commit that changed what is measured; with a plus if there are changes that are not committed."""
+    place = Path(__file__).parent.parent
+
+    def git(*words: str) -> str:
+        command = ["git", *words, "--", "growsearch/surgery"]
+        return subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout.strip()
+
+    return git("log", "-1", "--format=%h") + ("+" if git("status", "--porcelain") else "")
+
+
+def memory_mb(field: str) -> float:
+    """Memory of this process: VmRSS now, VmHWM at most since the peak was reset."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split(f"{field}:")[1].split()[0]) / 1024
+
+
+def million_parameters(name: str) -> float:
+    """Parameters of a network in millions, counted without making them; 0 if it cannot be built so."""
+    try:
+        with torch.device("meta"):
+            model = name.removeprefix("timm/")
+            net = _torchvision(name) if model == name else timm.create_model(model, pretrained=False)
+        return sum(parameter.numel() for parameter in net.parameters()) / 1e6
+    except Exception:
+        return 0.0
+
+
 def _give_up(number: int, frame: object) -> None:
     raise TimeoutError
 
 
-def row(name: str) -> None:
-    """Print a network's row, before and after Torch-Pruning had its time."""
+def line(name: str, cells: dict[str, str]) -> str:
+    """A row of the table."""
+    columns = [column.strip() for column in HEAD.splitlines()[0].strip("|").split("|")][1:]
+    words = [" ".join(cells.get(column, "").replace("|", "/").split()) for column in columns]
+    return "| " + " | ".join([name, *words]) + " |\n"
+
+
+def row(name: str, cells: dict[str, str]) -> None:
+    """Print a network's row, again and again as more of it is known."""
     model, example = built(name)
     side = "x".join(map(str, example.shape[2:]))
     shown = name if side == "64x64" else f"{name} ({side})"
-    start = time.process_time()
-    groups = channel_groups(model, example, prove=False)
+
+    def tell(**more: str) -> None:
+        cells.update(more)
+        print(line(shown, cells), end="", flush=True)
+
+    before_mb, start = memory_mb("VmRSS"), time.process_time()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+    channel_groups(model, example, prove=False)
     trace = time.process_time() - start
+    tell(trace=f"{trace:.2f} s", remark="the proof met a limit")
     start = time.process_time()
     groups = channel_groups(model, example)
     proof = time.process_time() - start - trace
-    outputs = {layer for group in groups if group.frozen == "network output" for layer in group.producers}
-    cut = prunable_share(groups)
-    reasons = {g.unprunable for g in groups if g.unprunable not in (None, "network output", "network input")}
-    wrong = errors(model, example, groups)
-    ours = f"{editable_share(groups):.1%} | {cut:.1%}"
-    remark = "; ".join(sorted(map(str, reasons)))[:160] if cut < 0.9995 else ""
-    print(
-        f"| {shown} | {ours} | not in {THEIR_PATIENCE} s | {wrong} | {trace:.2f} s | {proof:.1f} s | | {remark} |",
-        flush=True,
+    size_mb = sum(tensor.nbytes for tensor in model.state_dict().values()) / 2**20
+    tell(
+        widened=f"{editable_share(groups):.1%}",
+        cut=f"{prunable_share(groups):.1%}",
+        proof=f"{proof:.1f} s",
+        memory=f"{memory_mb('VmHWM') - before_mb:.0f} / {size_mb:.0f} MB",
+        remark=remark(groups),
     )
+    tell(errors=str(errors(model, example, groups)), **{"Torch-Pruning": f"not in {THEIR_PATIENCE} s"})
+    outputs = {layer for group in groups if group.frozen == "network output" for layer in group.producers}
     signal.signal(signal.SIGPROF, _give_up)
     signal.setitimer(signal.ITIMER_PROF, THEIR_PATIENCE)
     with contextlib.suppress(TimeoutError):
         other, graph = theirs(model, example, outputs)
         signal.setitimer(signal.ITIMER_PROF, 0)
-        print(f"| {shown} | {ours} | {other} | {wrong} | {trace:.2f} s | {proof:.1f} s | {graph:.2f} s | {remark} |")
+        tell(**{"Torch-Pruning": other, "its graph": f"{graph:.2f} s"})
 
 
-def measured(name: str, patience: int) -> str:
+def remark(groups: list[ChannelGroup]) -> str:
+    """Reasons why channels cannot be cut, or else why they cannot be widened."""
+    ends = (None, "network output", "network input")
+    cut = {group.unprunable for group in groups if group.unprunable not in ends}
+    widened = {group.frozen for group in groups if group.frozen not in ends}
+    if prunable_share(groups) < 0.9995:
+        return "not cut: " + "; ".join(sorted(map(str, cut)))[:160]
+    if editable_share(groups) < 0.9995:
+        return "not widened: " + "; ".join(sorted(map(str, widened)))[:160]
+    return ""
+
+
+def measured(name: str, options: argparse.Namespace, now: str) -> str:
     """The row of a network, made in a process of its own."""
+    millions = million_parameters(name)
+    if millions > options.parameters:
+        return line(name, {"state": now, "remark": f"not measured: {millions:.0f} million parameters"})
     with tempfile.TemporaryFile("w+") as file:
         child = os.fork()
         if not child:
-            resource.setrlimit(resource.RLIMIT_CPU, (patience, patience))
+            cells = {"state": now}
+            resource.setrlimit(resource.RLIMIT_CPU, (options.patience, options.patience))
+            resource.setrlimit(resource.RLIMIT_DATA, (int(options.memory * 2**30),) * 2)
+            signal.alarm(20 * options.patience)  # one that waits for ever uses no processor time
             sys.stdout = file
             try:
-                row(name)
+                row(name, cells)
             except Exception as error:
-                why = " ".join(str(error).replace("|", "/").split())[:160]
-                print(f"| {name} | | | | | | | | {type(error).__name__}: {why} |")
+                print(line(name, cells | {"remark": f"{type(error).__name__}: {str(error)[:160]}"}), end="")
             file.flush()
             os._exit(0)
-        os.waitpid(child, 0)
+        status = os.waitpid(child, 0)[1]
         file.seek(0)
-        lines = [line for line in file if line.startswith("| ")]
-    return lines[-1] if lines else f"| {name} | | | | | | | | not measured in {patience} s |\n"
+        lines = [each for each in file if each.startswith("| ")]
+    if lines:
+        return lines[-1]
+    end = signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"exit code {status}"
+    why = f"not measured in {options.patience} s" if end in ("SIGXCPU", "SIGKILL", "SIGALRM") else f"ended by {end}"
+    return line(name, {"state": now, "remark": why})
 
 
 def rows_of(path: Path) -> list[str]:
@@ -253,19 +326,21 @@ def write(path: Path, rows: list[str]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--names", default=",".join((*TORCHVISION, *TIMM)))
-    parser.add_argument("--patience", type=int, default=90, help="seconds of processor time for a network")
+    parser.add_argument("--names", default=",".join(NAMES))
+    parser.add_argument("--patience", type=int, default=240, help="seconds of processor time for a network")
+    parser.add_argument("--memory", type=float, default=12, help="GiB for a network's process")
+    parser.add_argument("--parameters", type=float, default=400, help="millions that a network may have")
     parser.add_argument("--docs", type=Path)
-    parser.add_argument("--again", action="store_true", help="measure networks that have a row anew")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     channel_groups(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 1)), torch.zeros(1, 3, 8, 8))  # imports
+    now = state()
     for name in options.names.split(","):
-        known = {line.split("|")[1].split()[0]: line for line in rows_of(options.docs)} if options.docs else {}
-        if name in known and not options.again:
+        known = {each.split("|")[1].split()[0]: each for each in rows_of(options.docs)} if options.docs else {}
+        if name in known and known[name].split("|")[-3].strip() == now:
             continue
-        known[name] = measured(name, options.patience)
+        known[name] = measured(name, options, now)
         print(known[name], end="", flush=True)
         if options.docs:
             write(options.docs, list(known.values()))

@@ -1,5 +1,6 @@
 """Sizes that budgets count, and what methods measure to meet them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,23 +58,32 @@ def gradients(network: Network, engine: Engine, images: int, squared: bool) -> d
     Returns:
         By the name of the parameter; zeros for one that the loss does not depend on.
     """
-    module, count = network.module, min(images, len(engine.data.train))
-    cursor = Cursor(purpose="importance")
-    loader = engine.loader(network, cursor, Augmentation(), shuffle=False)
+    module = network.module
     named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     total = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
-    was_training = module.training
-    module.eval()
-    while cursor.used < count:
-        pictures, labels = loader.take(cursor, min(SCORE_BATCH, count - cursor.used))
+    for pictures, labels in scored_batches(network, engine, images):
         for part, wanted in zip(*((t.split(1) if squared else [t]) for t in (pictures, labels)), strict=True):
             loss = F.cross_entropy(module(part).float(), wanted, reduction="sum")
             found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
             for name, gradient in zip(named, found, strict=True):
                 if gradient is not None:
                     total[name] += gradient.detach().square() if squared else gradient.detach()
-    module.train(was_training)
+    count = min(images, len(engine.data.train))
     return {name: value / count for name, value in total.items()}
+
+
+def scored_batches(
+    network: Network, engine: Engine, images: int, batch: int = SCORE_BATCH
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The first training images and their labels, as they are; the network is in evaluation mode meanwhile."""
+    module, count = network.module, min(images, len(engine.data.train))
+    cursor = Cursor(purpose="importance")
+    loader = engine.loader(network, cursor, Augmentation(), shuffle=False)
+    was_training = module.training
+    module.eval()
+    while cursor.used < count:
+        yield loader.take(cursor, min(batch, count - cursor.used))
+    module.train(was_training)
 
 
 def spent(module: nn.Module, image_shape: Shape, quantity: Quantity) -> float:

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -23,34 +23,49 @@ from growsearch.surgery.rules_layers import (
     matrix_product,
 )
 from growsearch.surgery.rules_pointwise import reduction
+from growsearch.surgery.tensors import modules_of
 
 _DROPS = ("StochasticDepth", "DropPath", "DropBlock", "DropBlock2d", "DropBlock3d")
 
 
 class WithoutDropout(TorchFunctionMode):
-    """Makes every dropout pass its input on: a mask has the size of the channels, but no part in what is computed."""
+    """Makes every dropout pass its input on: a mask has the size of the channels, but no part in what is computed.
+
+    Attributes:
+        met: whether any code called for dropout.
+    """
+
+    met = False
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, name = kwargs or {}, getattr(func, "__name__", "")
         if "dropout" in name:
+            self.met = True
             return args[0] if args else kwargs["input"]
         if name == "scaled_dot_product_attention":
+            self.met = True
             args, kwargs = (*args[:4], 0.0, *args[5:]) if len(args) > 4 else args, {**kwargs}
             kwargs.pop("dropout_p", None)
         return func(*args, **kwargs)
 
 
 @contextmanager
-def without_dropout(model: nn.Module) -> Iterator[None]:
-    """Switch off dropout, dropped blocks and stochastic depth of a network that nobody else uses; compile nothing."""
-    compiled = any(type(module).__name__ == "OptimizedModule" for module in model.modules())
-    for module in model.modules():
+def without_dropout(model: nn.Module, functions: bool = True) -> Iterator[WithoutDropout]:
+    """Switch off dropout, dropped blocks and stochastic depth of a network that nobody else uses; compile nothing.
+
+    Args:
+        model: the network.
+        functions: whether to watch for functions of dropout, which takes time; False for a network that calls none.
+    """
+    modules, watch = modules_of(model), WithoutDropout()
+    compiled = any(type(module).__name__ == "OptimizedModule" for module in modules)
+    for module in modules:
         if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ in _DROPS:
             module.p = module.drop_prob = 0.0  # type: ignore[assignment]
         elif isinstance(module, nn.MultiheadAttention):
             module.dropout = 0.0
-    with torch.compiler.set_stance("force_eager") if compiled else nullcontext(), WithoutDropout():
-        yield
+    with torch.compiler.set_stance("force_eager") if compiled else nullcontext(), watch if functions else nullcontext():
+        yield watch
 
 
 @contextmanager
@@ -73,6 +88,10 @@ _FACTORIES = {"zeros", "ones", "full", "empty", "rand", "randn", "linspace", "ey
 _MOVES = {"view", "_unsafe_view", "_reshape_alias", "clone", "permute", "transpose", "t", "expand", "alias", "detach"}
 """Operators that compute nothing; which of them run depends on the order in memory."""
 _MIXES = {"convolution", "mm", "addmm"}
+Outputs: TypeAlias = list[tuple[Any, list[Tensor]]]
+"""Every output of some runs, each with what it was computed from."""
+TOLERANCE = 1e-8
+"""Largest change of an output, relative to its largest entry."""
 _REDUCED = (torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -203,3 +222,34 @@ def _kind(func: Any) -> _Kind:
         moves=name in _MOVES,
         mixes=name in _MIXES,
     )
+
+
+def compared(before: Outputs, after: Outputs, when: str) -> str | None:
+    """None if two runs agree, else how they differ."""
+    if len(before) != len(after):
+        return f"it has other outputs {when}"
+    for (old, old_behind), (new, new_behind) in zip(before, after, strict=True):
+        if not isinstance(old, Tensor):
+            if type(old) is not type(new) or not (old == new or abs(old - new) <= TOLERANCE * abs(old)):
+                return f"a number that it returns changes {when}"
+            continue
+        if old.shape != new.shape or len(old_behind) != len(new_behind):
+            return f"its output has another shape {when}"
+        for first, second in zip(old_behind, new_behind, strict=True):
+            if first.shape == second.shape and not _close(first, second):
+                return f"its output changes {when}"
+    return None
+
+
+def _close(before: Tensor, after: Tensor) -> bool:
+    """Equal to the tolerance; integers exactly, and what is infinite or undefined in the same places."""
+    if not before.numel():
+        return True
+    if not (before.is_floating_point() or before.is_complex()):
+        return torch.equal(before, after)
+    known = torch.isfinite(before)
+    if not torch.equal(known, torch.isfinite(after)):
+        return False
+    if not known.any():
+        return False
+    return bool((before - after)[known].abs().max() <= TOLERANCE * before[known].abs().max())

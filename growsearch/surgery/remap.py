@@ -17,9 +17,9 @@ from growsearch.surgery import structure
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.groups import Segment
 from growsearch.surgery.momentum import Carry, Entry, Optimizers, as_list, hand_over
-from growsearch.surgery.replace import ordered_like, put, set_sizes
+from growsearch.surgery.replace import ordered_like, place, set_sizes
 from growsearch.surgery.tensors import lookup, owner
-from growsearch.surgery.tiling import Ratio, Tiling, on_device, tiled, tiling_key
+from growsearch.surgery.tiling import Ratio, Tiling, on_device, tiling_key
 from growsearch.surgery.transaction import transaction
 
 ROLES = ("producer", "bias", "norm", "depthwise", "consumer", "scale")
@@ -143,55 +143,30 @@ def remap(
         _Plan(model, group, new, duplicate).apply(fresh or {}, momentum, optimizer)
 
 
-def remap_all(model: nn.Module, channel_map: ChannelMap, plan: Mapping[int, Sequence[int]]) -> None:
-    """Remap many groups at once in a network that is thrown away if it fails: no check, no way back, no optimizer.
-
-    Equal to one :func:`remap` after another of groups without copies, but each tensor is made anew once: in a dense
-    network one tensor carries a hundred groups.
+def resize_layers(model: nn.Module, channel_map: ChannelMap, axes: Mapping[str, Iterable[Axis]]) -> None:
+    """Give the layers that hold some tensors their sizes; a depthwise convolution has as many groups as inputs.
 
     Args:
-        model: the network.
-        channel_map: its map, which is kept true.
-        plan: group number -> sources, none of them fresh.
+        model: the network, with its new tensors and its layers' old sizes.
+        channel_map: its map.
+        axes: name of each new tensor -> the dimensions that changed.
     """
-    sources = {number: np.array(each) for number, each in plan.items()}
-    copies = {number: np.bincount(each)[each] for number, each in sources.items()}
-    tilings: dict[tuple[Segment, ...] | int, tuple[np.ndarray, np.ndarray]] = {}
-    by_name: dict[str, dict[int, Axis]] = {}
-    for axis in (axis for number in plan for axis in channel_map.axes[number]):
-        by_name.setdefault(axis.name, {})[axis.dim] = axis
-    for name, axes in by_name.items():
-        value = lookup(model, name).detach()
-        for dim, axis in axes.items():
-            key = tiling_key(axis.segments)
-            if key not in tilings:
-                tilings[key] = tiled(channel_map, axis.segments, sources, copies)
-            entries, divisors = tilings[key]
-            value = value.index_select(dim, on_device(entries, value))
-            if axis.role == "consumer" and divisors.max(initial=1) > 1:
-                value /= torch.from_numpy(divisors).to(value).view([-1 if d == dim else 1 for d in range(value.dim())])
-        put_layer(model, channel_map, name, value, axes.values())
-    resize_computed(model, by_name)
-    for number, each in sources.items():
-        channel_map.resize(model, number, len(each))
-        channel_map.lineage[number] = list(range(len(each)))
-    channel_map.version = structure.structure_changed(model)
+    multipliers: dict[Any, int] = {}
+    for name, each in axes.items():
+        depthwise = any(axis.role == "depthwise" for axis in each)
+        for held in channel_map.names[name]:
+            module: Any = owner(model, held)[0]
+            multipliers.setdefault(module, 0)
+            if depthwise and isinstance(module, nn.modules.conv._ConvNd):
+                multipliers[module] = module.out_channels // module.in_channels
+    for module, multiplier in multipliers.items():
+        set_sizes(module)
+        if multiplier:
+            module.groups = module.in_channels = module.out_channels // multiplier
+    _resize_computed(model, axes)
 
 
-def put_layer(model: nn.Module, channel_map: ChannelMap, name: str, value: Tensor, axes: Iterable[Axis]) -> Tensor:
-    """Put a tensor in place of another; a depthwise convolution has as many groups as input channels."""
-    multipliers = []
-    if any(axis.role == "depthwise" for axis in axes):
-        holders = [owner(model, each)[0] for each in channel_map.names[name]]
-        convs = [holder for holder in holders if isinstance(holder, nn.modules.conv._ConvNd)]
-        multipliers = [(conv, conv.out_channels // conv.in_channels) for conv in convs]
-    new = put(model, channel_map.names[name], value)
-    for conv, multiplier in multipliers:
-        conv.groups = conv.in_channels = conv.out_channels // multiplier
-    return new
-
-
-def resize_computed(model: nn.Module, names: Iterable[str]) -> None:
+def _resize_computed(model: nn.Module, names: Iterable[str]) -> None:
     """Give layers whose weights are computed from these tensors the sizes that follow.
 
     The weight is computed in eval mode: in train mode spectral norm would write its estimate.
@@ -323,11 +298,11 @@ class _Plan:
         moves = []
         for name, axes in self.axes.items():
             old = lookup(self.model, name)
-            new = put_layer(self.model, self.map, name, self._value(old.detach(), axes, fresh), axes)
+            new = place(self.model, self.map.names[name], self._value(old.detach(), axes, fresh))
             if isinstance(old, nn.Parameter):
                 moves.append((old, new, self._carry(axes) if momentum == "follow" else None))
         hand_over(optimizer, moves)
-        resize_computed(self.model, self.axes)
+        resize_layers(self.model, self.map, self.axes)
         self.map.resize(self.model, self.group.number, len(self.sources))
         self.map.lineage[self.group.number] = self.lineage.tolist()
         self.map.version = structure.structure_changed(self.model)

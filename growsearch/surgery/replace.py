@@ -50,6 +50,14 @@ def replace(
 
 def put(model: nn.Module, names: Sequence[str], value: Tensor) -> Tensor:
     """Put ``value`` in all places of one tensor, as :func:`replace` does but for optimizer and version; return it."""
+    new = place(model, names, value)
+    for each in names:
+        set_sizes(owner(model, each)[0])
+    return new
+
+
+def place(model: nn.Module, names: Sequence[str], value: Tensor) -> Tensor:
+    """As :func:`put`, and leave the sizes of layers to the caller."""
     old = lookup(model, names[0])
     new = ordered_like(value.detach(), old)
     if isinstance(old, nn.Parameter):
@@ -61,7 +69,6 @@ def put(model: nn.Module, names: Sequence[str], value: Tensor) -> Tensor:
         module, leaf = owner(model, each)
         held = module._parameters if leaf in module._parameters else module._buffers
         held[leaf] = new  # type: ignore[assignment]
-        set_sizes(module)
     return new
 
 

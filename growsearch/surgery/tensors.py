@@ -3,6 +3,7 @@
 import copy
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from types import FunctionType, NoneType
 from typing import Any
@@ -54,23 +55,96 @@ def copied(model: nn.Module, convert: Callable[[Tensor], Tensor], *, hooks: bool
         convert: must return a tensor of its own.
         hooks: whether the copy has the network's hooks, which may write where the caller's do.
     """
-    modules, memo = modules_of(model), dict[int, Any]()
-    for module in modules:
-        for tensor in (*module._parameters.values(), *module._buffers.values()):
-            if tensor is not None and id(tensor) not in memo:
-                new = convert(tensor.detach())
-                memo[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
-    plain = [module for module in modules if _is_plain(type(module))]  # type: ignore[arg-type]
-    memo |= {id(module): type(module).__new__(type(module)) for module in plain}
-    for module in modules:
+    return Copier(model, hooks=hooks).copy(lambda tensor: convert(tensor.detach()))
+
+
+class Copier:
+    """Makes deep copies of a network that stays as it is meanwhile; how each attribute is copied is found once.
+
+    Args:
+        model: the network.
+        hooks: whether copies have the network's hooks.
+    """
+
+    def __init__(self, model: nn.Module, *, hooks: bool = True) -> None:
+        modules = modules_of(model)
+        held = [tensor for module in modules for tensor in (*module._parameters.values(), *module._buffers.values())]
+        values = [(name, value) for module in modules for name, value in vars(module).items()]
+        self._model = model
+        self._tensors = list({id(tensor): tensor for tensor in held if tensor is not None}.values())
+        self._left = [value for _, value in values if isinstance(value, Tensor)]
+        self._hooks = [value for name, value in values if "_hooks" in name and isinstance(value, dict) and not hooks]
+        self._recipes = [_Recipe.of(module, hooks) for module in modules if _is_plain(type(module))]  # type: ignore[arg-type]
+
+    def copy(self, convert: Callable[[Tensor], Tensor]) -> nn.Module:
+        """One copy; ``convert`` gets each of the network's tensors once, and returns one of the copy's own."""
+        memo: dict[int, Any] = {}
+        for tensor in self._tensors:
+            new = convert(tensor)
+            memo[id(tensor)] = nn.Parameter(new, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else new
+        memo |= {id(recipe.module): type(recipe.module).__new__(type(recipe.module)) for recipe in self._recipes}
+        for tensor in self._left:  # one that a forward pass left behind cannot be copied as it is
+            if id(tensor) not in memo:
+                memo[id(tensor)] = convert(tensor)
+        memo |= {id(hooks): OrderedDict() for hooks in self._hooks}
+        for recipe in self._recipes:
+            recipe.fill(vars(memo[id(recipe.module)]), memo)
+        return copy.deepcopy(self._model, memo)
+
+
+@dataclass
+class _Recipe:
+    """How the attributes of one module are copied.
+
+    Attributes:
+        module: the module.
+        kept: attributes that copies share.
+        held: dicts of tensors and modules, by attribute.
+        plain: other dicts and sets whose content copies share.
+        rest: all else, which is copied deeply.
+    """
+
+    module: nn.Module
+    kept: dict[str, Any]
+    held: list[tuple[str, dict[str, Any]]]
+    plain: list[tuple[str, Any]]
+    rest: list[tuple[str, Any]]
+
+    @staticmethod
+    def of(module: nn.Module, hooks: bool) -> "_Recipe":
+        recipe = _Recipe(module, {}, [], [], [])
         for name, value in vars(module).items():
-            if isinstance(value, Tensor):  # a tensor that a forward pass left behind cannot be copied as it is
-                memo.setdefault(id(value), convert(value.detach()))
-            elif not hooks and "_hooks" in name and isinstance(value, dict):
-                memo[id(value)] = OrderedDict()
-    for module in plain:
-        vars(memo[id(module)]).update({name: _copy(value, memo) for name, value in vars(module).items()})
-    return copy.deepcopy(model, memo)
+            kind = type(value)
+            if kind in _UNCHANGING or (kind is tuple and set(map(type, value)) <= _UNCHANGING):
+                recipe.kept[name] = value
+            elif name in ("_parameters", "_buffers", "_modules"):
+                recipe.held.append((name, value))
+            elif kind in (dict, OrderedDict, set) and _is_plain_content(value) and (hooks or "_hooks" not in name):
+                recipe.plain.append((name, value))
+            else:
+                recipe.rest.append((name, value))
+        return recipe
+
+    def fill(self, attributes: dict[str, Any], memo: dict[int, Any]) -> None:
+        """Give a copy of the module its attributes; ``memo`` knows what was copied before."""
+        attributes.update(self.kept)
+        for name, content in self.held:
+            if id(content) not in memo:
+                memo[id(content)] = type(content)(
+                    (key, memo[id(each)] if id(each) in memo else copy.deepcopy(each, memo))
+                    for key, each in content.items()
+                )
+            attributes[name] = memo[id(content)]
+        for name, content in self.plain:
+            if id(content) not in memo:
+                memo[id(content)] = content.copy()
+            attributes[name] = memo[id(content)]
+        for name, content in self.rest:
+            attributes[name] = memo[id(content)] if id(content) in memo else copy.deepcopy(content, memo)
+
+
+def _is_plain_content(value: Any) -> bool:
+    return set(map(type, value.values() if isinstance(value, dict) else value)) <= _UNCHANGING
 
 
 _UNCHANGING = {bool, int, float, str, NoneType, FunctionType, type}
@@ -82,21 +156,3 @@ def _is_plain(kind: Any) -> bool:
     """Whether a module of this class is copied by copying its attributes, as ``copy.deepcopy`` would."""
     usual = all(getattr(kind, name, None) is getattr(nn.Module, name, None) for name in _COPYING)
     return usual and kind.__setstate__.__module__.startswith("torch.nn.")  # torch's own only repair old pickles
-
-
-def _copy(value: Any, memo: dict[int, Any]) -> Any:
-    """As ``copy.deepcopy``; quick for the types that most attributes of modules have."""
-    kind = type(value)
-    if kind in _UNCHANGING or (kind is tuple and set(map(type, value)) <= _UNCHANGING):
-        return value
-    if id(value) in memo:
-        return memo[id(value)]
-    if kind in (dict, OrderedDict) and set(map(type, value)) <= _UNCHANGING:
-        memo[id(value)] = new = kind()
-        for key, each in value.items():
-            new[key] = _copy(each, memo)
-        return new
-    if kind is set and set(map(type, value)) <= _UNCHANGING:
-        memo[id(value)] = copy.copy(value)
-        return memo[id(value)]
-    return copy.deepcopy(value, memo)

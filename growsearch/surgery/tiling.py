@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growsearch.surgery.channels import ChannelMap
+from growsearch.surgery.channels import Axis, ChannelMap
 from growsearch.surgery.groups import Segment
 
 Ratio: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -80,32 +80,57 @@ def tiling_key(segments: tuple[Segment, ...]) -> tuple[Segment, ...] | int:
     return segments if len(segments) < 8 else id(segments)
 
 
-def tiled(
-    channel_map: ChannelMap,
-    segments: tuple[Segment, ...],
-    sources: Mapping[int, np.ndarray],
-    copies: Mapping[int, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray]:
-    """For each new entry of a dimension the old one it copies, and the number of copies that there are of it.
+class Tilings:
+    """The effect of remapping many groups at once on tensors that carry them.
 
     Args:
         channel_map: as it is before the edit.
-        segments: what tiles the dimension.
-        sources: group -> old channel of each new one; other groups stay.
-        copies: group -> for each new channel how many have its source.
+        plan: group -> old channel of each new one; other groups stay.
     """
-    entries, divisors, start = [], [], 0
-    for segment in segments:
-        length = channel_map.length(segment)
-        if segment.group in sources:
-            inside = np.arange(segment.repeat)
-            entries.append((start + sources[segment.group][:, None] * segment.repeat + inside).ravel())
-            divisors.append(np.repeat(copies[segment.group], segment.repeat))
-        else:
-            entries.append(np.arange(start, start + length))
-            divisors.append(np.ones(length, int))
-        start += length
-    return np.concatenate(entries), np.concatenate(divisors)
+
+    def __init__(self, channel_map: ChannelMap, plan: Mapping[int, Sequence[int]]) -> None:
+        self._map = channel_map
+        self._sources = {number: np.array(each) for number, each in plan.items()}
+        self._copies = {number: np.bincount(each)[each] for number, each in self._sources.items()}
+        self._passes: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._tilings: dict[tuple[Segment, ...] | int, tuple[np.ndarray, np.ndarray]] = {}
+
+    def take(self, tensor: Tensor, axis: Axis) -> Tensor:
+        """The new entries of a dimension; weights that sum over copies are divided by their number."""
+        key = tiling_key(axis.segments)
+        if key not in self._tilings:
+            self._tilings[key] = self._tiled(axis.segments)
+        entries, divisors = self._tilings[key]
+        taken = tensor.index_select(axis.dim, on_device(entries, tensor))
+        if axis.role == "consumer" and divisors.max(initial=1) > 1:
+            taken /= (
+                on_device(divisors, tensor).to(tensor).view([-1 if d == axis.dim else 1 for d in range(tensor.dim())])
+            )
+        return taken
+
+    def _tiled(self, segments: tuple[Segment, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """For each new entry the old one it copies, and the number of copies that there are of it."""
+        entries, divisors, start, done = [], [], 0, 0
+        for segment in segments:
+            length = self._map.length(segment)
+            if segment.group in self._sources and segment.repeat:
+                found, copies = self._pass(segment)
+                entries += [np.arange(done, start), start + found]
+                divisors += [np.ones(start - done, int), copies]
+                done = start + length
+            start += length
+        return np.concatenate([*entries, np.arange(done, start)]), np.concatenate(
+            [*divisors, np.ones(start - done, int)]
+        )
+
+    def _pass(self, segment: Segment) -> tuple[np.ndarray, np.ndarray]:
+        """The entries of one pass through a group, counted from its start, and their numbers of copies."""
+        key = segment.group, segment.repeat
+        if key not in self._passes:
+            first = self._sources[segment.group][:, None] * segment.repeat
+            copies = np.repeat(self._copies[segment.group], segment.repeat)
+            self._passes[key] = (first + np.arange(segment.repeat)).ravel(), copies
+        return self._passes[key]
 
 
 def on_device(numbers: np.ndarray, tensor: Tensor) -> Tensor:

@@ -155,7 +155,8 @@ class Engine:
         """The step of a network under a recipe; made anew after each structural change, gone with the network."""
         steps = self._steps.setdefault(network, {})
         known = steps.get(recipe)
-        if known is None or known.version != network.version or known.guide is not network.guide:
+        company = network.version, network.guide, network.pace
+        if known is None or (known.version, known.guide, known.pace) != company:
             steps.pop(recipe, None)
             steps[recipe] = known = self._make_step(network, recipe)
         return known

@@ -1,7 +1,7 @@
 """A module and the training it has had."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -48,6 +48,35 @@ class Guide:
         return (1 - self.share) * loss + self.share * self.temperature**2 * divergence
 
 
+@dataclass(frozen=True, eq=False)
+class Pace:
+    """Steps of parts of a weight that came at different times (arXiv 2306.12700).
+
+    Part k is trained at the rate times ``|W_k| / |W_0|``, Frobenius norms before each step; W_0 was there first.
+
+    Attributes:
+        parts: for weights by name, the part that each entry belongs to.
+    """
+
+    parts: Mapping[str, Tensor]
+
+    def of(self, update: Callable[[], None], module: nn.Module) -> Callable[[], None]:
+        """The update with its steps scaled; it reads nothing back from the device."""
+        weights = [(module.get_parameter(name), parts) for name, parts in self.parts.items()]
+        masks = [[parts == part for part in range(int(parts.max()) + 1)] for _, parts in weights]
+
+        def paced() -> None:
+            before = [weight.detach().clone() for weight, _ in weights]
+            update()
+            for (weight, _), old, (first, *later) in zip(weights, before, masks, strict=True):
+                rate, start = torch.ones_like(old), (old * first).norm()
+                for mask in later:
+                    rate = torch.where(mask & (start > 0), (old * mask).norm() / start, rate)
+                weight.copy_(torch.lerp(old, weight, rate))
+
+        return paced
+
+
 class Network:
     """A module with its optimizers and its count of steps.
 
@@ -61,6 +90,7 @@ class Network:
         steps: optimizer steps taken so far.
         layout: memory layout of its kernels and images, as its structure and ``hardware.layout`` have it.
         guide: a teacher at its side in training, if there is one.
+        pace: steps of parts of its weights, if they differ.
     """
 
     def __init__(self, id: int, module: nn.Module, **configs: OptimizerConfig) -> None:
@@ -70,6 +100,7 @@ class Network:
         self.steps = 0
         self.version = 0
         self.guide: Guide | None = None
+        self.pace: Pace | None = None
         self.layout_option, self.layout = "contiguous", torch.contiguous_format
         self._cache: dict[str, tuple[int, Any]] = {}
         self._optimizers = {role: build_optimizer(module, config) for role, config in configs.items()}

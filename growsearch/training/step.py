@@ -47,7 +47,8 @@ class Step:
         forward: Callable[[Tensor], Any] | None = None,
     ) -> None:
         self.module, self.network_id, self.version = network.module, network.id, network.version
-        self.recipe, self.seed_of_run, self.guide = recipe, seed, network.guide
+        self.recipe, self.seed_of_run = recipe, seed
+        self.guide, self.pace = network.guide, network.pace
         self.forward = network.module if forward is None else forward
         self.optimizer = network.optimizer(recipe.optimizer)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -58,7 +59,8 @@ class Step:
         self.autocast = autocast(precision, self.device)
         self.failed = torch.zeros((), dtype=torch.float32, device=self.device)
         self.counts: dict[int, Tensor] = {}
-        self.update = bind_update(self.optimizer, self.failed)
+        update = bind_update(self.optimizer, self.failed)
+        self.update = update if self.pace is None else self.pace.of(update, network.module)
         every = {id(p) for p in network.module.parameters() if p.requires_grad}
         # Naming the parameters cuts the backward pass short where others are trained too, and costs time.
         self.inputs = self.parameters if every - set(map(id, self.parameters)) else None

@@ -13,7 +13,7 @@ NAMES = {
     "conet": ("conet-channels", "conet-ranks", "conet-figure1b", "conet-figure2", "conet-figure5"),
     "stagewise": ("stagewise-depths", "stagewise-scores"),
     "prune": ("prune-sizes", "prune-path"),
-    "grow": ("grow-path",),
+    "grow": ("grow-sizes", "grow-path"),
 }
 """The figures that each method's report has beside those of every run."""
 
@@ -206,7 +206,8 @@ def grow(folder: Path) -> Path:
     """One step of growth."""
     points = [{"macs": 4000, "params": 400, "accuracy": 0.7}, {"macs": 9000, "params": 900, "accuracy": 0.8}]
     events = [epoch(0), measure("point", 0, points[0]), edit("grow", 1), epoch(1), measure("point", 1, points[1])]
-    return write_run(folder, result("grow", method={"path": points}), events, RESNET)
+    sizes = {"before": {"0": 4}, "after": {"0": 8, "4": 9}}
+    return write_run(folder, result("grow", method={"path": points, "sizes": sizes}), events, RESNET)
 
 
 MAKERS = {f.__name__: f for f in (densemann, prdarts, ectonas, conet, stagewise, prune, grow)}

@@ -39,15 +39,17 @@ class GrowConfig(AlgoConfig):
     )
     where: str = option(
         "even",
-        "Which groups of channels grow: all in proportion (even), at random, or those whose new channels would have the"
-        " largest gradient (gradient: what GradMax, arXiv 2201.05125, maximises, measured).",
-        choices=("even", "random", "gradient"),
+        "Which groups of channels grow: all in proportion (even), at random, those whose new channels would have the"
+        " largest gradient (gradient: what GradMax, arXiv 2201.05125, maximises, measured), or those that most lack"
+        " what only new channels can express (tiny: the natural gradient of TINY, arXiv 2405.19816).",
+        choices=("even", "random", "gradient", "tiny"),
     )
     start: str = option(
         "zero",
         "How new channels begin: as copies that share their readers' weights (copies, Net2Net), drawn like others and"
-        " read by nobody yet (zero), or likewise with filters orthogonal to each other (orthogonal).",
-        choices=("copies", "zero", "orthogonal"),
+        " read by nobody yet (zero), or likewise with filters orthogonal to each other (orthogonal), with those of the"
+        " largest gradient of the weights that read them (gradmax, by singular vectors), or with TINY's (tiny).",
+        choices=("copies", "zero", "orthogonal", "gradmax", "tiny"),
     )
     noise: float = option(
         0.1,
@@ -56,11 +58,23 @@ class GrowConfig(AlgoConfig):
         low=0,
         matters_with=".start=copies",
     )
+    new_rates: str = option(
+        "same",
+        "Learning rate of new channels: that of all others (same), or in each weight that rate times the Frobenius norm"
+        " of the entries that a step added over that of those at the start (norm, arXiv 2306.12700); start=copies only,"
+        " as weights that start at zero would stay there.",
+        choices=("same", "norm"),
+        matters_with=".start=copies .step_epochs=1",
+    )
     depth: int = option(
         0, "Blocks more that each stage of a residual network gets at the first step.", unit="blocks", low=0
     )
     score_images: int = option(
-        512, "Training images that where=gradient looks at.", unit="images", low=1, matters_with=".where=gradient"
+        512,
+        "Training images that gradient, gradmax and tiny look at.",
+        unit="images",
+        low=1,
+        matters_with=".where=gradient",
     )
     leave: list[str] = option(
         [], "Layers whose outputs are left alone, as patterns of their names, such as stem* or stages.0.*."
@@ -73,6 +87,8 @@ class GrowConfig(AlgoConfig):
         super().__post_init__()
         if self.target_params is not None and self.target_macs is not None:
             raise UserError("algo.target_macs: it is given beside algo.target_params; use one of them")
+        if self.new_rates == "norm" and self.start != "copies":
+            raise UserError(f"algo.new_rates: norm is not accepted with start={self.start}; use start=copies, or same")
         instead_of = {
             "max_seconds": "algo.max_epochs",
             "max_params": "algo.target_params",

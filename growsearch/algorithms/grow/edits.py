@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from growsearch.actions import Change, Draws
+from growsearch.actions import Action, Change, Draws, Net, Workbench
 from growsearch.algorithms.budgets import Shape, example, writers
+from growsearch.algorithms.grow.directions import Directions, directions
 from growsearch.networks.residual import ResidualNetwork, append_block
 from growsearch.surgery.channels import Axis, ChannelGroup
 from growsearch.surgery.discovery import channel_groups
@@ -22,6 +23,9 @@ from growsearch.training import Network
 
 MOST = 8
 """Times its size that a group grows to at most in one step."""
+
+DIRECTED = ("gradmax", "tiny")
+"""Starts whose filters are measured once the channels are there."""
 
 
 def growable(group: ChannelGroup) -> bool:
@@ -52,6 +56,31 @@ class Widen(Change):
         }
         optimizers = [network.optimizer(role) for role in network.configs]
         grow_groups(network.module, groups, self.sizes, self.start, self.noise, draws(), optimizers)
+
+
+@dataclass(frozen=True)
+class Aim(Action):
+    """Give new channels, which nobody reads yet, the filters of :func:`directions`.
+
+    Attributes:
+        net: whose channels.
+        sizes: of the groups that were widened, before that.
+        natural: TINY's in place of GradMax's.
+        images: training images that it looks at.
+    """
+
+    net: Net
+    sizes: Mapping[str, int]
+    natural: bool
+    images: int
+
+    def perform(self, bench: Workbench) -> None:
+        """Measure, and write the filters."""
+        network = bench.networks[self.net.name]
+        image = example(network.module, bench.engine.data.image_shape)
+        groups = {group.name: group for group in channel_groups(network.module, image, prove=False)}
+        found = directions(network, bench.engine, groups, self.sizes, self.images, self.natural)
+        aim(network.module, groups, self.sizes, found)
 
 
 @dataclass(frozen=True)
@@ -91,7 +120,8 @@ def grow_groups(
         groups: handles of it by name.
         sizes: new sizes by name; those that it leaves out stay.
         start: ``copies`` of present channels whose readers share their weights (Net2Net); ``zero``: drawn like a new
-            layer's and read with weights 0; ``orthogonal``: likewise, orthogonal to each other.
+            layer's and read with weights 0; ``orthogonal``: likewise, orthogonal to each other; ``gradmax`` and
+            ``tiny``: as ``zero`` until :class:`Aim`, and depthwise filters pass them on as they are.
         noise: for ``copies``: what is added to the weights that read a copy, and taken from those that read its twin,
             in units of the weights' deviation.
         draw: of all that is drawn.
@@ -107,8 +137,45 @@ def grow_groups(
             if noise:
                 part_copies(module, group, sources, old, noise, draw, optimizer)
         else:
-            fresh = {role: _filters(start, draw) for role in ("producer", "depthwise")}
+            fresh = {"producer": _filters(start, draw), "depthwise": _filters(start, draw)}
+            if start in DIRECTED:
+                fresh["depthwise"] = _identity
             remap(module, group, [*range(old), *[-1] * (size - old)], fresh=fresh, optimizer=optimizer)
+
+
+def _identity(slab: Slab) -> Tensor:
+    """Depthwise filters that pass on the middle of their window."""
+    filters = torch.zeros(slab.shape, dtype=slab.dtype, device=slab.device)
+    middle = filters
+    for length in slab.shape[2:]:
+        middle = middle.select(2, length // 2)
+    middle.fill_(1)
+    return filters
+
+
+@torch.no_grad()
+def aim(
+    module: nn.Module, groups: Mapping[str, ChannelGroup], sizes: Mapping[str, int], found: Mapping[str, Directions]
+) -> None:
+    """Write filters into new channels, as long as the present filters are in the mean.
+
+    Channels for which there is no direction stay as they are.
+
+    Args:
+        module: the network, changed in place.
+        groups: handles of it by name.
+        sizes: of the groups without their new channels.
+        found: directions by group.
+    """
+    for name, each in found.items():
+        group, old = groups[name], sizes[name]
+        axes = {axis.name: axis for axis in group.axes if axis.role == "producer"}
+        outputs = {w: [group.positions(axes[w], channel)[0] for channel in range(group.size)] for w in each.filters}
+        norms = [lookup(module, w)[outputs[w][:old]].flatten(1).norm(dim=1).mean() for w in each.filters]
+        length = math.hypot(*map(float, norms))
+        for writer, filters in each.filters.items():
+            weight, places = lookup(module, writer), outputs[writer][old:][: len(filters)]
+            weight[places] = (length * filters[: len(places)]).view(-1, *weight.shape[1:]).to(weight)
 
 
 def _filters(start: str, draw: torch.Generator) -> Any:

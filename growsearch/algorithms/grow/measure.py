@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from growsearch.algorithms.budgets import Quantity, Shape, example, gradients, spent, without_memory, writers
 from growsearch.algorithms.grow.decisions import additions, grown, largest_count, weights_of
-from growsearch.algorithms.grow.edits import MOST, add_blocks, grow_groups, growable
+from growsearch.algorithms.grow.directions import directions
+from growsearch.algorithms.grow.edits import DIRECTED, MOST, add_blocks, aim, grow_groups, growable
 from growsearch.errors import UserError
 from growsearch.networks.residual import ResidualNetwork
 from growsearch.randomness import generator
@@ -72,19 +73,19 @@ def plan_growth(
         names: of the groups that may grow.
         where: as in the option.
         start: as in the option.
-        images: training images for ``gradient``.
+        images: training images for ``gradient`` and ``tiny``.
         quantity: what the budget counts.
         goal: the budget.
         counter: names draws.
 
     Returns:
-        ``sizes`` of the groups that grow, ``left``, the quantity after it.
+        ``sizes`` of the groups that grow, ``before`` theirs now, and ``left``, the quantity after it.
     """
     shape, module = engine.data.image_shape, network.module
     groups = {g.name: g for g in channel_groups(module, example(module, shape), prove=False) if g.name in names}
     sizes = {name: group.size for name, group in groups.items()}
-    if where == "gradient":
-        weights = weights_of(gains(network, engine, groups, start, images))
+    if where in ("gradient", "tiny"):
+        weights = weights_of(gains(network, engine, groups, where, start, images))
     elif where == "random":
         draws = torch.rand(len(groups), generator=generator(engine.seed, "grow", "where", counter)).tolist()
         weights = dict(zip(groups, draws, strict=True))
@@ -98,30 +99,43 @@ def plan_growth(
 
     count = largest_count(len(order), lambda number: cost_of(number) <= goal)
     after = grown(sizes, order, count)
-    return {"sizes": {n: size for n, size in after.items() if size > sizes[n]}, "left": cost_of(count)}
+    more = {name: size for name, size in after.items() if size > sizes[name]}
+    return {"sizes": more, "before": {name: sizes[name] for name in more}, "left": cost_of(count)}
 
 
 def gains(
-    network: Network, engine: Engine, groups: Mapping[str, ChannelGroup], start: str, images: int
+    network: Network, engine: Engine, groups: Mapping[str, ChannelGroup], where: str, start: str, images: int
 ) -> dict[str, float]:
-    """Mean over new channels of the squared gradient of the weights that would read them, at zero, for each group.
+    """What a new channel of each group would gain in the mean over a quarter more of them.
 
-    To first order it is what a step of gradient descent at rate 1 gains by a channel (GradMax, section 2).
+    ``gradient`` is the squared gradient of the weights that would read it, at zero: to first order, what a step of
+    gradient descent at rate 1 gains by it (GradMax, section 2). ``tiny`` is TINY's decrease of the loss; a group whose
+    layers :func:`directions` cannot judge gets the mean of the others.
     """
-    sizes = {name: group.size + max(1, group.size // 4) for name, group in groups.items()}
-    twin = grown_copy(network.module, groups, Tensor.clone)(sizes, "orthogonal" if start == "orthogonal" else "zero")
+    more = {name: max(1, group.size // 4) for name, group in groups.items()}
+    now = {name: group.size for name, group in groups.items()}
+    if where == "tiny":
+        known = {
+            name: each.gains[: more[name]].sum().item() / more[name]
+            for name, each in directions(network, engine, groups, now, images, natural=True).items()
+        }
+        mean = sum(known.values()) / max(len(known), 1)
+        return {name: known.get(name, mean) for name in groups}
+    sizes = {name: now[name] + more[name] for name in groups}
+    twin = grown_copy(network.module, groups, Tensor.clone)(sizes, start if start == "orthogonal" else "zero")
     shadow = Network(network.id, twin)
+    handles = {g.name: g for g in channel_groups(twin, example(twin, engine.data.image_shape), prove=False)}
+    if start in DIRECTED:
+        aim(twin, handles, now, directions(shadow, engine, handles, now, images, start == "tiny"))
     slopes = gradients(shadow, engine, images, squared=False)
     found = {}
-    for group in channel_groups(twin, example(twin, engine.data.image_shape), prove=False):
-        if group.name in groups:
-            old = groups[group.name].size
-            parts = [
-                channel_sums(group, axis, slopes[axis.name].square())[old:]
-                for axis, _ in group_weights(twin, group, ("consumer",))
-                if axis.name in slopes
-            ]
-            found[group.name] = torch.stack(parts).sum(0).mean().item() if parts else 0.0
+    for name, old in now.items():
+        parts = [
+            channel_sums(handles[name], axis, slopes[axis.name].square())[old:]
+            for axis, _ in group_weights(twin, handles[name], ("consumer",))
+            if axis.name in slopes
+        ]
+        found[name] = torch.stack(parts).sum(0).mean().item() if parts else 0.0
     return found
 
 

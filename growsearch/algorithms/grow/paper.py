@@ -3,13 +3,20 @@
 from typing import Any
 
 from growsearch.events import Measure
+from growsearch.reports.figures.layer_sizes import layer_sizes
 from growsearch.reports.numbers import size
 from growsearch.reports.paper import Paper
 from growsearch.reports.plot import SERIES, Drawing, draw, plot, readable_ticks
 from growsearch.run_folder.plain import number
 from growsearch.run_folder.read import RunRecord
 
-CAPTION = "Validation accuracy against MACs of one image: the network before each step of growth, and at the end."
+SIZE_CAPTION = "Outputs of every convolution and linear layer before the first step of growth and at the end."
+PATH_CAPTION = "Validation accuracy against MACs of one image: the network before each step of growth, and at the end."
+
+
+def sizes(record: RunRecord) -> Drawing | None:
+    """Sizes of all layers before and after."""
+    return layer_sizes(record, "grow-sizes", SIZE_CAPTION)
 
 
 def path(record: RunRecord) -> Drawing | None:
@@ -27,7 +34,7 @@ def path(record: RunRecord) -> Drawing | None:
         axes.set_ylabel("validation accuracy %")
         readable_ticks(axes.xaxis, size)
 
-    return draw("grow-path", "Accuracy against MACs", CAPTION, 3.2, paint)
+    return draw("grow-path", "Accuracy against MACs", PATH_CAPTION, 3.2, paint)
 
 
-PAPER = Paper(figures={"grow-path": path})
+PAPER = Paper(figures={"grow-sizes": sizes, "grow-path": path})

@@ -9,11 +9,13 @@ from growsearch.algorithms.budgets import Point, Quantity, layer_sizes, quantity
 from growsearch.algorithms.caps import last_epochs
 from growsearch.algorithms.grow.config import GrowConfig
 from growsearch.algorithms.grow.decisions import is_plateau
-from growsearch.algorithms.grow.edits import AddBlocks, Widen
+from growsearch.algorithms.grow.edits import DIRECTED, AddBlocks, Aim, Widen
 from growsearch.algorithms.grow.measure import deepened, growable_groups, plan_growth
+from growsearch.algorithms.grow.rates import PacedFit
 from growsearch.errors import UserError
 from growsearch.events import Measure as Measured
 from growsearch.events import Phase
+from growsearch.training import FitPlan
 from growsearch.training.plan import fit_plan_of, optimizer_of
 
 STAGED = ("resnet", "bottleneck")
@@ -40,6 +42,7 @@ class Grow(Algorithm[GrowConfig]):
                 f"algo.depth: {config.depth} is not accepted; use 0, as only {' and '.join(STAGED)} have stages"
             )
         self.epochs = 0
+        self.history: list[dict[str, int]] = []
         last = last_epochs(config, config.steps * config.step_epochs, config.training.epochs)
         self.config = replace(config, training=replace(config.training, epochs=last))
 
@@ -60,7 +63,7 @@ class Grow(Algorithm[GrowConfig]):
             net = yield from self.grow(net, step, quantity, goal, accuracy)
 
         yield Tell(Phase(net.id, "final training", self.epochs))
-        fit = yield Fit(net, fit_plan_of(config.training))
+        fit = yield self.fit(net, fit_plan_of(config.training))
         self.epochs += fit.epochs
         val_accuracy, val_loss = fit.val_accuracy, fit.val_loss
         if not config.training.epochs and self.facts.val:
@@ -107,12 +110,20 @@ class Grow(Algorithm[GrowConfig]):
         settings = replace(config.training, epochs=config.step_epochs, schedule="constant", keep="last")
         plan, stream, fit = fit_plan_of(settings, phase="growth"), f"step {step}", Fitted()
         if config.when == "schedule" and config.step_epochs:
-            fit = yield Fit(net, plan, stream)
+            fit = yield self.fit(net, plan, stream)
         elif config.when == "plateau":
             while fit.epochs < config.step_epochs and not is_plateau([loss for loss, _ in fit.val], config.patience):
-                fit = yield Fit(net, plan, stream, fit if fit.epochs else None, until=fit.epochs + 1)
+                fit = yield self.fit(net, plan, stream, fit if fit.epochs else None, until=fit.epochs + 1)
         self.epochs += fit.epochs
         return fit.val_accuracy
+
+    def fit(
+        self, net: Net, plan: FitPlan, stream: str = "train", so_far: Fitted | None = None, until: int | None = None
+    ) -> Fit:
+        """A phase of training, or a part of it, at the rates that the channels have."""
+        if self.config.new_rates == "norm" and self.history:
+            return PacedFit(net, plan, stream, so_far, until, history=tuple(self.history))
+        return Fit(net, plan, stream, so_far, until)
 
     def grow(self, net: Net, step: int, quantity: Quantity, goal: float, accuracy: float | None) -> Script:
         """One step: wider groups up to its part of the budget, behind more blocks in the first."""
@@ -129,7 +140,11 @@ class Grow(Algorithm[GrowConfig]):
         change = Widen(plan["sizes"], config.start, config.noise, shape)
         detail = {"of": quantity, "goal": left, "has": plan["left"], "sizes": plan["sizes"]}
         draw = ("grow", "width", step)
-        return (yield Edit(net, change, draw, (), f"step {step}", self.epochs, accuracy, detail))
+        net = yield Edit(net, change, draw, (), f"step {step}", self.epochs, accuracy, detail)
+        self.history.append(plan["before"])
+        if config.start in DIRECTED and plan["before"]:
+            yield Aim(net, plan["before"], config.start == "tiny", config.score_images)
+        return net
 
     def point(self, net: Net, accuracy: float | None) -> Script:
         """A network along the way, told and kept."""

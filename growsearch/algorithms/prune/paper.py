@@ -4,15 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from growsearch.events import Measure
+from growsearch.reports.figures.layer_sizes import layer_sizes
 from growsearch.reports.numbers import size
 from growsearch.reports.paper import LiteraturePoint, Paper, published
 from growsearch.reports.plot import SERIES, Drawing, draw, plot, readable_ticks
 from growsearch.reports.tables.layout import Column, Row, Table
-from growsearch.run_folder.plain import number, short
+from growsearch.run_folder.plain import number
 from growsearch.run_folder.read import RunRecord
-
-MOST_LAYERS = 64
-"""Layers whose sizes are drawn; of more, every n-th."""
 
 SIZE_CAPTION = "Outputs of every convolution and linear layer before the first and after the last cut."
 PATH_CAPTION = (
@@ -30,24 +28,7 @@ EXPERIMENTS = {
 
 def sizes(record: RunRecord) -> Drawing | None:
     """Sizes of all layers before and after."""
-    found = record.method.get("sizes") or {}
-    before, after = found.get("before") or {}, found.get("after") or {}
-    names = [name for name in before if name in after]
-    names = names[:: -(-len(names) // MOST_LAYERS) or 1]
-    if not names:
-        return None
-
-    def paint(figure: Any) -> None:
-        axes = figure.subplots()
-        places = range(len(names))
-        axes.bar(places, [before[name] for name in names], 0.8, color=SERIES[0], alpha=0.35, label="before")
-        axes.bar(places, [after[name] for name in names], 0.5, color=SERIES[0], label="after")
-        axes.set_xticks(places, [short(name, 24) for name in names], rotation=90, fontsize=6.5)
-        axes.set_ylabel("outputs")
-        axes.grid(axis="x", visible=False)
-        axes.legend()
-
-    return draw("prune-sizes", "Layers before and after", SIZE_CAPTION, 3.6, paint)
+    return layer_sizes(record, "prune-sizes", SIZE_CAPTION)
 
 
 def path(record: RunRecord) -> Drawing | None:

@@ -126,11 +126,12 @@ class Prune(Algorithm[PruneConfig]):
         has = yield Measure(original, quantity_of, (shape, quantity))
         goal = wanted * has if option == "target" else wanted
         least = yield Measure(original, smallest, (shape, self.rows, quantity))
+        unit = "milliseconds" if quantity == "latency" else quantity
         if goal >= has:
-            raise UserError(f"algo.{option}: {wanted:g} is not accepted; the network has {has:,.6g} {quantity} already")
+            raise UserError(f"algo.{option}: {wanted:g} is not accepted; the network has {has:,.6g} {unit} already")
         if least > goal:
             raise UserError(
-                f"algo.{option}: {wanted:g} cannot be reached; {least:,.6g} {quantity} are left of {has:,.6g} where"
+                f"algo.{option}: {wanted:g} cannot be reached; {least:,.6g} {unit} are left of {has:,.6g} where"
                 " algo.max_share, algo.min_channels, algo.multiple_of and algo.leave allow no further cut"
             )
         return quantity, goal

@@ -1,6 +1,7 @@
 """``algo=grow``: every step keeps the function, the budget is met, and runs go on where they stopped."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,18 +10,22 @@ from algorithms.tiny import tiny_dataset, tiny_engine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from growsearch.actions import Fit, Net
 from growsearch.algorithms.budgets import example
 from growsearch.algorithms.grow.config import GrowConfig
 from growsearch.algorithms.grow.decisions import additions, grown, is_plateau, largest_count, weights_of
 from growsearch.algorithms.grow.edits import AddBlocks, Widen
 from growsearch.algorithms.grow.measure import growable_groups
+from growsearch.algorithms.grow.rates import PacedFit, steps_of
 from growsearch.algorithms.grow.search import Grow
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.probes import cost
 from growsearch.surgery import channel_groups
+from growsearch.surgery.scores import LAYERS, group_weights
 from growsearch.training import Network
+from growsearch.training.plan import fit_plan_of, optimizer_of
 from growsearch.training.settings import TrainingSettings
 
 SHAPE = (1, 8, 8)
@@ -78,7 +83,7 @@ def test_every_step_keeps_the_function(spec, start, more, training_mode):
 
 
 def test_left_and_resumed_at_every_point_equals_uninterrupted():
-    options = {"target_params": 900.0, "when": "plateau", "where": "gradient", "start": "copies", "step_epochs": 2}
+    options = {"target_params": 900.0, "when": "plateau", "where": "gradient", "start": "gradmax", "step_epochs": 2}
     events = assert_chain_holds(lambda: grow(**options), steps=2)
     assert [e["op"] for e in events if e["kind"] == "edit"] == ["widen", "widen"]
 
@@ -86,9 +91,9 @@ def test_left_and_resumed_at_every_point_equals_uninterrupted():
 @pytest.mark.parametrize(
     "options",
     [
-        {"target_params": 900.0},
+        {"target_params": 900.0, "start": "copies", "new_rates": "norm"},
         {"target_macs": 20_000.0, "where": "random", "start": "orthogonal"},
-        {"target_macs": 120_000.0, "where": "gradient", "spec": RESNET, "depth": 1},
+        {"target_macs": 120_000.0, "where": "tiny", "start": "copies", "spec": RESNET, "depth": 1},
     ],
 )
 def test_a_budget_is_filled(options):
@@ -140,3 +145,33 @@ def test_weights_and_plateaus():
     assert not is_plateau([3.0, 2.0, 1.0], 2)
     assert is_plateau([3.0, 1.0, 1.5, 1.0], 2)
     assert not is_plateau([1.0, 2.0], 2)
+
+
+def test_steps_of_new_channels_are_scaled_by_the_norms_of_their_weights():
+    module = build(sequential_spec([3, 4], [6], SHAPE, 10))
+    groups = {g.name: g for g in channel_groups(module, example(module, SHAPE), prove=False)}
+    group, old = groups["cells.1.conv"], 3
+    history = ({group.name: old},)
+    assert steps_of(group, history) == [0, 0, 0, 1]
+    before = {name: p.detach().clone() for name, p in module.named_parameters()}
+    plan, moved = fit_plan_of(training(1)), []
+    for action in (Fit(Net("0", 0, {}, 0), plan), PacedFit(Net("0", 0, {}, 0), plan, history=history)):
+        network = Network(0, copy.deepcopy(module), weights=optimizer_of(training(1)))
+        engine = tiny_engine(data=tiny_dataset(train=50, val=0))
+        bench = SimpleNamespace(engine=engine, networks={"0": network}, fits={}, clock=lambda: 0.0)
+        list(action.steps(bench, action.position(bench)))
+        moved.append({name: p.detach() - before[name] for name, p in network.module.named_parameters()})
+        assert network.pace is None and network.steps == 1
+    axes = {axis.name: axis for axis, _ in group_weights(module, group, LAYERS)}
+    for name, weight in before.items():
+        rate = torch.ones_like(weight)
+        if name in axes:
+            axis, new = axes[name], torch.zeros_like(weight, dtype=torch.bool)
+            new.index_fill_(axis.dim, torch.tensor(group.positions(axis, old)), True)
+            rate[new] = weight[new].norm() / weight[~new].norm()
+        assert torch.allclose(moved[1][name], rate * moved[0][name], atol=1e-7)
+
+
+def test_rates_by_norms_need_weights_that_do_not_start_at_zero():
+    with pytest.raises(UserError, match=r"algo\.new_rates: norm is not accepted with start=zero"):
+        GrowConfig(new_rates="norm")

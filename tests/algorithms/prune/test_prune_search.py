@@ -8,6 +8,7 @@ from algorithms.chain import assert_chain_holds, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
 
 from growsearch.actions import Net
+from growsearch.algorithms import budgets
 from growsearch.algorithms.prune.config import PruneConfig
 from growsearch.algorithms.prune.edits import Recalibrate, Shrink
 from growsearch.algorithms.prune.measure import Importance, prunable_groups, score
@@ -70,6 +71,28 @@ def test_a_budget_is_met_and_hardly_undercut(options, quantity, most):
     most = most or options["target"] * whole.macs
     assert 0.75 * most < left <= most
     assert outcome.found.method["path"][-1][quantity] == left
+
+
+def test_a_latency_is_met_by_networks_that_are_timed_with_their_weights(monkeypatch):
+    def timed(module, shape, repeats=50):
+        assert not any(tensor.is_meta for tensor in module.state_dict().values())
+        return cost(module, shape).macs / 1000 + 5
+
+    monkeypatch.setattr(budgets, "forward_milliseconds", timed)
+    untrained = {"training": settings(0), "finetune": settings(0), "between_epochs": 0}
+    whole = timed(build(sequential_spec([6, 8], [10], SHAPE, 10)), SHAPE)
+    goal = 5 + 0.4 * (whole - 5)
+    outcome, events = result(target_latency=goal, rounds=2, **untrained)
+    assert 0.85 * goal < timed(outcome.best.module, SHAPE) <= goal
+    left = [event["detail"]["left"] for event in events if event["kind"] == "edit"]
+    assert goal < left[0] <= math.sqrt(goal * whole)
+    assert left[1] == timed(outcome.best.module, SHAPE)
+    with pytest.raises(UserError, match=r"algo\.target_latency: 1 cannot be reached; \S+ milliseconds are left of"):
+        prune(target_latency=1.0).begin()
+    with pytest.raises(
+        UserError, match=r"algo\.target_latency: 1000 is not accepted; the network has \S+ milliseconds"
+    ):
+        prune(target_latency=1000.0).begin()
 
 
 def test_an_accuracy_floor_takes_rounds_and_goes_back_to_the_last_network_above_it():

@@ -1,0 +1,119 @@
+"""The edits of a proof: which groups change together, and to which sizes."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations
+from math import comb
+
+import numpy as np
+
+from growsearch.surgery.channels import ChannelMap
+from growsearch.surgery.labels import Bond
+from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn
+
+FEW = 8
+"""Up to so many groups are edited in both modes every time; the modes of more take turns."""
+FEWEST = 8
+"""So often are the groups edited at least, so that a few groups see many sizes."""
+CUTS = 8
+"""So many edits are made of the groups that may only be cut."""
+
+
+class Plans:
+    """Plans for edits of a stand-in.
+
+    Args:
+        stand_in: a narrow network.
+        channel_map: of the network that it stands for.
+        random: draws subsets, sizes and orders.
+    """
+
+    def __init__(self, stand_in: StandIn, channel_map: ChannelMap, random: np.random.Generator) -> None:
+        self._stand_in, self._map, self._random = stand_in, channel_map, random
+
+    def exact(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
+        """All to true sizes; then every ordered pair of groups parts in some plan, up and down; then all up and down.
+
+        Each group is once larger than the true one while few others are, for that costs little.
+        """
+        if not numbers:
+            return
+        few = len(numbers) <= FEW
+        yield self._plan(numbers, self._true_size), BOTH if few else (True,)
+        if few:
+            yield self._plan(numbers, self._beyond), BOTH
+        parts, count = self._parts(numbers), 0
+        while count < FEWEST:
+            large = {
+                number: self._random.choice([i for i, part in enumerate(parts) if number in part]) for number in numbers
+            }
+            for index, part in enumerate(parts):
+                high = [number for number in part if large[number] == index]
+                more = self._plan(part, self._more) | self._plan(high, self._large)
+                yield more, BOTH if few else (index % 2 == 0,)
+                yield self._plan(part, self._fewer), BOTH if few else (index % 2 == 1,)
+            count += 2 * len(parts)
+        yield self._plan(numbers, self._more), BOTH
+        yield self._plan(numbers, self._fewer), BOTH
+
+    def _parts(self, numbers: list[int]) -> list[list[int]]:
+        """Few subsets, so that of each two groups either is in one without the other: no two are in the same ones."""
+        count = next(count for count in range(1, len(numbers) + 1) if comb(count, count // 2 or 1) >= len(numbers))
+        words = list(combinations(range(count), count // 2 or 1))
+        chosen = self._random.permutation(len(words))[: len(numbers)]
+        pairs = list(zip(numbers, chosen, strict=True))
+        return [[number for number, word in pairs if index in words[word]] for index in range(count)]
+
+    def _plan(self, numbers: Sequence[int], size: Callable[[int], int]) -> Plan:
+        """Sources that give groups new sizes, and shuffle them."""
+        plan = {}
+        for number in numbers:
+            now, wanted = self._stand_in.sizes[number], size(number)
+            channels = np.arange(now)
+            if self._map.bonds[number] is Bond.EVEN:
+                channels = np.tile(channels, max(1, wanted // now))
+            elif wanted < now:
+                alive, dead = self._stand_in.halves(number)
+                channels = np.concatenate([alive, self._random.permutation(dead)[: max(0, wanted - len(alive))]])
+            else:
+                channels = np.concatenate([channels, self._random.integers(0, now, wanted - now)])
+            plan[number] = self._random.permutation(channels).tolist()
+        return plan
+
+    def _true_size(self, number: int) -> int:
+        return self._map.sizes[number]
+
+    def _beyond(self, number: int) -> int:
+        """Above the true size, where code that writes it down fails."""
+        true = self._map.sizes[number]
+        return true + (self._stand_in.sizes[number] if self._map.bonds[number] is Bond.EVEN else max(1, true // 8))
+
+    def _more(self, number: int) -> int:
+        """A few more than now; around the network's own number where that is small."""
+        now, true = self._stand_in.sizes[number], self._map.sizes[number]
+        most = 2 * true + 1 if true <= 4 * now else 2 * now
+        if self._map.bonds[number] is Bond.EVEN:
+            return now * int(self._random.integers(2, 3 + max(0, most // now - 1)))
+        return int(self._random.integers(now + 1, max(now + 1, most) + 1))
+
+    def _large(self, number: int) -> int:
+        """Just above twice the network's own number."""
+        now, true = self._stand_in.sizes[number], self._map.sizes[number]
+        return 2 * true + (now if self._map.bonds[number] is Bond.EVEN else 1)
+
+    def _fewer(self, number: int) -> int:
+        """Without some of the dead channels; where there are none, more."""
+        now, dead = self._stand_in.sizes[number], len(self._stand_in.halves(number)[1])
+        if self._map.bonds[number] is Bond.EVEN or not dead:
+            return self._more(number)
+        return now - int(self._random.integers(1, dead + 1))
+
+    def cuts(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
+        """All groups twice, once to true sizes; then random ones to random sizes."""
+        for index in range(CUTS if numbers else 0):
+            part = [number for number in numbers if index in (0, 1) or self._random.random() < 0.5]
+            plan: Plan = {}
+            for number in part:
+                now, true = self._stand_in.sizes[number], self._map.sizes[number]
+                size = true if index == 0 else int(self._random.integers(2, max(3, min(true, 4 * now) + 1)))
+                plan[number] = np.sort(np.arange(size) % now).tolist()
+            yield plan, BOTH if index < 2 or len(numbers) <= FEW else (index % 2 == 0,)

@@ -1,0 +1,206 @@
+"""A narrow network in place of a network: few channels, random weights, double precision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
+from growsearch.surgery.interface import as_arguments, output_leaves
+from growsearch.surgery.labels import Bond
+from growsearch.surgery.rehearsal import Outputs, Rehearsal, compared, own_streams, without_dropout
+from growsearch.surgery.remap import resize_layers
+from growsearch.surgery.replace import ordered_like
+from growsearch.surgery.tensors import Copier, copied, lookup
+from growsearch.surgery.tiling import Tilings, on_device
+from growsearch.surgery.trace import describe
+
+Plan: TypeAlias = dict[int, list[int]]
+"""Group number -> the sources of its remap."""
+Modes: TypeAlias = tuple[bool, ...]
+"""Whether the network trains, for each of its runs."""
+BOTH: Modes = (False, True)
+TRIES = 8
+"""So many random weights are tried until no layer of a stand-in computes the same of every sample."""
+
+
+class StandIn:
+    """A network with few channels in each group, which is edited in copies that are thrown away.
+
+    Half of the channels of each group that may be copied freely are dead: nothing reads them.
+
+    Args:
+        model: the network that it stands for; it is not touched.
+        example: an input, or a tuple of positional inputs.
+        groups: handles of one trace, all those that will be edited.
+        random: draws inputs and weights.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example: Tensor | tuple[Any, ...],
+        groups: list[ChannelGroup],
+        random: np.random.Generator,
+    ) -> None:
+        self._model, self._groups, self._map, self._random = model, groups, groups[0].map, random
+        device = next(model.parameters()).device
+        self._inputs = pytree.tree_map(self._noise, as_arguments(example, device, torch.float64))
+        self._batch = next(leaf.shape[0] for leaf in pytree.tree_leaves(self._inputs) if isinstance(leaf, Tensor))
+
+    def build(self, sizes: Mapping[int, int]) -> str | None:
+        """Give groups these numbers of channels; None if the network runs so, else what happens."""
+        try:
+            plan = {number: list(range(size)) for number, size in sizes.items()}
+            self._base, self._base_map = _edited(Copier(self._model, hooks=False), self._model, self._map, plan)
+            self._copier, self._drops = Copier(self._base, hooks=False), True
+            for attempt in range(TRIES):
+                self._randomise(shift=attempt / 4)
+                self._reference: dict[bool, Outputs] = {}
+                dead, drops = zip(*map(self._refers, BOTH), strict=True)
+                if not any(dead):
+                    break
+            self._drops = any(drops)
+        except Exception as error:
+            if is_lack_of_memory(error) or isinstance(error, UserError):
+                raise
+            return f"the network fails when it is resized: {describe(error)}"
+        return None
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of channels of each group."""
+        return self._base_map.sizes
+
+    def halves(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Channels that are read, and dead ones."""
+        size = self.sizes[number]
+        alive = size if self._map.bonds[number] is not Bond.FREE or size < 3 else size - size // 2
+        return np.arange(alive), np.arange(alive, size)
+
+    def before(self, modes: Modes) -> Outputs:
+        """Every output in some modes, each with what it was computed from."""
+        return [each for mode in modes for each in self._reference[mode]]
+
+    def outputs(self, plan: Plan, modes: Modes) -> Outputs:
+        """The same after an edit; there is one edited copy at a time, for it may be as large as the network."""
+        return self._outputs(lambda: _edited(self._copier, self._base, self._base_map, plan)[0], modes)
+
+    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
+        """Whether an edit leaves the outputs."""
+
+        def edited() -> nn.Module:
+            net = self._copier.copy(torch.clone)
+            edit(net, self._base_map.on(net))
+            return net
+
+        try:
+            return compared(self.before(BOTH), self._outputs(edited, BOTH), "") is None
+        except Exception as error:
+            if is_lack_of_memory(error):
+                raise
+            return False
+
+    def _dead(self, axis: Axis) -> np.ndarray:
+        """The entries of a dimension that dead channels have."""
+        found, start, proven = [np.empty(0, np.int64)], 0, {group.number for group in self._groups}
+        for segment in axis.segments:
+            if segment.group in proven and segment.repeat:
+                dead = self.halves(segment.group)[1]
+                found.append((start + dead[:, None] * segment.repeat + np.arange(segment.repeat)).ravel())
+            start += self._base_map.length(segment)
+        return np.concatenate(found)
+
+    def _outputs(self, edited: Callable[[], nn.Module], modes: Modes) -> Outputs:
+        return [each for mode in modes for each in self._run(edited(), mode)[0]]
+
+    def _refers(self, mode: bool) -> tuple[bool, bool]:
+        """Note what the stand-in computes; whether some layer computes the same of every sample, and any drops out."""
+        net = self._copier.copy(torch.clone)
+        self._reference[mode], dead, drops = self._run(net, mode, watched=True)
+        return dead, drops
+
+    @torch.no_grad()
+    def _run(self, net: nn.Module, training: bool, watched: bool = False) -> tuple[Outputs, bool, bool]:
+        """What a network computes that is used up by it."""
+        inputs = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self._inputs)
+        with own_streams(), without_dropout(net, self._drops) as drops, Rehearsal(self._batch, watched) as rehearsal:
+            leaves = output_leaves(net.train(training)(*inputs))
+            found = [(leaf, rehearsal.behind(leaf) if isinstance(leaf, Tensor) else []) for leaf in leaves]
+        return found, rehearsal.dead, drops.met
+
+    def _noise(self, leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
+            return leaf
+        return torch.from_numpy(self._random.standard_normal(tuple(leaf.shape))).to(leaf.device)
+
+    @torch.no_grad()
+    def _randomise(self, shift: float) -> None:
+        """Weights at which every channel matters: a zero-initialised norm or a tiny layer scale would hide an error.
+
+        The further weights are shifted up, the fewer units are inactive.
+        """
+        for name, parameter in self._base.named_parameters():
+            if not parameter.is_floating_point():
+                continue
+            noise = torch.from_numpy(np.asarray(self._random.standard_normal(tuple(parameter.shape))))
+            if parameter.dim() > 1:
+                noise = (noise + shift) * (2 / max(1, parameter[0].numel())) ** 0.5
+            else:
+                noise = 0.1 * noise if name.endswith("bias") else noise.abs() + 0.5
+            parameter.copy_(noise)
+        for axis in {
+            id(each): each for group in self._groups for each in group.axes if each.role == "consumer"
+        }.values():
+            tensor = lookup(self._base, axis.name)
+            tensor.index_fill_(axis.dim, on_device(self._dead(axis), tensor), 0.0)
+        norms = [m for m in self._base.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 1.0
+        state = copied(self._base, torch.clone, hooks=False)
+        with own_streams(), without_dropout(state), Rehearsal(self._batch):
+            state.train()(*self._inputs)
+        for name, buffer in state.named_buffers():  # take over this input's statistics
+            if name.endswith(("running_mean", "running_var")):
+                lookup(self._base, name).copy_(buffer)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def _edited(copier: Copier, model: nn.Module, channel_map: ChannelMap, plan: Plan) -> tuple[nn.Module, ChannelMap]:
+    """A copy of a network in double precision with many groups remapped at once, and the copy's map.
+
+    Equal to one :func:`growsearch.surgery.remap` after another of groups without copies and fresh channels, but each
+    tensor is made anew once: in a dense network one tensor carries a hundred groups.
+    """
+    plan = {number: each for number, each in plan.items() if each != list(range(channel_map.sizes[number]))}
+    axes: dict[str, dict[int, Axis]] = {}
+    for axis in (axis for number in plan for axis in channel_map.axes[number]):
+        axes.setdefault(axis.name, {})[axis.dim] = axis
+    tilings = Tilings(channel_map, plan)
+    values: dict[int, Tensor] = {}
+
+    def converted(tensor: Tensor) -> Tensor:
+        dtype, new = torch.float64 if tensor.is_floating_point() else tensor.dtype, values.pop(id(tensor), None)
+        return tensor.to(dtype, copy=True) if new is None else new.to(dtype)
+
+    with torch.no_grad():
+        for name, each in axes.items():
+            old = value = lookup(model, name)
+            for axis in each.values():
+                value = tilings.take(value, axis)
+            values[id(old)] = ordered_like(value, old)
+        net = copier.copy(converted)
+    handles = channel_map.on(net)
+    resize_layers(net, channel_map, {name: each.values() for name, each in axes.items()})
+    for number, sources in plan.items():
+        handles.resize(net, number, len(sources))
+        handles.lineage[number] = list(range(len(sources)))
+    return net, handles
