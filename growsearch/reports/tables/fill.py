@@ -47,7 +47,8 @@ def fill(table: Table, runs: Sequence[RunRecord], compose: Compose) -> list[Line
     Settings whose runs ended before a row (an iteration that they never came to, say) are named there only if none
     came to it, and then one of them.
     """
-    lines, once = [], cache(compose)
+    once = cache(compose)
+    lines = []
     for row in (*table.rows, *_elsewhere(table.rows, runs)):
         groups: defaultdict[str, list[RunRecord]] = defaultdict(list)
         for run in runs:
