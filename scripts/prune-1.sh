@@ -8,7 +8,7 @@ cost cpu "6 runs of some 10 minutes"
 cost tiny "6 runs, seconds each"
 begin "$@"
 
-EPOCHS=$(reduced algo.training.epochs=5 algo.finetune.epochs=2)
+EPOCHS=$(at cpu algo.training.epochs=5 algo.finetune.epochs=2)$(at tiny network.width=4)
 for importance in l1 bn l2; do
     search prune/resnet56 "algo.importance=$importance" algo.sparsity_epochs=0 algo.target=0.474 $EPOCHS
 done

@@ -8,6 +8,6 @@ cost cpu "6 runs, some minutes each"
 cost tiny "6 runs, seconds each"
 begin "$@"
 
-search stagewise/table2_criteria
+search stagewise/table2_criteria $(at tiny algo.iterations=5)
 
 show

@@ -9,8 +9,8 @@ cost tiny "2 trainings and 4 searches, seconds each"
 begin "$@"
 
 train stagewise/table3_baselines $(reduced network=resnet44) $(at tiny network.width=4)
-search stagewise/table3_scratch $(at full seed=0)
+search stagewise/table3_scratch $(at full seed=0) $(at tiny algo.iterations=5)
 donor=$(best stagewise "$(data cifar10)" algo.iterations=0 "network.depths=$(at full '[18, 18, 18]')$(reduced '[7, 7, 7]')")
-search stagewise/table3_transfer "algo.donor=$donor" $(at full seed=0) $(at cpu algo.width=16)
+search stagewise/table3_transfer "algo.donor=$donor" $(at full seed=0) $(at cpu algo.width=16) $(at tiny algo.iterations=5)
 
 show

@@ -82,22 +82,24 @@ class Comparison:
         """A figure of the comparison, which a notebook shows and ``.save("figure.pdf")`` writes.
 
         Args:
-            name: ``tradeoff`` (accuracy against parameters, MACs and search time) or ``spread`` (all seeds).
+            name: ``tradeoff`` (accuracy against parameters, MACs and search time), ``spread`` (all seeds), or a figure
+                of a method's paper for which the runs are enough, such as ``ectonas-figure5``.
             data: which data set, where the runs are on several.
 
         Raises:
             UserError: for another name or data set, or where there is nothing to draw.
         """
-        known = {drawing.name: drawing for drawing in self._page.drawings}
-        kinds = sorted({label.partition("-")[0] for label in known})
-        found = [label for label in known if label.partition("-")[0] == name]
-        if not found:
-            raise UserError(f"plot: there is no figure {name!r}; use one of {', '.join(kinds) or 'none'}")
-        chosen = [label for label in found if data is None or label == f"{name}-{data}"]
+        known: dict[str, dict[str, Drawing]] = {}
+        for part in self._page.values["parts"]:
+            for drawing in (*part["drawings"], *part["own"]):
+                known.setdefault(drawing.name.removesuffix(f"-{part['title']}"), {})[part["title"]] = drawing
+        if name not in known:
+            raise UserError(f"plot: there is no figure {name!r}; use one of {', '.join(sorted(known)) or 'none'}")
+        chosen = [drawing for title, drawing in known[name].items() if data in (None, title)]
         if len(chosen) != 1:
-            there = ", ".join(label.partition("-")[2] for label in found)
+            there = ", ".join(known[name])
             raise UserError(f"plot: data {data!r} is not accepted; the runs are on {there}: use one of these")
-        return known[chosen[0]]
+        return chosen[0]
 
     def report(self, path: str | os.PathLike[str] = "report.html") -> Path:
         """Write the page of the comparison, and return its path."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,8 @@ from growsearch.reports.figures.tradeoff import spread, tradeoff
 from growsearch.reports.groups import RunGroup, grouped, latency_key
 from growsearch.reports.numbers import MISSING, milliseconds, percent, search_time, size, time
 from growsearch.reports.page import Page
-from growsearch.reports.paper import LiteraturePoint, literature
+from growsearch.reports.paper import LiteraturePoint, comparisons_of, literature
+from growsearch.reports.plot import Drawing
 from growsearch.run_folder.read import RunRecord
 
 MOST_RUNS = 500
@@ -47,6 +49,7 @@ def _part(page: Page, title: str, groups: list[RunGroup], place: Path) -> dict[s
         "title": title,
         "lossy": any(run.result.get("lossy") for group in groups for run in group.runs),
         "drawings": drawings,
+        "own": _own(page, title, [run for group in groups for run in group.runs]),
         "means": ((*MEANS, *_latency_names(measured)), [_mean_row(group, measured) for group in groups]),
         "budgets": budgets(groups),
         "protocol": protocol(groups),
@@ -54,6 +57,16 @@ def _part(page: Page, title: str, groups: list[RunGroup], place: Path) -> dict[s
         "runs": _runs(groups, place, measured),
         "published": _published(points),
     }
+
+
+def _own(page: Page, title: str, runs: Sequence[RunRecord]) -> list[Drawing]:
+    """The methods' figures that are made of several runs, as far as those on a data set are enough for them."""
+    drawn = []
+    for name, make in comparisons_of(runs).items():
+        if (drawing := page.attempt(f"{title}: {name}", make, runs)) is not None:
+            drawn.append(replace(drawing, name=f"{name}-{title}"))
+    page.drawings += drawn
+    return drawn
 
 
 def _latency_names(measured: str | None) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 A method's ``paper.py`` declares a :class:`Paper`; the registry finds it, so that nothing here knows any method.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -51,7 +52,8 @@ class Paper:
 
     Attributes:
         figures: by name; each draws from a run's record, and returns None where the run holds nothing for it.
-        comparisons: by name; each draws from the records of several runs, with None likewise.
+        comparisons: by name; each draws from the records of several runs, and returns None where they are not enough.
+            ``growsearch figure`` and the page of several runs both use them.
         tables: by name; each makes a table of the paper without its runs.
         points: the published networks of a data set.
         graphs: what the live page draws of a run, finished or not, in place of the figure of that name; none where the
@@ -74,6 +76,18 @@ def papers_of(record: RunRecord) -> list[Paper]:
     """The paper of a run's method; those of all where its method is not known or has none, as in a retraining."""
     own = registry.papers().get(str(record.options.get("algo.name")))
     return [own] if isinstance(own, Paper) else papers()
+
+
+def comparisons() -> dict[str, Callable[[Sequence[RunRecord]], Drawing | None]]:
+    """The papers' figures that are made of several runs, by name."""
+    return {name: make for paper in papers() for name, make in paper.comparisons.items()}
+
+
+def comparisons_of(records: Sequence[RunRecord]) -> dict[str, Callable[[Sequence[RunRecord]], Drawing | None]]:
+    """Those of the methods of which several runs are given; a retraining may belong to any method."""
+    runs = Counter(id(paper) for record in records for paper in papers_of(record))
+    chosen = [paper for paper in papers() if runs[id(paper)] > 1]
+    return {name: make for paper in chosen for name, make in paper.comparisons.items()}
 
 
 def tables() -> dict[str, Callable[[], Table]]:

@@ -8,7 +8,7 @@ from growsearch.reports.comparison_page import comparison_page
 from growsearch.reports.figures.architecture import architecture
 from growsearch.reports.figures.timeline import speed, story
 from growsearch.reports.page import Page
-from growsearch.reports.paper import papers, papers_of
+from growsearch.reports.paper import comparisons, papers, papers_of
 from growsearch.reports.plot import Drawing
 from growsearch.reports.run_page import run_page
 from growsearch.run_folder import RunFolder
@@ -57,11 +57,6 @@ def figure_names() -> dict[str, str]:
     """The figures that :func:`write_figure` can make, with what each shows."""
     own = {name: make for paper in papers() for name, make in (*paper.figures.items(), *paper.comparisons.items())}
     return {name: (make.__doc__ or "").strip() for name, make in {**GENERAL, **own}.items()} | COMPARISONS
-
-
-def comparisons() -> dict[str, Callable[[Sequence[RunRecord]], Drawing | None]]:
-    """The papers' figures that are made of several runs, by name."""
-    return {name: make for paper in papers() for name, make in paper.comparisons.items()}
 
 
 def makers_of(record: RunRecord) -> dict[str, Callable[[RunRecord], Drawing | None]]:

@@ -50,10 +50,11 @@ def test_a_run_leaves_a_result_and_a_network_that_loads(name, finished):
     assert sum(p.numel() for p in network.parameters() if p.requires_grad) == result["params"]
     config = typed(read_run((run / "config.yaml").read_text()))
     data = load_data(config.data, config.seed)
-    with torch.no_grad():
-        logits = network(data.normalisation(data.test.images))
-    accuracy = (logits.argmax(1) == data.test.labels).double().mean().item()
-    assert accuracy == pytest.approx(result["test_accuracy"], abs=1e-3)
+    for kind, images in (("val", data.val), ("test", data.test)):
+        with torch.no_grad():
+            logits = network(data.normalisation(images.images))
+        accuracy = (logits.argmax(1) == images.labels).double().mean().item()
+        assert accuracy == pytest.approx(result[f"{kind}_accuracy"], abs=1e-3), kind
 
 
 @pytest.mark.parametrize(

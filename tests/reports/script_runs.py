@@ -96,11 +96,12 @@ def architecture_of(config: DictConfig) -> dict[str, Any]:
 def runs_of(name: str, scale: str, root: Path, ends: bool = True) -> list[RunRecord]:
     """The first and the last job of each sweep of a script (all jobs without ``ends``), finished."""
     made: list[RunRecord] = []
+    latest: dict[str, str] = {}
     for words in commands(name, scale):
-        latest = next((str(run.path) for run in reversed(made)), "nothing")
-        jobs = sweep_jobs([STAND_IN.sub(latest, word) for word in words])
+        jobs = sweep_jobs([STAND_IN.sub(lambda found: latest[found[0]], word) for word in words])
         for job in [jobs[0], *jobs[-1:]] if ends else jobs:
             made.append(finished(root, job))
+            latest[f"BEST-RUN-OF-{made[-1].result['algo']}"] = str(made[-1].path)
     return made
 
 

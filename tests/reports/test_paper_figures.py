@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from reports.report_runs import MAKERS, epoch, result, write_config, write_run
 
-from growsearch.algorithms.ectonas.figures import mean_curves
+from growsearch.api import compare
 from growsearch.cli import main
-from growsearch.reports.paper import papers
+from growsearch.reports.paper import comparisons_of, papers
 from growsearch.run_folder.read import RunRecord
 
 FIGURES = {name: make for paper in papers() for name, make in paper.comparisons.items()}
@@ -42,8 +42,9 @@ def test_mean_curves_end_where_greedy_winners_did(tmp_path: Path) -> None:
     svg = drawn("ectonas-figure5", folders)
     for text in ("greedy ECToNAS (n = 1)", "baseline (n = 1)", "random mode (n = 1)"):
         assert text in svg
-    assert drawn("ectonas-figure5", folders[3:]) != svg
-    assert mean_curves([RunRecord(folders[1])]) is None
+    assert drawn("ectonas-figure5", folders[2:]) != svg
+    assert FIGURES["ectonas-figure5"]([RunRecord(folders[3])]) is None
+    assert FIGURES["ectonas-figure6"]([RunRecord(folder) for folder in folders[:3]]) is None
     svg = drawn("ectonas-figure6", folders)
     assert "baseline (n = 1)" in svg and "add cell" in svg
 
@@ -70,7 +71,13 @@ def test_conet_by_width_and_by_delta(tmp_path: Path) -> None:
         found = json.loads((folder / "result.json").read_text())
         (folder / "result.json").write_text(json.dumps({**found, "data": "cifar10"}))
     assert "DARTS7, delta" in drawn("conet-figure6", folders)
-    assert "8 channels" in drawn("conet-figure3", folders)
+    records = [RunRecord(folder) for folder in folders]
+    assert FIGURES["conet-figure3"](records) is None  # of one width
+    trials = [line for line in (folders[1] / "events.jsonl").read_text().splitlines() if '"variables"' in line]
+    text = (folders[1] / "events.jsonl").read_text().replace(trials[0], trials[0].replace('"size": 8', '"size": 12'))
+    (folders[1] / "events.jsonl").write_text(text)
+    svg = drawn("conet-figure3", [*folders, folders[1]])
+    assert "8 channels (n = 1)" in svg and "12 channels (n = 2)" in svg
 
 
 def test_densemann_beside_its_competitors(tmp_path: Path) -> None:
@@ -84,6 +91,17 @@ def test_densemann_beside_its_competitors(tmp_path: Path) -> None:
 def test_runs_of_other_methods_have_no_such_figure(tmp_path: Path) -> None:
     record = RunRecord(MAKERS["grow"](tmp_path / "run"))
     assert [name for name, make in FIGURES.items() if make([record]) is not None] == []
+
+
+def test_the_page_of_several_runs_has_the_figures_they_are_enough_for(tmp_path: Path) -> None:
+    folders = ectonas(tmp_path / "runs")
+    conet = MAKERS["conet"](tmp_path / "runs" / "conet")
+    compared = compare([*folders, conet])
+    text = compared._page.html()
+    assert "Accuracy over epochs (Figure 5)" in text and "baseline (n = 1)" in text and "(Figure 6)" in text
+    assert "Depths by criterion" not in text and "Accuracy against parameters (Figure 6)" not in text
+    assert compared.plot("ectonas-figure5").name == "ectonas-figure5-digits"
+    assert comparisons_of([RunRecord(folders[0]), RunRecord(conet)]) == {}
 
 
 def test_the_command_draws_one_figure_of_several_runs(

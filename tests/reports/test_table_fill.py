@@ -56,7 +56,7 @@ def test_mean_and_deviation_over_seeds_best_run_and_device(tmp_path, capsys):
     assert (average["test acc % ours"], average["n"], average["device"]) == ("93.00 ± 1.41", "2", "a card")
     assert (average["time h ours"], average["setting"]) == ("2.00 ± 0.00", "as published")
     (best,) = of(lines, "cifar10: best network")
-    assert (best["test acc % ours"], best["n"]) == ("94.00", "1")
+    assert (best["test acc % ours"], best["n"], best["all runs h ours"]) == ("94.00", "1", "4.00")
     assert best["setting"] == "as published; best of 2"
 
 
@@ -143,6 +143,11 @@ def test_a_network_trained_on_imagenet_is_known_by_its_search(tmp_path, capsys):
     (row,) = of(lines, "imagenet: DARTS7 delta 0.01 (searched on CIFAR100)")
     assert (row["top-1 % ours"], row["search GPU days ours"]) == ("67.9", "0.1")
     assert row["setting"] == "as published"
+    reduced = ["data=digits", "schedule=smoke"]
+    search = write_run(tmp_path, "digits", ["experiment=conet/table3_darts7", "algo.delta=0.01", *reduced])
+    write_run(tmp_path, "reduced", ["experiment=conet/table4_step", f"network.run={search}", *reduced])
+    (row,) = of(table(capsys, "conet-4", tmp_path), "digits: DARTS7 delta 0.01 (searched on CIFAR100)")
+    assert row["setting"] == "schedule smoke, source.data=digits"
 
 
 def test_formats_and_names(tmp_path, monkeypatch, capsys):

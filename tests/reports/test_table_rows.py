@@ -1,6 +1,7 @@
 """Which rows runs stand in, and with what numbers: presets, controls, networks found here, and all that scripts run."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from growsearch.reports.tables.fill import Line, fill
 from growsearch.run_folder.read import RunRecord
 
 TABLES = tables()
+COMPOSED = cache(composed)
 
 
 def made(root: Path, algo: str, data: str, schedule: str = "paper", **more: Any) -> RunRecord:
@@ -183,7 +185,7 @@ def test_lemonade_stands_in_the_literature() -> None:
 
 
 def lines_with_runs(name: str, runs: list[RunRecord]) -> list[Line]:
-    return [line for line in fill(TABLES[name](), runs, composed) if line.runs]
+    return [line for line in fill(TABLES[name](), runs, COMPOSED) if line.runs]
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from sampling import sampled
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
 from growsearch.reports.paper import tables
+from growsearch.reports.tables.layout import QUOTED
 
 TABLES = tables()
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -55,6 +56,14 @@ def said(name, words, folder):
 
 def test_every_table_has_its_script():
     assert {path.stem for path in SCRIPTS.glob("*-[0-9].sh")} == set(TABLES)
+
+
+def test_rows_that_are_quoted_only_are_listed():
+    told = (SCRIPTS / "README.md").read_text().partition("## What remains quoted")[2]
+    for name, table in TABLES.items():
+        quoted = [row.kind.partition(" (searched")[0] for row in table().rows if row.experiment == QUOTED]
+        listed = [f"the {len(quoted)} networks"] if name == "densemann-2" else quoted
+        assert [one for one in listed if one not in told] == [], name
 
 
 @pytest.mark.parametrize("name", sampled(TABLES, "conet-4", "densemann-3", "prdarts-3", "stagewise-5"))

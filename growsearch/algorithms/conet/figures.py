@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from growsearch.events import Measure
@@ -136,8 +137,8 @@ EVOLUTION_CAPTION = (
 )
 SLOPES_CAPTION = (
     "Rank average of one channel variable over the epochs of the first trial, by the width that its network starts "
-    "with, and the mean rank slope of all variables against that width. One run a width: algo.start_channels=..., "
-    "algo.trials=1."
+    "with, and the mean rank slope of all variables against that width; means over runs of a width. "
+    "To vary it: algo.start_channels=..., algo.trials=1."
 )
 SIZE_CAPTION = (
     "Test accuracy against parameters by network: runs here in colour (lines through deltas, diamonds: baselines, "
@@ -242,37 +243,50 @@ def _last_cell(names: Sequence[str]) -> list[str]:
 def slopes_by_width(records: Sequence[RunRecord]) -> Drawing | None:
     """Rank averages of a variable for several starting widths, and how slopes fall with width (Figure 3)."""
     firsts = [trials[0] for record in records if record.value("algo.name") == "conet" and (trials := _trials(record))]
-    if not firsts:
+    networks: dict[tuple[str, ...], list[Trial]] = {}
+    for trial in firsts:
+        networks.setdefault(tuple(trial), []).append(trial)
+    names, alike = max(networks.items(), key=lambda item: len(_by_width(item[1], item[0])), default=((), []))
+    widths = _by_width(alike, names)
+    if len(widths) < 2:
         return None
-    shared = [name for name in firsts[0] if all(name in trial for trial in firsts)]
-    steepest = max(shared, key=lambda name: max(_of(trial, name, "slope") for trial in firsts), default=None)
-    if steepest is None:
-        return None
-    firsts.sort(key=lambda trial: _of(trial, steepest, "size"))
+    steepest = max(names, key=lambda name: max(_of(trial, name, "slope") for trial in alike))
 
     def paint(figure: Any) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
-        for index, trial in enumerate(firsts):
-            curve = [(epoch + 1, number(value)) for epoch, value in enumerate(trial[steepest].get("curve") or [])]
-            label = f"{_of(trial, steepest, 'size'):g} channels"
-            plot(left, curve, ".-", color=SERIES[index % len(SERIES)], label=label)
+        for index, trials in enumerate(widths.values()):
+            curves = [trial[steepest].get("curve") or [] for trial in trials]
+            means = map(fmean, zip(*curves, strict=False))
+            label = f"{_of(trials[0], steepest, 'size'):g} channels (n = {len(trials)})"
+            plot(left, enumerate(means, start=1), ".-", color=SERIES[index % len(SERIES)], label=label)
         left.set_title(short(steepest, 60))
         left.set_xlabel("epoch")
         left.set_ylabel("rank average")
         left.legend()
         whole_ticks(left.xaxis, 6)
-        points = [(_mean_of(trial, shared, "size"), _mean_of(trial, shared, "slope")) for trial in firsts]
-        plot(right, points, "o-", color=SERIES[0])
+        slopes = [(at, fmean(_mean_of(one, names, "slope") for one in trials)) for at, trials in widths.items()]
+        plot(right, slopes, "o-", color=SERIES[0])
         right.set_title("mean rank slope of all variables")
         right.set_xlabel("mean channels")
 
     return draw("conet-figure3", "Rank slopes by starting width (Figure 3)", SLOPES_CAPTION, 3.2, paint)
 
 
+def _by_width(trials: Sequence[Trial], names: Sequence[str]) -> dict[float, list[Trial]]:
+    """Trials of one network by the mean of its sizes, which rises."""
+    widths: dict[float, list[Trial]] = {}
+    for trial in sorted(trials, key=lambda trial: _mean_of(trial, names, "size")):
+        widths.setdefault(_mean_of(trial, names, "size"), []).append(trial)
+    return widths
+
+
 def _mean_of(trial: Trial, names: Sequence[str], key: str) -> float:
     values = [value for name in names if not math.isnan(value := _of(trial, name, key))]
     return sum(values) / len(values) if values else float("nan")
 
+
+RESNET = "resnet_channels"
+"""The family of ResNet34."""
 
 KINDS = {"delta": ("o", "-"), "baseline": ("D", ""), "scaled": ("v", "--")}
 """Mark and line of searches by delta, baselines and compound scaling."""
@@ -287,7 +301,7 @@ def accuracy_by_size(records: Sequence[RunRecord]) -> Drawing | None:
     for (data, model, kind, _), points in _repeated(records).items():
         means = tuple(sum(values) / len(values) for values in zip(*points, strict=True))
         sets.setdefault(data, {}).setdefault((model, kind), []).append((means[0], means[1]))
-    shown = sorted(sets)[:3]
+    shown = sorted(data for data, points in sets.items() if sum(map(len, points.values())) > 1)[:3]
     if not shown:
         return None
 
@@ -332,7 +346,7 @@ def _sized(record: RunRecord) -> tuple[str, str, tuple[float, float]] | None:
         return None
     family, cells = record.value("network.family"), record.value("network.cells")
     plus = "+" if record.value("network.genotype") == "darts_plus" else ""
-    model = f"DARTS{plus}{cells}" if family == "channel_darts" else str(family)
+    model = f"DARTS{plus}{cells}" if family == "channel_darts" else "ResNet34" if family == RESNET else str(family)
     if record.value("algo.name") == "conet":
         kind = "delta"
     elif record.result.get("algo") == "conet_baseline":

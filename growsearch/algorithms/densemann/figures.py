@@ -150,6 +150,9 @@ def _after(event: Event, blocks: Blocks) -> Blocks | None:
     return None
 
 
+ROOM_FOR_NAMES = 60
+"""Percent above which all runs must be for the quoted networks of the front to be named: else they stand too close."""
+
 CATEGORY_MARKS = {
     **{"human": ("designed by hand", "x"), "RL": ("reinforcement learning", "1"), "EA_GA": ("evolution", "+")},
     **{"GO": ("gradients", "2"), "growing": ("growing", "*"), "random": ("random search", ".")},
@@ -167,7 +170,8 @@ def competitors(records: Sequence[RunRecord]) -> Drawing | None:
     groups: dict[str, list[tuple[float, float]]] = {}
     for run in records:
         params, accuracy = number(run.result.get("params_paper")), number(run.result.get("test_accuracy"))
-        if run.value("algo.name") == "densemann" and params and accuracy is not None:
+        own = run.value("algo.name") == "densemann" or run.result.get("algo") == "densemann_retrained"
+        if own and params and accuracy is not None:
             about = f"{run.result.get('algo')} on {run.result.get('data')} ({run.result.get('schedule')})"
             groups.setdefault(short(about, 70), []).append((params, 100 * accuracy))
     if not groups:
@@ -182,8 +186,9 @@ def competitors(records: Sequence[RunRecord]) -> Drawing | None:
             axes.plot(*zip(*places, strict=True), mark, color=MUTED, ms=6, label=label)
         front = pareto_front((params, accuracy) for _, params, accuracy, kind in quoted if kind != "ours")
         axes.plot(*zip(*front, strict=True), color=GRID, linewidth=1.2, drawstyle="steps-post", zorder=1)
+        lowest = min(accuracy for places in groups.values() for _, accuracy in places)
         for name, params, accuracy, _ in quoted:
-            if (params, accuracy) in front:
+            if (params, accuracy) in front and lowest > ROOM_FOR_NAMES:
                 text = short(name.partition(" (")[0].partition(" +")[0], 24)
                 axes.annotate(text, (params, accuracy), (4, -9), textcoords="offset points", fontsize=6.5, color=MUTED)
         own = [(params, accuracy) for _, params, accuracy, kind in quoted if kind == "ours"]

@@ -206,7 +206,7 @@ def mean_curves(records: Sequence[RunRecord]) -> Drawing | None:
     for record in records:
         if mode := _mode(record):
             sets.setdefault(record.result.get("data", ""), {}).setdefault(mode, []).append(record)
-    shown = list(sets.items())[:MOST_PANELS]
+    shown = [(data, modes) for data, modes in sets.items() if len(modes) > 1][:MOST_PANELS]
     if not shown:
         return None
 
@@ -218,7 +218,7 @@ def mean_curves(records: Sequence[RunRecord]) -> Drawing | None:
             for mode, label, colour in MODES:
                 runs = modes.get(mode, [])
                 curves = [_curve(run, None if mode == "greedy" else limits.get(topology(run))) for run in runs]
-                plot(panel, _mean(curves), color=colour, label=f"{label} (n = {len(runs)})")
+                _plot_mean(panel, curves, color=colour, label=f"{label} (n = {len(runs)})")
             panel.set_title(short(data, 30))
             panel.set_xlabel("epochs of the winner and its ancestors")
             panel.legend()
@@ -289,6 +289,12 @@ def _mean(curves: Sequence[Mapping[int, float]]) -> list[tuple[float, float]]:
     return [(float(epoch), sum(window) / len(window)) for epoch, window in zip(epochs, windows, strict=True)]
 
 
+def _plot_mean(axes: Any, curves: Sequence[Mapping[int, float]], **style: Any) -> None:
+    """The mean of curves; a dot where it is of one epoch."""
+    points = _mean(curves)
+    plot(axes, points, "." if len(points) == 1 else "-", **style)
+
+
 def compression(records: Sequence[RunRecord]) -> Drawing | None:
     """One run that is not greedy against its baseline, with its parameters and modifications (Figure 6)."""
     searches = [run for run in records if run.value("algo.name") == "ectonas" and run.method.get("history")]
@@ -301,14 +307,16 @@ def compression(records: Sequence[RunRecord]) -> Drawing | None:
         return None
     alike = [one for one in records if _mode(one) == "baseline" and topology(one) == topology(run)]
     baselines = [one for one in alike if one.result.get("data") == run.result.get("data")]
+    if not baselines:
+        return None
 
     def paint(figure: Any) -> None:
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.2))
         curve = [(at, 100 * y) for at, y in finite(zip(history["epochs"], history["val_accuracy"], strict=True))]
         plot(left, curve, ".-", ms=4, color=SERIES[0], label="ECToNAS")
         limit = max(history["epochs"])
-        naive = _mean([_curve(one, limit) for one in baselines])
-        plot(left, naive, color=MUTED, label=f"baseline (n = {len(baselines)})")
+        naive = [_curve(one, limit) for one in baselines]
+        _plot_mean(left, naive, color=MUTED, label=f"baseline (n = {len(baselines)})")
         left.set_ylabel("validation accuracy, %")
         left.legend(loc="lower right")
         sizes = _sizes(run, edits, limit)

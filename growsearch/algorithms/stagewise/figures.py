@@ -6,7 +6,7 @@ from typing import Any
 from growsearch.events import Edit, Measure
 from growsearch.reports.numbers import size
 from growsearch.reports.paper import published
-from growsearch.reports.plot import MUTED, SERIES, Drawing, draw, readable_ticks, whole_ticks
+from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks, whole_ticks
 from growsearch.run_folder.plain import number, short
 from growsearch.run_folder.read import RunRecord
 
@@ -123,8 +123,10 @@ def models_trained(records: Sequence[RunRecord]) -> Drawing | None:
         for index, row in enumerate(quoted):
             place = (row["evaluated_models"], row["acc"])
             axes.plot(*place, "x", color=MUTED, ms=5)
-            text, side = row["ref"].replace("ours_", "Stage-Wise, "), (4, -10) if index % 2 else (4, 5)
-            axes.annotate(text, place, side, textcoords="offset points", fontsize=7.5, color=MUTED)
+            text, own = row["ref"].replace("ours_", "Stage-Wise, "), row["ref"].startswith("ours_")
+            side = (-4 if own else 4, -10 if index % 2 else 5)
+            words = {"textcoords": "offset points", "fontsize": 7.5, "color": MUTED, "ha": "right" if own else "left"}
+            axes.annotate(text, place, side, **words)
         labels = set[str]()
         for run, models, accuracy in searches:
             modules = str(run.value("algo.modules"))
@@ -153,7 +155,7 @@ def by_criterion(records: Sequence[RunRecord]) -> Drawing | None:
         rows = _depth_vectors(run) if run.result.get("algo") in SEARCH else []
         if len(rows) > 1:
             groups.setdefault(str(run.value("algo.criterion")), []).append(rows[-1])
-    if not groups:
+    if len(groups) < 2:
         return None
     stages = max(len(row) for rows in groups.values() for row in rows)
 
@@ -167,8 +169,8 @@ def by_criterion(records: Sequence[RunRecord]) -> Drawing | None:
                 colour, label = SERIES[index % len(SERIES)], f"{short(criterion, 20)} (n = {len(rows)})"
                 mean = sum(depths) / max(len(depths), 1)
                 bars = axes.bar(place, mean, 0.9 * width, color=colour, label=label if not stage else "")
-                axes.bar_label(bars, fontsize=8, fmt="%g")
-                axes.plot([place] * len(depths), depths, "_", color=MUTED, ms=6)
+                axes.bar_label(bars, fontsize=8, fmt="%.3g", padding=3)
+                axes.plot([place] * len(depths), depths, "_", color=INK, ms=6)
         _count_axes(axes, "stage")
 
     return draw("stagewise-figure4", "Depths by criterion (Figure 4)", CRITERIA_CAPTION, 3.0, paint)

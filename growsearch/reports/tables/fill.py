@@ -5,6 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from growsearch.reports.numbers import deviation
@@ -46,12 +47,13 @@ def fill(table: Table, runs: Sequence[RunRecord], compose: Compose) -> list[Line
     Settings whose runs ended before a row (an iteration that they never came to, say) are named there only if none
     came to it, and then one of them.
     """
+    once = cache(compose)
     lines = []
     for row in (*table.rows, *_elsewhere(table.rows, runs)):
         groups: defaultdict[str, list[RunRecord]] = defaultdict(list)
         for run in runs:
             if row.experiment != QUOTED and belongs(run, row):
-                groups[setting(run, row, compose)].append(run)
+                groups[setting(run, row, once)].append(run)
         ordered = sorted(groups.items(), key=lambda item: (item[0] != "as published", item[0]))
         reached = [(said, members) for said, members in ordered if _reach(row, members)]
         for said, members in reached or ordered[: not row.extra]:
@@ -120,7 +122,7 @@ def _line(row: Row, columns: Sequence[Column], runs: Sequence[RunRecord], said: 
         values = [one for run in chosen for one in (row.view(run) if row.view else [run.result])]
     if row.best and runs:
         spent = sum(run.result["total_seconds"] for run in runs)
-        values = [{**one, "spent": spent} for one in values]
+        values = [{**one, "spent": spent, "all_runs": spent} for one in values]
         said = f"{said}; best of {len(runs)}"
     ours = [_ours(values, column) for column in columns]
     devices = sorted({run.result.get("device", "") for run in chosen})

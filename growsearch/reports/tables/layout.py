@@ -63,7 +63,7 @@ class Row:
             says whether a value will do; see also :class:`Published`.
         free: options that may differ between the runs of the row.
         view: values of a run; None for its result.
-        best: only the run of least validation loss counts.
+        best: only the run of least validation loss counts; ``spent`` and ``all_runs`` are the seconds of all.
         note: what to know about the printed numbers.
         whole: values of all runs of a setting together, in place of ``view``.
         extra: the paper has no such row; it is shown where there are runs for it.

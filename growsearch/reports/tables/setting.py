@@ -29,8 +29,8 @@ NAMED = 4
 def setting(run: RunRecord, row: Row, compose: Compose) -> str:
     """Differences of a run from the published setting; "as published" where there are none.
 
-    Schedules other than ``paper``, lossy images, reduced precision, another preset than the row's, and every
-    option that differs from the row's experiment at the run's schedule, data set and preset.
+    Schedules other than ``paper``, a search on other data, lossy images, reduced precision, another preset than the
+    row's, and every option that differs from the row's experiment at the run's schedule, data set and preset.
     """
     result, said = run.result, []
     schedule, data = result.get("schedule", ""), result.get("data", "")
@@ -45,6 +45,7 @@ def setting(run: RunRecord, row: Row, compose: Compose) -> str:
         said.append(f"schedule {short(schedule, 20)}")
     if row.data and data != row.data:
         said.append(f"{short(data, 30)} instead")
+    said += _other_source(run, row)
     if result.get("lossy"):
         said.append("lossy images")
     if (precision := result.get("precision", "float32")) != "float32":
@@ -54,6 +55,12 @@ def setting(run: RunRecord, row: Row, compose: Compose) -> str:
     else:
         said += _differences(run, row, flat(wanted), compose)
     return ", ".join(said) or "as published"
+
+
+def _other_source(run: RunRecord, row: Row) -> list[str]:
+    """What the row says of the search that the run starts from, and is not so here."""
+    named = {name: one.value for name, one in row.match.items() if isinstance(one, Published) and "source." in name}
+    return [f"{name}={short(str(run.value(name)), 30)}" for name, one in named.items() if run.value(name) != one]
 
 
 def _differences(run: RunRecord, row: Row, wanted: dict[str, Any], compose: Compose) -> list[str]:
