@@ -12,7 +12,8 @@ from growsearch import plugins
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.data.config import DataConfig
 from growsearch.errors import UserError
-from growsearch.network_options import FAMILIES, NetworkOptions
+from growsearch.families.family import Family
+from growsearch.families.registry import NAMED
 from growsearch.options import (
     Entry,
     Options,
@@ -115,7 +116,7 @@ def _register_own() -> None:
     store.store(group="hardware", name="base_hardware", node=HardwareConfig)
     store.store(group="schedule", name="base_schedule", node=ScheduleConfig)
     store.store(group="track", name="base_track", node=TrackConfig)
-    for family, options in FAMILIES.items():
+    for family, options in NAMED.items():
         store.store(group="network", name=f"base_{family}", node=options)
     for entry in OWN:
         store.store(group="algo", name=f"base_{entry.name}", node=entry.config_class())
@@ -208,8 +209,8 @@ def classes_of(plain: dict[str, Any], config: DictConfig | None = None) -> dict[
         found["algo"] = kind
     elif (name := str((plain.get("algo") or {}).get("name"))) in (known := methods()):
         found["algo"] = known[name].config_class()
-    if (family := (plain.get("network") or {}).get("family", "none")) in FAMILIES:
-        found["network"] = FAMILIES[family]
+    if (family := (plain.get("network") or {}).get("family", "none")) in NAMED:
+        found["network"] = NAMED[family]
     return found
 
 
@@ -218,7 +219,7 @@ def option_classes() -> dict[str, dict[str, type]]:
     """The option classes of growsearch by section, then by the method or family they belong to ("" for all)."""
     sections = {entry.path: {"": entry.group} for entry in entries(RunConfig) if entry.group is not None}
     sections["algo"] = {entry.name: entry.config_class() for entry in OWN}
-    sections["network"] = dict(FAMILIES)
+    sections["network"] = dict(NAMED)
     order = ("algo", "data", "network", "hardware", "schedule", "track", "output")
     return {section: sections[section] for section in order}
 
@@ -236,11 +237,11 @@ def all_entries() -> dict[str, Entry]:
 
 def _network(plain: dict[str, Any]) -> dict[str, Any]:
     """The network's options as its family reads them, with their types checked."""
-    cls = FAMILIES.get(plain.get("family", "none"))
+    cls = NAMED.get(plain.get("family", "none"))
     if cls is None:
         return plain
     made = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(cls), plain))
-    assert isinstance(made, NetworkOptions)
+    assert isinstance(made, Family)
     expand_paths(made)
     return made.plain()
 
@@ -274,8 +275,8 @@ def read_run(text: str) -> DictConfig:
         schema.algo = OmegaConf.structured(known[name].config_class())
         for key, node in (("data", DataConfig), ("hardware", HardwareConfig), ("schedule", ScheduleConfig)):
             schema[key] = OmegaConf.structured(node)
-        if (family := OmegaConf.select(plain, "network.family")) in FAMILIES:
-            schema.network = OmegaConf.structured(FAMILIES[family])
+        if (family := OmegaConf.select(plain, "network.family")) in NAMED:
+            schema.network = OmegaConf.structured(NAMED[family])
         schema.track = OmegaConf.structured(TrackConfig)
         merged = OmegaConf.merge(schema, plain)
     assert isinstance(merged, DictConfig)

@@ -11,6 +11,7 @@ from growsearch.data.dataset import Dataset
 from growsearch.deploy import load_network, load_preprocessing, network_folder
 from growsearch.deploy.load import candidates_of
 from growsearch.errors import MissingFiles, UserError
+from growsearch.families.registry import OWN
 from growsearch.networks import build
 from growsearch.networks.builders import trust_names
 from growsearch.networks.check_fit import check_fit
@@ -20,7 +21,7 @@ from growsearch.networks.external import External
 from growsearch.networks.like_size import spec_of_size
 from growsearch.networks.nats import random_architecture
 from growsearch.networks.pretrained import load_pretrained
-from growsearch.networks.registry import FAMILIES, materialise, skeleton, spec_from_options
+from growsearch.networks.registry import materialise, skeleton, spec_from_options
 from growsearch.randomness import generator
 from growsearch.run_folder.files import read_json
 from growsearch.untrusted import parsing
@@ -65,7 +66,7 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int, goes_on: boo
     else:
         spec = spec_of_size(usual, params, data.image_shape, data.num_classes)
     module = skeleton(spec)
-    if spec["family"] == "external" or spec["family"] not in FAMILIES:
+    if spec["family"] == "external" or spec["family"] not in OWN:
         check_fit(module, data.image_shape, data.num_classes)
     module = materialise(module, generator(seed, "initialise", "network"))
     if isinstance(module, External):

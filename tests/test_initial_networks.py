@@ -8,6 +8,7 @@ import pytest
 import torch
 from algorithms.tiny import tiny_dataset
 from PIL import Image
+from sampling import sampled
 
 import growsearch
 from growsearch.cli import main
@@ -68,7 +69,7 @@ def test_an_ensemble_is_the_mean_of_all_candidates(search, ensemble):
     assert 0 < result["val_accuracy"] <= 1
 
 
-@pytest.mark.parametrize("format", ["pt2", pytest.param("onnx", marks=pytest.mark.slow), "safetensors"])
+@pytest.mark.parametrize("format", sampled(("pt2", "onnx", "safetensors"), "safetensors"))
 def test_an_ensemble_leaves_its_run(format, ensemble, tmp_path, capsys):
     if format == "onnx":
         pytest.importorskip("onnxruntime")
@@ -99,7 +100,7 @@ def test_members_trained_on_other_images_are_refused(search, tmp_path):
         make_ensemble(str(search), None, data)
 
 
-@pytest.mark.parametrize("algo", [["algo=fixed"], ["algo=stagewise", "algo.iterations=0"]])
+@pytest.mark.parametrize("algo", sampled([["algo=fixed"], ["algo=stagewise", "algo.iterations=0"]], ["algo=fixed"]))
 def test_what_was_found_is_trained_on_other_data(algo, search, tmp_path):
     draws = np.random.default_rng(0)
     images = draws.integers(0, 256, (90, 12, 12, 3), dtype=np.uint8)

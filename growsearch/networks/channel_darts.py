@@ -1,5 +1,6 @@
 """DARTS and DARTS+ networks from a channel vector (family ``channel_darts``; CONet section 4.1)."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,11 +20,6 @@ from growsearch.networks.darts.layout import imagenet_stem, reduction_positions
 from growsearch.networks.registry import register
 from growsearch.surgery.initialise import library_
 
-OPTIONS = (
-    *("genotype", "cells", "channels", "stem_channels", "doubling", "cell_sizes", "sep_sizes", "scale", "scale_cap"),
-    *("imagenet", "auxiliary", "drop_path"),
-)
-
 
 @register("channel_darts")
 class ChannelDarts(nn.Module):
@@ -35,8 +31,6 @@ class ChannelDarts(nn.Module):
     """
 
     drop_path: Tensor | None
-
-    SIZED_BY = "channels"
 
     def __init__(
         self,
@@ -106,12 +100,7 @@ class ChannelDarts(nn.Module):
             bool(spec.get("drop_path", False)),
         )
 
-    @classmethod
-    def spec_from_options(
-        cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
-    ) -> dict[str, Any]:
-        """The spec of a configuration's network for images (C, H, W)."""
-        return options_to_spec("channel_darts", OPTIONS, options, image_shape, num_classes)
+    spec_from_options = staticmethod(partial(options_to_spec, "channel_darts"))
 
     def spec(self) -> dict[str, Any]:
         """Inverse of ``networks.build``; sizes are read off the live weights."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 from growsearch.errors import UserError
+from growsearch.networks.registry import check_options
 
 ChannelVector = list[list[int]]
 """One list for each part of a network (a cell, a stage)."""
@@ -58,16 +59,14 @@ def positive(spec: dict[str, Any], key: str, default: int) -> int:
 
 
 def options_to_spec(
-    family: str, known: tuple[str, ...], options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
+    family: str, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
 ) -> dict[str, Any]:
     """A spec from a configuration's options for images (C, H, W); what is null is left to its default.
 
     Raises:
-        UserError: if an option is not among the ``known`` ones.
+        UserError: if an option is none of the family's.
     """
-    for key in options:
-        if key not in known:
-            raise UserError(f"network.{key} is not an option of network.family={family}; use one of {', '.join(known)}")
+    check_options(family, options)
     chosen = {key: value for key, value in options.items() if value is not None}
     size = {"classes": num_classes, "in_channels": image_shape[0], "image_size": min(image_shape[1:])}
     return {"family": family, **chosen, **size}

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
-from growsearch.networks.registry import register
+from growsearch.networks.registry import check_options, register
 from growsearch.surgery.initialise import Distribution, Fan, library_, variance_scaling
 
 CHOICES = {
@@ -25,8 +25,6 @@ CHOICES = {
 
 BOTTLENECK = 4
 """Width of a layer's 1x1 convolution, in growth rates."""
-
-UNIFORM_OPTIONS = ("layers", "growth_rate", "reduction", "dropout")
 
 
 class DenseLayer(nn.Module):
@@ -104,8 +102,6 @@ class DenseNet(nn.Module):
     Raises:
         UserError: for a value outside those named, or lists that do not fit together.
     """
-
-    SIZED_BY = "growth_rate"
 
     def __init__(
         self,
@@ -285,10 +281,7 @@ def uniform_spec(options: dict[str, Any], in_channels: int, num_classes: int) ->
     Raises:
         UserError: for an unknown option or a value outside its range.
     """
-    if unknown := sorted(set(options) - set(UNIFORM_OPTIONS)):
-        raise UserError(
-            f"network.{unknown[0]} is not an option of network.family=densenet; use one of {', '.join(UNIFORM_OPTIONS)}"
-        )
+    check_options("densenet", options)
     layers, growth = options.get("layers", [6, 6, 6]), options.get("growth_rate", 12)
     reduction = options.get("reduction", 0.5)
     if not layers or not all(_positive(count) for count in layers):

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from growsearch.errors import UserError
+from growsearch.families.registry import description
 from growsearch.networks.registry import family_class, spec_from_options
 
 TOLERANCE = 0.25
@@ -23,7 +24,7 @@ def spec_of_size(
     Raises:
         UserError: if the family has no such option, or the nearest network is more than a quarter off.
     """
-    sized_by = getattr(family_class(options["family"]), "SIZED_BY", None)
+    sized_by = getattr(description(options["family"]), "SIZED_BY", None)
     if sized_by is None:
         raise UserError(
             f"network.params: it is not accepted for family {options['family']!r}, which has no one width to choose"

@@ -29,6 +29,9 @@ COUNTS = ("layers", "cells", "depths", "blocks", "nodes")
 
 DEEPEST = 32
 
+UNCHECKED_BYTES = 2**20
+"""Bytes of further tensors up to which the free memory is not asked for again: the system answers slowly."""
+
 
 def check_spec(spec: Any) -> None:
     """Refuse anything but a JSON object of numbers within the limits.
@@ -71,7 +74,7 @@ def bounded(num_tensors: int | None = None) -> Iterator[None]:
     Raises:
         UserError: before memory is asked for, where the module is made on the meta device.
     """
-    modules = num_bytes = 0
+    modules = num_bytes = checked = 0
     most = MOST_MODULES if num_tensors is None else MODULES_WITHOUT + MODULES_A_TENSOR * num_tensors
 
     def count_module(parent: nn.Module, name: str, child: nn.Module | None) -> None:
@@ -81,10 +84,12 @@ def bounded(num_tensors: int | None = None) -> Iterator[None]:
             raise UserError(f"network: it has more than {most:,} layers; use a smaller one")
 
     def count_bytes(parent: nn.Module, name: str, tensor: Tensor | None) -> None:
-        nonlocal num_bytes
+        nonlocal num_bytes, checked
         if tensor is not None:
             num_bytes += tensor.numel() * tensor.element_size()
-            require_memory(num_bytes, "network", "use a smaller one")
+            if num_bytes >= checked + UNCHECKED_BYTES:
+                require_memory(num_bytes, "network", "use a smaller one")
+                checked = num_bytes
 
     handles = (
         hooks.register_module_module_registration_hook(count_module),

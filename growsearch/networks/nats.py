@@ -1,9 +1,8 @@
 """The topology space of NATS-Bench (NAS-Bench-201): cells of four nodes, five operations on each of six edges."""
 
-import json
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from growsearch.networks.channel_vector import options_to_spec, positive
 from growsearch.networks.darts.candidate import pool
 from growsearch.networks.darts.operations import pooling
 from growsearch.networks.registry import register
-from growsearch.networks.resized import changed_shapes, give_shapes, shapes
+from growsearch.networks.resized import give_shapes, with_changes
 from growsearch.surgery.initialise import library_
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -24,7 +23,6 @@ EDGES = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
 
 TEXT = re.compile(r"\|(\w+)~0\|\+\|(\w+)~0\|(\w+)~1\|\+\|(\w+)~0\|(\w+)~1\|(\w+)~2\|")
 STAGES = 3
-OPTIONS = ("architecture", "channels", "cells")
 
 
 def operations_of(architecture: Any) -> list[str]:
@@ -104,8 +102,6 @@ class ReductionBlock(nn.Module):
 class Nats(nn.Module):
     """3x3 stem, three stages of equal cells with reductions between, norm, ReLU, pooling, classifier."""
 
-    SIZED_BY = "channels"
-
     def __init__(self, architecture: str, channels: int, cells: int, classes: int, in_channels: int) -> None:
         super().__init__()
         self.architecture = architecture
@@ -135,12 +131,7 @@ class Nats(nn.Module):
         give_shapes(network, spec.get("resized", {}))
         return network
 
-    @classmethod
-    def spec_from_options(
-        cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
-    ) -> dict[str, Any]:
-        """The spec of a configuration's network for images (C, H, W)."""
-        return options_to_spec("nats", OPTIONS, options, image_shape, num_classes)
+    spec_from_options = staticmethod(partial(options_to_spec, "nats"))
 
     def spec(self) -> dict[str, Any]:
         """Inverse of ``networks.build``; tensors of other than the usual sizes are listed as ``resized``."""
@@ -152,8 +143,7 @@ class Nats(nn.Module):
             "classes": self.classifier.weight.shape[0],
             "in_channels": self.stem.get_parameter("0.weight").shape[1],
         }
-        resized = changed_shapes(self, _usual_shapes(json.dumps(spec)))
-        return {**spec, "resized": resized} if resized else spec
+        return with_changes(spec, self)
 
     def initialise(self, generator: torch.Generator) -> None:
         """PyTorch's default start."""
@@ -165,10 +155,3 @@ class Nats(nn.Module):
         for cell in self.cells:
             x_nchw = cell(x_nchw)
         return self.classifier(F.relu(self.norm(x_nchw)).mean((2, 3)))
-
-
-@lru_cache(maxsize=64)
-def _usual_shapes(spec: str) -> dict[str, list[int]]:
-    """Shapes of a network of that spec (JSON) before any surgery."""
-    with torch.device("meta"):
-        return shapes(Nats.from_spec(json.loads(spec)))

@@ -4,7 +4,7 @@ An installed package adds its own through the entry point group ``growsearch.net
 name is the family's, its value a class as :class:`SearchableNetwork` describes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -13,24 +13,9 @@ from torch import nn
 
 from growsearch import plugins
 from growsearch.errors import UserError
+from growsearch.families.registry import OWN
 from growsearch.networks.limits import bounded, check_spec
 from growsearch.networks.tensors import allocate
-
-FAMILIES: dict[str, str] = {
-    "channel_darts": "growsearch.networks.channel_darts",
-    "darts": "growsearch.networks.darts.evaluation",
-    "darts_search": "growsearch.networks.darts.search",
-    "densenet": "growsearch.networks.densenet",
-    "ensemble": "growsearch.networks.ensemble",
-    "external": "growsearch.networks.external",
-    "resnet_channels": "growsearch.networks.resnet_channels",
-    "resnet": "growsearch.networks.resnet",
-    "bottleneck": "growsearch.networks.bottleneck",
-    "nasnet": "growsearch.networks.nasnet",
-    "nats": "growsearch.networks.nats",
-    "sequential": "growsearch.networks.sequential",
-}
-"""Family name -> module that defines it; a family's file registers its class when imported."""
 
 _CLASSES: dict[str, type] = {}
 
@@ -65,15 +50,27 @@ def family_class(family: str) -> type:
     Raises:
         UserError: if the family is unknown.
     """
-    if family in FAMILIES and family not in _CLASSES:
-        import_module(FAMILIES[family])
+    if family in OWN and OWN[family].MODULE and family not in _CLASSES:
+        import_module(OWN[family].MODULE)
     if family not in _CLASSES:
         foreign = plugins.points(plugins.NETWORKS)
         if family not in foreign:
-            known = ", ".join(sorted({*FAMILIES, *foreign}))
+            known = ", ".join(sorted({name for name, cls in OWN.items() if cls.MODULE} | {*foreign}))
             raise UserError(f"network.family: {family!r} is not accepted; use one of {known}")
         _CLASSES[family] = foreign[family].load()
     return _CLASSES[family]
+
+
+def check_options(family: str, options: Iterable[str]) -> None:
+    """Refuse an option that a family of this package does not have.
+
+    Raises:
+        UserError: naming it and those that there are.
+    """
+    known = OWN[family].own_options()
+    if unknown := [name for name in options if name not in known]:
+        usable = ", ".join(known)
+        raise UserError(f"network.{unknown[0]} is not an option of network.family={family}; use one of {usable}")
 
 
 def spec_from_options(options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int) -> dict[str, Any]:

@@ -1,12 +1,15 @@
 """Tensors whose sizes surgery has changed, as part of a spec that is otherwise a few numbers."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import nn
 
 from growsearch.errors import UserError
+from growsearch.networks.registry import family_class
 
 
 def shapes(module: nn.Module) -> dict[str, list[int]]:
@@ -14,13 +17,23 @@ def shapes(module: nn.Module) -> dict[str, list[int]]:
     return {name: list(tensor.shape) for name, tensor in module.state_dict().items()}
 
 
-def changed_shapes(module: nn.Module, usual: Mapping[str, Sequence[int]]) -> dict[str, list[int]]:
-    """Shapes of the tensors of ``module`` that differ from the ``usual`` ones."""
-    return {name: shape for name, shape in shapes(module).items() if shape != usual.get(name)}
+def with_changes(spec: dict[str, Any], module: nn.Module) -> dict[str, Any]:
+    """The spec of ``module``, with the shapes of those tensors as ``resized`` that are not what the spec gives."""
+    usual = _usual_shapes(json.dumps(spec))
+    changed = {name: shape for name, shape in shapes(module).items() if shape != usual.get(name)}
+    return {**spec, "resized": changed} if changed else spec
+
+
+@lru_cache(maxsize=64)
+def _usual_shapes(spec: str) -> dict[str, list[int]]:
+    """Shapes of a network of that spec (JSON) before any surgery."""
+    made = json.loads(spec)
+    with torch.device("meta"):
+        return shapes(family_class(made["family"]).from_spec(made))  # type: ignore[attr-defined]
 
 
 def give_shapes(module: nn.Module, changed: Mapping[str, Any]) -> None:
-    """Give tensors the shapes of :func:`changed_shapes`, with values yet to be filled, and layers the sizes.
+    """Give tensors the shapes that :func:`with_changes` lists, with values yet to be filled, and layers the sizes.
 
     Raises:
         UserError: if the module has no tensor of such a name.

@@ -1,5 +1,6 @@
 """CIFAR ResNet34 from a channel vector (family ``resnet_channels``; CONet section 4.1)."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +19,6 @@ from growsearch.networks.registry import register
 from growsearch.surgery.initialise import library_
 
 BLOCKS = (3, 4, 6, 3)
-OPTIONS = ("blocks", "channels", "doubling", "sizes", "scale", "scale_cap")
 
 
 class BasicBlock(nn.Module):
@@ -48,8 +48,6 @@ class ResNetChannels(nn.Module):
     The vector has one list for each stage: [middle, width] for each of its blocks, and the stem's width before
     those of the first. All widths of a stage are one number, as identity shortcuts join them.
     """
-
-    SIZED_BY = "channels"
 
     def __init__(self, sizes: ChannelVector, num_classes: int, in_channels: int) -> None:
         super().__init__()
@@ -95,12 +93,7 @@ class ResNetChannels(nn.Module):
             sizes = compound_scaled(sizes, scale, spec.get("scale_cap", 256))
         return cls(sizes, positive(spec, "classes", 10), positive(spec, "in_channels", 3))
 
-    @classmethod
-    def spec_from_options(
-        cls, options: dict[str, Any], image_shape: tuple[int, int, int], num_classes: int
-    ) -> dict[str, Any]:
-        """The spec of a configuration's network for images (C, H, W)."""
-        return options_to_spec("resnet_channels", OPTIONS, options, image_shape, num_classes)
+    spec_from_options = staticmethod(partial(options_to_spec, "resnet_channels"))
 
     def spec(self) -> dict[str, Any]:
         """Inverse of ``networks.build``; sizes are read off the live weights."""

@@ -3,17 +3,13 @@
 Shapes: N images, C channels, H and W pixels, K classes.
 """
 
-import json
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, ClassVar, Literal, cast
 
-import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
-from growsearch.networks.registry import family_class
-from growsearch.networks.resized import changed_shapes, give_shapes, shapes
+from growsearch.networks.resized import give_shapes, with_changes
 
 FeaturePoint = Literal["add", "relu"]
 """Where a stage's features are read: at its last sum, or behind the activation that follows."""
@@ -27,7 +23,6 @@ class StagedNetwork(nn.Module):
     """
 
     family: ClassVar[str]
-    SIZED_BY = "width"
     classifier: nn.Linear
 
     def __init__(self, depths: Sequence[int], num_stages: int | None, **settings: Any) -> None:
@@ -87,14 +82,7 @@ class StagedNetwork(nn.Module):
     def spec(self) -> dict[str, Any]:
         """Inverse of ``networks.build``; tensors of other than the usual sizes are listed as ``resized``."""
         spec = {"family": self.family, "depths": self.depths, **self.settings}
-        resized = changed_shapes(self, _usual_shapes(self.family, json.dumps(spec)))
-        return {**spec, "resized": resized} if resized else spec
-
-
-@lru_cache(maxsize=64)
-def _usual_shapes(family: str, spec: str) -> dict[str, list[int]]:
-    with torch.device("meta"):
-        return shapes(family_class(family).from_spec(json.loads(spec)))  # type: ignore[attr-defined]
+        return with_changes(spec, self)
 
 
 def set_norm_momentum(module: nn.Module, momentum: float) -> None:

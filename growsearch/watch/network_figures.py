@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from itertools import chain, islice
 from typing import Any
 
+from growsearch.families.layout import Group
+from growsearch.families.registry import groups_of
 from growsearch.reports.figures.architecture import (
     GAP,
     KINDS,
     MOST_LAYERS,
     MOST_LINKS,
     MOST_NUMBERED,
-    Group,
-    groups_of,
     links_of,
 )
 from growsearch.reports.graph import Graph

@@ -4,6 +4,7 @@ from functools import cache
 
 import pytest
 from algorithms.methods import METHODS
+from sampling import sampled
 
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
@@ -70,10 +71,7 @@ def values_of(method: str, cap: str) -> list[float]:
 @pytest.mark.parametrize("cap", ["max_epochs", "max_seconds", "max_params", "max_macs"])
 @pytest.mark.parametrize(
     "method",
-    [
-        pytest.param(name, marks=() if name in ("fixed", "ectonas_pooling", "densemann") else pytest.mark.slow)
-        for name in COMMANDS
-    ],
+    sampled(COMMANDS, "fixed", "densemann"),
 )
 def test_caps_are_kept_or_refused(method, cap):
     refused, values = 0, values_of(method, cap)

@@ -12,6 +12,7 @@ import torch
 from algorithms.chain import assert_same_tree
 from algorithms.methods import METHODS, ROWS
 from processes import LOG, events_of, finish, forked, only_run, state_of, wait_until_logging
+from sampling import sampled
 
 import growsearch
 from growsearch.cli import main
@@ -28,6 +29,9 @@ RESULT_KEYS = {
     *("params", "params_paper", "macs", "memory_bytes", "depth", "inference_seconds", "search_seconds"),
     *("train_seconds", "epochs", "winner_epochs", "device", "versions", "method"),
 }
+EXPORTED = (("ectonas", "pt2"), ("fixed", "onnx"))
+"""In every run of the tests; what exporters do with each family is tested in deploy/."""
+
 LEDGER = ("epochs", "steps", "images", "edits", "macs_spent", "networks_trained")
 
 
@@ -54,11 +58,7 @@ def test_a_run_leaves_a_result_and_a_network_that_loads(name, finished):
 
 @pytest.mark.parametrize(
     ("name", "format"),
-    [
-        pytest.param(name, format, marks=[] if index % 2 == place else [pytest.mark.slow])
-        for index, name in enumerate(METHODS)
-        for place, format in enumerate(("pt2", "onnx"))
-    ],
+    sampled([(name, format) for name in METHODS for format in ("pt2", "onnx")], *EXPORTED),
 )
 def test_what_was_found_leaves_in_other_formats(name, format, finished, tmp_path, capsys):
     if format == "onnx":
@@ -144,7 +144,7 @@ def assert_survives_kills(name, times, finished, tmp_path, save_share=None) -> i
     return kills
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", sampled(METHODS, "fixed", "ectonas", "stagewise"))
 def test_killed_and_resumed_equals_uninterrupted(name, finished, tmp_path):
     """A kill of each kind, at moments drawn for the method."""
     assert_survives_kills(name, 3, finished, tmp_path)

@@ -11,6 +11,7 @@ from algorithms.chain import assert_same_tree, runner_of
 from algorithms.methods import METHODS, ROWS
 from algorithms.tiny import tiny_engine
 from processes import events_of, only_run, state_of
+from sampling import sampled
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from growsearch.algorithms.fixed.config import FixedConfig
@@ -63,10 +64,7 @@ def assert_survives(name, moments, growsearch_run, finished, tmp_path, capsys) -
     return survived
 
 
-LONG = ("conet", "grow", "prdarts", "prune")
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in METHODS])
+@pytest.mark.parametrize("name", sampled(METHODS, "fixed", "ectonas"))
 def test_stopped_anywhere_and_run_again_equals_uninterrupted(name, growsearch_run, finished, tmp_path, capsys):
     draw = random.Random(name)
     moments = [draw.randrange(900, 1900), draw.randrange(2000, 9000)]
@@ -116,9 +114,7 @@ def little_room(monkeypatch):
     monkeypatch.setattr(Engine, "train_batch", train_batch)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[] if name in ("fixed", "densemann") else pytest.mark.slow) for name in METHODS]
-)
+@pytest.mark.parametrize("name", sampled(METHODS, "fixed", "densemann"))
 def test_a_smaller_batch_is_told_recorded_and_repeatable(name, growsearch_run, little_room, tmp_path, capsys):
     words = [*METHODS[name], "hardware.out_of_memory=smaller_batch", "hardware.threads=1", "track.report=false"]
     assert growsearch_run(*words) == 0

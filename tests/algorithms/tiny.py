@@ -1,5 +1,7 @@
 """A few real digits, an engine on them, and a network."""
 
+from functools import cache
+
 import torch
 from sklearn.datasets import load_digits
 
@@ -22,11 +24,16 @@ DENSENET_WITH_DROPOUT = {
 }
 
 
+@cache
+def digits() -> tuple[torch.Tensor, torch.Tensor]:
+    """All digits and their labels."""
+    bunch = load_digits()
+    return torch.tensor(bunch.images / 16 * 255).round().to(torch.uint8)[:, None], torch.tensor(bunch.target)
+
+
 def tiny_dataset(train: int = 150, val: int = 60, test: int = 60, **changes) -> Dataset:
     """The first digits, 8x8, as bytes."""
-    digits = load_digits()
-    images = torch.tensor(digits.images / 16 * 255).round().to(torch.uint8)[:, None]
-    labels = torch.tensor(digits.target)
+    images, labels = digits()
     cuts = [(0, train), (train, train + val), (train + val, train + val + test)]
     splits = [Split(images[a:b], labels[a:b]) for a, b in cuts]
     made = Dataset(

@@ -18,7 +18,7 @@ import yaml
 from growsearch.cli import COMMANDS
 from growsearch.config import DataConfig, HardwareConfig, OutputConfig, RunConfig, ScheduleConfig, TrackConfig
 from growsearch.events import KINDS
-from growsearch.network_options import FAMILIES
+from growsearch.families.registry import NAMED
 from growsearch.options import entries
 from growsearch.registry import OWN
 
@@ -57,7 +57,7 @@ def network(file: Path) -> dict[str, Any]:
     """The options of a choice of ``network``: its family's, with the values of its file."""
     values = yaml.safe_load(file.read_text())
     family = values.pop("defaults")[0].removeprefix("base_")
-    return {entry.path: entry.default for entry in entries(FAMILIES[family])} | values
+    return {entry.path: entry.default for entry in entries(NAMED[family])} | values
 
 
 def fields(cls: type) -> dict[str, str]:

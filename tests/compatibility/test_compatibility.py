@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from compatibility.interface import FILE, interface
 from compatibility.write_runs import COMMON, FOLDERS, ROWS
 from processes import events_of
 from safetensors.torch import load_file
+from sampling import sampled
 
 import growsearch
 from growsearch.cli import main
@@ -21,6 +23,14 @@ LATER = {"prune", "grow"}
 """Methods that the first version did not have."""
 
 KEPT = sorted(path for path in FOLDERS.glob("*/*") if path.is_dir())
+VERSIONS = sorted({path.parent.name for path in KEPT})
+
+
+def in_turn(kept: list[Path]) -> list[Any]:
+    """Each method of one version, another for the next method; all with the slow tests."""
+    names = sorted({path.name for path in kept})
+    always = [path for path in kept if VERSIONS[names.index(path.name) % len(VERSIONS)] == path.parent.name]
+    return sampled(kept, *always)
 
 
 @pytest.fixture
@@ -53,7 +63,7 @@ def by_name(path: Path) -> str:
     return f"{path.parent.name}-{path.name}"
 
 
-@pytest.mark.parametrize("kept", KEPT, ids=by_name)
+@pytest.mark.parametrize("kept", in_turn(KEPT), ids=by_name)
 def test_a_finished_run_loads_reports_exports_and_is_not_repeated(kept, place, capsys):
     run = place(kept, "finished")
     result = json.loads((run / "result.json").read_text())
@@ -79,7 +89,7 @@ def test_an_unfinished_run_of_0_1_is_refused_in_a_line(kept, place, capsys):
     assert all(path.read_bytes() == content for path, content in before.items())
 
 
-@pytest.mark.parametrize("kept", [path for path in KEPT if path.parent.name != "0.1.0"], ids=by_name)
+@pytest.mark.parametrize("kept", in_turn([path for path in KEPT if path.parent.name != "0.1.0"]), ids=by_name)
 def test_an_unfinished_run_goes_on_to_its_end(kept, place):
     run = place(kept, "unfinished")
     before = events_of(run)

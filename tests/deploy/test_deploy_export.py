@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 import torch
 from safetensors import safe_open
+from sampling import sampled
 from torch import nn
 
 from growsearch.cli import main
@@ -30,13 +31,6 @@ FAMILIES = {
     "bottleneck": {"family": "bottleneck", "depths": [1, 1, 1, 1], "width": 2, "classes": 5, "in_channels": 1},
     "nasnet": {"family": "nasnet", "depths": [1, 1, 1], "width": 4, "classes": 5, "in_channels": 1},
 }
-SAMPLE = ("densenet", "sequential", "resnet")
-"""Families whose exporters' work is done in every run of the tests; that of the others takes a minute."""
-
-SAMPLED = [
-    *SAMPLE,
-    *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name not in SAMPLE),
-]
 PREPROCESSING = Preprocessing((1, 16, 16), tuple("abcde"), Normalisation.constants([0.3], [0.2], "a test"))
 
 
@@ -87,16 +81,14 @@ def test_torch_export_of_every_family_agrees_at_any_batch_size(family, tmp_path)
     check_pt2(lively(FAMILIES[family]), tmp_path)
 
 
-@pytest.mark.parametrize("family", SAMPLED)
+@pytest.mark.parametrize("family", sampled(FAMILIES, "densenet", "sequential"))
 def test_torch_export_of_what_was_grown_and_pruned(family, tmp_path):
     module = edited(family)
     assert sum(p.numel() for p in module.parameters()) != sum(p.numel() for p in lively(FAMILIES[family]).parameters())
     check_pt2(module, tmp_path)
 
 
-@pytest.mark.parametrize(
-    "family", ["densenet", *(pytest.param(f, marks=pytest.mark.slow) for f in {**FAMILIES} if f != "densenet")]
-)
+@pytest.mark.parametrize("family", sampled(FAMILIES, "densenet"))
 def test_onnx_agrees_at_any_batch_size(family, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

@@ -85,7 +85,7 @@ def job_of(folder: Path) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the job in /proc")
 def test_submitit_requeues_a_preempted_job_which_goes_on(tmp_path, monkeypatch):
     needs("submitit")
-    words = [*WORDS, "algo.training.epochs=120", "track.report=false"]
+    words = [*WORDS, "algo.training.epochs=60", "track.report=false"]
     preempted, reference = tmp_path / "preempted", tmp_path / "reference"
     preempted.mkdir()
     reference.mkdir()

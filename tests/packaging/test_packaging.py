@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from sampling import sampled
 
 ROOT = Path(__file__).parents[2]
 SUFFIXES = {".py", ".yaml", ".css", ".js", ".json", ".md"}
@@ -72,7 +73,7 @@ def test_the_sdist_holds_tests_and_readme(built):
     assert {"README.md", "LICENSE", "pyproject.toml", "conf/config.yaml", "tests/packaging/test_packaging.py"} <= names
 
 
-@pytest.mark.parametrize("origin", ["tree", pytest.param("from_tree", marks=pytest.mark.slow), "from_sdist"])
+@pytest.mark.parametrize("origin", sampled(("tree", "from_tree", "from_sdist"), "from_sdist"))
 def test_it_composes_from_where_it_is(built, origin, tmp_path):
     """A process that finds only this copy, working in an empty folder."""
     place = ROOT

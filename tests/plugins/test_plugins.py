@@ -68,7 +68,8 @@ def test_the_method_runs_and_reports(toy_runs):
     run = toy_runs("doubling")
     assert json.loads((run / "result.json").read_text())["method"] == {"doubled": 2}
     assert growsearch.load(run).spec()["channels"] == 16
-    assert "Parameters after each doubling of the channels." in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert "Parameters after each doubling of the channels." in page and "The network (toy_net)" in page
 
 
 def test_the_method_brings_a_figure_and_a_table(installed, tmp_path, monkeypatch, capsys):

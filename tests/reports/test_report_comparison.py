@@ -13,10 +13,11 @@ from reports.report_runs import MAKERS, result, write_run
 from torch import nn
 
 from growsearch import surgery
+from growsearch.families.registry import groups_of
 from growsearch.networks import build
 from growsearch.networks.registry import spec_from_options
 from growsearch.reports import paper, write_report
-from growsearch.reports.figures.architecture import groups_of, links_of
+from growsearch.reports.figures.architecture import links_of
 from growsearch.reports.figures.tradeoff import _pairs as tradeoff_pairs
 from growsearch.reports.figures.tradeoff import legend_columns, pareto_front
 from growsearch.reports.groups import grouped

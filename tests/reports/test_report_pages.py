@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from reports.pages import Page
 from reports.report_runs import MAKERS, NAMES, edit, epoch, phase, result, write_run
+from sampling import sampled
 
 from growsearch.cli import main
 from growsearch.errors import UserError
@@ -44,7 +45,7 @@ def test_page_follows_light_and_dark_and_print_does_not(tmp_path: Path) -> None:
     assert "var(" not in print_version and plot.SERIES[0] in print_version
 
 
-@pytest.mark.parametrize("method", [*MAKERS, "all"])
+@pytest.mark.parametrize("method", sampled([*MAKERS, "all"], "densemann"))
 def test_same_runs_give_the_same_page(method: str, tmp_path: Path) -> None:
     runs = [make(tmp_path / name) for name, make in MAKERS.items() if method in (name, "all")]
     pages = {write_report(runs, tmp_path / "page.html").read_bytes() for _ in range(2)}

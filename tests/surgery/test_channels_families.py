@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from sampling import sampled
 from surgery_networks import difference
 from torch import nn
 
@@ -41,11 +42,7 @@ def outputs(model, x):
     return found
 
 
-LONG = ("channel_darts", "darts_search", "nasnet")
-"""Families with hundreds of groups."""
-
-
-@pytest.mark.parametrize("family", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in NETWORKS])
+@pytest.mark.parametrize("family", sampled(NETWORKS, "densenet", "sequential", "resnet_channels", "resnet"))
 def test_family_is_edited_exactly_and_rebuilt(family):
     model = build(NETWORKS[family]).double()
     size = SIZE.get(family, 32)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from sampling import sampled
 from surgery_networks import FULLY_EDITABLE, NAMES, difference, example, on_meta, outputs, randomise, small
 from torch import nn
 
@@ -13,9 +14,8 @@ from growsearch.surgery import ChannelGroup, channel_groups, editable_share, pru
 from growsearch.surgery.rehearsal import without_dropout
 
 TOLERANCE = 1e-9
-SECONDS = ("densenet121", "regnet_y_400mf", "convnext_tiny", "googlenet", "resnet50", "efficientnet_b0")
-"""Networks of many groups."""
-SAMPLE = [pytest.param(name, marks=[pytest.mark.slow] if name in SECONDS else []) for name in NAMES]
+SAMPLE = sampled(NAMES, "resnet18", "vgg11_bn", "mobilenet_v2", "squeezenet1_1", "shufflenet_v2_x1_0")
+"""Sums, flattened maps, depthwise convolutions, concatenations and shuffled channels; the others have many groups."""
 few = settings(
     max_examples=3,
     deadline=None,
@@ -63,7 +63,7 @@ def expected_parameters(model: nn.Module, group: ChannelGroup, gone: int) -> int
     return total
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SAMPLE)
 def test_widening_keeps_the_function_and_pruning_the_copies_gives_it_back(name):
     model = small(name)
     groups = [group for group in channel_groups(model, example(), prove=False) if group.frozen is None]
@@ -129,7 +129,7 @@ def test_pruning_leaves_the_parameters_that_the_layers_say_and_trains(name):
     check()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sampled(NAMES, "resnet18", "mobilenet_v2"))
 def test_handles_of_one_trace_stay_true_through_25_edits(name):
     model, rng = small(name), random.Random(name)
     groups = channel_groups(model, example(), prove=False)
@@ -145,14 +145,14 @@ def test_handles_of_one_trace_stay_true_through_25_edits(name):
     outputs(model)
 
 
-@pytest.mark.parametrize("name", SAMPLE)
+@pytest.mark.parametrize("name", sampled(NAMES, "resnet18", "shufflenet_v2_x1_0"))
 def test_every_free_group_is_proven(name):
     model = small(name)
     proven = channel_groups(model, example())
     assert [group.frozen for group in proven] == [g.frozen for g in channel_groups(model, example(), prove=False)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", sampled(NAMES, *(name for name in NAMES if name != "densenet121")))
 def test_editable_share(name):
     share = editable_share(channel_groups(on_meta(name), example(), prove=False))
     floor = {"shufflenet_v2_x1_0": 0.64}.get(name, 1.0)

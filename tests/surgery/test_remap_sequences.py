@@ -13,7 +13,7 @@ always = settings(
 )
 
 
-@settings(always, max_examples=40)
+@settings(always, max_examples=20)
 @given(draws)
 def test_edits_between_steps_keep_what_they_must(seed):
     edits_keep_what_they_must(random.Random(seed))

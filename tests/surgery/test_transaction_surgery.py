@@ -129,7 +129,7 @@ def test_a_failure_at_any_line_leaves_everything_as_it_was(which):
         raise Injected
     assert same(before, state_of(model, optimizer, group))
     assert lines > 300
-    for stop in sorted({*range(1, lines, 7), *range(lines - 20, lines + 1)}):
+    for stop in sorted({*range(1, lines, 19), *range(lines - 10, lines + 1)}):
         with pytest.raises(Injected):
             run_to_line(edit, stop)
         assert same(before, state_of(model, optimizer, group)), (stop, lines)

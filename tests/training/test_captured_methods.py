@@ -5,6 +5,7 @@ import json
 import pytest
 from algorithms.chain import assert_same_tree, run_through
 from algorithms.methods import METHODS
+from sampling import sampled
 from training.replays import pretended_captures
 
 from growsearch.cli.compose import compose_run
@@ -12,9 +13,6 @@ from growsearch.config import typed
 from growsearch.networks.sequential import Sequential
 from growsearch.runner import start
 from growsearch.runner.start import prepare
-
-LONG = ("conet", "prdarts")
-"""Methods of hundreds of operators a step."""
 
 SEVERAL_STEPS = {"prdarts": ["algo.epochs=[1,1]", "algo.grace_epochs=[0,0]", "algo.morphs=[1,0]", "algo.keep=[2,1]"]}
 """In place of a smoke run's epochs of one step: nothing would be replayed."""
@@ -25,7 +23,7 @@ def algorithm(name, *more):
     return prepare(typed(compose_run([*METHODS[name], *several, *more])))
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in METHODS])
+@pytest.mark.parametrize("name", sampled(METHODS, "fixed", "densemann", "prune"))
 def test_replayed_steps_change_nothing(name):
     events, end = run_through(algorithm(name))
     with pretended_captures(warm_ups=1) as cuda_streams:

@@ -7,6 +7,7 @@ out, as they need a driver.
 import pytest
 import torch
 from algorithms.tiny import DENSENET_WITH_DROPOUT
+from sampling import sampled
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from growsearch.algorithms.prdarts.config import PrdartsConfig
@@ -66,7 +67,7 @@ def give_gradients(step, loss):
         parameter.grad = torch.empty_like(parameter)
 
 
-@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("name", sampled(SPECS, "sequential", "densenet", "darts"))
 def test_nothing_that_meets_in_a_step_lies_apart(name, monkeypatch):
     updates = []
 

@@ -1,7 +1,6 @@
 """The network that found or published cells are trained in from scratch (family ``darts``)."""
 
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,13 @@ from growsearch.networks.darts.genotype_forms import read_genotype
 from growsearch.networks.darts.genotypes import PUBLISHED, published
 from growsearch.networks.darts.layout import STEM_MULTIPLIER, cell_places, imagenet_stem, reduction_positions
 from growsearch.networks.registry import register
-from growsearch.networks.resized import changed_shapes, give_shapes, shapes
+from growsearch.networks.resized import give_shapes, with_changes
 from growsearch.surgery.initialise import library_
 from growsearch.untrusted import parsing, read_bytes
 
 LARGEST_FILE = 1_000_000
 """Bytes of a file that holds a genotype."""
 
-OPTIONS = ("genotype", "channels", "layers", "auxiliary", "output", "imagenet")
 """What ``conf/network/darts.yaml`` may hold."""
 
 
@@ -38,8 +36,6 @@ class EvaluationNetwork(nn.Module):
     """
 
     drop_path: Tensor
-
-    SIZED_BY = "channels"
 
     def __init__(
         self,
@@ -130,7 +126,7 @@ class EvaluationNetwork(nn.Module):
         Raises:
             UserError: if an option is unknown, or the file is missing or holds no genotype.
         """
-        spec = options_to_spec("darts", OPTIONS, options, image_shape, num_classes)
+        spec = options_to_spec("darts", options, image_shape, num_classes)
         genotype = spec.get("genotype")
         if isinstance(genotype, str) and genotype not in PUBLISHED:
             spec["genotype"] = given_genotype(genotype).to_json()
@@ -149,8 +145,7 @@ class EvaluationNetwork(nn.Module):
             "output": self.output,
             **({"imagenet": True} if self.imagenet else {}),
         }
-        resized = changed_shapes(self, _usual_shapes(json.dumps(spec)))
-        return {**spec, "resized": resized} if resized else spec
+        return with_changes(spec, self)
 
     def initialise(self, generator: torch.Generator) -> None:
         """PyTorch's default start, drop path off."""
@@ -169,13 +164,6 @@ class EvaluationNetwork(nn.Module):
                 auxiliary = self.head(last)
         logits = self.classifier(last.mean((2, 3)))
         return logits if auxiliary is None else (logits, auxiliary)
-
-
-@lru_cache(maxsize=64)
-def _usual_shapes(spec: str) -> dict[str, list[int]]:
-    """Shapes of a network of that spec (JSON) before any surgery."""
-    with torch.device("meta"):
-        return shapes(EvaluationNetwork.from_spec(json.loads(spec)))
 
 
 def given_genotype(given: str) -> Genotype:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from algorithms.chain import assert_chain_holds, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
+from sampling import sampled
 
 from growsearch.algorithms.conet.config import ConetConfig
 from growsearch.algorithms.conet.search import Conet
@@ -56,7 +57,7 @@ def test_left_and_resumed_at_every_point_equals_uninterrupted():
 BOTH = {"inherit": True, "final_inherit": True}
 
 
-@pytest.mark.parametrize("options", [BOTH, {"lr_schedule": "step", "measure_at_start": True}])
+@pytest.mark.parametrize("options", sampled([BOTH, {"lr_schedule": "step", "measure_at_start": True}], BOTH))
 def test_variants_are_resumable_too(options):
     assert_chain_holds(lambda: conet(train=32, trials=2, **options), steps=3)
 
@@ -109,7 +110,7 @@ def test_trials_start_from_fresh_or_from_inherited_weights():
 
 @pytest.mark.parametrize(
     ("options", "seen"),
-    [({}, 0), pytest.param({"final_inherit": True}, 2, marks=pytest.mark.slow), (BOTH, 4)],
+    sampled([({}, 0), ({"final_inherit": True}, 2), (BOTH, 4)], (BOTH, 4)),
 )
 def test_the_final_training_may_start_from_the_last_trials_weights(options, seen):
     algorithm = conet(trials=2, final=0, spec=None, **options)
@@ -219,7 +220,7 @@ def as_photos(data):
 
 @pytest.mark.parametrize(
     "name",
-    ["resnet18", *(pytest.param(name, marks=pytest.mark.slow) for name in ("vgg11_bn", "googlenet", "densenet121"))],
+    sampled(("resnet18", "vgg11_bn", "googlenet", "densenet121"), "resnet18"),
 )
 def test_sizes_networks_from_elsewhere(name):
     arguments = {"num_classes": 10, **({"aux_logits": False} if name == "googlenet" else {})}

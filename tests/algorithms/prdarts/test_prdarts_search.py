@@ -40,6 +40,7 @@ def kinds(events, kind) -> list:
     return [event for event in events if isinstance(event, kind)]
 
 
+@pytest.mark.slow
 def test_nine_cycles_end_in_a_genotype():
     method = search(nodes=2, morph_limits="UR", batch_size=16, epochs=[1] * 9, grace_epochs=[0, 1, *[0] * 7])
     events = events_of(method)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from algorithms.chain import assert_chain_holds, events_in, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
+from sampling import sampled
 from torchvision.models.resnet import Bottleneck, ResNet
 
 from growsearch.algorithms.stagewise.config import StagewiseConfig, TrainingProtocol
@@ -37,23 +38,21 @@ def run_until_edit(run: Any, op: str) -> None:
         pass
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        pytest.param(
-            {"modules": "cell", "m0": [1, 1], "criterion": "il_fs", "score_after_extra": True, **SHORT},
-            marks=pytest.mark.slow,
-        ),
-        {"grow": "morph", "criterion": "inf_fs", "iterations": 1, "protocol": DECAYING},
-    ],
-    ids=["residual", "cell", "morph"],
-)
-def test_left_and_resumed_at_every_point_equals_uninterrupted(options: dict[str, Any]) -> None:
-    events = assert_chain_holds(lambda: search(**options), steps=4)
-    assert [e["op"] for e in events if e["kind"] == "edit"][::2] == ["deepen"] * options.get("iterations", 2)
+CHAINS: dict[str, dict[str, Any]] = {
+    "short": {**SHORT, "extra_epochs": 1},
+    "residual": {},
+    "cell": {"modules": "cell", "m0": [1, 1], "criterion": "il_fs", "score_after_extra": True, **SHORT},
+    "morph": {"grow": "morph", "criterion": "inf_fs", "iterations": 1, "protocol": DECAYING},
+}
 
 
+@pytest.mark.parametrize("name", sampled(CHAINS, "short"))
+def test_left_and_resumed_at_every_point_equals_uninterrupted(name: str) -> None:
+    events = assert_chain_holds(lambda: search(**CHAINS[name]), steps=4)
+    assert [e["op"] for e in events if e["kind"] == "edit"][::2] == ["deepen"] * CHAINS[name].get("iterations", 2)
+
+
+@pytest.mark.slow
 def test_chain_holds_with_a_donor() -> None:
     assert_chain_holds(lambda: search(given=donor([2, 1, 3]), donor="given", iterations=1), steps=4)
 

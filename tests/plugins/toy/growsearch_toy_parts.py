@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Split
 from growsearch.data.raw import Raw
+from growsearch.families.layout import Group, head, row
 from growsearch.surgery.initialise import library_
 
 
@@ -38,6 +39,10 @@ class ToyNet(nn.Module):
     def spec(self) -> dict[str, Any]:
         channels, classes = self.conv.weight.shape[0], self.head.weight.shape[0]
         return {"family": "toy_net", "channels": channels, "image_shape": self.image_shape, "classes": classes}
+
+    @staticmethod
+    def groups(spec: dict[str, Any]) -> list[Group]:
+        return [Group("conv", row("convolution", [spec["channels"]], "3x3")), head(spec["classes"])]
 
     def initialise(self, generator: torch.Generator) -> None:
         library_(self, generator)

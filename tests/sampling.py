@@ -1,0 +1,18 @@
+"""A short sample of long tests in every run; all of them with ``-m slow``."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def sampled(cases: Iterable[Any], *always: Any) -> list[Any]:
+    """Cases of a parametrised test: those that are named run always, the others with the slow tests alone.
+
+    A case is a value, or a tuple of the values of several parameters.
+    """
+    found = list(cases)
+    unknown = [case for case in always if case not in found]
+    assert not unknown, f"{unknown} are among no cases of this test"
+    marks = [() if case in always else pytest.mark.slow for case in found]
+    return [pytest.param(*(c if isinstance(c, tuple) else (c,)), marks=m) for c, m in zip(found, marks, strict=True)]
