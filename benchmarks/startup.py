@@ -4,8 +4,8 @@
 
 Each is a process of its own, in turn; its CPU time is compared, as it hardly depends on what else the machine
 does. The run is composed and prepared as the command line does it (digits, schedule=smoke); nothing is written.
-Files are warm: one process of each kind runs before. The modules that a first step should not need are named
-where it imports them all the same.
+Files are warm and compiled to bytecode, as pip does it: one process of each kind runs before. The modules that a
+first step should not need are named where it imports them all the same.
 """
 
 import argparse
@@ -18,13 +18,18 @@ import time
 TORCH = "import torch"
 STEP = """
 import sys
-from growsearch.cli.compose import compose_run
-composed = compose_run(sys.argv[1:])
-from growsearch.config import typed
-from growsearch.runner.start import prepare
-for line in prepare(typed(composed)).run():
-    if line is None:
-        break
+from growsearch.cli import run
+
+def first_step(composed):
+    from growsearch.config import typed
+    run.runner()
+    from growsearch.runner.start import prepare
+    for line in prepare(typed(composed)).run():
+        if line is None:
+            break
+
+run.task = first_step
+run.main(sys.argv[1:])
 heavy = ("torchvision", "sklearn", "scipy.sparse", "matplotlib", "triton", "sympy", "torch._inductor", "pandas")
 print(" ".join(name for name in heavy if name in sys.modules) or "none")
 """
@@ -33,8 +38,10 @@ OVERRIDES = ["data=digits", "schedule=smoke", "hardware=cpu"]
 
 def cpu_seconds(code: str, *arguments: str) -> tuple[float, str]:
     """CPU seconds of a new interpreter that runs ``code``, and what it prints."""
+    compiled = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", code, *arguments]
     before = os.times()
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=compiled)
     after = os.times()
     used = after.children_user - before.children_user + after.children_system - before.children_system
     return used, done.stdout.strip()

@@ -1,10 +1,11 @@
 """The schema of conf/: a typo or a wrong type fails before any work is done."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from functools import cache
 from typing import Any, ClassVar
 
-from hydra.core.config_store import ConfigStore
+from hydra.core.config_store import ConfigNode, ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -117,9 +118,26 @@ def _register_own() -> None:
     store.store(group="schedule", name="base_schedule", node=ScheduleConfig)
     store.store(group="track", name="base_track", node=TrackConfig)
     for family, options in NAMED.items():
-        store.store(group="network", name=f"base_{family}", node=options)
+        _store_later(store, "network", family, lambda options=options: options)  # type: ignore[misc]
     for entry in OWN:
-        store.store(group="algo", name=f"base_{entry.name}", node=entry.config_class())
+        _store_later(store, "algo", entry.name, entry.config_class)
+
+
+class _Later(ConfigNode):
+    """A choice whose schema is made when it is composed: most runs compose one of a group."""
+
+    def __init__(self, name: str, group: str, schema: Callable[[], type]) -> None:
+        self.name, self.group, self.package, self.provider, self.schema = name, group, None, None, schema
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "node":
+            raise AttributeError(name)
+        return OmegaConf.structured(self.__dict__["schema"]())
+
+
+def _store_later(store: ConfigStore, group: str, name: str, schema: Callable[[], type]) -> None:
+    file = f"base_{name}.yaml"
+    store.repo.setdefault(group, {})[file] = _Later(file, group, schema)
 
 
 def _register_foreign(store: ConfigStore) -> None:

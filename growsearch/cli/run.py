@@ -1,17 +1,22 @@
 """``growsearch run``: compose a configuration with Hydra and run it, once or as a sweep."""
 
+import gc
 import os
 import re
 import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from growsearch.cli import sweep
 from growsearch.cli.compose import CONFIG_PATH, VERSION_BASE, composition_errors, config_folder
@@ -48,17 +53,42 @@ def main(argv: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-    sys.argv = ["growsearch run", *flags, *overrides(words, sweeping)]
+    read = overrides(words, sweeping)
+    sys.argv = ["growsearch run", *flags, *read]
     _FAILED.clear()
     sweep.FAILED.clear()
     _WORDS[:] = argv
-    with composition_errors(), deaths():
-        hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name="config")(task)()
+    gc.disable()  # for as long as nearly all that is made stays
+    try:
+        with composition_errors(), deaths():
+            if flags or not run_once(read):
+                hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name="config")(task)()
+    finally:
+        gc.enable()
     if sweep.FAILED:
         raise sweep.FAILED[0]
     if _FAILED:
         raise _FAILED[0]
     return 0
+
+
+def run_once(words: list[str]) -> bool:
+    """Compose one run and carry it out; False if the words ask for a sweep, or do not fit together.
+
+    ``hydra.main`` composes twice, first to see whether an experiment asks for a sweep.
+    """
+    with hydra.initialize_config_module(CONFIG_PATH.removeprefix("pkg://"), "run", VERSION_BASE):
+        single = GlobalHydra.instance().hydra
+        assert single is not None
+        try:
+            composed = single.compose_config("config", words, RunMode.RUN, with_log_configuration=True)
+        except (HydraException, OmegaConfBaseException):
+            return False
+        if composed.hydra.mode == RunMode.MULTIRUN:
+            return False
+        single.compose_config = lambda **_: composed  # type: ignore[method-assign]
+        single.run("config", task, words)
+    return True
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:
@@ -117,14 +147,23 @@ def go_to(folder: str) -> None:
         raise UserError(f"{folder}: {host} has no such folder; begin the sweep in one that all machines see") from error
 
 
+def runner() -> ModuleType:
+    """What carries runs out, imported; from then on garbage is collected, among what is made later."""
+    import growsearch.runner
+
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
+    return growsearch.runner
+
+
 def task(composed: DictConfig) -> Any:
     """One run; in a sweep this may be another process, where a launcher has carried it.
 
     What fails in a sweep leaves a note, and the other jobs go on. A sweeper that searches hears the figures of
     ``output.objectives``, one alone or a list; None of a run that failed.
     """
-    from growsearch.runner import start
-
+    start = runner().start
     sweeping = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         go_to(HydraConfig.get().runtime.cwd)

@@ -6,6 +6,7 @@ again; the action that was under way goes on at its very step.
 
 import dataclasses
 import json
+import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -73,9 +74,9 @@ class ScriptRunner:
         self.expected: int | None = None
         self.found: Found | None = None
         self.running = False
-        self.journal: dict[str, deque[dict[str, Any]]] = defaultdict(deque)
+        self.journal: dict[str, deque[tuple[int, dict[str, Any]]]] = defaultdict(deque)
         self.begun: deque[Line] = deque()
-        self.lines = self._drive(self.method.search(), "")
+        self.lines = self._search()
 
     def begin(self) -> None:
         """Carry the script out up to its first :class:`Expect`, so that errors come before anything is written."""
@@ -130,9 +131,9 @@ class ScriptRunner:
         Raises:
             UserError: if the tree is not the state of a run, or the script asks for other actions than before.
         """
-        for record in journal:
+        for number, record in enumerate(journal):
             if "ask" in record:
-                self.journal[record["branch"]].append(record)
+                self.journal[record["branch"]].append((number, record))
         self.carrier.clear()
         self.carrier.take_in(tree)
         self.bench.start_clock(float(tree["seconds"]))
@@ -141,6 +142,11 @@ class ScriptRunner:
         """End the workers."""
         self.crew.close()
 
+    def _search(self) -> Branch:
+        """The method's script to its end."""
+        self.found = yield from self._drive(self.method.search(), "")
+        self.close()
+
     def _drive(self, script: Script, branch: str) -> Branch:
         """One branch to its end: replay what the journal has, then carry out what is asked; its return value."""
         answer = None
@@ -148,16 +154,15 @@ class ScriptRunner:
             try:
                 action = script.send(answer)
             except StopIteration as end:
-                if not branch:
-                    self.found = end.value
-                    self.close()
                 return end.value
             if isinstance(action, Expect):
                 self.expected, self.running = action.epochs, True
-            if isinstance(action, All):
+            if isinstance(action, All) and self._recorded_in(branch):
+                answer = yield from self._one_after_another(action, branch)
+            elif isinstance(action, All):
                 answer = yield from self._side_by_side(action, branch)
             elif self.journal[branch]:
-                answer = self._replayed(action, self.journal[branch].popleft())
+                answer = self._replayed(action, self.journal[branch].popleft()[1])
             else:
                 answer = yield from self._carried_out(action, branch)
 
@@ -224,6 +229,20 @@ class ScriptRunner:
         if isinstance(answer, dict) and answer.keys() == {"failure"}:
             return Failure(answer["failure"])
         return action.answers(**answer) if action.answers is not None else answer
+
+    def _recorded_in(self, branch: str) -> bool:
+        """Whether what is asked next was recorded, or is under way, in a branch itself and not in one below it."""
+        below = [kept[0][0] for name, kept in self.journal.items() if kept and name.startswith(f"{branch}/")]
+        if ours := self.journal[branch]:
+            return ours[0][0] < min(below, default=math.inf)
+        return not below and branch in self.carrier.positions
+
+    def _one_after_another(self, action: All, branch: str) -> Branch:
+        """Results of scripts that an earlier version asked for one after another, in the branch itself."""
+        results = []
+        for script in action.scripts:
+            results.append((yield from self._drive(script, branch)))
+        return results
 
     def _side_by_side(self, action: All, branch: str) -> Branch:
         """Let scripts go on in turn, the one least far in its pass first, or on workers; their results in order."""

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from growsearch.training.engine import Engine as Engine
     from growsearch.training.engine import EpochStats as EpochStats
     from growsearch.training.evaluate import Evaluation as Evaluation
-    from growsearch.training.fitting import FitPlan as FitPlan
     from growsearch.training.fitting import FitState as FitState
     from growsearch.training.fitting import copy_weights as copy_weights
     from growsearch.training.fitting import fit as fit
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from growsearch.training.network import Network as Network
     from growsearch.training.optimizer import OptimizerConfig as OptimizerConfig
     from growsearch.training.optimizer import Rate as Rate
+    from growsearch.training.plan import FitPlan as FitPlan
     from growsearch.training.recipe import Recipe as Recipe
     from growsearch.training.stateful import state as state
 
@@ -28,7 +28,7 @@ _HOMES = {
     "Engine": "engine",
     "EpochStats": "engine",
     "Evaluation": "evaluate",
-    "FitPlan": "fitting",
+    "FitPlan": "plan",
     "FitState": "fitting",
     "copy_weights": "fitting",
     "fit": "fitting",

@@ -1,51 +1,19 @@
 """Train one network for a number of epochs: what every method's training phases share."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import field
 
 import torch
 from torch import Tensor
 
-from growsearch.data.augment import Augmentation
 from growsearch.events import Epoch, Event
 from growsearch.training.cursor import Cursor
 from growsearch.training.engine import Engine, EpochStats
 from growsearch.training.evaluate import Evaluation
 from growsearch.training.network import Network
 from growsearch.training.optimizer import Rate, used_rate
-from growsearch.training.recipe import Recipe
-from growsearch.training.schedules import Schedule
+from growsearch.training.plan import FitPlan, Keep
 from growsearch.training.stateful import state
-
-Keep = Literal["last", "best_val_loss", "best_val_accuracy"]
-
-
-@dataclass(frozen=True)
-class FitPlan:
-    """The plan of a phase of training.
-
-    Attributes:
-        epochs: how many; 0 trains nothing.
-        recipe: constants of the step.
-        schedule: learning rate by epoch.
-        keep: weights the network ends with: the last, or the best seen on the validation split.
-        phase: name that the phase's events carry.
-        val_augmentation: validate on images augmented like this; None for plain ones.
-        test_last: measure the test split too after each of that many last epochs (for methods that
-            report such a mean); no decision reads it.
-        time_decay: each step's rate is the schedule's over 1 + ``time_decay`` * steps taken (Keras); an
-            epoch's event tells that of its last step.
-    """
-
-    epochs: int
-    recipe: Recipe
-    schedule: Schedule
-    keep: Keep = "last"
-    phase: str = "training"
-    val_augmentation: Augmentation | None = None
-    test_last: int = 0
-    time_decay: float = 0.0
 
 
 @state

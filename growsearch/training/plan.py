@@ -1,11 +1,42 @@
-"""From options to the objects that train."""
+"""The plan of a phase of training, and the way from options to it."""
+
+from dataclasses import dataclass
+from typing import Literal
 
 from growsearch.data.augment import Augmentation
-from growsearch.training.fitting import FitPlan
 from growsearch.training.optimizer import OptimizerConfig
 from growsearch.training.recipe import Recipe
 from growsearch.training.schedules import Constant, Cosine, Every, Fractions, Milestones, Restarts, Schedule
 from growsearch.training.settings import TrainingSettings
+
+Keep = Literal["last", "best_val_loss", "best_val_accuracy"]
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """The plan of a phase of training.
+
+    Attributes:
+        epochs: how many; 0 trains nothing.
+        recipe: constants of the step.
+        schedule: learning rate by epoch.
+        keep: weights the network ends with: the last, or the best seen on the validation split.
+        phase: name that the phase's events carry.
+        val_augmentation: validate on images augmented like this; None for plain ones.
+        test_last: measure the test split too after each of that many last epochs (for methods that
+            report such a mean); no decision reads it.
+        time_decay: each step's rate is the schedule's over 1 + ``time_decay`` * steps taken (Keras); an
+            epoch's event tells that of its last step.
+    """
+
+    epochs: int
+    recipe: Recipe
+    schedule: Schedule
+    keep: Keep = "last"
+    phase: str = "training"
+    val_augmentation: Augmentation | None = None
+    test_last: int = 0
+    time_decay: float = 0.0
 
 
 def schedule_of(settings: TrainingSettings) -> Schedule:

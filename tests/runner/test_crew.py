@@ -5,10 +5,12 @@ import signal
 
 import pytest
 from algorithms.chain import assert_same_tree, by_branch
+from algorithms.tiny import tiny_engine
 from runner.test_script import lines_of, tournament
 
 from growsearch.actions import Edit, Net, Train
-from growsearch.runner.crew import WorkerLost, names_in
+from growsearch.runner import crew
+from growsearch.runner.crew import WORTH_STARTING, Crew, WorkerLost, names_in
 from growsearch.training import Recipe
 
 
@@ -37,6 +39,21 @@ def test_workers_give_the_same_lines_weights_and_counts():
     assert_same_tree(one.save(), two.save())
     assert_same_tree(one.save(), resumed.save())
     assert not two.crew.workers
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds", "fit", "started"),
+    [(0, 0, 2, 0), (0, 2, 2, 2), (0, 2, 1, 0), (1, 2, 2, 0), (3, 0, 2, 3)],
+    ids=["too early", "pays", "one core", "one asked for", "as many as asked for"],
+)
+def test_workers_start_once_that_pays_or_when_asked_for(asked, seconds, fit, started, monkeypatch):
+    counts = []
+    monkeypatch.setattr(crew, "workers_that_fit", lambda: fit)
+    monkeypatch.setattr(Crew, "_start", lambda self, count: counts.append(count))
+    workers = Crew(tiny_engine(workers=asked))
+    workers.seconds_alone = seconds * WORTH_STARTING
+    workers.muster()
+    assert sum(counts) == started
 
 
 @pytest.mark.slow

@@ -103,6 +103,20 @@ def reason_to_stop(config: StagewiseConfig, epochs: int, present: Sequence[int],
     return ""
 
 
+def further_trainings(config: StagewiseConfig, before: int, epochs: int) -> int:
+    """Trainings of a network beyond its first whose scores are averaged, as far as ``max_epochs`` leaves room.
+
+    Args:
+        config: how many, and the cap.
+        before: epochs trained before the network's first, over all networks.
+        epochs: of each training.
+    """
+    wanted = config.score_trainings - 1 if config.scored else 0
+    if not config.max_epochs or not epochs:
+        return wanted
+    return max(0, min(wanted, (config.max_epochs - before) // epochs - 1))
+
+
 def extra_epochs(config: StagewiseConfig, candidates: int, epochs: int) -> list[int]:
     """Further epochs of each candidate behind the search, as far as ``max_epochs`` leaves room.
 

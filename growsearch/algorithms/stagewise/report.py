@@ -28,6 +28,7 @@ class Trial:
         scores: importance of each stage's features (alpha); empty until measured, None where not a number.
         seconds: of training; only counted where an option asks for it.
         parent: the present network that it was deepened from.
+        before: epochs over all networks before its training.
         every_score: the scores of each training that ``scores`` is the mean of.
         twin_epochs: epochs of its further trainings, whose networks only lend their scores.
     """
@@ -40,6 +41,7 @@ class Trial:
     scores: list[float | None] = field(default_factory=list)
     seconds: float = 0.0
     parent: "Trial | None" = None
+    before: int = 0
     every_score: list[list[float | None]] = field(default_factory=list)
     twin_epochs: int = 0
 

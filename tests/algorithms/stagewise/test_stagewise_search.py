@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from algorithms.chain import assert_chain_holds, events_in, run_through, runner_of
+from algorithms.chain import assert_chain_holds, assert_same_tree, by_branch, events_in, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
 from sampling import sampled
 from torchvision.models.resnet import Bottleneck, ResNet
@@ -20,13 +20,15 @@ DECAYING = {"time_decay": 0.01, "augment_copies": 2}
 SHORT = {"iterations": 1, "protocol": {"epochs": 1, "batch_size": 48}}
 
 
-def search(seed: int = 0, given: dict[str, Any] | None = None, val: int = 40, **options: Any) -> ScriptRunner:
+def search(
+    seed: int = 0, given: dict[str, Any] | None = None, val: int = 40, workers: int = 0, **options: Any
+) -> ScriptRunner:
     protocol = TrainingProtocol(**{**PROTOCOL, **options.pop("protocol", {})})
     usual = {"m0": 1, "delta": 1, "width": 4, "iterations": 2, "extra_epochs": 1, "norm_momentum": 0.1}
     config = StagewiseConfig(
         **{**usual, "inference_repeats": 0, "training": protocol, "fine_tuning": protocol, **options}
     )
-    return runner_of(Stagewise, config, tiny_engine(seed, tiny_dataset(96, val, 40)), given)
+    return runner_of(Stagewise, config, tiny_engine(seed, tiny_dataset(96, val, 40), workers=workers), given)
 
 
 def donor(depths: list[int]) -> dict[str, torch.nn.Module]:
@@ -106,6 +108,42 @@ def test_all_candidates_are_handed_over() -> None:
     assert best["val_accuracy"] == max(row["val_accuracy"] for row in handed[1:]) == found.val_accuracy
     assert found.params_paper == best["params_paper"] > best["params"]
     assert algorithm.bench.engine.evaluate(outcome.best, "val").accuracy == found.val_accuracy
+
+
+def test_networks_that_need_no_weights_of_each_other_are_branches() -> None:
+    algorithm = search(score_trainings=2, iterations=1)
+    lines = [line for line in algorithm.run() if line is not None]
+    measured = [line.record for line in lines if line.record["kind"] == "measure"]
+    assert [(m["values"]["role"], m["branch"]) for m in measured] == [
+        ("initial", "/0"),
+        ("temporary", "/1"),
+        ("candidate", ""),
+    ]
+    twins = {line.record["branch"] for line in lines if line.record.get("network", -1) > 2}
+    assert twins == {"/0/0", "/1/0", "/0"}  # the candidate's is alone in its branch
+    assert algorithm.expected == sum(line.record["kind"] == "epoch" for line in lines)
+
+
+def test_a_run_of_a_version_without_branches_is_replayed() -> None:
+    algorithm = search(iterations=2)
+    lines = [line for line in algorithm.run() if line is not None]
+    decided = [line.record.get("op") for line in lines].index("grow")
+    flat = [{**line.record, "branch": ""} if i < decided else line.record for i, line in enumerate(lines)]
+    for journal in (flat, [{**line.record, "branch": ""} for line in lines]):
+        again = search(iterations=2)
+        again.load(algorithm.save(), journal)
+        assert not list(again.run())
+        assert again.found == algorithm.found
+
+
+@pytest.mark.slow
+def test_workers_give_the_same_lines_and_weights() -> None:
+    one, two = (search(workers=workers, score_trainings=2, iterations=1) for workers in (1, 2))
+    lines, of_two = ([line for line in runner.run() if line is not None] for runner in (one, two))
+    assert by_branch(of_two) == by_branch(lines)
+    assert two.found == one.found
+    assert_same_tree(one.save(), two.save())
+    assert two.crew.peak_bytes > 0
 
 
 def test_seeds_decide_everything() -> None:
