@@ -165,6 +165,11 @@ class Prune(Algorithm[PruneConfig]):
         config, self.cuts = self.config, self.cuts + 1
         args = (self.rows, self.how, quantity, goal, self.cuts)
         plan = yield Measure(net, plan_cut, args, on_data=True)
+        if quantity == "latency" and not plan["reached"]:
+            raise UserError(
+                f"algo.target_latency: {goal:g} was not reached; the smallest network takes {plan['left']:.4g} ms now;"
+                " let the processor do nothing else and resume the run, or ask for more"
+            )
         detail = {"of": quantity, "goal": goal, "left": plan["left"], "groups": len(plan["keep"])}
         change = Cut(plan["keep"], self.facts.image_shape)
         net = yield Edit(net, change, where=f"cut {self.cuts}", epoch=self.epochs, detail=detail)

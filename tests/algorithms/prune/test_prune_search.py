@@ -87,6 +87,14 @@ def test_a_latency_is_met_by_networks_that_are_timed_with_their_weights(monkeypa
     left = [event["detail"]["left"] for event in events if event["kind"] == "edit"]
     assert goal < left[0] <= math.sqrt(goal * whole)
     assert left[1] == timed(outcome.best.module, SHAPE)
+    slower = prune(target_latency=goal, **untrained)
+    slower.begin()
+    monkeypatch.setattr(budgets, "forward_milliseconds", lambda *words: 100.0)
+    with pytest.raises(
+        UserError, match=r"algo\.target_latency: \S+ was not reached; the smallest network takes 100 ms"
+    ):
+        run_through(slower)
+    monkeypatch.setattr(budgets, "forward_milliseconds", timed)
     with pytest.raises(UserError, match=r"algo\.target_latency: 1 cannot be reached; \S+ milliseconds are left of"):
         prune(target_latency=1.0).begin()
     with pytest.raises(
