@@ -86,6 +86,9 @@ best() {
     "$python" "$(dirname "$0")/best_run.py" "$OUTPUTS/$1/$2" "${@:3}"
 }
 
+# conet_search: options of CONet's searches in Tables 3 and 4 that those of Table 2 vary.
+conet_search() { echo algo.phi=0.2 "algo.search.epochs=$(at full 20)$(at cpu 5)$(at tiny 2)"; }
+
 # show: the table.
 show() {
     echo "+ $GROWSEARCH table $SCRIPT $OUTPUTS"

@@ -13,7 +13,7 @@ found() {
     local experiment=conet/retrained run
     local like=("network.cells=${1##*[a-z]}" "network.genotype=darts_$(case $1 in *plus*) echo plus ;; *) echo v2 ;; esac)")
     if [ "$1" = resnet34 ]; then experiment+=_resnet34 like=(network.family=resnet_channels); fi
-    run=$(best conet "$(data "$2")" algo.delta=0.01 "${like[@]}")
+    run=$(best conet "$(data "$2")" algo.delta=0.01 $(conet_search) $(reduced algo.c_min=8) "${like[@]}")
     train "$experiment" "data=$(data "$2")" "network.run=$run" $(reduced seed=0) $(at tiny network.changes.auxiliary=false)
 }
 

@@ -13,6 +13,6 @@ for importance in l1 bn l2; do
     search prune/resnet56 "algo.importance=$importance" algo.sparsity_epochs=0 algo.target=0.474 $EPOCHS
 done
 search prune/resnet56 algo.sparsity_epochs=0 algo.target=0.392 $EPOCHS
-search prune/resnet56 algo.target=0.474,0.392 $EPOCHS
+search prune/resnet56 algo.target=0.474,0.392 $EPOCHS $(at tiny algo.sparsity_epochs=2)
 
 show
