@@ -79,7 +79,8 @@ _do() {
     if [ -z "$DRY" ]; then "$@"; fi
 }
 
-# best ALGO DATA [KEY=VALUE...]: the finished run of least validation loss with these options.
+# best ALGO DATA [KEY=VALUE...]: the finished run of least validation loss with these options, which must tell a script's
+# searches from those that other tables put into the same folder.
 best() {
     if [ -n "$DRY" ]; then echo "BEST-RUN-OF-$1"; return; fi
     local python=${PYTHON:-$(head -1 "$(command -v "$GROWSEARCH")" | cut -c3-)}

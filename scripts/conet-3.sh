@@ -8,7 +8,7 @@ cost cpu "CIFAR-10, 10 searches of some 10 minutes and 17 trainings"
 cost tiny "5 searches and 11 trainings, seconds each; the deepest half a minute"
 begin "$@"
 
-# found MODEL DATA: the best network that a search at delta 0.01 found, trained anew.
+# found MODEL DATA: the best network that a search of this table at delta 0.01 found, trained anew.
 found() {
     local experiment=conet/retrained run
     local like=("network.cells=${1##*[a-z]}" "network.genotype=darts_$(case $1 in *plus*) echo plus ;; *) echo v2 ;; esac)")
