@@ -79,12 +79,16 @@ _do() {
     if [ -z "$DRY" ]; then "$@"; fi
 }
 
-# best ALGO DATA [KEY=VALUE...]: the finished run of least validation loss with these options.
+# best ALGO DATA [KEY=VALUE...]: the finished run of least validation loss with these options, which must tell a script's
+# searches from those that other tables put into the same folder.
 best() {
     if [ -n "$DRY" ]; then echo "BEST-RUN-OF-$1"; return; fi
     local python=${PYTHON:-$(head -1 "$(command -v "$GROWSEARCH")" | cut -c3-)}
     "$python" "$(dirname "$0")/best_run.py" "$OUTPUTS/$1/$2" "${@:3}"
 }
+
+# conet_search: options of CONet's searches in Tables 3 and 4 that those of Table 2 vary.
+conet_search() { echo algo.phi=0.2 "algo.search.epochs=$(at full 20)$(at cpu 5)$(at tiny 2)"; }
 
 # show: the table.
 show() {

@@ -12,7 +12,7 @@ begin "$@"
 found() {
     search "conet/table3_$1" "data=$(data "$2")" "algo.delta=$3"
     local cells=${1#darts} run
-    run=$(best conet "$(data "$2")" "algo.delta=$3" "network.cells=$cells" network.genotype=darts_v2)
+    run=$(best conet "$(data "$2")" "algo.delta=$3" $(conet_search) $(at tiny algo.c_min=4) "network.cells=$cells" network.genotype=darts_v2)
     train "conet/$4" "network.run=$run" $(at full seed=0) $(reduced seed=0) \
         $(at tiny network.changes.imagenet=false network.changes.auxiliary=false network.changes.classes=10)
 }

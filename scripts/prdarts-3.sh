@@ -14,7 +14,8 @@ search prdarts/search_darts_second_order $(reduced seed=0)
 train prdarts/table3 $(reduced network.channels=8 network.layers=5) \
     $(at tiny network.channels=4 network.layers=3 seed=0)
 for limits in DL DR UR; do
-    found=$(best prdarts "$(data cifar10)" "algo.morph_limits=$limits")
+    found=$(best prdarts "$(data cifar10)" "algo.morph_limits=$limits" \
+        "algo.evaluation.training.epochs=$(at full 600)$(at cpu 20)$(at tiny 1)")
     train prdarts/table3 "network.genotype=$found" $(reduced network.channels=8 network.layers=5) \
         $(at tiny network.channels=4 network.layers=3 seed=0)
 done

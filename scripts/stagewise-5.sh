@@ -12,7 +12,10 @@ search stagewise/table3_scratch $(at full seed=0) $(at tiny algo.iterations=5)
 search stagewise/table4_cells $(at full seed=0) $(at tiny seed=0 algo.iterations=5)
 
 # The ensemble of both searches' candidates; at reduced scales of fewer, whose images are normalised as there.
-found() { best stagewise "$(data cifar10)" "algo.modules=$1" network.family=none algo.criterion=pls algo.donor= seed=0; }
+found() {
+    best stagewise "$(data cifar10)" "algo.modules=$1" network.family=none algo.criterion=pls algo.donor= seed=0 \
+        "algo.extra_epochs=$(at full 100)$(at cpu 6)$(at tiny 1)"
+}
 search stagewise/table5_ensemble "network.runs=[$(found residual),$(found cell)]" seed=0 \
     $(at cpu 'network.candidates=[1,3]') $(at tiny 'network.candidates=[1,2]') $(reduced data.normalisation=standard)
 

@@ -12,7 +12,7 @@ search stagewise/table3_scratch $(at full seed=0) $(at tiny algo.iterations=5)
 search stagewise/table4_cells $(at full seed=0) $(at tiny seed=0 algo.iterations=5)
 for modules in residual cell; do
     run=$(best stagewise "$(data cifar10)" "algo.modules=$modules" \
-        network.family=none algo.criterion=pls algo.donor= $(at full algo.extra_epochs=100))
+        network.family=none algo.criterion=pls algo.donor= "algo.extra_epochs=$(at full 100)$(at cpu 6)$(at tiny 1)")
     train stagewise/table6_transfer "network.run=$run" "algo.modules=$modules" $(at full seed=0) $(reduced seed=0)
 done
 train stagewise/table6_resnet110 seed=0 $(reduced network.width=4)

@@ -8,7 +8,7 @@ from growsearch.reports.figures.layer_sizes import layer_sizes
 from growsearch.reports.numbers import size
 from growsearch.reports.paper import LiteraturePoint, Paper, published
 from growsearch.reports.plot import SERIES, Drawing, draw, plot, readable_ticks
-from growsearch.reports.tables.layout import Column, Row, Table
+from growsearch.reports.tables.layout import Column, Published, Row, Table
 from growsearch.run_folder.plain import number
 from growsearch.run_folder.read import RunRecord
 
@@ -21,7 +21,7 @@ EXPERIMENTS = {
     "L1 magnitude": {"algo.importance": "l1", "algo.sparsity_epochs": 0},
     "norm scale": {"algo.importance": "bn", "algo.sparsity_epochs": 0},
     "group norm": {"algo.importance": "l2", "algo.sparsity_epochs": 0},
-    "group norm and sparse learning": {"algo.importance": "l2", "algo.sparsity_epochs": 100},
+    "group norm and sparse learning": {"algo.importance": "l2", "algo.sparsity_epochs": Published(100, never=(0,))},
 }
 """Options that make a run one of a printed row."""
 
