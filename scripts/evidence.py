@@ -50,7 +50,13 @@ def entry(cell: str, seed: str, run: RunRecord) -> dict[str, Any]:
     """What an archive keeps of a finished run."""
     result = {key: value for key, value in run.result.items() if key not in LEFT_OUT}
     result["method"] = short(run.method)
+    result["command"] = anywhere(str(run.result.get("command")))
     return {"cell": cell, "seed": int(seed), **short(result), "val_accuracies": accuracies(run)}
+
+
+def anywhere(command: str) -> str:
+    """A command without the folder in which one machine keeps its data."""
+    return " ".join(word for word in command.split(" ") if not word.startswith("data.root="))
 
 
 def accuracies(run: RunRecord) -> list[float]:
