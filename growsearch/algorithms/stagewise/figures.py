@@ -124,7 +124,7 @@ def models_trained(records: Sequence[RunRecord]) -> Drawing | None:
             place = (row["evaluated_models"], row["acc"])
             axes.plot(*place, "x", color=MUTED, ms=5)
             text, own = row["ref"].replace("ours_", "Stage-Wise, "), row["ref"].startswith("ours_")
-            side = (-4 if own else 4, -10 if index % 2 else 5)
+            side = (-12, 9 if index % 2 else -1) if own else (4, -10 if index % 2 else 5)
             words = {"textcoords": "offset points", "fontsize": 7.5, "color": MUTED, "ha": "right" if own else "left"}
             axes.annotate(text, place, side, **words)
         labels = set[str]()
@@ -140,6 +140,7 @@ def models_trained(records: Sequence[RunRecord]) -> Drawing | None:
         axes.set_ylabel("test accuracy, %")
         axes.legend(loc="lower right")
         axes.margins(x=0.12)
+        axes.set_xlim(left=axes.get_xlim()[0] / 3)  # names of Stage-Wise's own results stand left of them
 
     return draw("stagewise-figure1", "Accuracy against networks trained (Figure 1)", MODELS_CAPTION, 3.6, paint)
 
