@@ -58,13 +58,9 @@ def main(argv: list[str]) -> int:
     _FAILED.clear()
     sweep.FAILED.clear()
     _WORDS[:] = argv
-    gc.disable()  # for as long as nearly all that is made stays
-    try:
-        with composition_errors(), deaths():
-            if flags or not run_once(read):
-                hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name="config")(task)()
-    finally:
-        gc.enable()
+    with composition_errors(), deaths():
+        if flags or not run_once(read):
+            hydra.main(version_base=VERSION_BASE, config_path=CONFIG_PATH, config_name="config")(task)()
     if sweep.FAILED:
         raise sweep.FAILED[0]
     if _FAILED:
@@ -77,18 +73,22 @@ def run_once(words: list[str]) -> bool:
 
     ``hydra.main`` composes twice, first to see whether an experiment asks for a sweep.
     """
-    with hydra.initialize_config_module(CONFIG_PATH.removeprefix("pkg://"), "run", VERSION_BASE):
-        single = GlobalHydra.instance().hydra
-        assert single is not None
-        try:
-            composed = single.compose_config("config", words, RunMode.RUN, with_log_configuration=True)
-        except (HydraException, OmegaConfBaseException):
-            return False
-        if composed.hydra.mode == RunMode.MULTIRUN:
-            return False
-        single.compose_config = lambda **_: composed  # type: ignore[method-assign]
-        single.run("config", task, words)
-    return True
+    gc.disable()  # nearly all that composing one run makes stays; a sweep's configurations do not
+    try:
+        with hydra.initialize_config_module(CONFIG_PATH.removeprefix("pkg://"), "run", VERSION_BASE):
+            single = GlobalHydra.instance().hydra
+            assert single is not None
+            try:
+                composed = single.compose_config("config", words, RunMode.RUN, with_log_configuration=True)
+            except (HydraException, OmegaConfBaseException):
+                return False
+            if composed.hydra.mode == RunMode.MULTIRUN:
+                return False
+            single.compose_config = lambda **_: composed  # type: ignore[method-assign]
+            single.run("config", task, words)
+        return True
+    finally:
+        gc.enable()
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:
