@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
-from functools import cache
+from functools import cache, cached_property, partial
 from typing import Any, ClassVar
 
 from hydra.core.config_store import ConfigNode, ConfigStore
@@ -117,8 +117,8 @@ def _register_own() -> None:
     store.store(group="hardware", name="base_hardware", node=HardwareConfig)
     store.store(group="schedule", name="base_schedule", node=ScheduleConfig)
     store.store(group="track", name="base_track", node=TrackConfig)
-    for family, options in NAMED.items():
-        _store_later(store, "network", family, lambda options=options: options)  # type: ignore[misc]
+    for family in NAMED:
+        _store_later(store, "network", family, partial(NAMED.__getitem__, family))
     for entry in OWN:
         _store_later(store, "algo", entry.name, entry.config_class)
 
@@ -129,10 +129,12 @@ class _Later(ConfigNode):
     def __init__(self, name: str, group: str, schema: Callable[[], type]) -> None:
         self.name, self.group, self.package, self.provider, self.schema = name, group, None, None, schema
 
-    def __getattr__(self, name: str) -> Any:
-        if name != "node":
-            raise AttributeError(name)
-        return OmegaConf.structured(self.__dict__["schema"]())
+    @cached_property
+    def node(self) -> DictConfig:  # type: ignore[override]
+        """The schema; Hydra puts a copy in its place before it is used."""
+        made = OmegaConf.structured(self.schema())
+        assert isinstance(made, DictConfig)
+        return made
 
 
 def _store_later(store: ConfigStore, group: str, name: str, schema: Callable[[], type]) -> None:

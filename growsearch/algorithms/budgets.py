@@ -81,9 +81,11 @@ def scored_batches(
     loader = engine.loader(network, cursor, Augmentation(), shuffle=False)
     was_training = module.training
     module.eval()
-    while cursor.used < count:
-        yield loader.take(cursor, min(batch, count - cursor.used))
-    module.train(was_training)
+    try:
+        while cursor.used < count:
+            yield loader.take(cursor, min(batch, count - cursor.used))
+    finally:
+        module.train(was_training)
 
 
 def spent(module: nn.Module, image_shape: Shape, quantity: Quantity) -> float:

@@ -29,6 +29,14 @@ def test_one_run_is_composed_once(started):
     assert gc.isenabled()
 
 
+def test_garbage_is_collected_while_a_sweep_is_composed(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    collects = list[bool]()
+    monkeypatch.setattr(run, "task", lambda config: collects.append(gc.isenabled()))
+    run.main(["-m", *WORDS, "seed=1,2"])
+    assert collects == [True, True]
+
+
 def test_an_experiment_may_ask_for_a_sweep(started, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "experiment").mkdir()

@@ -141,9 +141,10 @@ class Grow(Algorithm[GrowConfig]):
         detail = {"of": quantity, "goal": left, "has": plan["left"], "sizes": plan["sizes"]}
         draw = ("grow", "width", step)
         net = yield Edit(net, change, draw, (), f"step {step}", self.epochs, accuracy, detail)
-        self.history.append(plan["before"])
-        if config.start in DIRECTED and plan["before"]:
-            yield Aim(net, plan["before"], config.start == "tiny", config.score_images)
+        before = plan.get("before", {})  # journals of 0.3.0 have none, and neither starts nor rates that need it
+        self.history.append(before)
+        if config.start in DIRECTED and before:
+            yield Aim(net, before, config.start == "tiny", config.score_images)
         return net
 
     def point(self, net: Net, accuracy: float | None) -> Script:

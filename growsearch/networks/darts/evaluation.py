@@ -23,8 +23,6 @@ from growsearch.untrusted import parsing, read_bytes
 LARGEST_FILE = 1_000_000
 """Bytes of a file that holds a genotype."""
 
-"""What ``conf/network/darts.yaml`` may hold."""
-
 
 @register("darts")
 class EvaluationNetwork(nn.Module):
