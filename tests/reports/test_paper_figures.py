@@ -51,9 +51,9 @@ def test_mean_curves_end_where_greedy_winners_did(tmp_path: Path) -> None:
 
 def test_stage_wise_searches_beside_published_ones(tmp_path: Path) -> None:
     folders = []
-    for criterion in ("pls", "inf_fs"):
-        folder = MAKERS["stagewise"](tmp_path / criterion)
-        write_config(folder, algo__name="stagewise", algo__criterion=criterion, algo__modules="residual")
+    for criterion, modules in (("pls", "residual"), ("inf_fs", "residual"), ("pls", "cell")):
+        folder = MAKERS["stagewise"](tmp_path / f"{criterion}-{modules}")
+        write_config(folder, algo__name="stagewise", algo__criterion=criterion, algo__modules=modules)
         found = json.loads((folder / "result.json").read_text())
         (folder / "result.json").write_text(json.dumps({**found, "method": {"evaluated_models": 3}}))
         folders.append(folder)

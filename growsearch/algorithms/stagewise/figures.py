@@ -104,8 +104,11 @@ MODELS_CAPTION = (
 )
 CRITERIA_CAPTION = (
     "Modules in every stage of the last iteration's candidate for each criterion of importance, mean over runs (bars)"
-    " and each run (marks)."
+    " and each run (marks); runs on one data set that start, grow and end alike."
 )
+ALIKE = ("modules", "m0", "iterations", "delta", "grow", "donor")
+"""Options in which the runs of one figure of criteria agree."""
+
 MARKERS = {"residual": "o", "cell": "s", "bottleneck": "D"}
 
 
@@ -151,11 +154,13 @@ def _searched(run: RunRecord, models: float | None) -> bool:
 
 def by_criterion(records: Sequence[RunRecord]) -> Drawing | None:
     """Modules per stage after the last iteration, by criterion of importance (Figure 4)."""
-    groups: dict[str, list[list[float]]] = {}
+    kinds: dict[tuple[Any, ...], dict[str, list[list[float]]]] = {}
     for run in records:
         rows = _depth_vectors(run) if run.result.get("algo") in SEARCH else []
         if len(rows) > 1:
-            groups.setdefault(str(run.value("algo.criterion")), []).append(rows[-1])
+            kind = (run.result.get("data"), *(str(run.value(f"algo.{name}")) for name in ALIKE))
+            kinds.setdefault(kind, {}).setdefault(str(run.value("algo.criterion")), []).append(rows[-1])
+    groups = max(kinds.values(), key=lambda found: (len(found), sum(map(len, found.values()))), default={})
     if len(groups) < 2:
         return None
     stages = max(len(row) for rows in groups.values() for row in rows)
