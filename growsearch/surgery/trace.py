@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from growsearch.dispatch import DispatchMode
+from growsearch.dispatch import DispatchMode, carry_out
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery import rules_layers, rules_pointwise, rules_shapes  # noqa: F401  (the rules enter themselves)
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
@@ -25,29 +25,9 @@ class _Watch(DispatchMode):
         self.labels = labels
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        rule = rule_of(func)
-        if rule is rules_layers.batch_norm:
-            out: Any = (torch.empty_like(args[0]), *(args[0].new_empty(args[0].shape[1]) for _ in range(2)))
-        elif str(func.overloadpacket) in _PLAIN and _are_alike(args):
-            out = args[0] if func._schema.is_mutable else torch.empty_like(args[0])
-        else:
-            out = func(*args, **(kwargs or {}))
-        rule(self.labels, Call(func, args, kwargs or {}, out))
+        out = carry_out(func, args, kwargs or {})
+        rule_of(func)(self.labels, Call(func, args, kwargs or {}, out))
         return out
-
-
-_PLAIN = {
-    f"aten.{name}{place}"
-    for name in ("relu", "hardtanh", "silu", "hardswish", "hardsigmoid", "gelu", "sigmoid", "tanh", "elu", "add", "mul")
-    for place in ("", "_")
-}
-"""Operators whose result is shaped as their arguments. Working that out takes most of the time of a trace."""
-
-
-def _are_alike(args: tuple[Any, ...]) -> bool:
-    first, *others = (each for each in args if isinstance(each, Tensor))
-    alike = all(each.shape == first.shape and each.dtype == first.dtype for each in others)
-    return args[0] is first and first.is_floating_point() and first.is_meta and alike
 
 
 def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False) -> LabelTrace:
