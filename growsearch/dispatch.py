@@ -126,8 +126,8 @@ def _slide(
     """Maps of a window that slides over images (N, C, sizes...); None if there is no room for it."""
     sizes, maps = images.shape[2:], []
     given = [each * len(sizes) if len(each) == 1 else each for each in map(list, (kernel, stride, padding, dilation))]
-    layouts = {layout_of(each) for each in (images, weight) if each is not None}
-    if not sizes or any(len(each) != len(sizes) for each in given) or not images.numel() or None in layouts:
+    fits = sizes and images.numel() and all(len(each) == len(sizes) for each in given)
+    if not fits or not all(_is_plain(each) for each in (images, weight) if each is not None):
         return None
     for size, width, pace, pad, step in zip(sizes, *given, strict=True):
         room = size + 2 * pad - step * (width - 1) - 1
@@ -135,17 +135,12 @@ def _slide(
             return None
         count = -(-room // pace) if ceil else room // pace
         maps.append(count + (not ceil or count * pace < size + pad))  # a last window begins within the image
-    layout = torch.channels_last if torch.channels_last in layouts else torch.contiguous_format
-    shape = (images.shape[0], channels, *maps)
-    return torch.empty(shape, device="meta", dtype=images.dtype, memory_format=layout)
+    return images.new_empty((images.shape[0], channels, *maps))
 
 
-def layout_of(tensor: Tensor) -> torch.memory_format | None:
-    """Whether a tensor is contiguous, or has its channels last; None if neither."""
-    if tensor.is_contiguous():
-        return torch.contiguous_format
-    last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    return torch.channels_last if last else None
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether it is contiguous, and does not look as if its channels were last."""
+    return tensor.stride() == tensor.new_empty(tensor.shape).stride()
 
 
 _NORMS = [

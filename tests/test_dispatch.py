@@ -39,9 +39,10 @@ def strides(tensor):
 def assert_like_torch(func, *args, made=True):
     """The same shapes, strides and types, made without torch; where torch refuses, its error."""
     try:
-        theirs = func(*map(real, args))
+        func(*map(real, args))
+        theirs = func(*args)
     except (RuntimeError, IndexError):
-        with pytest.raises((RuntimeError, IndexError, ValueError)):
+        with pytest.raises((RuntimeError, IndexError)):
             carry_out(func, args, {})
         return
     with Asked() as asked:
@@ -64,7 +65,9 @@ def test_convolutions(inside, out, groups, height, width, kernel, stride, paddin
     weight = meta(out * groups, inside, kernel, 1, layout=other)
     images = meta(2, inside * groups, height, width, layout=layout)
     steps = [stride, 1], [padding, 0], [dilation, 1], False, [0, 0], groups
-    assert_like_torch(aten.convolution.default, images, weight, None, *steps)
+    assert_like_torch(
+        aten.convolution.default, images, weight, None, *steps, made=layout == other == torch.contiguous_format
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -72,8 +75,17 @@ def test_convolutions(inside, out, groups, height, width, kernel, stride, paddin
 def test_poolings(height, width, kernel, stride, padding, ceil, layout):
     images = meta(2, 3, height, width, layout=layout)
     window = [kernel, 2], [stride, 1] if stride else [], [padding, 0]
-    assert_like_torch(aten.avg_pool2d.default, images, *window, ceil, made=not ceil)
-    assert_like_torch(aten.max_pool2d_with_indices.default, images, *window, [1, 1], ceil, made=not ceil)
+    assert_like_torch(
+        aten.avg_pool2d.default, images, *window, ceil, made=not ceil and layout == torch.contiguous_format
+    )
+    assert_like_torch(
+        aten.max_pool2d_with_indices.default,
+        images,
+        *window,
+        [1, 1],
+        ceil,
+        made=not ceil and layout == torch.contiguous_format,
+    )
 
 
 @pytest.mark.parametrize("left", [(2, 3), (3, 4), (3,)])
