@@ -190,12 +190,13 @@ class LabelTrace:
             self.freeze(*self._parts.get(id(tensor), (None, "")))
 
     def give_value(self, tensor: Tensor, value: Tensor | None) -> None:
-        """Note the entries of a tensor of the meta device; with None, that they are not known any more."""
+        """Note the entries of a tensor of the meta device; with None, that they and their views are unknown now."""
         if value is not None and value.numel() <= MOST_KNOWN:
             self._alive.append(tensor)
             self.values[id(tensor)] = value
-        else:
-            self.values.pop(id(tensor), None)
+        elif id(tensor) in self.values:
+            place = self.values[id(tensor)].untyped_storage().data_ptr()
+            self.values = {n: v for n, v in self.values.items() if v.untyped_storage().data_ptr() != place}
 
     def is_fixed(self, vector: Vector) -> bool:
         """Whether this very vector is known to be of fixed size."""

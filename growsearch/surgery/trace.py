@@ -12,7 +12,7 @@ from torch.amp.autocast_mode import autocast
 from torch.distributions import Distribution
 from torch.utils import _pytree as pytree
 
-from growsearch.dispatch import DispatchMode
+from growsearch.dispatch import DispatchMode, carry_out
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery import rules_layers, rules_pointwise, rules_shapes  # noqa: F401  (the rules enter themselves)
 from growsearch.surgery.conditions import noted
@@ -38,20 +38,15 @@ class _Watch(DispatchMode):
             return self.labels.values[id(first)].item()
         known = first is None or id(first) in self.labels.values
         value = self._value(func, args, kwargs) if known else None
-        if rule is rules_layers.batch_norm:
-            out: Any = (torch.empty_like(args[0]), *(args[0].new_empty(args[0].shape[1]) for _ in range(2)))
-        elif str(func.overloadpacket) in _PLAIN and _are_alike(args):
-            out = args[0] if func._schema.is_mutable else torch.empty_like(args[0])
-        elif rule is unknown and func._can_decompose():
+        if rule is unknown and func._can_decompose():
             with self:
                 return func.decompose(*args, **kwargs)
-        else:
-            try:
-                out = func(*args, **kwargs)
-            except NotImplementedError:
-                if not isinstance(value, Tensor):
-                    raise
-                out = value.to("meta")
+        try:
+            out = carry_out(func, args, kwargs)
+        except NotImplementedError:
+            if not isinstance(value, Tensor):
+                raise
+            out = value.to("meta")
         if known:
             for tensor, entries in zip_longest(tensors_among(out), tensors_among(value)):
                 if tensor is not None:
@@ -82,18 +77,6 @@ class _Watch(DispatchMode):
 
 _SHAPED = {f"aten.{name}" for name in ("rand_like", "randn_like", "zeros_like", "ones_like", "full_like", "empty_like")}
 """Operators that use the shape of a tensor and not its entries."""
-_PLAIN = {
-    f"aten.{name}{place}"
-    for name in ("relu", "hardtanh", "silu", "hardswish", "hardsigmoid", "gelu", "sigmoid", "tanh", "elu", "add", "mul")
-    for place in ("", "_")
-}
-"""Operators whose result is shaped as their arguments. Working that out takes most of the time of a trace."""
-
-
-def _are_alike(args: tuple[Any, ...]) -> bool:
-    first, *others = (each for each in args if isinstance(each, Tensor))
-    alike = all(each.shape == first.shape and each.dtype == first.dtype for each in others)
-    return args[0] is first and first.is_floating_point() and first.is_meta and alike
 
 
 def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False) -> LabelTrace:

@@ -110,9 +110,16 @@ def test_entries_of_one_channel_freeze_all(part):
     assert frozen(lambda m, a, b: b * part(b)) == ["second"]
 
 
-def test_a_value_of_a_weight_is_not_known():
+def written(m: nn.Module, a: Tensor, b: Tensor) -> Tensor:
+    flags = torch.zeros(2)
+    flags[1] = b.sum()
+    return a if flags.any() else b
+
+
+@pytest.mark.parametrize("combine", [lambda m, a, b: b if m.second.weight.sum() > 0 else a, written])
+def test_a_value_of_a_weight_is_not_known(combine):
     with pytest.raises(UserError, match="without values"):
-        frozen(lambda m, a, b: b if m.second.weight.sum() > 0 else a)
+        frozen(combine)
 
 
 def test_a_source_of_chance_of_its_own_is_named():
