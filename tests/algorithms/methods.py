@@ -20,7 +20,7 @@ METHODS: dict[str, list[str]] = {
     "prdarts": ["algo=prdarts", *FEW_CYCLES, *SMOKE],
     "ectonas": ["algo=ectonas", *SMOKE],
     "ectonas_pooling": ["algo=ectonas_pooling", *SMOKE],
-    "conet": ["algo=conet", *SMOKE],
+    "conet": ["algo=conet", "network=resnet34", "network.blocks=[1,1]", *SMOKE],
     "prune": ["algo=prune", "network=sequential", *SMOKE],
     "grow": ["algo=grow", "network=sequential", "algo.target_params=2000", *SMOKE],
     "stagewise": ["algo=stagewise", *SMOKE],
