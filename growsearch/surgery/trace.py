@@ -12,6 +12,7 @@ from growsearch.surgery import rules_layers, rules_pointwise, rules_shapes  # no
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.operators import Call, rule_of
+from growsearch.surgery.quick_shapes import empty_like, quick_result
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.sizes import Sizes, mark_attributes
 from growsearch.surgery.tensors import copied, owner, places
@@ -27,10 +28,10 @@ class _Watch(DispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         rule = rule_of(func)
         if rule is rules_layers.batch_norm:
-            out: Any = (torch.empty_like(args[0]), *(args[0].new_empty(args[0].shape[1]) for _ in range(2)))
+            out: Any = (empty_like(args[0]), *(args[0].new_empty(args[0].shape[1]) for _ in range(2)))
         elif str(func.overloadpacket) in _PLAIN and _are_alike(args):
-            out = args[0] if func._schema.is_mutable else torch.empty_like(args[0])
-        else:
+            out = args[0] if func._schema.is_mutable else empty_like(args[0])
+        elif (out := quick_result(func, args, kwargs)) is None:
             out = func(*args, **(kwargs or {}))
         rule(self.labels, Call(func, args, kwargs or {}, out))
         return out
