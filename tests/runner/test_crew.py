@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 from algorithms.chain import assert_same_tree, by_branch
 from algorithms.tiny import tiny_engine
-from runner.test_script import lines_of, tournament
+from runner.test_script import League, Tournament, lines_of, tournament
 
 from growsearch.actions import Edit, Net, Train
 from growsearch.runner import crew
@@ -30,8 +30,9 @@ def saved(runner, lines):
     return runner.save()
 
 
-def test_workers_give_the_same_lines_weights_and_counts():
-    one, two = tournament(), with_workers(tournament(workers=2))
+@pytest.mark.parametrize("kind", [Tournament, League])
+def test_workers_give_the_same_lines_weights_and_counts(kind):
+    one, two = tournament(kind=kind), with_workers(tournament(kind=kind, workers=2))
     lines, left = lines_of(one), []
     run = two.run()
     (worker,) = two.crew.workers
@@ -39,7 +40,7 @@ def test_workers_give_the_same_lines_weights_and_counts():
         if (line := next(run)) is not None:
             left.append(line)
     tree = saved(two, left)
-    resumed = tournament()
+    resumed = tournament(kind=kind)
     resumed.load(tree, [line.record for line in left])
     assert by_branch(left + lines_of(resumed)) == by_branch(lines)
     left += [line for line in run if line is not None]
