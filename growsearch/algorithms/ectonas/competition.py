@@ -6,19 +6,30 @@ A generator of plain requests that receives plain answers: it trains nothing and
     ["train", phase, [[id, epochs], ...]] -> {"scores": {id: score}, "spent": epochs, "over": bool}
                                              a score is None if the network was dropped; there is
                                              none for calls not begun when the time was over
+    ["side by side", chapters, work]      -> what each returns; ``work`` is how much each has trained
     ["retire", fate, ids]                 -> None
     ["succeed", candidates]               the next chapter begins; no candidates: no further generation
     ["crown", id]                         the search is over
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import accumulate, count
+from math import isfinite
 from typing import Any
 
 import torch
 
 from growsearch.algorithms.ectonas.config import EctonasConfig
-from growsearch.algorithms.ectonas.decisions import Candidate, affordable, fitness, recuperation_epochs, round_groups
+from growsearch.algorithms.ectonas.decisions import (
+    Candidate,
+    affordable,
+    bracket_groups,
+    fitness,
+    recuperation_epochs,
+    round_groups,
+    trained_of,
+)
 from growsearch.randomness import generator
 
 Request = list[Any]
@@ -57,7 +68,7 @@ class Competition:
         self.config, self.seed, self.number, self.spent = config, seed, number, spent
         self.parents = list(parents)
         self.candidates = {parent.id: parent for parent in parents}
-        self.draws, self.over = 0, False
+        self.over = False
 
     def play(self) -> Chapter:
         """Ask for everything a generation takes; if no child is left, the parents stay and the search ends."""
@@ -67,11 +78,9 @@ class Competition:
         pools: dict[str, list[int]] = {}
         for child in children:
             pools.setdefault(self.candidates[child].op, []).append(child)
-        survivors: list[int] = []
-        for pool in pools.values():
-            survivors += yield from self._bracket(pool, 1 if len(pools) >= most else most, phase=1)
+        survivors, draws = yield from self._brackets(list(pools.values()), 1 if len(pools) >= most else most)
         if len(survivors) > most:
-            survivors = yield from self._bracket(survivors, most, phase=2)
+            survivors = yield from self._bracket(survivors, most, 2, draws)
         if survivors:
             yield ["retire", "succeeded by its children", [parent.id for parent in self.parents]]
         yield ["succeed", [asdict(self.candidates[child]) for child in survivors]]
@@ -92,17 +101,45 @@ class Competition:
             yield ["retire", "budget spent", unpaid]
         return [child for child in children if child in trained and child in self.candidates]
 
-    def _bracket(self, members: list[int], winners: int, phase: int) -> Generator[Request, Any, list[int]]:
+    def _brackets(
+        self, pools: list[list[int]], winners: int
+    ) -> Generator[Request, Any, tuple[list[int], Iterator[int]]]:
+        """Play phase 1, side by side unless a pool may use up epochs or seconds that another one was to have.
+
+        Each draw has a number. Those of a pool begin after the ones that the pools before it make if all their groups
+        have a winner.
+
+        Returns:
+            The pools' survivors, and the numbers of the draws to come.
+        """
+        config, rule = self.config, self.config.bracket
+        if config.max_seconds or isfinite(config.hard_limit) or len(pools) < 2:
+            survivors, draws = list[int](), count(1)
+            for pool in pools:
+                survivors += yield from self._bracket(pool, winners, 1, draws)
+            return survivors, draws
+        courses = [bracket_groups(len(pool), winners, config.rounds, rule) for pool in pools]
+        work = [sum(len(trained_of(groups, rule)) for groups in course) for course in courses]
+        lengths = [sum(1 + len(groups) for groups in course) for course in courses]
+        starts = list(accumulate(lengths[:-1], initial=1))
+        numbers = [count(start) for start in starts]
+        chapters = [self._bracket(pool, winners, 1, draws) for pool, draws in zip(pools, numbers, strict=True)]
+        won = yield ["side by side", chapters, work]
+        made = sum(next(draws) - start for draws, start in zip(numbers, starts, strict=True))
+        return [one for winners in won for one in winners], count(1 + made)
+
+    def _bracket(
+        self, members: list[int], winners: int, phase: int, draws: Iterator[int]
+    ) -> Generator[Request, Any, list[int]]:
         """Knock members out in rounds; what a lucky ticket is and costs depends on ``config.bracket``."""
         rule, round = self.config.bracket, 0
         while (drawn := round_groups(len(members), winners, round, self.config.rounds, rule)) is not None:
-            order = self._permutation(len(members))
+            order = torch.randperm(len(members), generator=self._draw("shuffle", draws)).tolist()
             groups = [[members[order[i]] for i in group] for group in drawn]
-            trained = [member for group in groups if rule == "code" or len(group) > 1 for member in group]
-            calls = [(member, float(self.config.epochs_per_round)) for member in trained]
+            calls = [(member, float(self.config.epochs_per_round)) for member in trained_of(groups, rule)]
             yield from self._train(f"phase {phase}", self._paid(calls))
             alive = [[member for member in group if member in self.candidates] for group in groups]
-            members = [self._best(group, phase) for group in alive if group]
+            members = [self._best(group, phase, draws) for group in alive if group]
             if losers := [member for group in alive for member in group if member not in members]:
                 yield ["retire", f"lost in phase {phase}, round {round + 1}", losers]
             round += 1
@@ -125,17 +162,14 @@ class Competition:
     def _paid(self, calls: list[tuple[int, float]]) -> list[tuple[int, float]]:
         return [] if self.over else affordable(calls, self.spent, self.config.hard_limit)
 
-    def _best(self, group: list[int], phase: int) -> int:
+    def _best(self, group: list[int], phase: int, draws: Iterator[int]) -> int:
         """The group's winner; ties go to the one that was drawn first."""
         alpha = 1.0 if phase == 1 else self.config.alpha
-        return choose([self.candidates[member] for member in group], alpha, self.config, self._draw("winner")).id
+        competing = [self.candidates[member] for member in group]
+        return choose(competing, alpha, self.config, self._draw("winner", draws)).id
 
-    def _permutation(self, count: int) -> list[int]:
-        return torch.randperm(count, generator=self._draw("shuffle")).tolist()
-
-    def _draw(self, purpose: str) -> torch.Generator:
-        self.draws += 1
-        return generator(self.seed, "ectonas", purpose, self.number, self.draws)
+    def _draw(self, purpose: str, draws: Iterator[int]) -> torch.Generator:
+        return generator(self.seed, "ectonas", purpose, self.number, next(draws))
 
 
 def choose(candidates: Sequence[Candidate], alpha: float, config: EctonasConfig, draw: torch.Generator) -> Candidate:

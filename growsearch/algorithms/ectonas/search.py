@@ -83,11 +83,18 @@ class Ectonas(Algorithm[EctonasConfig]):
         """Serve the requests of a chapter; returns the next parents and whether none follow, or the winner's id."""
         answer = None
         while True:
-            match chapter.send(answer):
+            try:
+                request = chapter.send(answer)
+            except StopIteration as end:
+                return end.value
+            match request:
                 case ["breed", ids]:
                     answer = yield from self.breed(ids)
                 case ["train", phase, calls]:
                     answer = yield from self.train(phase, calls)
+                case ["side by side", chapters, work]:
+                    scripts = tuple(self.play(each, parents) for each in chapters)
+                    answer = yield All(scripts, self.at_once, work, nested=True)
                 case ["retire", fate, ids]:
                     answer = None
                     for id in ids:

@@ -37,15 +37,18 @@ class Scripted:
         self.perform(final_selection(self.parents, self.config, generator(self.seed, "final")))
         return self
 
-    def perform(self, script) -> None:
-        request = next(script)
-        while request is not None:
-            self.requests.append(json.loads(json.dumps(request)))
-            answer = getattr(self, request[0])(*request[1:])
+    def perform(self, script) -> Any:
+        answer = None
+        while True:
             try:
-                request = script.send(answer)
-            except StopIteration:
-                return
+                kind, *details = script.send(answer)
+            except StopIteration as end:
+                return end.value
+            if kind == "side by side":
+                answer = [self.perform(chapter) for chapter in reversed(details[0])][::-1]
+                continue
+            self.requests.append(json.loads(json.dumps([kind, *details])))
+            answer = getattr(self, kind)(*details)
 
     def breed(self, parents: list[int]) -> list[list[Any]]:
         rows = []
