@@ -77,7 +77,7 @@ class BatchCounters:
         due: list[Tensor] = []
         counters = [cast(Tensor, buffers["num_batches_tracked"]) for buffers in self.norms]
         for buffers, counter in zip(self.norms, counters, strict=True):
-            buffers["num_batches_tracked"] = Tally(counter, due)  # type: ignore[assignment, arg-type]
+            buffers["num_batches_tracked"] = Tally(counter, due)  # type: ignore[assignment]
         try:
             yield
         finally:
