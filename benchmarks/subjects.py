@@ -9,7 +9,7 @@ from torch import nn
 
 from growsearch.algorithms.conet.config import search_settings
 from growsearch.algorithms.densemann.config import DensemannConfig
-from growsearch.algorithms.densemann.set_up import optimizer_of as densemann_optimizer
+from growsearch.algorithms.densemann.plans import optimizer_of as densemann_optimizer
 from growsearch.algorithms.ectonas.config import EctonasConfig
 from growsearch.algorithms.prdarts.config import PrdartsConfig, evaluation_training
 from growsearch.algorithms.prdarts.plans import optimizers_of

@@ -1,6 +1,12 @@
 """Watching a network's operators one by one."""
 
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 
 class DispatchMode(TorchDispatchMode):
@@ -12,3 +18,144 @@ class DispatchMode(TorchDispatchMode):
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False
+
+
+def carry_out(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Call an operator of torch; without values, on the meta device, the results of common ones are made directly.
+
+    torch works their shapes out in Python, which takes most of the time, and imports its compiler for some.
+    """
+    rule = _RULES.get(str(func.overloadpacket))
+    if rule is not None and not kwargs and _are_alike(leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)):
+        made = rule(func, *args)
+        if made is not None:
+            return made
+    return func(*args, **kwargs)
+
+
+def _are_alike(tensors: Iterable[Tensor]) -> bool:
+    """Whether tensors are without values, and of one type for real numbers."""
+    kinds = {(each.is_meta, each.dtype) for each in tensors}
+    return len(kinds) == 1 and all(meta and dtype.is_floating_point for meta, dtype in kinds)
+
+
+def _empty_like(tensor: Tensor) -> Tensor:
+    """``torch.empty_like``, most often without its Python."""
+    return tensor.new_empty(tensor.shape) if tensor.is_contiguous() else torch.empty_like(tensor)
+
+
+def _elementwise(func: Any, first: Tensor, *others: Any) -> Tensor | None:
+    if any(isinstance(each, Tensor) and each.shape != first.shape for each in others):
+        return None
+    return first if func._schema.is_mutable else _empty_like(first)
+
+
+def _norm(func: Any, first: Tensor, *others: Any) -> tuple[Tensor, ...] | None:
+    if first.dim() < 2 or any(isinstance(each, Tensor) and each.shape != first.shape[1:2] for each in others):
+        return None
+    return _empty_like(first), *(first.new_empty(first.shape[1]) for _ in func._schema.returns[1:])
+
+
+def _cat(func: Any, tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    first = tensors[0]
+    if not first.dim() or any(each.dim() != first.dim() for each in tensors):
+        return None
+    shapes = [list(each.shape) for each in tensors]
+    total = sum(shape.pop(dim) for shape in shapes)
+    if any(shape != shapes[0] for shape in shapes):
+        return None
+    shapes[0].insert(dim % first.dim(), total)
+    return first.new_empty(shapes[0])
+
+
+def _mean(func: Any, first: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False) -> Tensor | None:
+    if not dims:
+        return None
+    gone = {dim % first.dim() for dim in dims}
+    if len(gone) < len(dims) or not first.is_contiguous():
+        return None
+    return first.new_empty([1 if dim in gone else n for dim, n in enumerate(first.shape) if keepdim or dim not in gone])
+
+
+def _mm(func: Any, left: Tensor, right: Tensor) -> Tensor | None:
+    fits = left.dim() == right.dim() == 2 and left.shape[1] == right.shape[0]
+    return left.new_empty(left.shape[0], right.shape[1]) if fits else None
+
+
+def _addmm(func: Any, bias: Tensor, left: Tensor, right: Tensor) -> Tensor | None:
+    return _mm(func, left, right) if bias.shape == right.shape[1:] else None
+
+
+def _convolution(
+    func: Any, images: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, output_padding: Any, groups: int,
+) -> Tensor | None:  # fmt: skip
+    fits = (
+        images.dim() == weight.dim() and images.shape[1] == weight.shape[1] * groups and weight.shape[0] % groups == 0
+    )
+    fits = fits and (bias is None or bias.shape == weight.shape[:1])
+    if transposed or not fits:
+        return None
+    return _slide(images, weight.shape[0], weight.shape[2:], stride, padding, dilation, weight=weight)
+
+
+def _avg_pool(
+    func: Any, images: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), ceil: bool = False, *_: Any
+) -> Tensor | None:
+    return _pool(images, kernel, stride, padding, (1,), ceil)
+
+
+def _max_pool(
+    func: Any, images: Tensor, kernel: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,),
+    ceil: bool = False,
+) -> tuple[Tensor, Tensor] | None:  # fmt: skip
+    maps = _pool(images, kernel, stride, padding, dilation, ceil)
+    return None if maps is None else (maps, torch.empty_like(maps, dtype=torch.long))
+
+
+def _pool(images: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> Tensor | None:
+    if images.dim() != 4 or 2 * max(padding) > min(kernel):
+        return None
+    return _slide(images, images.shape[1], kernel, stride or kernel, padding, dilation, ceil)
+
+
+def _slide(
+    images: Tensor, channels: int, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool = False,
+    weight: Tensor | None = None,
+) -> Tensor | None:  # fmt: skip
+    """Maps of a window that slides over images (N, C, sizes...); None if there is no room for it."""
+    sizes, maps = images.shape[2:], []
+    given = [each * len(sizes) if len(each) == 1 else each for each in map(list, (kernel, stride, padding, dilation))]
+    fits = sizes and images.numel() and all(len(each) == len(sizes) for each in given)
+    if not fits or not all(_is_plain(each) for each in (images, weight) if each is not None):
+        return None
+    for size, width, pace, pad, step in zip(sizes, *given, strict=True):
+        room = size + 2 * pad - step * (width - 1) - 1
+        if room < 0 or pace < 1:
+            return None
+        count = -(-room // pace) if ceil else room // pace
+        maps.append(count + (not ceil or count * pace < size + pad))  # a last window begins within the image
+    return images.new_empty((images.shape[0], channels, *maps))
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Whether it is contiguous, and does not look as if its channels were last."""
+    return tensor.stride() == tensor.new_empty(tensor.shape).stride()
+
+
+_NORMS = [
+    *("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm"),
+    *("miopen_batch_norm", "_batch_norm_with_update", "_batch_norm_no_update"),
+]
+_ELEMENTWISE = [
+    f"{name}{place}"
+    for name in ("relu", "hardtanh", "silu", "hardswish", "hardsigmoid", "gelu", "sigmoid", "tanh", "elu", "add", "mul")
+    for place in ("", "_")
+]
+_RULES: dict[str, Callable[..., Any]] = {
+    **{f"aten.{name}": _norm for name in _NORMS},
+    **{f"aten.{name}": _elementwise for name in _ELEMENTWISE},
+    **{"aten.cat": _cat, "aten.mean": _mean, "aten.addmm": _addmm, "aten.mm": _mm, "aten.convolution": _convolution},
+    **{"aten.avg_pool2d": _avg_pool, "aten.max_pool2d_with_indices": _max_pool},
+}
+"""Makers of results, by operator; None where torch has to do it."""

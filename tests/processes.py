@@ -19,7 +19,8 @@ SLOW_TO_IMPORT = [
     *("torch.utils.flop_counter", "torchvision.models", "hydra._internal.hydra", "hydra.grammar.gen.OverrideLexer"),
     *("hydra_plugins.hydra_joblib_launcher", "hydra_plugins.hydra_submitit_launcher"),
     *(f"growsearch.algorithms.{name}.search" for name in ("fixed", "densemann", "prdarts", "ectonas", "conet")),
-    *("growsearch.algorithms.stagewise.search", "growsearch.algorithms.ectonas.pooling_trial"),
+    *(f"growsearch.algorithms.{name}.search" for name in ("stagewise", "prune", "grow")),
+    "growsearch.algorithms.ectonas.pooling_trial",
 ]
 FORKS.set_forkserver_preload(SLOW_TO_IMPORT)
 LOG = "log.txt"

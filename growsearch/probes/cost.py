@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from growsearch.dispatch import DispatchMode
+from growsearch.dispatch import DispatchMode, carry_out
 
 BYTES_PER_ELEMENT = 4
 """Memory is stated for float32, whatever the network runs in."""
@@ -81,7 +81,7 @@ class _Counter(DispatchMode):
         self.macs = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
+        out = carry_out(func, args, kwargs or {})
         first = next((leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)), None)
         if func.overloadpacket in MACS and first is not None:
             self.macs += MACS[func.overloadpacket](args, first)

@@ -55,6 +55,7 @@ class ChannelMap:
         even: group number -> None or why exact widening copies all channels equally often.
         unprunable: group number -> None or why none of its channels may be cut.
         attributes: (module path, name, index or None) -> what tiles the dimension that the attribute counts.
+        conditions: comparisons of the network's code whose outcome may depend on sizes.
         silent: group number -> how it gets channels that change nothing, where a proof found a way.
         lineage: group number -> for each channel a number that exact copies have in common.
         names: tensor name -> all its names.
@@ -71,7 +72,7 @@ class ChannelMap:
                 self.axes[number].append(axis)
         self.sizes, self.bonds = layout.sizes, layout.bonds
         self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
-        self.attributes = layout.attributes
+        self.attributes, self.conditions = layout.attributes, layout.conditions
         self.lineage = [list(range(size)) for size in self.sizes]
         self.silent: dict[int, Any] = {}
         self.names = {held[0]: held for _, held in places(model)}

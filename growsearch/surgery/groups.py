@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from growsearch.surgery.labels import Bond, LabelTrace, Vector
+from growsearch.surgery.conditions import Condition, Formula, Size
+from growsearch.surgery.labels import Bond, LabelTrace, Vector, Width
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Layout:
         frozen: group -> None or why it may not be widened exactly.
         even: group -> None or why all of its channels must be copied equally often.
         unprunable: group -> None or why none of its channels may be cut.
+        conditions: comparisons of the code whose outcome may depend on sizes of groups.
     """
 
     axes: dict[tuple[str, int], tuple[Segment, ...]]
@@ -38,6 +40,7 @@ class Layout:
     frozen: list[str | None]
     even: list[str | None]
     unprunable: list[str | None]
+    conditions: list[Condition]
 
 
 def group(trace: LabelTrace) -> Layout:
@@ -79,7 +82,28 @@ def group(trace: LabelTrace) -> Layout:
         for each, why in enumerate(unprunable):
             if why in (_DISORDER, _TIED):
                 bonds[each], frozen[each] = Bond.FIXED, frozen[each] or why
-    return Layout(*segments, sizes, bonds, frozen, even, unprunable)
+    return Layout(*segments, sizes, bonds, frozen, even, unprunable, _conditions(trace, groups[label], sizes))
+
+
+def _conditions(trace: LabelTrace, groups: Vector, sizes: list[int]) -> list[Condition]:
+    """The comparisons that were noted, with groups in place of labels; each once, those of fixed numbers left out."""
+
+    def resolved(number: Any) -> Formula:
+        if isinstance(number, Width):
+            vector = number.vector if number.attribute is None else trace.attributes.get(number.attribute)
+            if vector is None:
+                return number.plain
+            members, counts = np.unique(groups[vector], return_counts=True)
+            known = [(int(each), int(n) // sizes[each]) for each, n in zip(members, counts, strict=True) if each >= 0]
+            fixed = int(counts[members < 0].sum())
+            return Size(tuple(known), fixed, number.parts, number.times)
+        formula = getattr(number, "formula", None)
+        if formula is not None:
+            return formula[0], resolved(formula[1]), resolved(formula[2])
+        return getattr(number, "plain", number)
+
+    formulas = dict.fromkeys((operate, resolved(a), resolved(b)) for operate, a, b in trace.comparisons)
+    return [each for each in map(Condition.of, formulas) if each.groups]
 
 
 _DISORDER = "its channels come in different orders"

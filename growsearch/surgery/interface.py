@@ -1,6 +1,7 @@
 """Inputs and outputs of a network, and the networks that cannot be traced."""
 
 import dataclasses
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ BATCH = 3
 def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> None:
     """Raise UserError for a network or an example that no trace can be true for."""
     kind = type(model).__name__
+    if not isinstance(model, nn.Module):
+        raise UserError(f"channel map of {kind}: it is not accepted; use a module of torch.nn")
     if next(model.parameters(), None) is None:
         raise UserError(f"channel map of {kind}: it has no parameters; use a network with one or more")
     for path, module in model.named_modules():
@@ -56,12 +59,12 @@ def as_arguments(example: Tensor | tuple[Any, ...], device: str | torch.device, 
 
 
 def output_leaves(output: Any) -> Iterator[Any]:
-    """Every tensor and number of a network's output, in any container: tuple, list, mapping, dataclass.
+    """Every tensor, number and text of a network's output, in any container: tuple, list, mapping, dataclass.
 
     Raises:
         UserError: for anything else, in which a tensor might hide.
     """
-    if output is None or isinstance(output, (str, bytes)):
+    if output is None:
         return
     if isinstance(output, Tensor):
         if output.layout is not torch.strided or output.is_nested:
@@ -69,12 +72,14 @@ def output_leaves(output: Any) -> Iterator[Any]:
                 f"output of the network: a tensor of layout {output.layout} is not accepted; use a dense one"
             )
         yield output
-    elif isinstance(output, (bool, int, float, complex)):
+    elif isinstance(output, (bool, int, float, complex, str, bytes)):
         yield output
     elif isinstance(output, Mapping):
-        for value in output.values():
+        for key, value in output.items():
+            if isinstance(key, (str, int)):  # which may be made of a width
+                yield key
             yield from output_leaves(value)
-    elif isinstance(output, (tuple, list)):
+    elif isinstance(output, (tuple, list, deque)):
         for value in output:
             yield from output_leaves(value)
     elif dataclasses.is_dataclass(output):

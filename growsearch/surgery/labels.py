@@ -13,6 +13,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
+from growsearch.surgery.conditions import Comparison, Computed
+
 Vector: TypeAlias = np.ndarray
 """One label (int64) for each entry of a dimension."""
 Labels: TypeAlias = tuple[Vector | None, ...]
@@ -34,7 +36,7 @@ class Bond(IntEnum):
     """No channel may be added or cut."""
 
 
-class Width(int):
+class Width(Computed):
     """A size that remembers where it comes from: labelled entries, or an attribute of a module.
 
     Attributes:
@@ -63,16 +65,14 @@ class Width(int):
         return width
 
     def __floordiv__(self, other: Any) -> Any:
-        quotient = int(self) // int(other) if isinstance(other, int) else NotImplemented
-        if quotient is NotImplemented or other <= 0 or int(self) % other:
-            return quotient
-        return Width.make(quotient, self.vector, self.attribute, self.parts * int(other), self.times)
+        if not isinstance(other, int) or other <= 0 or int(self) % other:
+            return super().__floordiv__(other)
+        return Width.make(int(self) // other, self.vector, self.attribute, self.parts * int(other), self.times)
 
     def __mul__(self, other: Any) -> Any:
-        product = int(self) * other
-        if type(product) is not int or other <= 0 or isinstance(other, Width):
-            return product
-        return Width.make(product, self.vector, self.attribute, self.parts, self.times * int(other))
+        if type(other) is not int or other <= 0:
+            return super().__mul__(other)
+        return Width.make(int(self) * other, self.vector, self.attribute, self.parts, self.times * other)
 
     __rmul__ = __mul__
 
@@ -81,6 +81,10 @@ class Width(int):
 
     def __reduce__(self) -> Any:
         return int, (int(self),)
+
+
+MOST_KNOWN = 4096
+"""Up to so many entries of a tensor of the meta device are kept beside it."""
 
 
 class LabelTrace:
@@ -101,6 +105,8 @@ class LabelTrace:
         count: number of labels given out.
         written: sizes that the code passes to the operator that runs now, where they are known.
         grouped: dimensions of depthwise weights whose number of groups the code takes from their channels.
+        comparisons: what the code compares with a size.
+        values: id of a tensor -> its entries, where these depend on neither weights nor inputs: draws and constants.
     """
 
     def __init__(self, tensors: dict[str, Tensor], heads: bool = False) -> None:
@@ -114,6 +120,9 @@ class LabelTrace:
         self.count = 0
         self.written: tuple[int, ...] | None = None
         self.grouped: set[tuple[str, int]] = set()
+        self.comparisons: list[Comparison] = []
+        self.values: dict[int, Tensor] = {}
+        self._parts: dict[int, tuple[Vector, str]] = {}
         self._labels: dict[int, Labels] = {}
         self._origin: dict[int, tuple[str, tuple[int, ...]]] = {}
         self._fixed: set[int] = set()
@@ -169,6 +178,25 @@ class LabelTrace:
         for tensor in tensors:
             for vector in self.get(tensor):
                 self.freeze(vector, reason)
+
+    def defer(self, tensor: Tensor, vector: Vector, reason: str) -> None:
+        """Freeze labels when the entries of a tensor, a part of theirs, are used; its shape may be."""
+        self._alive.append(tensor)
+        self._parts[id(tensor)] = vector, reason
+
+    def settle(self, tensors: list[Tensor]) -> None:
+        """Carry out what was deferred until one of these tensors is used."""
+        for tensor in tensors if self._parts else ():
+            self.freeze(*self._parts.get(id(tensor), (None, "")))
+
+    def give_value(self, tensor: Tensor, value: Tensor | None) -> None:
+        """Note the entries of a tensor of the meta device; with None, that they and their views are unknown now."""
+        if value is not None and value.numel() <= MOST_KNOWN:
+            self._alive.append(tensor)
+            self.values[id(tensor)] = value
+        elif id(tensor) in self.values:
+            place = self.values[id(tensor)].untyped_storage().data_ptr()
+            self.values = {n: v for n, v in self.values.items() if v.untyped_storage().data_ptr() != place}
 
     def is_fixed(self, vector: Vector) -> bool:
         """Whether this very vector is known to be of fixed size."""

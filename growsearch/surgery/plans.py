@@ -7,6 +7,7 @@ from math import comb
 import numpy as np
 
 from growsearch.surgery.channels import ChannelMap
+from growsearch.surgery.conditions import Condition
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn
 
@@ -14,6 +15,10 @@ FEW = 8
 """Up to so many groups are edited in both modes every time; the modes of more take turns."""
 FEWEST = 8
 """So often are the groups edited at least, so that a few groups see many sizes."""
+MOST_CHANNELS = 4096
+"""Sizes are looked for up to this one at which a comparison turns out otherwise."""
+FINELY = 128
+"""So many of the smallest sizes are looked at one by one."""
 CUTS = 8
 """So many edits are made of the groups that may only be cut."""
 
@@ -33,8 +38,16 @@ class Plans:
     def exact(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
         """All to true sizes; then every ordered pair of groups parts in some plan, up and down; then all up and down.
 
-        Each group is once larger than the true one while few others are, for that costs little.
+        Each group is once larger than the true one while few others are, for that costs little. At last sizes at which
+        the code's comparisons turn out otherwise, where none of the others did that.
         """
+        tried: list[tuple[Plan, Modes]] = []
+        for plan, modes in self._usual(numbers):
+            tried.append((plan, modes))
+            yield plan, modes
+        yield from self._turning(numbers, tried)
+
+    def _usual(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
         if not numbers:
             return
         few = len(numbers) <= FEW
@@ -54,6 +67,52 @@ class Plans:
             count += 2 * len(parts)
         yield self._plan(numbers, self._more), BOTH
         yield self._plan(numbers, self._fewer), BOTH
+
+    def _turning(self, numbers: list[int], tried: list[tuple[Plan, Modes]]) -> Iterator[tuple[Plan, Modes]]:
+        """Plans that turn those comparisons over that no plan did in both modes; few, with many groups each."""
+        now = self._stand_in.sizes
+        seen = [({**dict(enumerate(now)), **{n: len(each) for n, each in plan.items()}}, m) for plan, m in tried]
+        together: list[tuple[dict[int, int], list[Condition]]] = []
+        for condition in self._map.conditions:
+            free, usual = condition.groups.intersection(numbers), condition.holds(now)
+            if not free or {mode for sizes, m in seen if condition.holds(sizes) != usual for mode in m} == set(BOTH):
+                continue
+            for wanted in self._turned(condition, sorted(free), usual):
+                for sizes, held in together:
+                    both = {**dict(enumerate(now)), **sizes, **wanted}
+                    if all(each.holds(both) != each.holds(now) for each in (*held, condition)):
+                        sizes.update(wanted)
+                        held.append(condition)
+                        break
+                else:
+                    together.append((wanted, [condition]))
+        for sizes, _ in together:
+            yield self._plan(list(sizes), sizes.__getitem__), BOTH
+
+    def _turned(self, condition: Condition, free: list[int], usual: bool) -> list[dict[int, int]]:
+        """Sizes of each group by itself, or else of all in the condition, at which it turns out otherwise."""
+        now, alone = dict(enumerate(self._stand_in.sizes)), []
+        possible = {number: self._possible(number, condition) for number in free}
+        for number, sizes in possible.items():
+            found = next((size for size in sizes if condition.holds(now | {number: size}) != usual), None)
+            alone += [{number: found}] if found is not None else []
+        for share in np.linspace(0, 1, 64) if not alone else ():
+            together = {number: sizes[int(share * (len(sizes) - 1))] for number, sizes in possible.items()}
+            if condition.holds(now | together) != usual:
+                return [together]
+        return alone
+
+    def _possible(self, number: int, condition: Condition) -> list[int]:
+        """Sizes that a group may get in a plan: small ones, then fewer, and those around what it is compared with."""
+        now, constants = self._stand_in.sizes[number], condition.constants
+        most = max(map(self._map.sizes.__getitem__, condition.groups)) * max(1, *map(abs, (1, *constants)))
+        most = int(min(MOST_CHANNELS, 2 * most + 2))
+        step = now if self._map.bonds[number] is Bond.EVEN else 1
+        least = now if step > 1 else max(1, len(self._stand_in.halves(number)[0]))
+        near = [int(each) + offset for each in constants if abs(each) < most for offset in (-1, 0, 1)]
+        grid = np.geomspace(least, max(most, least), 32).astype(int)
+        sizes = {*range(least, least + FINELY * step, step), *grid, *near}
+        return sorted({int(size) // step * step for size in sizes if least <= size <= max(most, least)})
 
     def _parts(self, numbers: list[int]) -> list[list[int]]:
         """Few subsets, so that of each two groups either is in one without the other: no two are in the same ones."""

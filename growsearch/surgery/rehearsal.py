@@ -185,6 +185,12 @@ class Rehearsal(DispatchMode):
                 torch.zeros_like(args[0]), lambda small: small.uniform_(float(call["lower"]), float(call["upper"]))
             )
             return torch.where(args[0] > 0, args[0], args[0] * slope)
+        if name == "normal" and any(isinstance(each, Tensor) for each in args):
+            mean, deviation = (*args, 1.0)[:2]
+            return mean + deviation * self._fill(torch.zeros_like(mean + deviation), lambda small: small.normal_())
+        if name in ("poisson", "binomial", "_standard_gamma"):
+            mean = args[0] * args[1] if name == "binomial" else args[0]
+            return mean * (0.5 + self._fill(torch.zeros_like(mean), lambda small: small.uniform_()))
         if name.endswith("_") and not any(isinstance(each, Tensor) for each in args[1:]):
             return self._fill(args[0], lambda small: func(small, *args[1:], **{**kwargs, "generator": None}))
         return func(*args, **kwargs)
@@ -230,8 +236,9 @@ def compared(before: Outputs, after: Outputs, when: str) -> str | None:
         return f"it has other outputs {when}"
     for (old, old_behind), (new, new_behind) in zip(before, after, strict=True):
         if not isinstance(old, Tensor):
-            if type(old) is not type(new) or not (old == new or abs(old - new) <= TOLERANCE * abs(old)):
-                return f"a number that it returns changes {when}"
+            text = isinstance(old, (str, bytes))
+            if type(old) is not type(new) or not (old == new or (not text and abs(old - new) <= TOLERANCE * abs(old))):
+                return f"a {'text' if text else 'number'} that it returns changes {when}"
             continue
         if old.shape != new.shape or len(old_behind) != len(new_behind):
             return f"its output has another shape {when}"

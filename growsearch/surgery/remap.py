@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
@@ -25,6 +26,8 @@ from growsearch.surgery.transaction import transaction
 ROLES = ("producer", "bias", "norm", "depthwise", "consumer", "scale")
 START = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
 """Fresh entries of a norm's tensors by their names: the identity."""
+MOST = 2**24
+"""So many channels may be listed; a list that never ends is found out at once."""
 COMPUTED = ".parametrizations."
 """Part of the name of a tensor that a weight is computed from (``torch.nn.utils.parametrize``)."""
 
@@ -200,10 +203,13 @@ def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int)
     """Whole numbers (of Python, numpy or torch) as a list.
 
     Raises:
-        UserError: if there are none, or one is no whole number from ``lowest`` to ``highest``; a mask is none.
+        UserError: if there are none or too many, or one is no whole number from ``lowest`` to ``highest``; a mask is
+            none.
     """
     listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
-    numbers: list[Any] = list(listed) if isinstance(listed, Iterable) else []
+    numbers: list[Any] = list(islice(listed, MOST + 1)) if isinstance(listed, Iterable) else []
+    if len(numbers) > MOST:
+        raise UserError(f"{what}: there are more than {MOST} of them; use fewer")
     if set(map(type, numbers)) != {int}:
         numbers = [each.tolist() if isinstance(each, Tensor | np.generic) else each for each in numbers]
     if set(map(type, numbers)) != {int} or min(numbers) < lowest or max(numbers) > highest:

@@ -5,12 +5,12 @@ from torch import Tensor
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.operators import Call, normal, rule, tensors_among
 
-_UNARY = """abs alias bernoulli bitwise_not cauchy celu ceil clamp clamp_max clamp_min clone contiguous cos detach elu
-empty_like erf exp exp2 expm1 exponential fill floor full_like gelu geometric hardsigmoid hardswish hardtanh isfinite
-isinf isnan leaky_relu lift lift_fresh lift_fresh_copy log log1p log2 log_normal log_sigmoid_forward logical_not mish
-nan_to_num native_dropout neg normal ones_like rand_like randint_like randn_like random reciprocal relu relu6 round
-rrelu_with_noise rsqrt selu sigmoid sign silu sin softplus softshrink sqrt square tan tanh threshold trunc uniform
-zero zeros_like _to_copy"""
+_UNARY = """_standard_gamma _to_copy abs alias bernoulli binomial bitwise_not cauchy ceil celu clamp clamp_max
+clamp_min clone contiguous cos detach elu empty_like erf exp exp2 expm1 exponential fill floor full_like gelu geometric
+hardsigmoid hardswish hardtanh isfinite isinf isnan leaky_relu lift lift_fresh lift_fresh_copy log log1p log2
+log_normal log_sigmoid_forward logical_not mish nan_to_num native_dropout neg normal ones_like poisson rand_like
+randint_like randn_like random reciprocal relu relu6 round rrelu_with_noise rsqrt selu sigmoid sign silu sin softplus
+softshrink sqrt square tan tanh threshold trunc uniform zero zeros_like"""
 _MANY = """add addcdiv addcmul atan2 bitwise_and bitwise_or complex copy div eq floor_divide fmod ge gt hypot le lerp
 logical_and logical_or lt masked_fill maximum minimum mul ne pow remainder rsub sub true_divide where xlogy
 _prelu_kernel"""

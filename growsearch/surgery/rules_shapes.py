@@ -229,7 +229,9 @@ def slice_(trace: LabelTrace, call: Call) -> None:
     vector = labels[along]
     if vector is not None and call.out.shape[along] != len(vector):
         labels[along] = _sliced(trace, vector, call.out.shape[along])
-        if labels[along] is None:
+        if labels[along] is None and call.out.shape[along] == 1 and trace.written is None:
+            trace.defer(call.out, vector, "sliced across channels")  # it may only lend its shape to a mask
+        elif labels[along] is None:
             trace.freeze(vector, "sliced across channels")
     trace.put(call.out, tuple(labels))
 
@@ -314,6 +316,22 @@ def pick(trace: LabelTrace, call: Call) -> None:
     together = picked == list(range(picked[0], picked[-1] + 1)) if picked else True
     at = picked[0] if picked and together else 0
     trace.put(call.out, (*rest[:at], *[None] * new, *rest[at:]))
+
+
+@rule("scatter", "scatter_", "scatter_add", "scatter_add_", "scatter_reduce", "scatter_reduce_")
+def put_in(trace: LabelTrace, call: Call) -> None:
+    """Writes entries into places of one dimension that are named by number; others meet those of the index."""
+    x, parts = call["self"], [each for each in (call["index"], call.get("src")) if isinstance(each, Tensor)]
+    labels = list(trace.get(x))
+    (along,) = normal(call["dim"], x.dim())
+    for dim, vector in enumerate(labels):
+        others = [trace.get(each)[dim] for each in parts]
+        if dim != along and all(each.shape[dim] == x.shape[dim] for each in parts):
+            labels[dim] = trace.join(vector, *others)
+        else:
+            for each in (vector, *others):
+                trace.freeze(each, "entries put in places by their numbers")
+    trace.put(call.out, tuple(labels))
 
 
 def _sized(vector: Vector | None, size: int) -> Vector | None:

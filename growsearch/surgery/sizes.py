@@ -7,6 +7,7 @@ passed to a view, and tells the trace which sizes must stay equal and which attr
 
 import types
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
+from growsearch.surgery.conditions import Computed
 from growsearch.surgery.labels import LabelTrace, Width
 
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -42,6 +44,30 @@ def mark_attributes(model: nn.Module) -> None:
                 )
 
 
+_LAYERS: dict[type[nn.Module], dict[str, int]] = {
+    nn.modules.conv._ConvNd: {"out_channels": 0, "in_channels": 1},
+    nn.modules.conv._ConvTransposeNd: {"out_channels": 1, "in_channels": 0},
+    nn.Linear: {"out_features": 0, "in_features": 1},
+    nn.Embedding: {"embedding_dim": 1},
+    nn.modules.batchnorm._NormBase: {"num_features": 0},
+    nn.GroupNorm: {"num_channels": 0},
+}
+"""Sizes of torch's layers, and the dimensions of their weights that these count."""
+
+
+def mark_layers(model: nn.Module, labels: LabelTrace) -> None:
+    """Make the sizes of torch's layers remember the labels of their weights; for a copy that is thrown away."""
+    for module in model.modules():
+        kind = next((each for each in type(module).__mro__ if each in _LAYERS), None)
+        weight = module._parameters.get("weight")
+        if kind is None or weight is None:
+            continue
+        for name, dim in _LAYERS[kind].items():
+            vector = labels.get(weight)[dim]
+            if vector is not None and module.__dict__.get(name) == len(vector):
+                module.__dict__[name] = Width.make(len(vector), vector)
+
+
 class Sizes(TorchFunctionMode):
     """Marks the sizes of labelled tensors, and hands written sizes to the trace."""
 
@@ -61,6 +87,10 @@ class Sizes(TorchFunctionMode):
             "__getitem__": self._slice,
             "numel": self._numel,
             "split": self._split,
+            "tensor_split": self._tensor_split,
+            "tensor": self._constant,
+            "broadcast_tensors": self._broadcast,
+            "tolist": self._list,
         }
 
     def __torch_function__(self, func: Any, types_: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -128,6 +158,32 @@ class Sizes(TorchFunctionMode):
         size = args[1] if len(args) > 1 else kwargs.get("split_size_or_sections", kwargs.get("split_size"))
         return self._written(func, args, kwargs, size if isinstance(size, (tuple, list)) else (size,))
 
+    def _broadcast(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Tensors are spread over as many entries as the largest of them has."""
+        tensors = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+        shape = torch.broadcast_shapes(*(each.shape for each in tensors))
+        largest = next((each for each in tensors if each.shape == shape), None)
+        if largest is None:
+            return func(*args, **kwargs)
+        return tuple(self._view_as(Tensor.expand_as, (each, largest), {}) for each in tensors)
+
+    def _tensor_split(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Equal parts are those of a split."""
+        x, parts, dim = [*args, *kwargs.values(), 0][:3]
+        if isinstance(parts, int) and isinstance(dim, int) and parts > 0 and x.shape[dim] % parts == 0:
+            return self._split(Tensor.split, (x, self._marked(x, x.shape)[dim] // parts), {"dim": dim})
+        return func(*args, **kwargs)
+
+    def _constant(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A tensor of numbers of Python, whose values the meta device would lose."""
+        out = func(*args, **kwargs)
+        if out.is_meta:
+            self.labels.give_value(out, func(*args, **{**kwargs, "device": "cpu", "requires_grad": False}))
+        return out
+
+    def _list(self, func: Any, args: Any, kwargs: Any) -> Any:
+        return func(self.labels.values.get(id(args[0]), args[0]), **kwargs)
+
     def _slice(self, func: Any, args: Any, kwargs: Any) -> Any:
         parts = args[1] if isinstance(args[1], tuple) else (args[1],)
         cuts = [part for part in parts if isinstance(part, slice)]
@@ -143,7 +199,7 @@ class Sizes(TorchFunctionMode):
         )
 
     def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
-        return self._marked(args[0], args[0].shape)[0] if args[0].dim() == 1 else func(*args, **kwargs)
+        return prod(self._marked(args[0], args[0].shape))
 
     def _norm(self, func: Any, args: Any, kwargs: Any) -> Any:
         x = args[0] if args else kwargs["input"]
@@ -159,7 +215,8 @@ class Sizes(TorchFunctionMode):
     def _create(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A constant whose size was read off a labelled tensor, or off a module, has its labels."""
         out = func(*args, **kwargs)
-        sizes = [leaf for leaf in pytree.tree_leaves((args, kwargs.get("size"))) if type(leaf) in (int, Width)]
+        leaves = pytree.tree_leaves((args, kwargs.get("size")))
+        sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width)]
         if isinstance(out, Tensor) and len(sizes) >= out.dim():
             known = [self.labels.counted(size) for size in sizes]
             if any(vector is not None for vector in known):

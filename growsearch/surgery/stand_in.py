@@ -92,6 +92,10 @@ class StandIn:
         """The same after an edit; there is one edited copy at a time, for it may be as large as the network."""
         return self._outputs(lambda: _edited(self._copier, self._base, self._base_map, plan)[0], modes)
 
+    def repeats(self) -> bool:
+        """Whether the stand-in computes the same again."""
+        return all(compared(self.before((mode,)), self.outputs({}, (mode,)), "") is None for mode in BOTH)
+
     def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
         """Whether an edit leaves the outputs."""
 

@@ -87,7 +87,7 @@ class Copier:
             if id(tensor) not in memo:
                 memo[id(tensor)] = convert(tensor)
         memo |= {id(hooks): OrderedDict() for hooks in self._hooks}
-        for recipe in self._recipes:
+        for recipe in reversed(self._recipes):  # children first: what holds them may look at them as it is copied
             recipe.fill(vars(memo[id(recipe.module)]), memo)
         return copy.deepcopy(self._model, memo)
 

@@ -1,20 +1,26 @@
 """Run a network once in each mode on the meta device and collect the labels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import zip_longest
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.amp.autocast_mode import autocast
+from torch.distributions import Distribution
 from torch.utils import _pytree as pytree
 
-from growsearch.dispatch import DispatchMode
+from growsearch.dispatch import DispatchMode, carry_out
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery import rules_layers, rules_pointwise, rules_shapes  # noqa: F401  (the rules enter themselves)
+from growsearch.surgery.conditions import noted
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
-from growsearch.surgery.labels import Bond, LabelTrace
-from growsearch.surgery.operators import Call, rule_of
-from growsearch.surgery.quick_shapes import empty_like, quick_result
+from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
+from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
-from growsearch.surgery.sizes import Sizes, mark_attributes
+from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places
 
 
@@ -26,29 +32,51 @@ class _Watch(DispatchMode):
         self.labels = labels
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        rule = rule_of(func)
-        if rule is rules_layers.batch_norm:
-            out: Any = (empty_like(args[0]), *(args[0].new_empty(args[0].shape[1]) for _ in range(2)))
-        elif str(func.overloadpacket) in _PLAIN and _are_alike(args):
-            out = args[0] if func._schema.is_mutable else empty_like(args[0])
-        elif (out := quick_result(func, args, kwargs)) is None:
-            out = func(*args, **(kwargs or {}))
-        rule(self.labels, Call(func, args, kwargs or {}, out))
+        rule, kwargs = rule_of(func), kwargs or {}
+        first = next((each for each in args if isinstance(each, Tensor)), None)
+        if func is aten._local_scalar_dense.default and id(first) in self.labels.values:
+            return self.labels.values[id(first)].item()
+        known = first is None or id(first) in self.labels.values
+        value = self._value(func, args, kwargs) if known else None
+        if rule is unknown and func._can_decompose():
+            with self:
+                return func.decompose(*args, **kwargs)
+        try:
+            out = carry_out(func, args, kwargs)
+        except NotImplementedError:
+            if not isinstance(value, Tensor):
+                raise
+            out = value.to("meta")
+        if known:
+            for tensor, entries in zip_longest(tensors_among(out), tensors_among(value)):
+                if tensor is not None:
+                    self.labels.give_value(tensor, entries)
+        if str(func.overloadpacket) not in _SHAPED:
+            self.labels.settle(tensors_among(*args, *kwargs.values()))
+        rule(self.labels, Call(func, args, kwargs, out))
         return out
 
+    def _value(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """What an operator gives whose arguments are all known, and small; else None."""
 
-_PLAIN = {
-    f"aten.{name}{place}"
-    for name in ("relu", "hardtanh", "silu", "hardswish", "hardsigmoid", "gelu", "sigmoid", "tanh", "elu", "add", "mul")
-    for place in ("", "_")
-}
-"""Operators whose result is shaped as their arguments. Working that out takes most of the time of a trace."""
+        def real(leaf: Any) -> Any:
+            if isinstance(leaf, torch.device):
+                return torch.device("cpu")
+            return leaf if not isinstance(leaf, Tensor) or not leaf.is_meta else self.labels.values.get(id(leaf))
+
+        tensors = tensors_among(*args, *kwargs.values())
+        sizes = [each for each in pytree.tree_leaves(args) if type(each) is int]
+        if any(real(each) is None for each in tensors) or (not tensors and prod(sizes) > MOST_KNOWN):
+            return None
+        place = {} if tensors else {"device": torch.device("cpu")}
+        try:
+            return func(*pytree.tree_map(real, args), **pytree.tree_map(real, kwargs) | place)
+        except Exception:  # the same call on the meta device says what is wrong
+            return None
 
 
-def _are_alike(args: tuple[Any, ...]) -> bool:
-    first, *others = (each for each in args if isinstance(each, Tensor))
-    alike = all(each.shape == first.shape and each.dtype == first.dtype for each in others)
-    return args[0] is first and first.is_floating_point() and first.is_meta and alike
+_SHAPED = {f"aten.{name}" for name in ("rand_like", "randn_like", "zeros_like", "ones_like", "full_like", "empty_like")}
+"""Operators that use the shape of a tensor and not its entries."""
 
 
 def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False) -> LabelTrace:
@@ -66,12 +94,13 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = Fal
     shadow = copied(model, lambda tensor: tensor.to("meta"), hooks=False)
     mark_attributes(shadow)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads)
+    mark_layers(shadow, labels)
     for module in shadow.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
             for tensor in (*module._parameters.values(), *_originals(module)):
                 for kernel in labels.get(tensor)[2:] if tensor is not None else ():
                     labels.freeze(kernel, "kernel size")
-    with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow):
+    with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow), _unchecked():
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
             for leaf in pytree.tree_leaves(inputs):
@@ -79,19 +108,35 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = Fal
                     vector = labels.fixed(leaf.shape[1], "network input")
                     labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
             try:
-                with Sizes(labels), _Watch(labels):
+                with Sizes(labels), _Watch(labels), noted(labels.comparisons):
                     output = shadow.train(training)(*inputs)
             except Exception as error:
                 if is_lack_of_memory(error):
                     raise
-                raise UserError(
-                    f"channel map of {type(model).__name__}: {describe(error)}; it needs a forward pass that "
-                    "runs without values (no control flow that depends on them)"
-                ) from error
+                needs = "use an example that the network takes"
+                if "meta" in str(error).lower():
+                    needs = "it needs a forward pass that runs without values (no control flow that depends on them)"
+                raise UserError(f"channel map of {type(model).__name__}: {describe(error)}; {needs}") from error
             outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
+            labels.settle(outputs)
             labels.freeze_all(outputs, "network output")
     _freeze_conflicts(labels, shadow)
     return labels
+
+
+@contextmanager
+def _unchecked() -> Iterator[None]:
+    """Distributions do not look at their parameters, and autocast may be switched on and off on the meta device."""
+    validates, begin = Distribution._validate_args, autocast.__init__
+
+    def begin_anywhere(self: Any, device_type: str, *args: Any, **kwargs: Any) -> None:
+        begin(self, "cpu" if device_type == "meta" else device_type, *args, **kwargs)
+
+    Distribution._validate_args, autocast.__init__ = False, begin_anywhere  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Distribution._validate_args, autocast.__init__ = validates, begin  # type: ignore[method-assign]
 
 
 def _originals(module: nn.Module) -> list[Tensor]:

@@ -108,7 +108,7 @@ class _Prover:
         exact = [n for n in self.groups if self.map.bonds[n] <= Bond.EVEN]
         for plan, modes in self.plans.exact(exact):
             plan = {number: sources for number, sources in plan.items() if self.groups[number].unprunable is None}
-            if self._differs(plan, modes) is not None:
+            if self._differs(plan, modes) is not None and self._repeats():
                 self._blame(plan, partial(self._differs, modes=modes))
         if not self.found:
             self._prove_cuts([n for n in self.groups if self.map.bonds[n] > Bond.FREE])
@@ -125,8 +125,16 @@ class _Prover:
         """Groups that may be cut are resized at random; the network must run, and not see their order."""
         for plan, modes in self.plans.cuts(numbers):
             if self._breaks(plan, modes) is not None:
-                self._blame(plan, partial(self._breaks, modes=modes))
+                if self._repeats():
+                    self._blame(plan, partial(self._breaks, modes=modes))
                 return
+
+    def _repeats(self) -> bool:
+        """Whether the stand-in computes the same again; if not, nothing can be proven."""
+        if self.stand_in.repeats():
+            return True
+        self._forbid(self.groups, "the network computes something else each time (chance or time of its own)")
+        return False
 
     def _differs(self, plan: Plan, modes: Modes) -> str | None:
         """None if the edited stand-in computes what it did, else what happens."""

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-SMOKE = ["schedule=smoke", "data=digits", "hardware=cpu", "track=quiet"]
+SMOKE = ["schedule=smoke", "data=digits", "hardware=cpu", "track=quiet", "track.report=false"]
 
 COLOURED = [
-    *("schedule=smoke", "hardware=cpu", "track=quiet", "data=npz", f"data.path={Path(__file__).parent}/coloured.npz"),
-    *("data.layout=nhwc", "data.train_size=60", "data.val_size=20", "data.test_size=20"),
+    *("schedule=smoke", "hardware=cpu", "track=quiet", "track.report=false"),
+    *("data=npz", f"data.path={Path(__file__).parent}/coloured.npz", "data.layout=nhwc"),
+    *("data.train_size=60", "data.val_size=20", "data.test_size=20"),
 ]
 """A hundred of the digits in colours of their own, for networks that take three channels."""
 

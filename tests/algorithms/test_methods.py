@@ -118,13 +118,17 @@ def test_a_journal_of_another_configuration_is_refused(finished):
 
 
 def assert_survives_kills(name, times, finished, tmp_path, save_share=None) -> int:
-    """Kill the run at random moments and let it end; every second time it saves all the while, if that is asked for."""
+    """Kill the run at random moments and let it end.
+
+    With ``save_share`` it saves all the while, every second time, and writes its report.
+    """
+    words = ["run", *ROWS[name], f"track.report={str(save_share is not None).lower()}"]
     reference = finished(name)
     spent = json.loads((reference / "result.json").read_text())["search_seconds"]
     draw, kinds = random.Random(name), (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
     kills = 0
     for number in range(times):
-        process = forked(["run", *ROWS[name]], tmp_path, save_share if number % 2 else None)
+        process = forked(words, tmp_path, save_share if number % 2 else None)
         wait_until_logging(process, tmp_path)
         time.sleep(draw.uniform(0, 1.8 / times) * spent)
         kind = kinds[number % len(kinds)]
@@ -136,7 +140,7 @@ def assert_survives_kills(name, times, finished, tmp_path, save_share=None) -> i
         said = (tmp_path / LOG).read_text()
         assert process.exitcode == (-signal.SIGKILL if kind == signal.SIGKILL else 128 + kind), said
         kills += 1
-    finish(["run", *ROWS[name]], tmp_path)
+    finish(words, tmp_path)
     run = only_run(tmp_path)
     assert events_of(run) == events_of(reference)
     assert_same_tree(state_of(run), state_of(reference))

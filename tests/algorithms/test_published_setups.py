@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from growsearch.algorithms.densemann.set_up import augmentation_of, dropout_of
+from growsearch.algorithms.densemann.plans import augmentation_of, dropout_of
 from growsearch.algorithms.prdarts import plans
 from growsearch.algorithms.stagewise.families import family
 from growsearch.cli.compose import compose_run

@@ -173,7 +173,7 @@ def test_the_service_answers_and_refuses(run_dir, raw_onnx, picture, deep_pictur
 
 SMALL = [
     *("schedule=smoke", "data.train_size=null", "data.val_size=0.2", "data.test_size=null", "hardware=cpu"),
-    *("hardware.threads=1", "track=quiet"),
+    *("hardware.threads=1", "track=quiet", "track.report=false"),
 ]
 
 

@@ -42,7 +42,7 @@ def toy_runs(installed, tmp_path_factory, monkeypatch):
     """What test_methods calls ``finished``, for the toy method; run in this process."""
     monkeypatch.setitem(METHODS, "doubling", ["algo=doubling", *SMOKE])
     folder = tmp_path_factory.mktemp("doubling")
-    run_here(["run", *METHODS["doubling"]], folder, monkeypatch)
+    run_here(["run", *METHODS["doubling"], "track.report=true"], folder, monkeypatch)
     return lambda name: only_run(folder)
 
 

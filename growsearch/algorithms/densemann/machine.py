@@ -70,6 +70,7 @@ class GrowthMemory:
         useless_to: uselessness threshold, likewise.
         history: queues of the current layer's filters.
         rate: the learning rate.
+        additions: by layer, the ages at which filters were added and that at which it was finished.
     """
 
     stage: str = "start"
@@ -88,6 +89,7 @@ class GrowthMemory:
     useless_to: float | None = None
     history: FilterHistory = field(default_factory=FilterHistory)
     rate: GrowingRate = field(default_factory=GrowingRate)
+    additions: list[list[int]] = field(default_factory=lambda: [[]])
 
 
 PLENTY = Room()
@@ -174,14 +176,11 @@ class GrowthMachine:
     def cut_short(self, accuracy: float) -> list[Edit]:
         """End now, at the best network so far: a cap on epochs, seconds or parameters has been reached."""
         memory, edits = self.memory, []
+        memory.age += 1
         if memory.accuracy_unpruned > accuracy:
             edits.append(self._undo_pruning())
             accuracy = memory.accuracy_unpruned
-        if memory.accuracy_last > accuracy:
-            edits.append(["remove_layer"])
-            memory.layers -= 1
-        memory.stage = DONE
-        return [*edits, ["end_block"]]
+        return [*edits, *self._end_block(undo=memory.accuracy_last > accuracy)]
 
     def _control(self, epoch: int, accuracy: float, room: Room) -> list[Edit]:
         """Additions by chance or schedule; a layer ends by its countdown or the schedule, and nothing is pruned."""
@@ -216,6 +215,7 @@ class GrowthMachine:
     def _add(self, epoch: int) -> list[Edit]:
         """One addition: the countdown and the learning rate start anew."""
         memory, config = self.memory, self.config
+        memory.additions[-1].append(memory.age)
         memory.patience = config.patience
         memory.filters += config.expansion_rate
         memory.history.extend(config.expansion_rate)
@@ -258,11 +258,7 @@ class GrowthMachine:
         memory, config = self.memory, self.config
         if abs(accuracy - memory.accuracy_last) < config.impr_thresh:
             self._stop_rate()
-            memory.stage = DONE
-            if not config.remove_last_layer:
-                return [["end_block"]]
-            memory.layers -= 1
-            return [["remove_layer"], ["end_block"]]
+            return self._end_block(undo=config.remove_last_layer)
         return self._next_layer(epoch, accuracy, room.layer)
 
     def _next_layer(self, epoch: int, accuracy: float, more: bool) -> list[Edit]:
@@ -271,8 +267,9 @@ class GrowthMachine:
         self._stop_rate()
         memory.accuracy_last = accuracy
         if not more:
-            memory.stage = DONE
-            return [["end_block"]]
+            return self._end_block(undo=False)
+        memory.additions[-1].append(memory.age)
+        memory.additions.append([])
         filters = memory.filters if config.update_growth_rate else config.growth_rate
         memory.layers += 1
         memory.stage = IMPROVE
@@ -280,6 +277,17 @@ class GrowthMachine:
         self._reset_countdowns()
         self._start_rate(epoch)
         return [["add_layer", filters]]
+
+    def _end_block(self, undo: bool) -> list[Edit]:
+        """Growth ends with this layer, or with the one before."""
+        memory = self.memory
+        memory.stage = DONE
+        if not undo:
+            memory.additions[-1].append(memory.age)
+            return [["end_block"]]
+        memory.additions.pop()
+        memory.layers -= 1
+        return [["remove_layer"], ["end_block"]]
 
     def _undo_pruning(self) -> Edit:
         self.memory.filters += self.memory.pruned

@@ -1,10 +1,12 @@
-"""The tables of DensEMANN's paper, our runs beside what it prints."""
+"""The tables of DensEMANN's paper, our runs beside what it prints, and its t-test (section 4.2)."""
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from growsearch.algorithms.densemann.figures import competitors, growth, strengths
-from growsearch.algorithms.densemann.significance import Comparison, retrained_against_grown
+from growsearch.errors import UserError
 from growsearch.reports.paper import DAY, LiteraturePoint, Paper, published
 from growsearch.reports.tables.layout import QUOTED, Column, Row, Table
 from growsearch.run_folder.plain import lookup, number
@@ -159,6 +161,48 @@ def _against_grown(runs: Sequence[RunRecord]) -> dict[str, Any]:
     seconds = [[run.result["total_seconds"] for run in group] for group in (searches, runs)]
     means = [sum(group) / len(group) if group else 0.0 for group in seconds]
     return {"p": told, "ratio": means[0] / means[1] if all(means) else None}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A grown network's value against those of its architecture retrained.
+
+    Attributes:
+        grown: the one value.
+        mean: of the retrained ones.
+        sd: their sample standard deviation.
+        t: statistic of the two-sided one-sample t-test; infinite if all retrained values agree and ``grown`` differs.
+        p: its p-value.
+    """
+
+    grown: float
+    mean: float
+    sd: float
+    t: float
+    p: float
+
+    @property
+    def significant(self) -> bool:
+        """At the 5 % level."""
+        return self.p < 0.05
+
+
+def retrained_against_grown(grown: float, retrained: Sequence[float]) -> Comparison:
+    """One-sample t-test of the retrained networks' values against the grown network's.
+
+    Raises:
+        UserError: for fewer than two retrained values.
+    """
+    if len(retrained) < 2:
+        raise UserError(f"t-test: it needs two or more retrained networks, not {len(retrained)}")
+    mean, sd = statistics.mean(retrained), statistics.stdev(retrained)
+    if sd == 0.0:
+        same = mean == grown
+        return Comparison(grown, mean, sd, 0.0 if same else float("inf") * (1 if mean > grown else -1), float(same))
+    from scipy.stats import ttest_1samp
+
+    t, p = ttest_1samp(retrained, grown)
+    return Comparison(grown, mean, sd, float(t), float(p))
 
 
 def better(key: str, compared: Comparison) -> bool:

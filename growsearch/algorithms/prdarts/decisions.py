@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from growsearch.networks.darts.genotype import CellGenotype, Genotype, GenotypeE
 from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.networks.darts.search_cell import edge_ends
 from growsearch.probes.similarity import mean_similarity
+from growsearch.randomness import generator
 
 ATTEMPTS = 250
 """Draws of (parent, morphism) a place is given before it stays empty."""
@@ -112,6 +114,21 @@ def initial_pools(candidates: Sequence[Candidate], num_edges: int) -> CellPools:
     numbers = list(range(len(candidates)))
     edges = [EdgePool(list(numbers), list(numbers)) for _ in range(num_edges)]
     return CellPools([candidate.label for candidate in candidates], edges)
+
+
+def renew_cells(
+    pools: Mapping[str, CellPools],
+    probabilities: Mapping[str, Sequence[Sequence[float]]],
+    end: CycleEnd,
+    seed: int,
+    cycle: int,
+) -> tuple[dict[str, CellPools], dict[str, list[EdgeChange]]]:
+    """Pools of both cell kinds after a cycle, and what changed; see :func:`renew`."""
+    after, changes = dict[str, CellPools](), dict[str, list[EdgeChange]]()
+    for kind in CELL_KINDS:
+        draws = partial(generator, seed, "morphs", cycle, kind)
+        after[kind], changes[kind] = renew(pools[kind], probabilities[kind], end, draws)
+    return after, changes
 
 
 def renew(

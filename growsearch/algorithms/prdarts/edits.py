@@ -180,3 +180,9 @@ def _widen(stack: SeparableStack, at: int, generator: torch.Generator) -> None:
     example = torch.zeros(1, width, 8, 8, dtype=first.weight.dtype, device=first.weight.device)
     group = next(g for g in channel_groups(stack, example) if f"blocks.{at}.pointwise" in g.producers)
     remap(stack, group, [*range(group.size), *[-1] * width], fresh=unseen_channels(generator))
+
+
+def without_auxiliary_head(network: Network) -> int:
+    """Parameters as the paper counts them."""
+    head = getattr(network.module, "head", None)
+    return network.parameter_count() - (sum(p.numel() for p in head.parameters()) if head is not None else 0)

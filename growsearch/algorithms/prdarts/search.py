@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from growsearch.actions import Build, Drop, Edit, Expect, Facts, Measure, Net, Script, Tell
@@ -13,8 +12,6 @@ from growsearch.algorithms.prdarts import plans
 from growsearch.algorithms.prdarts.alternate import Alternate, Alternated, FitGrowing
 from growsearch.algorithms.prdarts.config import PrdartsConfig
 from growsearch.algorithms.prdarts.decisions import (
-    CellPools,
-    CycleEnd,
     EdgeChange,
     cell_statistics,
     described,
@@ -22,10 +19,10 @@ from growsearch.algorithms.prdarts.decisions import (
     initial_pools,
     kept_edges,
     parents_of,
-    renew,
+    renew_cells,
     survivor_scores,
 )
-from growsearch.algorithms.prdarts.edits import GoOnFor, SpreadAlphas, probabilities
+from growsearch.algorithms.prdarts.edits import GoOnFor, SpreadAlphas, probabilities, without_auxiliary_head
 from growsearch.events import Edit as Edited
 from growsearch.events import Event, Note, Phase
 from growsearch.events import Measure as Measured
@@ -34,8 +31,6 @@ from growsearch.networks.darts.genotype_forms import darts_text, prdarts_list
 from growsearch.networks.darts.pools import initial_pool
 from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.networks.darts.search_cell import num_edges
-from growsearch.randomness import generator
-from growsearch.training import Network
 from growsearch.training.plan import fit_plan_of, optimizer_of
 
 SEARCH, FOUND = 0, 1
@@ -126,8 +121,8 @@ class Prdarts(Algorithm[PrdartsConfig]):
         config = self.config
         if config.max_params or config.max_macs:
             end = replace(plans.cycle_end_of(config, self.cycles[number], last=False), morphs=0)
-            pools, _ = self.renewed(self.pools, values, end, number)
-            spec = plans.search_spec(config, self.facts, pools, number + 1)
+            smaller, _ = renew_cells(self.pools, values, end, self.facts.seed, number)
+            spec = plans.search_spec(config, self.facts, smaller, number + 1)
             self.capped = bool(exceeded(config, spec, self.facts.image_shape))
         return self.capped
 
@@ -136,12 +131,12 @@ class Prdarts(Algorithm[PrdartsConfig]):
 
         Its architecture weights and optimizers are new.
         """
-        config, old = self.config, self.pools
+        config, facts, old = self.config, self.facts, self.pools
         end = plans.cycle_end_of(config, self.cycles[number], last=False)
-        self.pools, changes = self.renewed(old, values, end, number)
-        bigger = plans.search_spec(config, self.facts, self.pools, number + 1)
-        if end.morphs and exceeded(config, bigger, self.facts.image_shape):
-            self.pools, changes = self.renewed(old, values, replace(end, morphs=0), number)
+        self.pools, changes = renew_cells(old, values, end, facts.seed, number)
+        bigger = plans.search_spec(config, facts, self.pools, number + 1)
+        if end.morphs and exceeded(config, bigger, facts.image_shape):
+            self.pools, changes = renew_cells(old, values, replace(end, morphs=0), facts.seed, number)
         parents = None
         if config.inherit_weights and plans.search_sizes(config, number) == plans.search_sizes(config, number + 1):
             everyone = config.reinit_children_every_cycle
@@ -155,7 +150,7 @@ class Prdarts(Algorithm[PrdartsConfig]):
     def prune_to_one(self, net: Net, number: int, values: Values) -> Script:
         """Keep the best candidate of every edge; its probability, by cell kind and edge."""
         before, end = self.pools, plans.cycle_end_of(self.config, self.cycles[number], last=True)
-        self.pools, changes = self.renewed(before, values, end, number)
+        self.pools, changes = renew_cells(before, values, end, self.facts.seed, number)
         where, epoch, accuracy, detail = self.about(number, changes, values)
         yield Tell(Edited(net.id, "prune", where, epoch, net.params, accuracy, detail))
         return {kind: survivor_scores(values[kind], before[kind], self.pools[kind]) for kind in CELL_KINDS}
@@ -202,16 +197,6 @@ class Prdarts(Algorithm[PrdartsConfig]):
         own = {"genotype.json": json.dumps(prdarts_list(cells)) + "\n"}
         return own if text is None else {**own, "genotype.txt": text + "\n"}
 
-    def renewed(
-        self, pools: Mapping[str, CellPools], values: Values, end: CycleEnd, number: int
-    ) -> tuple[dict[str, CellPools], Changes]:
-        """Pools of both cell kinds after a cycle, and what changed."""
-        after, changes = dict[str, CellPools](), dict[str, list[EdgeChange]]()
-        for kind in CELL_KINDS:
-            draws = partial(generator, self.facts.seed, "morphs", number, kind)
-            after[kind], changes[kind] = renew(pools[kind], values[kind], end, draws)
-        return after, changes
-
     def about(self, number: int, changes: Changes, values: Values) -> tuple[str, int, float | None, dict[str, Any]]:
         """Record of a cycle's end: place, epoch, accuracy before it, and the changes of each edge."""
         accuracy = self.val[-1][1] if self.val else None
@@ -228,9 +213,3 @@ class Prdarts(Algorithm[PrdartsConfig]):
             drawn = self.pools[kind].parent_probabilities
             values[kind] = cell_statistics(pools, drawn, self.config.similarity_of_self)
         return Tell(Measured(network, "pools", self.epochs, values))
-
-
-def without_auxiliary_head(network: Network) -> int:
-    """Parameters as the paper counts them."""
-    head = getattr(network.module, "head", None)
-    return network.parameter_count() - (sum(p.numel() for p in head.parameters()) if head is not None else 0)

@@ -13,8 +13,7 @@ from growsearch.actions.networks import net_of
 from growsearch.algorithms.densemann import edits
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.edits import AddBlock, AddFilters, AddLayer, GoBack, Head, Prune, Redraw
-from growsearch.algorithms.densemann.set_up import optimizer_of
-from growsearch.algorithms.densemann.sizes import copied_block, replicated, with_more
+from growsearch.algorithms.densemann.plans import copied_block, optimizer_of, replicated, with_more
 from growsearch.networks import build, parameter_count
 from growsearch.training import Network
 

@@ -133,11 +133,13 @@ def test_cut_short_goes_back_to_the_best_network():
     script = Script([0.6])
     memory = script.machine.memory
     memory.accuracy_last, memory.accuracy_unpruned, memory.layers, memory.pruned = 0.7, 0.8, 2, 1
+    memory.additions = [[3, 7], []]
     assert script.machine.cut_short(0.75) == [["undo_pruning"], ["end_block"]]
     memory.accuracy_unpruned, memory.stage = 0.0, "improve"
     assert script.machine.cut_short(0.65) == [["remove_layer"], ["end_block"]]
     assert (memory.layers, memory.stage) == (1, "done")
     assert script.machine.cut_short(0.75) == [["end_block"]]
+    assert memory.additions == [[3, 7, 3]]
 
 
 @pytest.mark.parametrize(

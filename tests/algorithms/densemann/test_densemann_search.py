@@ -9,8 +9,8 @@ from algorithms.tiny import tiny_dataset, tiny_engine
 
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.measures import ft_log_rows
+from growsearch.algorithms.densemann.plans import augmentation_of, seed_spec
 from growsearch.algorithms.densemann.search import Densemann
-from growsearch.algorithms.densemann.set_up import augmentation_of, seed_spec
 from growsearch.errors import Diverged, UserError
 from growsearch.events import from_json
 
@@ -214,7 +214,7 @@ def test_code_keeps_the_untrained_copy_if_growth_had_the_smaller_loss():
     assert any("least validation loss" in e["text"] for e in of_kind(events, "note"))
     assert (network.module.classifier.weight == 1).all()
     method, found = algorithm.method, algorithm.outcome().found
-    val = algorithm.bench.engine.evaluate(network, "val", method.val_augmentation, counter=method.epochs)
+    val = algorithm.bench.engine.evaluate(network, "val", method.val_augmentation, counter=method.grown.epochs)
     assert (found.val_loss, found.val_accuracy) == (val.loss, val.accuracy)
 
 

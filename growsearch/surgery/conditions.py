@@ -1,0 +1,159 @@
+"""Conditions on widths: what a network's code computes from sizes and compares.
+
+A branch on a number of channels is seen by no operator, and a random size may miss it. So sizes, and what is computed
+from them, remember their formula while the network is traced, and each comparison is noted. The proof then
+looks for sizes at which it turns out otherwise.
+"""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Comparison: TypeAlias = tuple[Callable[[Any, Any], Any], Any, Any]
+_noted: ContextVar[list[Comparison] | None] = ContextVar("comparisons of sizes", default=None)
+
+
+@contextmanager
+def noted(comparisons: list[Comparison]) -> Iterator[None]:
+    """Add what the code compares to a list."""
+    token = _noted.set(comparisons)
+    try:
+        yield
+    finally:
+        _noted.reset(token)
+
+
+def _computing(name: str, turned: bool = False) -> Any:
+    operate = getattr(operator, name)
+
+    def method(self: Any, other: Any) -> Any:
+        pair = (other, self) if turned else (self, other)
+        if not isinstance(other, (int, float)):
+            return NotImplemented
+        value = operate(*(each.plain if isinstance(each, _Formula) else each for each in pair))
+        if not isinstance(value, (int, float)):
+            return value
+        made: Any = (Computed if isinstance(value, int) else _Quotient)(value)
+        made.formula = (operate, *pair)
+        return made
+
+    return method
+
+
+def _comparing(name: str) -> Any:
+    operate = getattr(operator, name)
+
+    def method(self: Any, other: Any) -> Any:
+        comparisons = _noted.get()
+        if comparisons is not None and isinstance(other, (int, float)):
+            comparisons.append((operate, self, other))
+        return operate(self.plain, other.plain if isinstance(other, _Formula) else other)
+
+    return method
+
+
+class _Formula:
+    """A number with the operator and the two numbers that it was computed from, if any."""
+
+    formula: Comparison | None = None
+    plain: Any
+
+    __add__, __radd__ = _computing("add"), _computing("add", turned=True)
+    __sub__, __rsub__ = _computing("sub"), _computing("sub", turned=True)
+    __mul__, __rmul__ = _computing("mul"), _computing("mul", turned=True)
+    __mod__, __rmod__ = _computing("mod"), _computing("mod", turned=True)
+    __pow__, __rpow__ = _computing("pow"), _computing("pow", turned=True)
+    __floordiv__, __rfloordiv__ = _computing("floordiv"), _computing("floordiv", turned=True)
+    __truediv__, __rtruediv__ = _computing("truediv"), _computing("truediv", turned=True)
+    __eq__, __ne__ = _comparing("eq"), _comparing("ne")
+    __lt__, __le__ = _comparing("lt"), _comparing("le")
+    __gt__, __ge__ = _comparing("gt"), _comparing("ge")
+
+    def __hash__(self) -> int:
+        if _noted.get() is not None:  # the key of a table, which may know twice the number too
+            self.__eq__(2 * self.plain)
+        return hash(self.plain)
+
+    def __bool__(self) -> bool:
+        return bool(self != 0)
+
+
+class Computed(_Formula, int):
+    """A whole number computed from sizes."""
+
+    @property
+    def plain(self) -> int:
+        """The number alone."""
+        return int(self)
+
+
+class _Quotient(_Formula, float):
+    @property
+    def plain(self) -> float:
+        return float(self)
+
+
+@dataclass(frozen=True)
+class Size:
+    """A width as groups make it up: each group's channels times a number, and entries of fixed number."""
+
+    repeats: tuple[tuple[int, int], ...]
+    fixed: int
+    parts: int
+    times: int
+
+
+Formula: TypeAlias = Any
+"""A number, a :class:`Size`, or (operator, formula, formula)."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A comparison of formulas of the sizes of groups.
+
+    Attributes:
+        formula: (comparison, formula, formula).
+        groups: the groups that are in it.
+        constants: the numbers in it.
+    """
+
+    formula: Formula
+    groups: frozenset[int]
+    constants: tuple[float, ...]
+
+    @staticmethod
+    def of(formula: Formula) -> "Condition":
+        """A condition and what is in it."""
+        groups: set[int] = set()
+        constants: list[float] = []
+        waiting = [formula]
+        while waiting:
+            match waiting.pop():
+                case (_, left, right):
+                    waiting += [left, right]
+                case Size() as size:
+                    groups |= {group for group, _ in size.repeats}
+                case number:
+                    constants.append(number)
+        return Condition(formula, frozenset(groups), tuple(constants))
+
+    def holds(self, sizes: Sequence[int] | Mapping[int, int]) -> bool:
+        """Whether it is true of groups with these numbers of channels."""
+        try:
+            return bool(_value(self.formula, sizes))
+        except (ArithmeticError, ValueError):
+            return False
+
+
+def _value(formula: Formula, sizes: Sequence[int] | Mapping[int, int]) -> Any:
+    match formula:
+        case (operate, left, right):
+            return operate(_value(left, sizes), _value(right, sizes))
+        case Size():
+            total = formula.fixed + sum(sizes[group] * repeat for group, repeat in formula.repeats)
+            return total // formula.parts * formula.times
+        case _:
+            return formula

@@ -1,0 +1,164 @@
+"""What code compares with a width is found at any number, and what it draws or asks of the meta device is known."""
+
+import collections
+import itertools
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from growsearch.errors import UserError
+from growsearch.surgery import channel_groups, prune, remap, widen
+from growsearch.surgery.conditions import Computed, Condition, Size, noted
+from growsearch.surgery.labels import Width
+
+X = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+class Between(nn.Module):
+    """Two convolutions, and what is made of both before the last one."""
+
+    def __init__(self, combine) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 1), nn.Conv2d(6, 4, 1)
+        self.combine = combine
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = self.first(x).relu()
+        return self.head(self.combine(self, a, self.second(a).relu()))
+
+
+def frozen(combine) -> list[str]:
+    ends = ("network input", "network output", None)
+    return [group.name for group in channel_groups(Between(combine).double(), X) if group.frozen not in ends]
+
+
+COMPARED = {
+    "a multiple": lambda m, a, b: b if b.shape[1] % 32 else b * 2,
+    "far above": lambda m, a, b: b * 2 if b.shape[1] > 900 else b,
+    "a layer's own number": lambda m, a, b: b * 2 if m.second.out_channels >= 200 else b,
+    "a weight's entries": lambda m, a, b: b * 2 if m.second.weight.numel() > 9999 and b.size(1) > a.size(1) else b,
+    "a key": lambda m, a, b: b * {12: 2.0}.get(b.shape[1], 1.0),
+    "both widths": lambda m, a, b: b * 2 if 3 * a.shape[1] < b.shape[1] ** 2 / 99 else b,
+}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_a_comparison_that_no_usual_size_turns_over_is_found(name):
+    assert "second" in frozen(COMPARED[name])
+
+
+def test_comparisons_that_sizes_cannot_turn_over_freeze_nothing():
+    def checked(m, a, b):
+        assert b.shape[1] == m.second.out_channels and a.shape[2:] == b.shape[2:] and b.shape[1] < 1e9
+        return b
+
+    assert frozen(checked) == []
+
+
+def test_a_formula_remembers_its_sizes_and_is_a_number_else():
+    comparisons: list = []
+    width = Width.make(12, np.arange(12))
+    with noted(comparisons):
+        assert type(width // 4) is Width and type(width + 1) is Computed and 2 + width * 2 - 1 == 25
+        assert width / 8 > 1 and hash(width) == hash(12) and bool(width % 5)
+    assert width / 8 == 1.5 and width * 0.5 == 6.0 and [1, 2][width - 12] == 1 and f"{width:03d}" == "012"
+    assert len(comparisons) == 4
+    times = (lambda a, b: a > b, (lambda a, b: a * b, Size(((0, 2),), 1, 1, 1), 3), 20)
+    condition = Condition.of(times)
+    assert condition.groups == {0} and sorted(condition.constants) == [3, 20]
+    assert [size for size in range(6) if condition.holds([size])] == [3, 4, 5]
+
+
+DRAWN = {
+    "a number": lambda m, a, b: b if m.training and torch.rand(1).item() < 0.5 else b * 2,
+    "a branch": lambda m, a, b: b if m.training and torch.rand(2).max() < 0.5 else b * 2,
+    "places": lambda m, a, b: b.roll(int(torch.randint(5, ())), 2) if m.training else b,
+    "a list": lambda m, a, b: b * torch.rand(2).tolist()[0] if m.training else b,
+    "a constant": lambda m, a, b: b * torch.tensor([1.0, 2.0]).sum().item(),
+    "mixup": lambda m, a, b: b * torch.distributions.Beta(1.0, 1.0).sample() if m.training else b,
+    "around a mean": lambda m, a, b: torch.normal(b, 0.1) if m.training else b,
+    "from a distribution": lambda m, a, b: torch.distributions.Normal(b, 1.0).rsample() if m.training else b,
+    "counts": lambda m, a, b: b + torch.poisson(b) if m.training else b,
+    "one block for all": lambda m, a, b: b * (1 - F.max_pool2d(torch.rand_like(b[:, :1]).round(), 3, 1, 1)),
+    "without autocast": lambda m, a, b: without_autocast(m.second, b),
+    "in inference mode": lambda m, a, b: in_inference_mode(m.second, b),
+    "equal parts": lambda m, a, b: torch.cat(b.tensor_split(3, 1)[::-1], 1),
+}
+
+
+def without_autocast(layer: nn.Module, x: Tensor) -> Tensor:
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x)
+
+
+def in_inference_mode(layer: nn.Module, x: Tensor) -> Tensor:
+    with torch.inference_mode():
+        return layer(x)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_values_that_depend_on_no_channel_are_known(name):
+    assert frozen(DRAWN[name]) == []
+    assert torch.distributions.Distribution._validate_args
+
+
+@pytest.mark.parametrize("part", [lambda b: b[:, :1], lambda b: b[:, -1:], lambda b: b[:, :1].clone()])
+def test_entries_of_one_channel_freeze_all(part):
+    assert frozen(lambda m, a, b: b * part(b)) == ["second"]
+
+
+def written(m: nn.Module, a: Tensor, b: Tensor) -> Tensor:
+    flags = torch.zeros(2)
+    flags[1] = b.sum()
+    return a if flags.any() else b
+
+
+@pytest.mark.parametrize("combine", [lambda m, a, b: b if m.second.weight.sum() > 0 else a, written])
+def test_a_value_of_a_weight_is_not_known(combine):
+    with pytest.raises(UserError, match="without values"):
+        frozen(combine)
+
+
+def test_a_source_of_chance_of_its_own_is_named():
+    groups = channel_groups(Between(lambda m, a, b: b * np.random.default_rng().random()).double(), X)
+    assert "each time" in next(group.frozen for group in groups if group.name == "second")
+
+
+@pytest.mark.parametrize("wrap", [lambda y, h: (y, f"{h.shape[1]} features"), lambda y, h: {f"of {h.shape[1]}": y}])
+def test_a_text_that_tells_the_width_is_an_output_too(wrap):
+    class Telling(Between):
+        def forward(self, x):
+            return wrap(super().forward(x), self.first(x))
+
+    groups = {group.name: group for group in channel_groups(Telling(lambda m, a, b: b).double(), X)}
+    assert "text" in groups["first"].frozen and groups["second"].frozen is None
+
+
+def test_a_deque_of_outputs_is_searched():
+    class Several(Between):
+        def forward(self, x):
+            return collections.deque([super().forward(x), self.first(x)])
+
+    groups = {group.name: group for group in channel_groups(Several(lambda m, a, b: b).double(), X)}
+    assert groups["first"].frozen == "network output"
+
+
+@pytest.mark.parametrize("edit", [prune, remap])
+@pytest.mark.parametrize("numbers", [lambda: range(10**11), lambda: itertools.cycle([0])])
+def test_lists_without_an_end_are_refused(edit, numbers):
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1))
+    group = channel_groups(model, X.float(), prove=False)[0]
+    with pytest.raises(UserError, match="more than"):
+        edit(model, group, numbers())
+
+
+def test_layers_that_are_rebuilt_when_they_are_copied_are_edited():
+    part = torch.fx.symbolic_trace(nn.Sequential(nn.Conv2d(6, 5, 1), nn.ReLU()))
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), part, nn.Conv2d(5, 2, 1)).double()
+    before = model(X)
+    for group in [group for group in channel_groups(model, X) if group.frozen is None]:
+        widen(model, group, group.size + 3)
+    assert model[0].out_channels == 9 and model[3].in_channels == 8 and torch.allclose(model(X), before)

@@ -1,0 +1,131 @@
+"""Shapes that are worked out without PyTorch's own Python are PyTorch's."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from growsearch.dispatch import _RULES, DispatchMode, carry_out
+
+aten = torch.ops.aten
+few = st.integers(1, 3)
+layouts = st.sampled_from([torch.contiguous_format, torch.channels_last])
+
+
+class Asked(DispatchMode):
+    """Notes whether torch is asked itself."""
+
+    calls = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.calls += func.overloadpacket not in (aten.empty, aten.empty_like, aten.new_empty)
+        return func(*args, **(kwargs or {}))
+
+
+def real(value):
+    if isinstance(value, torch.Tensor):
+        return torch.zeros_like(value, device="cpu")
+    return [real(each) for each in value] if isinstance(value, list) else value
+
+
+def strides(tensor):
+    """Those that say where an element lies."""
+    return [stride for size, stride in zip(tensor.shape, tensor.stride(), strict=True) if size > 1]
+
+
+def assert_like_torch(func, *args, made=True):
+    """The same shapes, strides and types, made without torch; where torch refuses, its error."""
+    try:
+        func(*map(real, args))
+        theirs = func(*args)
+    except (RuntimeError, IndexError):
+        with pytest.raises((RuntimeError, IndexError)):
+            carry_out(func, args, {})
+        return
+    with Asked() as asked:
+        ours = carry_out(func, args, {})
+    pairs = zip(*([each] if isinstance(each, torch.Tensor) else list(each) for each in (ours, theirs)), strict=True)
+    for mine, other in pairs:
+        assert (mine.shape, mine.dtype, mine.is_meta) == (other.shape, other.dtype, True)
+        assert strides(mine) == strides(other)
+    assert not made or not asked.calls
+
+
+def meta(*shape, layout=torch.contiguous_format):
+    tensor = torch.empty(*shape, device="meta")
+    return tensor.to(memory_format=layout) if len(shape) == 4 else tensor
+
+
+@settings(max_examples=60, deadline=None)
+@given(few, few, few, st.integers(1, 7), st.integers(1, 7), few, few, st.integers(0, 2), few, layouts, layouts)
+def test_convolutions(inside, out, groups, height, width, kernel, stride, padding, dilation, layout, other):
+    weight = meta(out * groups, inside, kernel, 1, layout=other)
+    images = meta(2, inside * groups, height, width, layout=layout)
+    steps = [stride, 1], [padding, 0], [dilation, 1], False, [0, 0], groups
+    assert_like_torch(
+        aten.convolution.default, images, weight, None, *steps, made=layout == other == torch.contiguous_format
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 8), few, st.integers(0, 3), st.integers(0, 2), st.booleans(), layouts)
+def test_poolings(height, width, kernel, stride, padding, ceil, layout):
+    images = meta(2, 3, height, width, layout=layout)
+    window = [kernel, 2], [stride, 1] if stride else [], [padding, 0]
+    assert_like_torch(
+        aten.avg_pool2d.default, images, *window, ceil, made=not ceil and layout == torch.contiguous_format
+    )
+    assert_like_torch(
+        aten.max_pool2d_with_indices.default,
+        images,
+        *window,
+        [1, 1],
+        ceil,
+        made=not ceil and layout == torch.contiguous_format,
+    )
+
+
+@pytest.mark.parametrize("left", [(2, 3), (3, 4), (3,)])
+@pytest.mark.parametrize("bias", [(4,), (3,), (2, 4)])
+def test_products(left, bias):
+    assert_like_torch(aten.mm.default, meta(*left), meta(3, 4))
+    assert_like_torch(aten.addmm.default, meta(*bias), meta(*left), meta(3, 4), made=False)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(few, min_size=2, max_size=3), min_size=1, max_size=3), st.integers(-3, 3))
+def test_concatenations(shapes, dim):
+    assert_like_torch(aten.cat.default, [meta(*shape) for shape in shapes], dim, made=False)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(-4, 3), min_size=1, max_size=2), st.booleans(), layouts)
+def test_means(dims, keep, layout):
+    assert_like_torch(aten.mean.dim, meta(2, 3, 4, 5, layout=layout), dims, keep, made=False)
+
+
+@pytest.mark.parametrize("other", [(2, 3), (1, 3), (4, 3)])
+def test_elementwise(other):
+    assert_like_torch(aten.add.Tensor, meta(2, 3), meta(*other), made=False)
+    assert_like_torch(aten.relu_.default, meta(*other))
+
+
+def test_values_are_left_to_torch():
+    assert carry_out(aten.mm.default, (torch.ones(2, 3), torch.ones(3, 4)), {}).tolist() == [[3.0] * 4] * 2
+    assert all(name.startswith("aten.") for name in _RULES)
+
+
+def test_a_trace_imports_neither_sympy_nor_dynamo():
+    program = """
+import sys, torch
+from growsearch.algorithms.ectonas.edits import trace_channels
+from growsearch.networks import build
+from growsearch.networks.sequential import start_topology
+trace_channels(build(start_topology("small_cnn", (1, 8, 8), 10)))
+print(*[name for name in ("sympy", "torch._dynamo", "triton") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
