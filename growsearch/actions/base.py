@@ -101,11 +101,16 @@ class All:
 
     Attributes:
         scripts: each yields actions of its own.
-        at_once: how many go on at a time, the one least far in its pass first.
+        at_once: how many go on at a time in one process, the one least far in its pass first.
+        work: of each script, in any unit: the largest begins first, so that several processes end together.
+        nested: each begins with an ``All`` of its own. Versions before 0.4 asked for that in one branch, script by
+            script, and a journal that says so is gone on with in that way.
     """
 
     scripts: tuple[Script, ...]
     at_once: int = 1
+    work: tuple[float, ...] = ()
+    nested: bool = False
 
 
 def asked(action: Action) -> dict[str, Any]:

@@ -25,8 +25,8 @@ from growsearch.runner.state import dump
 from growsearch.runner.worker import PARTS, Begin, Failed, Give, Go, Job, Report, receive, send
 from growsearch.training import Engine
 
-WORTH_STARTING = 10.0
-"""CPU seconds that branches take one after another before workers are started unasked: a start takes several."""
+WORTH_STARTING = 5.0
+"""CPU seconds that branches take one after another before workers are started unasked: a start takes half of that."""
 
 PROGRAM = "import sys; sys.path[:] = __import__('json').loads(sys.argv[2]); " + (
     "from growsearch.runner.worker import main; main()"
@@ -45,12 +45,13 @@ class Worker:
     """One process, and the branch that it works for.
 
     Attributes:
+        up: it has come up, with the data.
         branch: empty while it has none.
         held: names of the networks that it has been given.
         busy: an order of its branch is not answered yet.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             command = [sys.executable, "-c", PROGRAM, str(theirs.fileno()), dumps(sys.path)]
@@ -59,9 +60,8 @@ class Worker:
                     command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
                 )
         self.connection = Connection(ours.detach())
-        self.branch, self.held, self.busy = "", set[str](), True
+        self.up, self.branch, self.held, self.busy = False, "", set[str](), False
         self.peak_bytes = 0
-        self.send(job)
 
     def order(self, action: Action, carrier: Carrier, branch: str) -> None:
         """Have an action carried out, on copies of the networks that it names."""
@@ -129,6 +129,8 @@ class Worker:
     def close(self) -> None:
         """End it."""
         self.connection.close()
+        if not self.up:
+            self.process.kill()
         try:
             self.process.wait(timeout=2)
         except subprocess.TimeoutExpired:
@@ -137,46 +139,47 @@ class Worker:
 
 
 class Crew:
-    """The workers of a run: none until it pays, or as many as asked for from the first branches on.
+    """The worker processes of a run, beside its own process, which trains too.
+
+    There are none until they pay, unless they are asked for.
 
     Attributes:
-        ready: they have come up.
         seconds_alone: CPU seconds that branches took in the run's own process.
         peak_bytes: the most memory that the workers took, all together, once they have ended.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.wanted = engine.hardware.workers
+    def __init__(self, wanted: int) -> None:
+        self.wanted = wanted
         self.workers: list[Worker] = []
-        self.ready = False
         self.seconds_alone, self.peak_bytes = 0.0, 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def muster(self) -> None:
-        """Start workers where that is worth it, and see whether they have come up."""
-        if not self.workers and self._worth_it():
-            self._start(self.wanted or workers_that_fit())
-        if self.workers and not self.ready:
-            block = bool(self.wanted)
-            starting = [worker for worker in self.workers if worker.busy]
-            for worker in starting:
-                if block or worker.connection.poll():
-                    worker.receive()
-                    worker.busy = False
-            self.ready = not any(worker.busy for worker in self.workers)
-            if self.ready and self._folder is not None:
-                self._folder.cleanup()  # it stays mapped
+    def call(self) -> None:
+        """Start those that are asked for: they come up while the run's own process loads its data."""
+        if not self.workers:
+            self.workers = [Worker() for _ in range(self.wanted - 1)]
 
-    def _worth_it(self) -> bool:
-        if self.engine.device.type != "cpu" or not isinstance(self.engine.data.train.images, Tensor):
-            return False
-        if self.wanted:
-            return self.wanted > 1
-        return self.seconds_alone > WORTH_STARTING and workers_that_fit() > 1
+    def muster(self, engine: Engine) -> None:
+        """Start workers where that pays, give them the data, and see whether they have come up; waits for none."""
+        if engine.device.type != "cpu" or not isinstance(engine.data.train.images, Tensor):
+            self.close()
+            return
+        if not self.wanted and not self.workers and self.seconds_alone > WORTH_STARTING:
+            self.wanted = workers_that_fit()
+        self.call()
+        if self.workers and self._folder is None:
+            job = self._job(engine)
+            for worker in self.workers:
+                worker.send(job)
+        for worker in self.workers:
+            if not worker.up and worker.connection.poll():
+                worker.receive()
+                worker.up = True
+        if self._folder is not None and all(worker.up for worker in self.workers):
+            self._folder.cleanup()  # it stays mapped
 
-    def _start(self, count: int) -> None:
-        data = self.engine.data
+    def _job(self, engine: Engine) -> Job:
+        data = engine.data
         self._folder = tempfile.TemporaryDirectory(prefix="growsearch-")
         file = str(Path(self._folder.name) / "data.safetensors")
         splits = {part: getattr(data, part) for part in PARTS}
@@ -185,16 +188,15 @@ class Crew:
         nothing = Split(torch.empty(0), torch.empty(0))
         bare = replace(data, train=nothing, val=nothing, test=nothing, encoder=None)
         # Memory that runs out ends a worker: with one process there may be enough, so nothing is skipped before.
-        hardware = replace(self.engine.hardware, device="cpu", workers=1, out_of_memory="stop")
-        job = Job(bare, file, hardware, self.engine.seed, torch.get_num_threads())
-        self.workers = [Worker(job) for _ in range(count)]
+        hardware = replace(engine.hardware, device="cpu", workers=1, out_of_memory="stop")
+        return Job(bare, file, hardware, engine.seed, torch.get_num_threads())
 
     def free(self) -> Worker | None:
         """A worker without a branch."""
-        return next((worker for worker in self.workers if self.ready and not worker.branch), None)
+        return next((worker for worker in self.workers if worker.up and not worker.branch), None)
 
-    def first(self, block: bool) -> str | None:
-        """A branch whose worker has something to tell or nothing to do; None if all are at work.
+    def first(self, block: bool) -> Worker | None:
+        """A worker whose branch has something to tell or nothing to do; None if all are at work.
 
         Args:
             block: wait for one.
@@ -202,9 +204,9 @@ class Crew:
         working = {worker.connection: worker for worker in self.workers if worker.branch}
         for worker in working.values():
             if not worker.busy:
-                return worker.branch
+                return worker
         found = wait(list(working), None if block else 0) if working else []
-        return working[found[0]].branch if found else None  # type: ignore[index]
+        return working[found[0]] if found else None  # type: ignore[index]
 
     def of(self, branch: str) -> Worker | None:
         """The worker that has a branch, or the one it belongs to."""
@@ -213,15 +215,16 @@ class Crew:
     def close(self) -> None:
         """End all workers."""
         self.peak_bytes += sum(worker.peak_bytes for worker in self.workers)
-        workers, self.workers, self.ready = self.workers, [], False
+        workers, self.workers = self.workers, []
         for worker in workers:
             worker.close()
         if self._folder is not None:
             self._folder.cleanup()
+            self._folder = None
 
 
 def workers_that_fit() -> int:
-    """The most workers that cores, each with its threads, and a GiB of free memory for each allow."""
+    """The most processes that cores, each with its threads, and a GiB of free memory for each allow."""
     return min(default_workers() // torch.get_num_threads(), available_bytes() // GIB)
 
 

@@ -6,7 +6,6 @@ again; the action that was under way goes on at its very step.
 
 import dataclasses
 import json
-import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -40,13 +39,28 @@ class Line:
 
 
 class At(Enum):
-    """A branch on a worker yields it in place of a line: at work, or standing still for the run to be saved."""
+    """What a branch yields in place of a line: a worker is at work on it, or it stands still."""
 
     WORK = auto()
     HALT = auto()
 
 
 Branch = Generator[Line | At | None, None, Any]
+
+
+@dataclass
+class Group:
+    """Branches that another one waits for.
+
+    Attributes:
+        names: of all of them.
+        waiting: those that have not begun, in the order in which they will.
+        at_once: how many processes' worth of them go on at a time in the run's own process.
+    """
+
+    names: list[str]
+    waiting: deque[tuple[str, Script]]
+    at_once: int
 
 
 class ScriptRunner:
@@ -59,7 +73,14 @@ class ScriptRunner:
         found: what it returned, once it has ended.
     """
 
-    def __init__(self, method: type[Algorithm], config: Any, engine: Engine, given: Mapping[str, nn.Module]) -> None:
+    def __init__(
+        self,
+        method: type[Algorithm],
+        config: Any,
+        engine: Engine,
+        given: Mapping[str, nn.Module],
+        crew: Crew | None = None,
+    ) -> None:
         """Take what the run consists of.
 
         Raises:
@@ -67,8 +88,9 @@ class ScriptRunner:
         """
         self.bench = Workbench(engine, given)
         self.method = method(config, self.bench.facts())
-        self.carrier, self.crew = Carrier(self.bench), Crew(engine)
+        self.carrier, self.crew = Carrier(self.bench), crew or Crew(engine.hardware.workers)
         self.branches: dict[str, Branch] = {}
+        self.groups: dict[str, Group] = {}
         self.results: dict[str, Any] = {}
         self.halting = False
         self.expected: int | None = None
@@ -109,8 +131,8 @@ class ScriptRunner:
     def settle(self) -> Iterator[Line | None]:
         """Bring branches on workers to where they can be saved; yields what they had yet to tell."""
         self.halting = True
-        for name in [worker.branch for worker in self.crew.workers if worker.branch]:
-            while (found := self._advance(name)) is not At.HALT and name in self.branches:
+        for worker in self.crew.workers:
+            while (name := self._on(worker)) and (found := self._advance(name)) is not At.HALT:
                 if not isinstance(found, At):
                     yield found
 
@@ -142,9 +164,12 @@ class ScriptRunner:
         """End the workers."""
         self.crew.close()
 
-    def _search(self) -> Branch:
-        """The method's script to its end."""
-        self.found = yield from self._drive(self.method.search(), "")
+    def _search(self) -> Generator[Line | At | None, None, None]:
+        """The method's script to its end: its branches go on in turn, or on workers."""
+        self.branches[""] = self._drive(self.method.search(), "")
+        while self.branches:
+            yield self._advance(self._next())
+        self.found = self.results.pop("")
         self.close()
 
     def _drive(self, script: Script, branch: str) -> Branch:
@@ -157,7 +182,7 @@ class ScriptRunner:
                 return end.value
             if isinstance(action, Expect):
                 self.expected, self.running = action.epochs, True
-            if isinstance(action, All) and self._recorded_in(branch):
+            if isinstance(action, All) and self._recorded_in(branch, 2 if action.nested else 1):
                 answer = yield from self._one_after_another(action, branch)
             elif isinstance(action, All):
                 answer = yield from self._side_by_side(action, branch)
@@ -230,12 +255,12 @@ class ScriptRunner:
             return Failure(answer["failure"])
         return action.answers(**answer) if action.answers is not None else answer
 
-    def _recorded_in(self, branch: str) -> bool:
-        """Whether what is asked next was recorded, or is under way, in a branch itself and not in one below it."""
-        below = [kept[0][0] for name, kept in self.journal.items() if kept and name.startswith(f"{branch}/")]
-        if ours := self.journal[branch]:
-            return ours[0][0] < min(below, default=math.inf)
-        return not below and branch in self.carrier.positions
+    def _recorded_in(self, branch: str, depth: int) -> bool:
+        """Whether what is asked next was recorded, or is under way, in a branch less than ``depth`` below this one."""
+        kept = {name: lines[0][0] for name, lines in self.journal.items() if lines and _is_below(name, branch)}
+        under_way = (name for name in self.carrier.positions if _is_below(name, branch))
+        first = min(kept, key=kept.__getitem__) if kept else next(under_way, None)
+        return first is not None and first.count("/") < branch.count("/") + depth
 
     def _one_after_another(self, action: All, branch: str) -> Branch:
         """Results of scripts that an earlier version asked for one after another, in the branch itself."""
@@ -245,37 +270,60 @@ class ScriptRunner:
         return results
 
     def _side_by_side(self, action: All, branch: str) -> Branch:
-        """Let scripts go on in turn, the one least far in its pass first, or on workers; their results in order."""
+        """Let scripts go on in branches of their own; their results in order."""
         self.bench.engine.open_cuda_streams(action.at_once)
         names = [f"{branch}/{number}" for number in range(len(action.scripts))]
-        waiting = deque(zip(names, action.scripts, strict=True))
-        while waiting or any(name in self.branches for name in names):
-            running = [name for name in names if name in self.branches]
-            if waiting and self._has_room(waiting[0][0], running, action.at_once):
-                name, script = waiting.popleft()
-                self.branches[name] = self._drive(script, name)
-                continue
-            found = self._advance(running[0] if self.crew.of(branch) else self._next(running))
-            if found is not At.WORK or self.crew.of(branch):
-                yield found
+        work = dict(zip(names, action.work, strict=False))
+        waiting = sorted(zip(names, action.scripts, strict=True), key=lambda one: -work.get(one[0], 0.0))
+        self.groups[branch] = Group(names, deque(waiting), action.at_once)
+        while any(name not in self.results for name in names):
+            yield At.HALT
+        del self.groups[branch]
         return [self.results.pop(name) for name in names]
 
-    def _has_room(self, name: str, running: list[str], at_once: int) -> bool:
-        """Whether a branch may begin beside those that run; where workers do them, one is given it."""
-        if self.crew.of(name):  # the worker that has the branch above it
-            return not running
-        self.crew.muster()
-        if not self.crew.ready:
-            return len(running) < at_once
-        if (worker := self.crew.free()) is not None:
-            worker.branch = name
-        return worker is not None
-
-    def _next(self, running: list[str]) -> str:
+    def _next(self) -> str:
         """The branch to go on with: one whose worker reports, or of those here the one least far in its pass."""
-        here = [name for name in running if not self.crew.of(name)]
-        reporting = self.crew.first(block=not here)
-        return reporting or min(here, key=lambda one: getattr(self.carrier.positions.get(one), "used", 0))
+        while self._begin_another():
+            pass
+        here = self._here()
+        if (worker := self.crew.first(block=not here)) and (name := self._on(worker)):
+            return name
+        return min(here, key=lambda name: getattr(self.carrier.positions.get(name), "used", 0))
+
+    def _begin_another(self) -> bool:
+        """Begin a branch of those that wait, on a worker or here; false if there is no room for any."""
+        open_groups = [(parent, group) for parent, group in self.groups.items() if group.waiting]
+        if not open_groups:
+            return False
+        self.crew.muster(self.bench.engine)
+        for parent, group in open_groups:  # the outermost first, whose branches take least to be handed over
+            if self.crew.of(parent):  # the worker that has the branch above
+                if not self.branches.keys() & group.names:
+                    return self._begin(group)
+            elif (worker := self.crew.free()) is not None:
+                worker.branch = group.waiting[0][0]
+                return self._begin(group)
+        own = [group for parent, group in open_groups if not self.crew.of(parent)]
+        return bool(own) and len(self._here()) < own[-1].at_once and self._begin(own[-1])
+
+    def _begin(self, group: Group) -> bool:
+        name, script = group.waiting.popleft()
+        self.branches[name] = self._drive(script, name)
+        return True
+
+    def _here(self) -> list[str]:
+        """Branches that go on in the run's own process."""
+        return [name for name in self.branches if self._goes_on(name) and not self.crew.of(name)]
+
+    def _goes_on(self, name: str) -> bool:
+        """Whether a branch does not wait for others."""
+        group = self.groups.get(name)
+        return group is None or all(each in self.results for each in group.names)
+
+    def _on(self, worker: Worker) -> str | None:
+        """The branch that a worker is at: its own, or one below that this waits for; None before that begins."""
+        own = (name for name in reversed(self.branches) if worker.branch and _is_below(name, worker.branch))
+        return next(filter(self._goes_on, own), None)
 
     def _advance(self, name: str) -> "Line | At | None":
         """Let a branch go on to its next yield, or to its end."""
@@ -292,6 +340,11 @@ class ScriptRunner:
         finally:
             if worker is None:
                 self.crew.seconds_alone += time.process_time() - began
+
+
+def _is_below(name: str, branch: str) -> bool:
+    """Whether a branch is another one, or below it."""
+    return f"{name}/".startswith(f"{branch}/")
 
 
 class _Returning:

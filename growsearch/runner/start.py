@@ -20,6 +20,7 @@ from growsearch.run_folder import RunFolder, beginning, find_run, fingerprint, n
 from growsearch.run_folder.files import write_atomic, write_json
 from growsearch.run_folder.plain import flat
 from growsearch.run_folder.read import config_of
+from growsearch.runner.crew import Crew
 from growsearch.runner.identity import identity_of, options_of, with_absolute_paths
 from growsearch.runner.script import ScriptRunner
 from growsearch.runner.session import Session, Stopped
@@ -72,7 +73,7 @@ def start(
 
     if folder := earlier():
         return execute(folder, config, not_compared(composed, folder), wait)
-    runner = prepare(config)
+    runner = prepare(config, called(config))
     with attempt("making the first network"):
         runner.begin()
     yaml = OmegaConf.to_yaml(composed, resolve=True)
@@ -217,7 +218,7 @@ def complete(folder: RunFolder, config: RunConfig, runner: ScriptRunner | None =
     """Bring a run without a result to it, in a folder that is locked."""
     with stop_requests() as stop, failure_noted(folder), kept_in(folder.log):
         with attempt("beginning the run"):
-            session = Session(folder, config, runner or prepare(config), make_runner)
+            session = Session(folder, config, runner or prepare(config, called(config)), make_runner)
         with closing(session):
             session.complete(stop)
         if stop.signum is not None:
@@ -254,15 +255,22 @@ def whole_result(folder: RunFolder) -> dict[str, Any] | None:
         return None
 
 
-def prepare(config: RunConfig) -> ScriptRunner:
+def called(config: RunConfig) -> Crew:
+    """The processes that are asked for; they come up while this one prepares the run."""
+    crew = Crew(config.hardware.workers)
+    crew.call()
+    return crew
+
+
+def prepare(config: RunConfig, crew: Crew | None = None) -> ScriptRunner:
     """Data, engine and method, ready to begin or to be restored."""
     with attempt("loading the data"):
         engine = Engine(load_data(config.data, config.seed), config.hardware, config.seed)
     with attempt("making the first network"):
-        return make_runner(config, engine)
+        return make_runner(config, engine, crew)
 
 
-def make_runner(config: RunConfig, engine: Engine) -> ScriptRunner:
+def make_runner(config: RunConfig, engine: Engine, crew: Crew | None = None) -> ScriptRunner:
     """The method with its engine and the modules it is given."""
     given, search = {}, method(config.algo.name).search_class()
     if config.network.get("family", "none") != "none":
@@ -271,4 +279,4 @@ def make_runner(config: RunConfig, engine: Engine) -> ScriptRunner:
         raise UserError("network: null is not accepted, as algo=fixed trains one; choose it with network=...")
     if donor := getattr(config.algo, "donor", ""):
         given["donor"] = make_donor(donor, bool(config.network.get("trust")), config.data.download)
-    return ScriptRunner(search, config.algo, engine, given)
+    return ScriptRunner(search, config.algo, engine, given, crew)

@@ -30,8 +30,9 @@ class HardwareConfig(Options):
     )
     workers: int = option(
         0,
-        "Processes that train independent networks of one search side by side on a CPU, with the same numbers; 0 is as"
-        " many as there are cores once that pays, and 1 in a sweep that runs jobs side by side.",
+        "Processes that train independent networks of one search side by side on a CPU, the run's own one among them,"
+        " with the same numbers; 0 is as many as there are cores once that pays, and 1 in a sweep that runs jobs side"
+        " by side.",
         unit="processes",
         low=0,
         high=MOST_THREADS,

@@ -1,17 +1,31 @@
 """Branches on worker processes: the same lines and weights as in one process, whatever happens to the workers."""
 
+import multiprocessing
 import os
+import pickle
 import signal
+import time
+from unittest import mock
 
 import pytest
+import torch
 from algorithms.chain import assert_same_tree, by_branch
 from algorithms.tiny import tiny_engine
-from runner.test_script import lines_of, tournament
+from runner.test_script import League, Tournament, lines_of, tournament
 
 from growsearch.actions import Edit, Net, Train
 from growsearch.runner import crew
 from growsearch.runner.crew import WORTH_STARTING, Crew, WorkerLost, names_in
+from growsearch.runner.worker import receive, send
 from growsearch.training import Recipe
+
+
+def with_workers(runner):
+    """The run, once its workers have come up."""
+    while not runner.crew.free():
+        runner.crew.muster(runner.bench.engine)
+        time.sleep(0.01)
+    return runner
 
 
 def saved(runner, lines):
@@ -20,16 +34,17 @@ def saved(runner, lines):
     return runner.save()
 
 
-def test_workers_give_the_same_lines_weights_and_counts():
-    one, two = tournament(), tournament(workers=2)
+@pytest.mark.parametrize("kind", [Tournament, League])
+def test_workers_give_the_same_lines_weights_and_counts(kind):
+    one, two = tournament(kind=kind), with_workers(tournament(kind=kind, workers=2))
     lines, left = lines_of(one), []
     run = two.run()
-    while len(left) < 14:  # the first branches are under way
+    (worker,) = two.crew.workers
+    while not (worker.branch and len(left) > 6):  # branches are under way here and there
         if (line := next(run)) is not None:
             left.append(line)
-    assert two.crew.ready and len(two.crew.workers) == 2
     tree = saved(two, left)
-    resumed = tournament()
+    resumed = tournament(kind=kind)
     resumed.load(tree, [line.record for line in left])
     assert by_branch(left + lines_of(resumed)) == by_branch(lines)
     left += [line for line in run if line is not None]
@@ -43,29 +58,44 @@ def test_workers_give_the_same_lines_weights_and_counts():
 
 @pytest.mark.parametrize(
     ("asked", "seconds", "fit", "started"),
-    [(0, 0, 2, 0), (0, 2, 2, 2), (0, 2, 1, 0), (1, 2, 2, 0), (3, 0, 2, 3)],
+    [(0, 0, 2, 0), (0, 2, 2, 1), (0, 2, 1, 0), (1, 2, 2, 0), (3, 0, 2, 2)],
     ids=["too early", "pays", "one core", "one asked for", "as many as asked for"],
 )
 def test_workers_start_once_that_pays_or_when_asked_for(asked, seconds, fit, started, monkeypatch):
-    counts = []
     monkeypatch.setattr(crew, "workers_that_fit", lambda: fit)
-    monkeypatch.setattr(Crew, "_start", lambda self, count: counts.append(count))
-    workers = Crew(tiny_engine(workers=asked))
+    monkeypatch.setattr(crew, "Worker", mock.MagicMock)
+    workers = Crew(asked)
+    workers.call()
+    assert len(workers.workers) == max(0, asked - 1)
     workers.seconds_alone = seconds * WORTH_STARTING
-    workers.muster()
-    assert sum(counts) == started
+    workers.muster(tiny_engine())
+    assert len(workers.workers) == started
 
 
 @pytest.mark.slow
 def test_a_lost_worker_is_told():
-    runner = tournament(workers=2)
+    runner = with_workers(tournament(workers=2))
     run = runner.run()
-    while not runner.crew.ready:
+    while not runner.crew.workers[0].branch:
         next(run)
     os.kill(runner.crew.workers[0].process.pid, signal.SIGKILL)
     with pytest.raises(WorkerLost, match="killed by signal 9"):
         list(run)
     runner.close()
+
+
+def test_tensors_are_sent_whole():
+    values = [torch.arange(6.0).view(2, 3).T, torch.tensor(3), torch.empty(0, 2), torch.ones(2, dtype=torch.bfloat16)]
+    values += [torch.tensor([True, False]), torch.tensor([1 + 2j]), torch.nn.Parameter(torch.ones(1))]
+    ours, theirs = multiprocessing.Pipe()
+    send(ours, {"tensors": values})
+    found = receive(theirs)["tensors"]
+    assert [type(each) for each in found] == [type(each) for each in values]
+    for one, other in zip(values, found, strict=True):
+        assert torch.equal(one, other) and one.dtype == other.dtype
+    found[0][0] = 7.0  # writable
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        send(ours, lambda: None)
 
 
 def test_networks_of_an_action_are_found_wherever_they_stand():

@@ -33,11 +33,14 @@ class Tournament(Algorithm[AlgoConfig]):
         for id in range(len(self.rates)):
             nets.append((yield Build(str(id), id, spec, ("start", id), OPTIMIZER)))
         yield Expect(8)
-        scores = yield All(tuple(self.train(net) for net in nets), self.at_once)
+        scores = yield from self.play(nets)
         best = max(range(len(nets)), key=lambda id: scores[id])
         layers = yield Measure(nets[best], count_layers)
         yield Tell(Note(best, f"network {best} has {layers} parts"))
         return Found([nets[best]], 0, scores[best], method={"scores": scores})
+
+    def play(self, nets):
+        return (yield All(tuple(self.train(net) for net in nets), self.at_once))
 
     def train(self, net):
         """Two epochs; the accuracy, or -1 for one that diverged."""
@@ -52,8 +55,17 @@ class Tournament(Algorithm[AlgoConfig]):
         return shown.val_accuracy
 
 
-def tournament(at_once=2, **hardware):
-    class Mine(Tournament):
+class League(Tournament):
+    """The same in two groups, side by side; the second one begins first."""
+
+    def play(self, nets):
+        groups = [super(League, self).play(group) for group in (nets[:1], nets[1:])]
+        first, second = yield All(tuple(groups), self.at_once, work=(1, 3), nested=True)
+        return first + second
+
+
+def tournament(at_once=2, kind=Tournament, **hardware):
+    class Mine(kind):
         pass
 
     Mine.at_once = at_once
@@ -64,14 +76,15 @@ def lines_of(runner):
     return [line for line in runner.run() if line is not None]
 
 
-def test_branches_are_left_and_resumed_at_every_step():
-    events = assert_chain_holds(tournament, steps=1)
+@pytest.mark.parametrize("kind", [Tournament, League])
+def test_branches_are_left_and_resumed_at_every_step(kind):
+    events = assert_chain_holds(lambda: tournament(kind=kind), steps=1)
     assert [event["network"] for event in events if event["kind"] == "epoch"].count(3) == 2
 
 
-@pytest.mark.parametrize("at_once", [1, 3, 4])
-def test_side_by_side_equals_one_after_another(at_once):
-    one, other = tournament(2), tournament(at_once)
+@pytest.mark.parametrize(("at_once", "kind"), [(1, Tournament), (3, Tournament), (4, Tournament), (1, League)])
+def test_side_by_side_equals_one_after_another(at_once, kind):
+    one, other = tournament(2, kind), tournament(at_once, kind)
     assert by_branch(lines_of(one)) == by_branch(lines_of(other))
     assert one.found == other.found
 

@@ -3,7 +3,7 @@
 A bracket's groups hold positions in the shuffled list of members. A group of one is a lucky ticket.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from growsearch.algorithms.ectonas.config import EctonasConfig, Limits, Recuperation
@@ -46,12 +46,23 @@ def round_groups(members: int, winners: int, round: int, rounds: int, rule: str)
     return pairs(2 * losers) + [[i] for i in range(2 * losers, members)]
 
 
+def bracket_groups(members: int, winners: int, rounds: int, rule: str) -> list[list[list[int]]]:
+    """Groups of each round of a bracket that loses no member but to others."""
+    course = list[list[list[int]]]()
+    while (drawn := round_groups(members, winners, len(course), rounds, rule)) is not None:
+        course.append(drawn)
+        members = len(drawn)
+    return course
+
+
+def trained_of(groups: Iterable[Sequence[int]], rule: str) -> list[int]:
+    """Members of groups that are trained: a lucky ticket is by the code's rule only."""
+    return [member for group in groups if rule == "code" or len(group) > 1 for member in group]
+
+
 def bracket_sizes(members: int, winners: int, rounds: int = 3) -> list[int]:
     """Members trained in each round of the code's brackets, lucky tickets among them, then those left."""
-    sizes = [members]
-    for round in range(rounds):
-        sizes.append(len(groups(sizes[-1], winners, round, rounds)))
-    return sizes
+    return [members, *(len(drawn) for drawn in bracket_groups(members, winners, rounds, "code"))]
 
 
 @dataclass(frozen=True)

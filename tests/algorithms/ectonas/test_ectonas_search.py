@@ -3,15 +3,15 @@ import math
 
 import pytest
 import torch
-from algorithms.chain import assert_chain_holds, assert_same_tree, run_through, runner_of
+from algorithms.chain import assert_chain_holds, assert_same_tree, events_in, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
 
 from growsearch.actions import Workbench
-from growsearch.algorithms.ectonas import edits
+from growsearch.algorithms.ectonas import competition, edits
 from growsearch.algorithms.ectonas.config import EctonasConfig, Recuperation
 from growsearch.algorithms.ectonas.search import Ectonas
 from growsearch.events import from_json
-from growsearch.runner.script import ScriptRunner
+from growsearch.runner.script import Line, ScriptRunner
 from growsearch.training import Engine
 from growsearch.training.out_of_memory import OutOfMemory, attempt
 
@@ -51,6 +51,33 @@ def test_several_generations_of_candidates_resume_too(options) -> None:
     make = lambda: ectonas(cells=[], hidden=[5], budget=16, rounds=1, **options)  # noqa: E731
     events = assert_chain_holds(make, steps=20)
     assert sum(e["kind"] == "phase" for e in events) >= 3
+
+
+def test_a_run_of_a_version_that_played_pools_in_turn_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left amid a step in the first bracket, and in a later one; after the phase it goes on side by side."""
+    events, whole_end = run_through(ectonas())
+    phases = [event.get("phase") for event in events]
+    cuts, saved, lines = [phases.index("phase 1"), phases.index("phase 2") - 2], [], list[Line]()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(competition, "isfinite", lambda limit: True)
+        runner = ectonas()
+        for found in runner.run():
+            lines += [found] if found is not None else []
+            if cuts and found is None and len(events_in(lines)) == cuts[0]:
+                saved.append((runner.save(), [json.loads(json.dumps(line.record)) for line in lines]))
+                del cuts[0]
+    assert not cuts and all(line.record["branch"].count("/") < 2 for line in lines)
+    for tree, journal in saved:
+        resumed = ectonas()
+        resumed.load(tree, journal)
+        rest, end = run_through(resumed)
+        assert by_network(events_in(lines)[: -len(rest)] + rest) == by_network(events)
+        assert_same_tree(end, whole_end)
+
+
+def by_network(events: list[dict]) -> dict[int, list[dict]]:
+    """Events of each network in their order."""
+    return {id: [event for event in events if event["network"] == id] for id in {e["network"] for e in events}}
 
 
 def test_interleaved_candidates_equal_one_after_another() -> None:
