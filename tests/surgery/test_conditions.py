@@ -145,7 +145,7 @@ def test_a_network_that_wants_targets_is_refused():
             assert targets is not None or not self.training, "targets in training mode"
             return super().forward(x)
 
-    with pytest.raises(UserError, match="targets in training mode.*in train and in eval mode"):
+    with pytest.raises(UserError, match=r"targets in training mode.*in train and in eval mode"):
         channel_groups(Detector(lambda m, a, b: b).double(), X)
 
 
