@@ -14,6 +14,7 @@ def test_a_part_within_another_is_counted_once(monkeypatch):
     assert meter.seconds == {"rest": 1, "edits": 2, "trace": 1}
 
 
+@pytest.mark.slow
 def test_every_part_of_a_run_is_found(tmp_path):
     words = [*SHARES["WORDS"], "schedule=smoke", "algo.max_generations=1", f"output.root={tmp_path}"]
     found = SHARES["once"]([word for word in words if word != "schedule=quick"])
