@@ -81,14 +81,8 @@ def only_run(folder: Path) -> Path:
     return found.parent
 
 
-def wait_until_working(process: subprocess.Popen) -> None:
-    """Wait for the line that a run begins with; from then on it hears signals."""
-    assert process.stdout is not None
-    process.stdout.readline()
-
-
 def wait_until_logging(process: BaseProcess, folder: Path) -> None:
-    """The same for a forked process, or until it ends."""
+    """Wait for the line that a run begins with, from which on it hears signals, or until it ends."""
     while process.is_alive() and not ((folder / LOG).exists() and (folder / LOG).stat().st_size):
         time.sleep(0.005)
 

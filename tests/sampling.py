@@ -1,9 +1,17 @@
 """A short sample of long tests in every run; all of them with ``-m slow``."""
 
+import random
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
+
+from growsearch.release import RELEASE
+
+
+def drawn(cases: Iterable[Any], count: int) -> list[Any]:
+    """So many of the cases, others in each version."""
+    return random.Random(RELEASE).sample(list(cases), count)
 
 
 def sampled(cases: Iterable[Any], *always: Any) -> list[Any]:

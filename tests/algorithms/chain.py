@@ -56,7 +56,7 @@ def run_through(runner: ScriptRunner) -> tuple[list[dict[str, Any]], Any]:
 
 def run_chained(make: Callable[[], ScriptRunner], steps: int = 10) -> tuple[list[Line], Any]:
     """Save, reload in a fresh instance and go on, at every action and every ``steps``-th step."""
-    lines: list[Line] = []
+    lines, journal = list[Line](), list[dict[str, Any]]()
     runner, since, silent = make(), 0, 0
     run = runner.run()
     with tempfile.TemporaryDirectory() as folder:
@@ -69,12 +69,12 @@ def run_chained(make: Callable[[], ScriptRunner], steps: int = 10) -> tuple[list
             assert silent < 100_000, "the run makes no progress"
             if line is not None:
                 lines.append(line)
+                journal.append(json.loads(json.dumps(line.record)))
             if line is not None or since >= steps:
                 write_checkpoint(Path(folder), runner.save())
                 torch.manual_seed(999)  # nothing may depend on the default generator
                 runner, since = make(), 0
-                journal = [json.loads(json.dumps(each.record)) for each in lines]
-                runner.load(read_checkpoint(Path(folder) / "last.safetensors"), journal)
+                runner.load(read_checkpoint(Path(folder) / "last.safetensors"), list(journal))
                 run = runner.run()
 
 

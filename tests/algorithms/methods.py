@@ -11,13 +11,16 @@ COLOURED = [
 ]
 """A hundred of the digits in colours of their own, for networks that take three channels."""
 
+FEW_CYCLES = ["algo.epochs=[2,1,1]", "algo.grace_epochs=[1,0,0]", "algo.morphs=[2,1,0]", "algo.keep=[5,2,1]"]
+"""In place of nine cycles of one epoch, on four candidates an edge."""
+
 METHODS: dict[str, list[str]] = {
     "fixed": ["algo=fixed", "network=sequential", *SMOKE],
     "densemann": ["algo=densemann", *SMOKE],
-    "prdarts": ["algo=prdarts", *SMOKE],
+    "prdarts": ["algo=prdarts", *FEW_CYCLES, *SMOKE],
     "ectonas": ["algo=ectonas", *SMOKE],
     "ectonas_pooling": ["algo=ectonas_pooling", *SMOKE],
-    "conet": ["algo=conet", *SMOKE],
+    "conet": ["algo=conet", "network=resnet34", "network.blocks=[1,1]", *SMOKE],
     "prune": ["algo=prune", "network=sequential", *SMOKE],
     "grow": ["algo=grow", "network=sequential", "algo.target_params=2000", *SMOKE],
     "stagewise": ["algo=stagewise", *SMOKE],

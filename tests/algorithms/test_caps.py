@@ -17,7 +17,6 @@ FEW = ["data.train_size=64", "data.val_size=32", "data.test_size=32"]
 """Images of a run whose numbers mean nothing."""
 
 SMALL = {
-    "prdarts": ["algo.epochs=[1,1]", "algo.grace_epochs=[0,0]", "algo.morphs=[1,0]", "algo.keep=[2,1]"],
     "conet": ["network=darts7", "network.cells=3", "algo.search.batch_size=32", "algo.final.batch_size=32"],
 }
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from sampling import drawn, sampled
 from torch import nn
 
 from growsearch.errors import UserError
@@ -42,7 +43,9 @@ def num_params(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: f"{case['recipe']['network']}-{case['params']}")
+@pytest.mark.parametrize(
+    "case", sampled(GOLDEN, *drawn(GOLDEN, 12)), ids=lambda case: f"{case['recipe']['network']}-{case['params']}"
+)
 def test_published_sizes(case: dict[str, Any]) -> None:
     spec = spec_of(case["recipe"])
     module = on_meta(spec)

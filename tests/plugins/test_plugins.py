@@ -13,7 +13,7 @@ import torch
 from algorithms.chain import assert_chain_holds, runner_of
 from algorithms.methods import METHODS, SMOKE
 from algorithms.tiny import tiny_engine
-from processes import command, events_of, only_run, wait_until_working
+from processes import events_of, forked, only_run, wait_until_logging
 
 import growsearch
 from growsearch.cli import main
@@ -80,11 +80,11 @@ def test_the_method_brings_a_figure_and_a_table(installed, tmp_path, monkeypatch
 
 
 def test_the_method_resumes(toy_runs, tmp_path, monkeypatch):
-    process = command(["run", *METHODS["doubling"]], tmp_path)
-    wait_until_working(process)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
-    assert process.returncode in (0, 143)
+    process = forked(["run", *METHODS["doubling"]], tmp_path)
+    wait_until_logging(process, tmp_path)
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(60)
+    assert process.exitcode in (0, 143)
     run_here(["resume", str(only_run(tmp_path))], tmp_path, monkeypatch)
     assert events_of(only_run(tmp_path)) == events_of(toy_runs("doubling"))
 

@@ -18,7 +18,7 @@ ALLOWED = (
     *("growsearch.reports.", "growsearch.run_folder.", "growsearch.events", "growsearch.format", "growsearch.text"),
     "growsearch.errors",
 )
-PARTS = ("figures", "significance", "cells")
+PARTS = ("figures", "cells")
 """Modules of its own package that a paper may be made of, under the same rule."""
 
 
@@ -49,6 +49,7 @@ def test_papers_are_found_without_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_names_are_those_of_the_drawings_and_differ(tmp_path: Path) -> None:
     figures = [name for paper in papers() for name in paper.figures]
     assert len(set(figures)) == len(figures) and set(figures) == {name for names in NAMES.values() for name in names}

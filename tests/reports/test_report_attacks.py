@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from reports.pages import Page
 from reports.report_runs import MAKERS, edit, epoch, phase, result, write_run
+from sampling import drawn, sampled
 
 from growsearch.reports import write_report
 from growsearch.run_folder.plain import plain, short
@@ -40,7 +41,7 @@ def rewrite(path: Path, change: Any) -> None:
     path.write_text("\n".join(json.dumps(change(json.loads(line))) for line in lines) + "\n")
 
 
-@pytest.mark.parametrize("method", MAKERS)
+@pytest.mark.parametrize("method", sampled(MAKERS, *drawn(MAKERS, 3)))
 def test_no_text_becomes_markup(method: str, tmp_path: Path) -> None:
     run = MAKERS[method](tmp_path / "<b>run")
     text = EVIL[list(MAKERS).index(method) % len(EVIL)]
@@ -58,6 +59,7 @@ def test_no_text_becomes_markup(method: str, tmp_path: Path) -> None:
         assert not drawing.getElementsByTagName("script") and not drawing.getElementsByTagName("img")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_names_of_folders_neither_turn_text_round_nor_act(tmp_path: Path) -> None:
     runs = [MAKERS["conet"](tmp_path / "\x1b[31m\u202e<i>run"), MAKERS["stagewise"](tmp_path / "b")]
     for page in (write_report(runs[:1], tmp_path / "one.html"), write_report(runs, tmp_path / "two.html")):

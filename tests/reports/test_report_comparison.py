@@ -55,6 +55,7 @@ def test_comparison_of_a_folder(tmp_path: Path) -> None:
     assert read.count["a"] == 1
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_was_spent_and_how_it_was_measured(tmp_path: Path) -> None:
     spent = {"networks_trained": 3, "steps": 1200, "macs_spent": 5 * 10**12}
     runs = [
@@ -70,6 +71,7 @@ def test_what_was_spent_and_how_it_was_measured(tmp_path: Path) -> None:
     assert "max_params" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_are_found_once_and_unfinished_ones_are_told(tmp_path: Path) -> None:
     root = make_runs(tmp_path / "outputs")
     one = root / "ectonas" / "digits" / "seed0"
@@ -80,12 +82,14 @@ def test_runs_are_found_once_and_unfinished_ones_are_told(tmp_path: Path) -> Non
     assert "not finished, left out" in page.read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_lossy_images_are_told(tmp_path: Path) -> None:
     write_run(tmp_path / "a", result("fixed", lossy=True), [], {})
     write_run(tmp_path / "b", result("fixed", seed=1), [], {})
     assert "not comparable with published numbers" in write_report([tmp_path]).read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_test_sets_of_different_sizes_are_not_compared(tmp_path: Path) -> None:
     for name, images in (("a", 20), ("b", 20), ("c", 7)):
         splits = {"train": 100, "val": 20, "test": images}

@@ -16,6 +16,7 @@ from growsearch.errors import UserError
 from growsearch.reports import plot, write_report
 from growsearch.reports.figures.timeline import wide
 
+PRINT_DPI = plot.PRINT_DPI
 OF_EVERY_RUN = {"story", "architecture", "speed"}
 
 
@@ -29,7 +30,7 @@ def test_all_figures_of_a_method(method: str, tmp_path: Path) -> None:
     for path in (tmp_path / "figures").glob("*.svg"):
         xml.dom.minidom.parse(str(path))
         with Image.open(path.with_suffix(".png")) as picture:
-            assert picture.width == 2700 and len(picture.convert("L").getcolors()) > 10
+            assert picture.width == 540 and len(picture.convert("L").getcolors()) > 10
     read = Page(page)
     assert read.count["svg"] == len(drawn)
     assert "87.50 %" in read.text
@@ -108,6 +109,7 @@ def test_drawings_say_what_they_are_to_those_who_do_not_see_them(tmp_path: Path)
         assert picture.startswith('role="img"') and "<title>" in picture[:400] and "</desc>" in picture[:1500]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_command_that_made_the_run(tmp_path: Path) -> None:
     run = MAKERS["conet"](tmp_path / "run")
     (run / "config.yaml").write_text("algo: {name: conet, label: conet_original}\ndata: {name: digits}\nseed: 3\n")
@@ -120,6 +122,7 @@ def test_the_command_that_made_the_run(tmp_path: Path) -> None:
     assert said in Page(write_report([run])).text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_long_tables_become_blocks_on_a_phone(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_run(tmp_path / name, result("fixed"), [], {})
@@ -128,7 +131,10 @@ def test_long_tables_become_blocks_on_a_phone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("format", "start"), [("svg", b"<?xml"), ("png", b"\x89PNG"), ("pdf", b"%PDF")])
-def test_one_figure_as_a_file(format: str, start: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_figure_as_a_file(
+    format: str, start: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plot, "PRINT_DPI", PRINT_DPI)
     runs = [str(MAKERS[name](tmp_path / name)) for name in ("conet", "stagewise")]
     words = ["--output", str(tmp_path / "out"), "--format", format]
     assert main(["figure", "conet-ranks", runs[0], *words]) == 0
@@ -136,6 +142,9 @@ def test_one_figure_as_a_file(format: str, start: bytes, tmp_path: Path, capsys:
     assert capsys.readouterr().out == f"{path}\n" and path.name == f"conet-ranks.{format}"
     first = path.read_bytes()
     assert first.startswith(start)
+    if format == "png":
+        with Image.open(path) as picture:
+            assert picture.width == 2700
     assert main(["figure", "conet-ranks", runs[0], *words]) == 0 and path.read_bytes() == first
     if format == "svg":
         assert main(["figure", "story", *runs, *words]) == 0
@@ -155,6 +164,7 @@ def test_figures_have_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "none of 1 runs holds anything for 'conet-ranks'" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_was_measured_of_each_network_is_shown_where_there_is_any(tmp_path: Path) -> None:
     rows = [{"role": "initial", "depths": [2]}, {"role": "candidate", "depths": [3], "co2_kg": 0.0123}]
     outcome = result("stagewise", method={"networks": rows})
@@ -162,6 +172,7 @@ def test_what_was_measured_of_each_network_is_shown_where_there_is_any(tmp_path:
     assert "CO2, kg (estimate)" in text and "0.0123" in text and "inference, ms" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_unfinished_run_and_damaged_tail(tmp_path: Path) -> None:
     run = MAKERS["densemann"](tmp_path / "run")
     (run / "result.json").unlink()
@@ -171,6 +182,7 @@ def test_unfinished_run_and_damaged_tail(tmp_path: Path) -> None:
     assert "not finished" in read.text and read.count["svg"] == 5
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_damaged_line_is_told_and_what_stands_before_it_is_drawn(tmp_path: Path) -> None:
     run = MAKERS["densemann"](tmp_path / "run")
     whole = (run / "events.jsonl").read_text().splitlines(keepends=True)
@@ -192,6 +204,7 @@ def test_many_epochs_stay_small_and_are_counted(tmp_path: Path) -> None:
     assert "epochs so far20,000" in text and "changes so far20,000" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     run = MAKERS["conet"](tmp_path / "run")
     secret = tmp_path / "secret.yaml"
@@ -202,6 +215,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path) -> None:
     assert "hunter2" not in page and "link out of the folder" in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_huge_files_are_named_and_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = MAKERS["conet"](tmp_path / "run")
     monkeypatch.setattr("growsearch.run_folder.read.LARGEST_EVENTS", 100)

@@ -17,7 +17,7 @@ from growsearch.run_folder.events import read_events
 from growsearch.run_folder.lines import Line
 from growsearch.run_folder.plain import plain
 from growsearch.run_folder.read import RunRecord, find_runs
-from growsearch.run_folder.sample import Sample
+from growsearch.run_folder.story import Sample
 
 LONG = 3 * story_module.MOST_KEPT + 7
 

@@ -14,12 +14,9 @@ from growsearch.networks.sequential import Sequential
 from growsearch.runner import start
 from growsearch.runner.start import prepare
 
-SEVERAL_STEPS = {"prdarts": ["algo.epochs=[1,1]", "algo.grace_epochs=[0,0]", "algo.morphs=[1,0]", "algo.keep=[2,1]"]}
-"""In place of a smoke run's epochs of one step: nothing would be replayed."""
-
 
 def algorithm(name, *more):
-    several = [*SEVERAL_STEPS[name], "data.train_size=128"] if name in SEVERAL_STEPS else []
+    several = ["data.train_size=128"] if name == "prdarts" else []  # an epoch of one step replays nothing
     return prepare(typed(compose_run([*METHODS[name], *several, *more])))
 
 

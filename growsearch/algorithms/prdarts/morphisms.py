@@ -95,11 +95,6 @@ MORPHISMS: dict[str, Callable[[Candidate, MorphLimits], Candidate | None]] = {
 }
 
 
-def search_space_size(candidates: int, choices: int = 8, pairs: int = 180) -> int:
-    """Cells of 4 nodes with 2 inputs each: 180 ways to choose inputs times candidates ** edges (PR-DARTS III-A)."""
-    return pairs * candidates**choices
-
-
 def morphism_between(parent: Candidate, child: Candidate) -> str:
     """Name of the morphism that leads from ``parent`` to ``child``.
 

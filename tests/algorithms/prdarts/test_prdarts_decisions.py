@@ -20,7 +20,6 @@ from growsearch.algorithms.prdarts.morphisms import (
     children,
     morphism_between,
     reachable,
-    search_space_size,
 )
 from growsearch.networks.darts.candidate import conv, from_json, parse
 from growsearch.networks.darts.genotypes import PUBLISHED
@@ -168,11 +167,6 @@ def test_statistics_of_the_initial_pools_and_of_dl2():
         final = cell_statistics([[edge.candidate] for edge in cell.edges])
         assert final["similarity"] == 1.0
         assert tuple(8 * final["types"][op] for op in ("conv", "skip", "pool")) == shares
-
-
-def test_search_space_sizes():
-    assert search_space_size(8) == 3019898880
-    assert search_space_size(15) == 461320312500
 
 
 def test_wasted_draws_count_among_the_attempts():
