@@ -2,6 +2,8 @@ import runpy
 import time
 from pathlib import Path
 
+import pytest
+
 SHARES = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "shares.py"))
 
 
