@@ -101,6 +101,11 @@ def peak_memory(device: torch.device) -> Iterator[Callable[[], float | None]]:
     yield lambda: (_status("VmHWM") - resident) / MIB if known else None
 
 
+def held_memory(device: torch.device) -> int:
+    """Bytes that PyTorch holds on a GPU, or that the process holds on a CPU."""
+    return torch.cuda.memory_reserved(device) if device.type == "cuda" else _status("VmRSS")
+
+
 def _forget_peak() -> bool:
     """Let Linux count this process's peak from here on."""
     try:

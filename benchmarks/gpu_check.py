@@ -2,9 +2,11 @@
 
     python benchmarks/gpu_check.py --out OUT [--earlier OUT_OF_BEFORE] [--wheels WHEELS] [--data DATA] [--minutes 9]
 
-Parts, in this order: the GPU tests; `methods.py` for each network (eager and captured beside the bare loop);
-the other benchmarks that know a GPU; and a DensEMANN run of the paper's full schedule on Fashion-MNIST for as
-long as the time lasts, which the next call continues. OUT gets a log of each part, what it wrote, and
+Parts, in this order: the GPU tests; `methods.py` for each network (eager and captured beside the bare loops);
+two equal runs of each method; captured networks side by side, and memory over a hundred captures; some networks
+in bf16 and tf32 and with compiled steps, and PR-DARTS' supernet at batch 128; the other benchmarks that know a
+GPU; and a DensEMANN run of the paper's full schedule on Fashion-MNIST for as long as the time lasts, which the
+next call continues. OUT gets a log of each part, what it wrote, and
 state.json, by which a later call (with this folder as --out, or as --earlier where OUT must be a new one)
 knows what is done. Nothing is fetched: missing packages are installed from WHEELS into OUT. See README.md.
 """
@@ -33,6 +35,9 @@ NEEDED |= {"pytest": "pytest"}
 NETWORKS = ("densemann-growing", "prdarts-search", "densemann-final", "prdarts-evaluation", "ectonas-medium_cnn")
 NETWORKS += ("conet-resnet34", "conet-darts7", "stagewise-residual", "ectonas-large_ffnn")
 
+VARIED = ("prdarts-search", "densemann-final", "conet-resnet34")
+"""Measured in other precisions and with compiled steps, too: a supernet, a dense and a residual network."""
+
 LEAST = 20.0
 """Seconds that must be left for a part to be started."""
 
@@ -52,10 +57,22 @@ def parts_of(options: argparse.Namespace) -> Iterator[Part]:
     """All parts, the quick and most telling first."""
     python, device, small = sys.executable, options.device, ["--tiny"] if options.tiny else []
     yield Part("tests", [python, "-m", "pytest", "-o", "addopts=", "-q", "-rs", "-m", "gpu", *gpu_tests()])
+
+    def methods(part: str, name: str, *more: str) -> Part:
+        command = [python, str(HERE / "methods.py"), "--only", name, "--device", device, *small, *more]
+        command += ["--repeats", "1" if options.tiny else "5", "--out", str(options.out / "methods" / part)]
+        return Part(f"methods-{part}", command)
+
     for name in NETWORKS:
-        command = [python, str(HERE / "methods.py"), "--only", name, "--device", device, *small]
-        command += ["--repeats", "1" if options.tiny else "5", "--out", str(options.out / "methods" / name)]
-        yield Part(f"methods-{name}", command)
+        yield methods(name, name)
+    yield Part("repeatability", [python, str(HERE / "repeatability.py"), "--device", device])
+    few = ["--lanes", "1,2", "--captures", "3", "--steps", "4"] if options.tiny else []
+    yield Part("captures", [python, str(HERE / "captures.py"), "--device", device, *few])
+    for name in VARIED:
+        for precision in ("bf16",) if device == "cpu" else ("bf16", "tf32"):
+            yield methods(f"{precision}-{name}", name, "--precision", precision)
+        yield methods(f"compiled-{name}", name, "--steps", "compiled")
+    yield methods("prdarts-128", "prdarts-search", "--batch", "128")
     if not options.tiny:
         yield Part("prdarts", [python, str(HERE / "prdarts.py"), "--device", device])
         yield Part("vip", [python, str(HERE / "vip.py"), "--device", device])

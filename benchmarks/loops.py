@@ -18,9 +18,9 @@ Loop = Callable[[int], None]
 """Takes so many steps, and returns when the device has finished them."""
 
 
-def engine_loop(subject: Subject, device: torch.device, layout: str, step: str) -> Loop:
-    """Steps as a search takes them; ``step`` is ``hardware.step``."""
-    hardware = HardwareConfig(device=str(device), threads=1, layout=layout, step=step)
+def engine_loop(subject: Subject, device: torch.device, layout: str, step: str, precision: str = "float32") -> Loop:
+    """Steps as a search takes them; ``step`` is ``hardware.step``, and so on."""
+    hardware = HardwareConfig(device=str(device), threads=1, layout=layout, step=step, precision=precision)
     engine = Engine(subject.noise(BATCHES), hardware, 0)
     network = Network(0, subject.build(), **subject.optimizers)
     engine.place(network)
@@ -42,8 +42,11 @@ def engine_loop(subject: Subject, device: torch.device, layout: str, step: str) 
     return loop
 
 
-def bare_loop(subject: Subject, device: torch.device, layout: str) -> Loop:
-    """The same batches of the same network: index, forward, backward, torch's own optimizers, loss."""
+def bare_loop(subject: Subject, device: torch.device, layout: str, reads: bool = True) -> Loop:
+    """The same batches of the same network: index, forward, backward, torch's own optimizers, loss.
+
+    With ``reads`` the host reads the loss of every step, as most loops do; else once in the end.
+    """
     data, memory_format = subject.noise(BATCHES).to(device), LAYOUTS[layout]
     images = data.normalisation(data.train.images).contiguous(memory_format=memory_format)
     labels, module = data.train.labels, subject.build().to(device=device, memory_format=memory_format).train()
@@ -51,7 +54,7 @@ def bare_loop(subject: Subject, device: torch.device, layout: str) -> Loop:
     order: list[Tensor] = []
 
     def loop(steps: int) -> None:
-        total = 0.0
+        total: Tensor | float = 0.0
         for _ in range(steps):
             for recipe in subject.recipes:
                 if not order:
@@ -67,7 +70,8 @@ def bare_loop(subject: Subject, device: torch.device, layout: str) -> Loop:
                 if recipe.clip is not None:
                     nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], recipe.clip)
                 optimizer.step()
-                total += loss.item()
+                total += loss.item() if reads else loss.detach()
+        float(total)
 
     return loop
 

@@ -1,13 +1,14 @@
 """What a training step of each method's networks costs, through the engine and in a bare loop.
 
     python benchmarks/methods.py [--only densemann-growing,...] [--device cuda] [--repeats 7] [--profile]
-                                 [--out benchmarks/results]
+                                 [--precision float32] [--steps eager,captured] [--out benchmarks/results]
 
 For each network: seconds of an epoch, images a second, peak memory, launches a step, and the share of the
 machine's own speed (float32 matrix product, copy; measured in the same run) that a step reaches. The loops
-are the engine (eager in each layout; captured where there is a GPU) and a bare PyTorch loop in each layout
-over the same images, which holds neither augmentation nor validation; a layout that growsearch refuses for a
-network on a CPU is left out. They take turns in one process after
+are the engine (eager in each layout; captured where there is a GPU; or the ``--steps`` that are named, with
+``--precision``) and a bare float32 PyTorch loop in each layout over the same images, which holds neither
+augmentation nor validation; one reads the loss after every step, and one (``unread``) at the end. A layout that
+growsearch refuses for a network on a CPU is left out. They take turns in one process after
 a warm-up that is left out, so on a shared machine the ratios count and not the seconds. On a CPU it is CPU
 time on one thread that is taken, operators stand for launches, and peak memory is how far the process grew,
 which is less than a loop needs where an earlier one has left room. ``--profile`` adds, on a CPU, which classes
@@ -34,20 +35,21 @@ from growsearch.probes import cost
 from growsearch.training.layout import layout_of
 
 BASE = "bare contiguous"
+PRECISIONS = ("float32", "tf32", "bf16")
 SECONDS = 0.5
 """What a timed turn takes about."""
 
 
-def loops_of(subject: Subject, device: torch.device) -> dict[str, Any]:
+def loops_of(subject: Subject, device: torch.device, steps: list[str], precision: str) -> dict[str, Any]:
     """What makes each loop, by its name."""
     made: dict[str, Any] = {}
     for layout in ("contiguous", "channels_last"):
         if not may_have(subject, device, layout):
             continue
         made[f"bare {layout}"] = partial(bare_loop, subject, device, layout)
-        made[f"eager {layout}"] = partial(engine_loop, subject, device, layout, "eager")
-        if device.type == "cuda":
-            made[f"captured {layout}"] = partial(engine_loop, subject, device, layout, "captured")
+        made[f"unread {layout}"] = partial(bare_loop, subject, device, layout, reads=False)
+        for step in steps:
+            made[f"{step} {layout}"] = partial(engine_loop, subject, device, layout, step, precision)
     return made
 
 
@@ -61,11 +63,17 @@ def may_have(subject: Subject, device: torch.device, layout: str) -> bool:
 
 
 def measure(
-    subject: Subject, device: torch.device, repeats: int, turn: float, tops: dict[str, float], profile: bool
+    subject: Subject,
+    makers: dict[str, Any],
+    device: torch.device,
+    repeats: int,
+    turn: float,
+    tops: dict[str, float],
+    profile: bool,
 ) -> list[dict[str, Any]]:
     """A row for each loop over one subject; a timed turn takes about ``turn`` seconds."""
     loops, rows = dict[str, Loop](), dict[str, dict[str, Any]]()
-    for name, make in loops_of(subject, device).items():
+    for name, make in makers.items():
         with peak_memory(device) as peak:
             loops[name] = make()
             loops[name](2)
@@ -109,7 +117,7 @@ def counts_of(loop: Loop, device: torch.device, name: str, seconds: float, tops:
     counts: dict[str, Any] = {}
     if device.type == "cuda":
         counts["kernels"], counts["launches"] = launches(lambda: loop(1))
-    if not name.startswith("captured"):
+    if not name.startswith(("captured", "compiled")):
         with Operators() as operators:
             loop(1)
         counts["operators"] = operators.count
@@ -129,8 +137,9 @@ def table(record: dict[str, Any]) -> str:
         "",
         f"torch {record['torch']}, {record['threads']} thread; float32 matrix product"
         f" {record['ceilings']['flops'] / 1e9:,.1f} GFLOP/s, copy {record['ceilings']['bytes'] / 1e9:,.1f} GB/s. Made"
-        " by `python benchmarks/methods.py`, which says what is measured. The ratio is the time of a step against the"
-        " contiguous bare loop's, turn by turn: median, and the extremes in brackets.",
+        " by `python benchmarks/methods.py`, which says what is measured; the engine computes in"
+        f" {record['precision']}. The ratio is the time of a step against the contiguous bare loop's, turn by turn:"
+        " median, and the extremes in brackets.",
     ]
     if record["remark"]:
         lines += ["", record["remark"]]
@@ -148,7 +157,9 @@ def table(record: dict[str, Any]) -> str:
 
 def cells(row: dict[str, Any]) -> list[str]:
     """One row of a table."""
-    count = f"{row['launches']} ({row['kernels']} kernels)" if "launches" in row else f"{row['operators']} operators"
+    count = f"{row['operators']} operators" if "operators" in row else "-"
+    if "launches" in row:
+        count = f"{row['launches']} ({row['kernels']} kernels)"
     least, middle, most = row["ratio"]
     return [
         row["loop"],
@@ -167,7 +178,8 @@ def cells(row: dict[str, Any]) -> list[str]:
 def write(record: dict[str, Any], out: Path) -> None:
     """Write what there is so far, under the name of date and device."""
     out.mkdir(parents=True, exist_ok=True)
-    stem = f"{record['date']}-{record['device'].lower().replace(' ', '-')}-methods"
+    variant = "" if record["precision"] == "float32" else f"-{record['precision']}"
+    stem = f"{record['date']}-{record['device'].lower().replace(' ', '-')}-methods{variant}"
     (out / f"{stem}.md").write_text(table(record))
     (out / f"{stem}.json").write_text(json.dumps(record, indent=1))
 
@@ -179,6 +191,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--batch", type=int, default=1024, help="images a batch at most, where published ones are slow")
+    parser.add_argument("--precision", default="float32", choices=PRECISIONS, help="of growsearch's loops")
+    parser.add_argument("--steps", help="hardware.step of growsearch's loops; eager, and captured on a GPU, unasked")
     parser.add_argument("--tiny", action="store_true", help="smallest networks: shows that it works, and nothing else")
     parser.add_argument("--profile", action="store_true", help="also say which operators take the time (CPU)")
     parser.add_argument("--remark", default="", help="a sentence for the file, such as how busy the machine was")
@@ -189,6 +203,7 @@ def main() -> None:
         parser.error(f"--only: {', '.join(unknown)} found, some of {', '.join(SUBJECTS)} expected")
     torch.set_num_threads(1)
     device = torch.device(options.device)
+    steps = (options.steps or ("eager,captured" if device.type == "cuda" else "eager")).split(",")
     if options.profile and device.type != "cpu":
         parser.error(f"--profile: device {device} found, cpu expected")
     record: dict[str, Any] = {
@@ -196,6 +211,7 @@ def main() -> None:
         "device": machine(device),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        "precision": options.precision,
         "remark": options.remark,
         "ceilings": ceilings(device, options.tiny),
         "subjects": {},
@@ -204,7 +220,9 @@ def main() -> None:
         print(name, file=sys.stderr)
         subject = SUBJECTS[name](options.tiny).at_batch(8 if options.tiny else options.batch)
         turn = 0.01 if options.tiny else SECONDS
-        record["subjects"][name] = measure(subject, device, options.repeats, turn, record["ceilings"], options.profile)
+        makers = loops_of(subject, device, steps, options.precision)
+        tops, repeats = record["ceilings"], options.repeats
+        record["subjects"][name] = measure(subject, makers, device, repeats, turn, tops, options.profile)
         write(record, options.out)
     print(table(record))
 

@@ -25,8 +25,8 @@ from growsearch.runner.state import dump
 from growsearch.runner.worker import PARTS, Begin, Failed, Give, Go, Job, Report, receive, send
 from growsearch.training import Engine
 
-WORTH_STARTING = 10.0
-"""CPU seconds that branches take one after another before workers are started unasked: a start takes several."""
+WORTH_STARTING = 5.0
+"""CPU seconds that branches take one after another before workers are started unasked: a start takes half of that."""
 
 PROGRAM = "import sys; sys.path[:] = __import__('json').loads(sys.argv[2]); " + (
     "from growsearch.runner.worker import main; main()"

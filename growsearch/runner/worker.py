@@ -1,5 +1,6 @@
 """A process that trains networks of a search for the run's own process, one branch of its script at a time."""
 
+import io
 import os
 import pickle
 import sys
@@ -157,7 +158,29 @@ def _peak() -> int:
 
 def send(connection: Connection, message: Any) -> None:
     """Send a message; tensors are copied, as no process may write into another's networks."""
-    connection.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+    buffer = io.BytesIO()
+    _Pickler(buffer, pickle.HIGHEST_PROTOCOL).dump(message)
+    connection.send_bytes(buffer.getbuffer())
+
+
+class _Pickler(pickle.Pickler):
+    """Takes plain tensors on the CPU by their bytes: torch's own way costs several times as much."""
+
+    def reducer_override(self, value: Any) -> Any:
+        import torch
+
+        if type(value) is not torch.Tensor or value.device.type != "cpu" or value.requires_grad or value.is_sparse:
+            return NotImplemented
+        octets = value.contiguous().reshape(-1).view(torch.uint8).numpy()
+        return _tensor, (bytearray(octets), value.dtype, tuple(value.shape))
+
+
+def _tensor(octets: bytearray, dtype: Any, shape: tuple[int, ...]) -> Any:
+    import torch
+
+    if not octets:
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(octets, dtype=dtype).reshape(shape).clone()  # aligned as torch does it
 
 
 def receive(connection: Connection) -> Any:

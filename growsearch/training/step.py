@@ -1,11 +1,13 @@
 """One optimizer step, written so that it can be captured: device tensors in, device tensors out."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from growsearch.randomness import derive_seed, draws_elsewhere, seed_default_generators
 from growsearch.training.cursor import Cursor
@@ -48,6 +50,46 @@ class Statistics:
             torch._foreach_copy_(live, [piece.view(b.shape) for piece, b in zip(kept, live, strict=True)])
 
 
+class Tally:
+    """Stands where a batch norm has its count of batches, and notes when that is to go up."""
+
+    def __init__(self, counter: Tensor, due: list[Tensor]) -> None:
+        self.counter, self.due = counter, due
+
+    def add_(self, one: int) -> None:
+        """Note it."""
+        self.due.append(self.counter)
+
+
+class BatchCounters:
+    """Batch norms' counts of batches, which go up together after a forward pass: one kernel in place of one a norm.
+
+    Norms that read their count, or have a forward pass of their own, go on counting by themselves.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        norms = (m for m in module.modules() if getattr(type(m), "forward", None) is _BatchNorm.forward)
+        self.norms = [m._buffers for m in norms if m.momentum is not None and m.num_batches_tracked is not None]
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Hold the counts back within the block, and raise those that are due at its end."""
+        due: list[Tensor] = []
+        counters = [cast(Tensor, buffers["num_batches_tracked"]) for buffers in self.norms]
+        for buffers, counter in zip(self.norms, counters, strict=True):
+            buffers["num_batches_tracked"] = Tally(counter, due)  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            for buffers, counter in zip(self.norms, counters, strict=True):
+                buffers["num_batches_tracked"] = counter
+        if len({id(counter) for counter in due}) < len(due):  # a norm is used twice
+            for counter in due:
+                counter.add_(1)
+        elif due:
+            torch._foreach_add_(due, 1)
+
+
 class Step:
     """Forward, backward, clipping and update of one network under one recipe.
 
@@ -81,6 +123,7 @@ class Step:
         self.recipe, self.seed_of_run = recipe, seed
         self.guide, self.pace = network.guide, network.pace
         self.forward = network.module if forward is None else forward
+        self.counters = BatchCounters(network.module) if forward is None else None
         self.optimizer = network.optimizer(recipe.optimizer)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.statistics = Statistics(network.module)
@@ -111,7 +154,7 @@ class Step:
         """The device's part: train on one batch, and return (loss * images, correct, images) as float32 [3]."""
         recipe = self.recipe
         self.statistics.remember()
-        with self.autocast:
+        with self.counters.together() if self.counters else nullcontext(), self.autocast:
             output = self.forward(images)
         logits, auxiliary = output if isinstance(output, tuple) else (output, None)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)

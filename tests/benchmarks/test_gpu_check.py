@@ -1,9 +1,13 @@
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from algorithms.methods import METHODS
+from training.replays import pretended_captures
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 LAST = "channels_last"
@@ -49,10 +53,40 @@ def test_every_network_is_measured_in_every_loop(tmp_path, only, count):
         assert all(sum(row["shares"].values()) == pytest.approx(1.0) for row in rows)
         assert (max(row["shares"]["convolution"] for row in rows) > 0.05) == (name != "ectonas-large_ffnn")
         layouts = ("contiguous", "channels_last") if f"eager {LAST}" in loops else ("contiguous",)
-        assert set(loops) == {f"{kind} {layout}" for kind in ("bare", "eager") for layout in layouts}
+        assert set(loops) == {f"{kind} {layout}" for kind in ("bare", "unread", "eager") for layout in layouts}
         assert LAST in layouts or name not in ("densemann-growing", "densemann-final")
         for layout in layouts:
             # One fused update instead of several operators a parameter; a failed step's statistics are kept for it.
             assert loops[f"eager {layout}"]["operators"] < 1.2 * loops[f"bare {layout}"]["operators"] + 30, name
     (page,) = tmp_path.glob("*.md")
     assert page.read_text().count("## ") == count
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """What a benchmark defines."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return lambda name: runpy.run_path(str(BENCHMARKS / name))
+
+
+def test_captures_are_counted_side_by_side_and_one_after_another(load):
+    captures, device = load("captures.py"), torch.device("cpu")
+    with pretended_captures() as streams:
+        assert captures["rate"](device, 2, 4) > 0
+        assert [stream.captures for stream in streams[-2:]] == [1, 1]
+        assert captures["growth"](device, 3) < captures["ROOM"]
+        assert streams[-1].captures == 3
+
+
+def test_runs_that_differ_are_told(load):
+    repeatability = load("repeatability.py")
+    difference, runs = repeatability["difference"], []
+    words = [*METHODS["fixed"], "algo.training.epochs=1"]
+    assert difference(words) is None
+    lines, tensors = repeatability["run"](words)
+    name = next(iter(tensors))
+    runs += [(lines, tensors), (lines, {**tensors, name: tensors[name] + 0.5})]
+    runs += [(lines, tensors), ([*lines[:-1], {}], tensors)]
+    difference.__globals__["run"] = lambda words: runs.pop(0)
+    assert difference(words) == f"{name} by up to 0.5"
+    assert difference(words).startswith(f"event {len(lines) - 1} of {len(lines)}")

@@ -1,11 +1,14 @@
 """Branches on worker processes: the same lines and weights as in one process, whatever happens to the workers."""
 
+import multiprocessing
 import os
+import pickle
 import signal
 import time
 from unittest import mock
 
 import pytest
+import torch
 from algorithms.chain import assert_same_tree, by_branch
 from algorithms.tiny import tiny_engine
 from runner.test_script import League, Tournament, lines_of, tournament
@@ -13,6 +16,7 @@ from runner.test_script import League, Tournament, lines_of, tournament
 from growsearch.actions import Edit, Net, Train
 from growsearch.runner import crew
 from growsearch.runner.crew import WORTH_STARTING, Crew, WorkerLost, names_in
+from growsearch.runner.worker import receive, send
 from growsearch.training import Recipe
 
 
@@ -78,6 +82,20 @@ def test_a_lost_worker_is_told():
     with pytest.raises(WorkerLost, match="killed by signal 9"):
         list(run)
     runner.close()
+
+
+def test_tensors_are_sent_whole():
+    values = [torch.arange(6.0).view(2, 3).T, torch.tensor(3), torch.empty(0, 2), torch.ones(2, dtype=torch.bfloat16)]
+    values += [torch.tensor([True, False]), torch.tensor([1 + 2j]), torch.nn.Parameter(torch.ones(1))]
+    ours, theirs = multiprocessing.Pipe()
+    send(ours, {"tensors": values})
+    found = receive(theirs)["tensors"]
+    assert [type(each) for each in found] == [type(each) for each in values]
+    for one, other in zip(values, found, strict=True):
+        assert torch.equal(one, other) and one.dtype == other.dtype
+    found[0][0] = 7.0  # writable
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        send(ours, lambda: None)
 
 
 def test_networks_of_an_action_are_found_wherever_they_stand():

@@ -7,6 +7,7 @@ from torch import nn
 from training.host_reads import NoHostReads
 
 from growsearch.data.augment import Augmentation
+from growsearch.dispatch import DispatchMode
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.surgery.initialise import library_
@@ -68,6 +69,56 @@ def test_a_step_equals_the_plain_loop(kind):
         plain.step()
     for ours, theirs in zip(net.module.parameters(), twin.module.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+class Twice(nn.Module):
+    """A norm for each layer, and one that is used twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(64, 64) for _ in range(4))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(64) for _ in range(4))
+        self.unused, self.average = nn.BatchNorm1d(64), nn.BatchNorm1d(64, momentum=None)
+        self.again = False
+
+    def forward(self, x):
+        x = x.flatten(1)
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            x = norm(layer(x))
+        return self.average(self.norms[0](x) if self.again else x)[:, :10]
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_batch_norms_are_counted_together(again):
+    """One operator in place of one a norm; the counts are those of the norms themselves."""
+    module = library_initialised(Twice())
+    module.again = again
+    engine, net, recipe, cursor = tiny_engine(), Network(0, module, weights=SGD), Recipe(batch_size=30), Cursor()
+    for _ in range(2):
+        engine.train_batch(net, cursor, recipe, 30)
+    with Operators() as operators:
+        engine.train_batch(net, cursor, recipe, 30)
+    counts = [int(norm.num_batches_tracked) for norm in (*module.norms, module.unused, module.average)]
+    assert counts == [6 if again else 3, 3, 3, 3, 0, 3]
+    assert operators.names.count("_foreach_add_.Scalar") == (not again)
+    assert operators.names.count("add_.Tensor") == (5 if again else 0) + 2  # the average's own, and the sums'
+
+
+def library_initialised(module):
+    library_(module, torch.Generator().manual_seed(0))
+    return module
+
+
+class Operators(DispatchMode):
+    """Names of the operators that run."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(func.__name__)
+        return func(*args, **(kwargs or {}))
 
 
 def test_a_loss_that_is_not_finite_changes_nothing():

@@ -1,11 +1,11 @@
 """ECToNAS: breed, train and knock out, until the budget of epochs is spent (Algorithm 1).
 
-Who competes and who wins stands in ``competition.py``; here its requests are served: children are made, trained and
-retired.
+Who competes and who wins stands in ``competition.py``; here children are made, trained and retired.
 """
 
 import math
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 from growsearch.actions import (
     All,
@@ -25,10 +25,17 @@ from growsearch.actions import (
     Train,
 )  # fmt: skip
 from growsearch.algorithms.base import Algorithm, Found
-from growsearch.algorithms.caps import exceeded, require
-from growsearch.algorithms.ectonas.competition import Chapter, Competition, final_selection, warm_up
+from growsearch.algorithms.caps import beyond, exceeded, mac_count, require
+from growsearch.algorithms.ectonas.competition import Competition, choose
 from growsearch.algorithms.ectonas.config import EctonasConfig
-from growsearch.algorithms.ectonas.decisions import Candidate, partial_batches, rejection, rolling_score, tidy
+from growsearch.algorithms.ectonas.decisions import (
+    Candidate,
+    affordable,
+    partial_batches,
+    rejection,
+    rolling_score,
+    tidy,
+)
 from growsearch.algorithms.ectonas.edits import Morph, is_finite
 from growsearch.algorithms.ectonas.individuals import Individual, fate_of, method_record
 from growsearch.algorithms.ectonas.offspring import Offspring, child_spec, offspring
@@ -67,45 +74,25 @@ class Ectonas(Algorithm[EctonasConfig]):
         require(exceeded(config, first.spec, self.facts.image_shape))
         self.add(first, Individual(0))
         yield Expect(round(config.epoch_limit))
-        parents = [Candidate(0, "start", first.params, 0.0)]
-        parents, barren = yield from self.play(warm_up(parents[0], config), parents)
-        while self.spent < config.epoch_limit and not (barren or self.over) and self.may_breed():
-            game = Competition(config, seed, self.generation, parents, self.spent)
-            parents, barren = yield from self.play(game.play(), parents)
-        winner = yield from self.play(final_selection(parents, config, generator(seed, "ectonas", "final")), parents)
+        scores = yield from self.train("warm-up", affordable([(0, config.warm_up_epochs)], 0.0, config.hard_limit))
+        parents = [Candidate(0, "start", first.params, scores.get(0, 0.0))]
+        yield from self.succeed(parents)
+        while self.spent < config.epoch_limit and not self.over and self.may_breed():
+            children = yield from Competition(self, config, seed, self.generation, parents).play()
+            yield from self.succeed(children or parents)
+            if not children:
+                break
+            parents = children
+        winner = choose(parents, config.alpha, config, generator(seed, "ectonas", "final")).id
+        yield from self.retire("lost the final selection", [one.id for one in parents if one.id != winner])
         individual, net = self.individuals[winner], self.nets[winner]
+        yield Tell(fate_of(individual, "won"))
         record = method_record(config, first.spec, net.spec, individual)
         record |= {"charged_epochs": self.spent, "generations": self.generation - 1, "candidates": self.next_id - 1}
         *_, val_loss, val_accuracy, _ = individual.history[-1]
         return Found([net], 0, val_accuracy, val_loss, record, winner_epochs=individual.epochs)
 
-    def play(self, chapter: Chapter, parents: list[Candidate]) -> Script:
-        """Serve the requests of a chapter; returns the next parents and whether none follow, or the winner's id."""
-        answer = None
-        while True:
-            try:
-                request = chapter.send(answer)
-            except StopIteration as end:
-                return end.value
-            match request:
-                case ["breed", ids]:
-                    answer = yield from self.breed(ids)
-                case ["train", phase, calls]:
-                    answer = yield from self.train(phase, calls)
-                case ["side by side", chapters, work]:
-                    scripts = tuple(self.play(each, parents) for each in chapters)
-                    answer = yield All(scripts, self.at_once, work, nested=True)
-                case ["retire", fate, ids]:
-                    answer = None
-                    for id in ids:
-                        yield from self.lose(self.individuals[id], fate)
-                case ["succeed", rows]:
-                    return (yield from self.succeed([Candidate(**row) for row in rows] or parents)), not rows
-                case ["crown", id]:
-                    yield Tell(fate_of(self.individuals[id], "won"))
-                    return id
-
-    def breed(self, parents: list[int]) -> Script:
+    def breed(self, parents: Sequence[int]) -> Script:
         """Make every child of every parent, or say why it is rejected."""
         rows = []
         for parent in parents:
@@ -122,7 +109,7 @@ class Ectonas(Algorithm[EctonasConfig]):
         one = parent.child(id, self.generation, child.op, child.text)
         spec = child_spec(origin.spec, child)
         reason = rejection(spec, origin.params, config.limits, config.max_params)
-        reason = reason or exceeded(config, spec, self.facts.image_shape)
+        reason = reason or beyond(config, 0, mac_count(spec, self.facts.image_shape) if config.max_macs else 0)
         if not reason:
             net = yield from self.morphed(origin, id, child)
             if not isinstance(net, Failure):
@@ -149,22 +136,22 @@ class Ectonas(Algorithm[EctonasConfig]):
             yield Drop(copy)
         return net
 
-    def train(self, phase: str, calls: list[list[Any]]) -> Script:
-        """Train networks for the epochs asked, some of them side by side."""
+    def train(self, phase: str, calls: Sequence[tuple[int, float]]) -> Script:
+        """Train networks for the epochs asked, some of them side by side; their scores, None for one that was lost."""
         scripts = tuple(self.train_one(phase, id, epochs) for id, epochs in calls)
-        scores: dict[str, float | None] = {}
+        scores: dict[int, float | None] = {}
         for (id, _), (one, parts) in zip(calls, (yield All(scripts, self.at_once)), strict=True):
             for part in parts:
                 self.spent = tidy(self.spent + part)
             if one is None:
                 del self.individuals[id], self.nets[id]
-                scores[str(id)] = None
+                scores[id] = None
             elif parts:
                 self.individuals[id] = one
-                scores[str(id)] = self.score(one)
+                scores[id] = self.score(one)
         if self.config.max_seconds:
             self.over = (yield Clock()) >= self.config.max_seconds
-        return {"scores": scores, "spent": self.spent, "over": self.over}
+        return scores
 
     def train_one(self, phase: str, id: int, epochs: float) -> Script:
         """Train one network: what is remembered of it then (None if it was dropped), and the parts of epochs."""
@@ -188,13 +175,14 @@ class Ectonas(Algorithm[EctonasConfig]):
             one.history.append([one.epochs, *measured, net.params])
         return one, parts
 
-    def lose(self, one: Individual, fate: str) -> Script:
-        """Let a network go, and tell what became of it."""
-        yield Drop(self.nets.pop(one.id))
-        yield Tell(fate_of(self.individuals.pop(one.id), fate))
+    def retire(self, fate: str, ids: Sequence[int]) -> Script:
+        """Let networks go, and tell what became of them."""
+        for id in ids:
+            yield Drop(self.nets.pop(id))
+            yield Tell(fate_of(self.individuals.pop(id), fate))
 
     def succeed(self, parents: list[Candidate]) -> Script:
-        """Close the chapter; its survivors are the next parents."""
+        """Tell which networks a generation, or the warm start, ends with."""
         self.generation += 1
         living = [self.individuals[parent.id] for parent in parents]
         ways = " and ".join(
@@ -204,7 +192,6 @@ class Ectonas(Algorithm[EctonasConfig]):
         title = "warm start" if self.generation == 1 else f"generation {self.generation - 1}"
         detail = {"parents": [one.id for one in living], "spent": self.spent}
         yield Tell(Phase(living[0].id, f"{title} leaves {ways}", int(self.spent), detail))
-        return parents
 
     def start_network(self) -> Build | Take:
         """The network that was handed in, or the topology that the settings name."""

@@ -5,82 +5,99 @@ from typing import Any
 
 import pytest
 
-from growsearch.algorithms.ectonas.competition import Competition, final_selection, warm_up
+from growsearch.actions import All, Build, Drop, Expect, Facts, Failure, Net, Script, Tell
 from growsearch.algorithms.ectonas.config import Amounts, EctonasConfig, Limits
-from growsearch.algorithms.ectonas.decisions import Candidate, rejection
-from growsearch.algorithms.ectonas.individuals import crossing_table
-from growsearch.algorithms.ectonas.offspring import child_spec, offspring, parameter_count, topology_class
+from growsearch.algorithms.ectonas.decisions import Candidate
+from growsearch.algorithms.ectonas.individuals import Individual, crossing_table
+from growsearch.algorithms.ectonas.offspring import Offspring, child_spec, parameter_count, topology_class
+from growsearch.algorithms.ectonas.search import Ectonas
 from growsearch.networks.sequential import TOPOLOGIES, start_topology
-from growsearch.randomness import generator
+from growsearch.training.config import HardwareConfig
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "ectonas.json").read_text())
 Score = Callable[[str, dict[str, Any]], float | None]
 
 
-class Scripted:
-    """Serves a search's requests from specs alone: nothing is trained, scores are written down."""
+class Scripted(Ectonas):
+    """A search on specs alone: nothing is trained, scores are written down."""
 
     def __init__(self, config: EctonasConfig, start: dict[str, Any], score: Score, seed: int = 0) -> None:
-        self.config, self.score, self.seed = config, score, seed
-        self.specs, self.ops = {0: start}, {0: "start"}
-        self.spent, self.generations = 0.0, 0
-        self.requests: list[list[Any]] = []
+        super().__init__(config, Facts((1, 28, 28), 10, "none", 60, 0, 0, seed, HardwareConfig(), "cpu"))
+        self.start, self.written = start, score
+        self.asked: list[tuple[str, Any]] = []
         self.retired: dict[int, str] = {}
-        self.parents = [Candidate(0, "start", parameter_count(start), 0.0)]
+        self.specs, self.ops = {0: start}, {0: "start"}
+        self.parents: list[Candidate] = []
         self.winner = -1
 
     def run(self) -> "Scripted":
-        self.perform(warm_up(self.parents[0], self.config))
-        while self.spent < self.config.epoch_limit and self.parents and self.fruitful:
-            self.generations += 1
-            self.perform(Competition(self.config, self.seed, self.generations, self.parents, self.spent).play())
-        self.perform(final_selection(self.parents, self.config, generator(self.seed, "final")))
+        self.winner = perform(self.search()).networks[0].id
         return self
 
-    def perform(self, script) -> Any:
-        answer = None
-        while True:
-            try:
-                kind, *details = script.send(answer)
-            except StopIteration as end:
-                return end.value
-            if kind == "side by side":
-                answer = [self.perform(chapter) for chapter in reversed(details[0])][::-1]
-                continue
-            self.requests.append(json.loads(json.dumps([kind, *details])))
-            answer = getattr(self, kind)(*details)
+    def start_network(self) -> Build:
+        return Build("0", 0, self.start, None)
 
-    def breed(self, parents: list[int]) -> list[list[Any]]:
-        rows = []
-        for parent in parents:
-            before = parameter_count(self.specs[parent])
-            for child in offspring(self.specs[parent], self.config.amounts):
-                spec = child_spec(self.specs[parent], child)
-                if rejection(spec, before, self.config.limits, self.config.max_params) is None:
-                    id = len(self.specs)
-                    self.specs[id], self.ops[id] = spec, child.op
-                    rows.append([id, child.op, parameter_count(spec), parent])
-        return rows
+    def breed(self, parents: list[int]) -> Script:
+        self.asked.append(("breed", parents))
+        return (yield from super().breed(parents))
 
-    def train(self, phase: str, calls: list[list[Any]]) -> dict[str, Any]:
-        self.spent = round(self.spent + sum(epochs for _, epochs in calls), 6)
-        scores = {str(id): self.score(self.ops[id], self.specs[id]) for id, _ in calls}
-        return {"scores": scores, "spent": self.spent, "over": False}
+    def morphed(self, origin: Net, id: int, child: Offspring) -> Script:
+        self.specs[id], self.ops[id] = child_spec(origin.spec, child), child.op
+        return net_of(id, self.specs[id])
+        yield
 
-    def retire(self, fate: str, ids: list[int]) -> None:
+    def train(self, phase: str, calls: list[tuple[int, float]]) -> Script:
+        self.asked.append((phase, list(calls)))
+        return (yield from super().train(phase, calls))
+
+    def train_one(self, phase: str, id: int, epochs: float) -> Script:
+        one, score = self.individuals[id].copy(), self.written(self.ops[id], self.specs[id])
+        one.history.append([one.epochs, 0.0, 0.0, 0.0, score, self.nets[id].params])
+        return (None if score is None else one), [epochs]
+        yield
+
+    def score(self, one: Individual) -> float:
+        return one.history[-1][4]
+
+    def retire(self, fate: str, ids: list[int]) -> Script:
         assert not set(ids) & set(self.retired)
         self.retired |= dict.fromkeys(ids, fate)
+        yield from super().retire(fate, ids)
 
-    def succeed(self, rows: list[dict[str, Any]]) -> None:
-        self.fruitful = bool(rows)
-        self.parents = [Candidate(**row) for row in rows] or self.parents
+    def succeed(self, parents: list[Candidate]) -> Script:
+        self.parents = parents
+        yield from super().succeed(parents)
 
-    def crown(self, id: int) -> None:
-        self.winner = id
+    def trained(self, phase: str) -> list[list[tuple[int, float]]]:
+        """The calls of each round of a phase."""
+        return [calls for name, calls in self.asked if name == phase]
 
     @property
     def end(self) -> dict[str, Any]:
         return self.specs[self.winner]
+
+
+def net_of(id: int, spec: dict[str, Any]) -> Net:
+    return Net(str(id), id, spec, parameter_count(spec))
+
+
+def perform(script: Script) -> Any:
+    """Answer a script's actions; those that are side by side end in another order."""
+    answer = None
+    while True:
+        try:
+            action = script.send(answer)
+        except StopIteration as end:
+            return end.value
+        match action:
+            case All(scripts=scripts):
+                answer = [perform(each) for each in reversed(scripts)][::-1]
+            case Build(id=id, spec=spec):
+                answer = net_of(id, spec)
+            case Expect() | Tell() | Drop():
+                answer = None
+            case _:
+                raise AssertionError(f"{action} is not asked for on specs")
 
 
 def flat(op: str, spec: dict[str, Any]) -> float:
@@ -94,22 +111,22 @@ def start(topology: str, shape=(1, 28, 28), classes: int = 10) -> dict[str, Any]
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 def test_first_generation_asks_for_the_original_number_of_epochs(topology: str) -> None:
     search = Scripted(EctonasConfig(budget=11), start(topology), flat).run()
-    assert search.generations == 1
+    assert search.generation == 2
     golden = GOLDEN["offspring_first_generation"]["mnist"][topology]
     assert search.spent == golden["spent_after_first_generation"]
 
 
 def test_every_network_is_retired_once_but_the_winner() -> None:
     search = Scripted(EctonasConfig(budget=400), start("medium_cnn"), flat).run()
-    assert search.generations == 2
+    assert search.generation == 3
     assert set(search.retired) | {search.winner} == set(search.specs)
     assert search.winner not in search.retired
 
 
 def test_two_parents_mix_in_the_pools_of_the_next_generation() -> None:
     search = Scripted(EctonasConfig(budget=400), start("medium_cnn"), flat).run()
-    breeding = [request for request in search.requests if request[0] == "breed"]
-    assert breeding[0][1] == [0] and len(breeding[1][1]) == 2
+    first, second = (parents for name, parents in search.asked if name == "breed")
+    assert first == [0] and len(second) == 2
 
 
 def test_seed_decides_who_meets_whom() -> None:
@@ -117,7 +134,7 @@ def test_seed_decides_who_meets_whom() -> None:
         return parameter_count(spec) % 97 / 97
 
     config = EctonasConfig(budget=300)
-    first, again, other = (Scripted(config, start("medium_cnn"), by_op, seed).run().requests for seed in (0, 0, 1))
+    first, again, other = (Scripted(config, start("medium_cnn"), by_op, seed).run().asked for seed in (0, 0, 1))
     assert first == again != other
 
 
@@ -163,7 +180,7 @@ def test_random_mode_does_not_look_at_scores() -> None:
 
     config = EctonasConfig(budget=300, random_mode=True)
     plain, punished = (Scripted(config, start("medium_cnn"), score).run() for score in (flat, punishing))
-    assert [r for r in plain.requests if r[0] == "retire"] == [r for r in punished.requests if r[0] == "retire"]
+    assert plain.retired == punished.retired
     others = {Scripted(config, start("medium_cnn"), flat, seed).run().winner for seed in range(6)}
     assert len(others) > 1
 
@@ -173,7 +190,7 @@ def test_dropped_children_leave_their_brackets() -> None:
         return None if op in ("add_units", "remove_cell") else 0.5
 
     search = Scripted(EctonasConfig(budget=11), start("medium_cnn"), diverging).run()
-    asked = [id for request in search.requests if request[0] == "train" for id, _ in request[2]]
+    asked = [id for name, calls in search.asked if name != "breed" for id, _ in calls]
     for id, op in search.ops.items():
         if op in ("add_units", "remove_cell"):
             assert asked.count(id) == 1 and id not in search.retired
@@ -181,12 +198,12 @@ def test_dropped_children_leave_their_brackets() -> None:
 
 def test_without_any_child_left_the_parents_stay_and_the_search_ends() -> None:
     search = Scripted(EctonasConfig(), start("medium_cnn"), lambda op, spec: 0.5 if op == "start" else None).run()
-    assert search.winner == 0 and search.generations == 1
+    assert search.winner == 0 and search.generation == 2
 
 
 def test_warm_up_that_spends_the_budget_returns_the_start_network() -> None:
     search = Scripted(EctonasConfig(budget=10, alpha=0.5), start("medium_cnn"), flat).run()
-    assert (search.winner, search.generations, search.spent) == (0, 0, 10)
+    assert (search.winner, search.generation, search.spent) == (0, 1, 10)
 
 
 def test_brackets_of_the_paper_train_no_lucky_ticket() -> None:
@@ -195,8 +212,7 @@ def test_brackets_of_the_paper_train_no_lucky_ticket() -> None:
     )
     assert paper.spent < code.spent
     single = next(id for id, op in paper.ops.items() if op == "identity")
-    calls = [r for r in paper.requests if r[0] == "train" and r[1] == "phase 1" and [single, 5.0] in r[2]]
-    assert not calls
+    assert not any((single, 5.0) in calls for calls in paper.trained("phase 1"))
     assert len(paper.parents) == 2
 
 
@@ -229,13 +245,15 @@ def test_limits_end_in_fewer_children() -> None:
 
 
 def test_no_second_phase_where_no_survivor_has_to_go() -> None:
-    config, parent = EctonasConfig(), Candidate(0, "start", 10, 0.5)
-    search = Scripted(config, start("medium_cnn"), flat)
-    rows = [[id + 1, "identity", 10, 0] for id in range(config.max_parents)]
-    search.ops |= {row[0]: row[1] for row in rows}
-    search.specs |= {row[0]: search.specs[0] for row in rows}
-    search.breed = lambda parents: rows
-    search.perform(Competition(config, 0, 1, [parent], 0.0).play())
-    assert "phase 1" in {request[1] for request in search.requests if request[0] == "train"}
-    assert "phase 2" not in {request[1] for request in search.requests if request[0] == "train"}
-    assert len(search.parents) == config.max_parents
+    search = Scripted(EctonasConfig(max_generations=1), start("medium_cnn"), flat)
+    real = search.morphed
+
+    def few(origin: Net, id: int, child: Offspring) -> Script:
+        if child.op in ("identity", "remove_dense"):
+            return (yield from real(origin, id, child))
+        return Failure("not wanted")
+
+    search.morphed = few
+    search.run()
+    assert len(search.parents) == search.config.max_parents
+    assert search.trained("phase 1") and not search.trained("phase 2")
