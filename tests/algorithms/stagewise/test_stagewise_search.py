@@ -6,6 +6,7 @@ import pytest
 import torch
 from algorithms.chain import assert_chain_holds, assert_same_tree, by_branch, events_in, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
+from runner.test_crew import with_workers
 from sampling import sampled
 from torchvision.models.resnet import Bottleneck, ResNet
 
@@ -145,6 +146,7 @@ def test_a_run_of_a_version_without_branches_is_replayed() -> None:
 @pytest.mark.slow
 def test_workers_give_the_same_lines_and_weights() -> None:
     one, two = (search(workers=workers, score_trainings=2, iterations=1) for workers in (1, 2))
+    with_workers(two)
     lines, of_two = ([line for line in runner.run() if line is not None] for runner in (one, two))
     assert by_branch(of_two) == by_branch(lines)
     assert two.found == one.found
