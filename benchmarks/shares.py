@@ -21,7 +21,8 @@ from typing import Any
 from unittest import mock
 
 WORDS = ["algo=ectonas", "data=digits", "schedule=quick", "hardware=cpu", "track=quiet", "hardware.workers=1"]
-KINDS = {"Train": "training", "Fit": "training", "Evaluate": "training", "Edit": "edits", "Measure": "probes"}
+KINDS = {"Evaluate": "training", "Edit": "edits", "Measure": "probes"}
+"""Of actions without steps; those that have them train."""
 PARTS = ("training", "edits", "trace", "probes", "matplotlib", "report", "rest")
 
 
@@ -67,9 +68,11 @@ class Meter:
 
         def counted(carrier: Any, action: Any, branch: str) -> Generator[Any, None, Any]:
             steps = carry_out(carrier, action, branch)
+            trains = action.progress is not type(None)
+            part = "training" if trains else KINDS.get(type(action).__name__, "rest")
             while True:
                 try:
-                    with self.part(KINDS.get(type(action).__name__, "rest")):
+                    with self.part(part):
                         found = next(steps)
                 except StopIteration as end:
                     return end.value

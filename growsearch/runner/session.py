@@ -321,9 +321,9 @@ class Session:
         Raises:
             UserError: if it cannot be written, or the run's folder or lock is not there any more.
         """
-        for found in self.runner.settle():
-            self.take(found)
         begun = time.monotonic()
+        for found in self.runner.settle():  # workers wait for each other here, which is a part of the cost
+            self.take(found)
         self.folder.require_held()
         self.ledger.use(self.meter.joules())
         self.cpu, before = cpu_seconds(), self.cpu

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
-SLICE = 0.1
+SLICE = 0.05
 """Seconds after which a worker reports, so that the run can be saved or stopped."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from growsearch.data.augment import COLUMNS, PassPlan
+from growsearch.data.augment import PassPlan
 from growsearch.randomness import host_generators
 from growsearch.training.cuda_stream import CudaStream, Launch, NotCapturable
 from growsearch.training.cursor import Cursor
@@ -30,9 +30,9 @@ Key = tuple[str, int, bool]
 
 @dataclass(frozen=True)
 class Replay:
-    """A captured step: the rows it reads, the sums it writes, and what launches it."""
+    """A captured step: the tensors it reads (see ``_reads``), the sums it writes, and what launches it."""
 
-    rows: PassPlan
+    reads: tuple[Tensor, ...]
     sums: Tensor
     launch: Launch
 
@@ -42,6 +42,7 @@ class CapturedStep(Step):
 
     Before each replay the host writes the batch's rows of the plan to a fixed tensor and seeds the
     generator; augmentation, forward, backward, clipping, update, the flag and the undoing are one graph.
+    Pictures that are decoded batch by batch are augmented outside of it and copied to fixed tensors.
     Rates and probabilities are read from the tensors they are written to between steps. Batches of
     another size, such as a pass's last, are taken eagerly until they have come often enough themselves.
 
@@ -68,11 +69,13 @@ class CapturedStep(Step):
     def take(self, loader: Loader, cursor: Cursor, size: int, number: int) -> None:
         """As :meth:`Step.take`."""
         rows, key = loader.rows(cursor, size), (cursor.split, size, self.module.training)
-        replay = self.replays.get(key) or self._approach(loader, key)
+        reads = _reads(loader, rows)
+        replay = self.replays.get(key) or self._approach(loader, key, reads)
         self.replayed = replay is not None
         if replay is None:
-            return self._take_eagerly(loader, rows, key, cursor, number)
-        replay.rows.copy_(rows)
+            return self._take_eagerly(loader, reads, key, cursor, number)
+        for fixed, given in zip(replay.reads, reads, strict=True):
+            fixed.copy_(given)
         self.seed(number)
         replay.launch()
         cursor.sums.add_(replay.sums)
@@ -84,23 +87,21 @@ class CapturedStep(Step):
         self._seen.clear()
         return held
 
-    def _approach(self, loader: Loader, key: Key) -> Replay | None:
+    def _approach(self, loader: Loader, key: Key, reads: tuple[Tensor, ...]) -> Replay | None:
         """Count batches of one size, and capture when there have been enough."""
         self._seen[key] += 1
-        if self.capturable and not loader.resident:
-            self._stay_eager("its images are decoded batch by batch")
-        return self._capture(loader, key) if self.capturable and self._seen[key] > WARM_UPS else None
+        return self._capture(loader, key, reads) if self.capturable and self._seen[key] > WARM_UPS else None
 
-    def _capture(self, loader: Loader, key: Key) -> Replay | None:
-        rows = PassPlan(torch.zeros(key[1], len(COLUMNS), dtype=torch.int64, device=self.device))
+    def _capture(self, loader: Loader, key: Key, reads: tuple[Tensor, ...]) -> Replay | None:
+        fixed = tuple(torch.zeros_like(each) for each in reads)
         sums = torch.zeros(3, device=self.device)
         self.count(key[1])  # made here, outside of the graph's memory
 
         def body() -> None:
-            sums.copy_(self.body(*loader.batch(rows)))
+            sums.copy_(self.body(*_batch(loader, fixed)))
 
         try:
-            self.replays[key] = Replay(rows, sums, self.cuda_stream.capture(body))
+            self.replays[key] = Replay(fixed, sums, self.cuda_stream.capture(body))
         except NotCapturable as error:
             self._stay_eager(str(error))
         except torch.OutOfMemoryError:
@@ -111,12 +112,12 @@ class CapturedStep(Step):
             self.drop_gradients()  # they lie in the graph's memory, for its own use
         return self.replays.get(key)
 
-    def _take_eagerly(self, loader: Loader, rows: PassPlan, key: Key, cursor: Cursor, number: int) -> None:
+    def _take_eagerly(self, loader: Loader, reads: tuple[Tensor, ...], key: Key, cursor: Cursor, number: int) -> None:
         watch = HostReads() if self.capturable and self._seen[key] == WARM_UPS else None
         self.seed(number)
         before = host_generators() if watch is not None and self.draws_elsewhere else None
         with self.cuda_stream.aside(), watch or nullcontext():
-            cursor.sums.add_(self.body(*loader.batch(rows)))
+            cursor.sums.add_(self.body(*_batch(loader, reads)))
         if before is not None and host_generators() != before:
             self._stay_eager("it draws from Python's or numpy's generator, which a replay would not ask again")
         elif watch is not None and watch.found is not None:
@@ -125,3 +126,16 @@ class CapturedStep(Step):
     def _stay_eager(self, why: str) -> None:
         self.capturable = False
         self.tell(f"steps of network {self.network_id} are not captured but taken one operation at a time: {why}")
+
+
+def _reads(loader: Loader, rows: PassPlan) -> tuple[Tensor, ...]:
+    """What a step reads of its batch: rows of the plan, or images and labels where these have to be decoded first."""
+    return (rows.table,) if loader.resident else loader.batch(rows)
+
+
+def _batch(loader: Loader, reads: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """Images and labels of the batch."""
+    if loader.resident:
+        return loader.batch(PassPlan(reads[0]))
+    images, labels = reads
+    return images, labels

@@ -103,7 +103,8 @@ class Network:
         self.pace: Pace | None = None
         self.layout_option, self.layout = "contiguous", torch.contiguous_format
         self._cache: dict[str, tuple[int, Any]] = {}
-        self._optimizers = {role: build_optimizer(module, config) for role, config in configs.items()}
+        named = self._named()
+        self._optimizers = {role: build_optimizer(named, config) for role, config in configs.items()}
 
     @property
     def device(self) -> torch.device:
@@ -134,7 +135,7 @@ class Network:
 
     def set_rate(self, rate: Rate, role: str = "weights") -> None:
         """Set the learning rate of a role for the steps to come."""
-        set_rate(self._optimizers[role], self.module, self.configs[role], rate)
+        set_rate(self._optimizers[role], self._named(), self.configs[role], rate)
 
     def place(self, device: torch.device, layout: str) -> None:
         """Bring module and optimizer state to a device and a memory layout, named as in ``hardware.layout``."""
@@ -155,27 +156,34 @@ class Network:
             UserError: if the network must not have that layout on its device.
         """
         self.layout = layout_of(self.layout_option, self.module, self.device)
-        states = self.optimizer_tensors() if keep_state else {}
+        named = self._named()  # once: supernets have thousands of modules
+        states = {role: state_by_name(o, named) for role, o in self._optimizers.items()} if keep_state else {}
         self.module.to(memory_format=self.layout)
         for role, config in self.configs.items():
-            self._optimizers[role] = build_optimizer(self.module, config)
-            load_state_by_name(self._optimizers[role], self.module, states.get(role, {}))
+            self._optimizers[role] = build_optimizer(named, config)
+            load_state_by_name(self._optimizers[role], named, states.get(role, {}))
         self.version += 1
 
     def reset_optimizers(self, **configs: OptimizerConfig) -> None:
         """Forget all momentum and moments; take new configurations for the roles named."""
         self.configs = {**self.configs, **configs}
-        self._optimizers = {role: build_optimizer(self.module, c) for role, c in self.configs.items()}
+        named = self._named()
+        self._optimizers = {role: build_optimizer(named, c) for role, c in self.configs.items()}
         self.version += 1
 
     def optimizer_tensors(self) -> dict[str, dict[str, dict[str, Tensor]]]:
         """Optimizer state by role and parameter name (references)."""
-        return {role: state_by_name(o, self.module) for role, o in self._optimizers.items()}
+        named = self._named()
+        return {role: state_by_name(o, named) for role, o in self._optimizers.items()}
 
     def load_optimizer_tensors(self, state: dict[str, dict[str, dict[str, Tensor]]]) -> None:
         """Inverse of :meth:`optimizer_tensors`; values are copied in."""
+        named = self._named()
         for role, tensors in state.items():
-            load_state_by_name(self._optimizers[role], self.module, tensors)
+            load_state_by_name(self._optimizers[role], named, tensors)
+
+    def _named(self) -> dict[str, nn.Parameter]:
+        return dict(self.module.named_parameters())
 
     def copy(self, id: int | None = None, optimizers: bool = False) -> "Network":
         """An independent copy of module (and optimizer state); ``id`` names it if given.

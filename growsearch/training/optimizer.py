@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
@@ -54,28 +54,30 @@ class QuickAdam(Adam):
     add_param_group = inspect.unwrap(Adam.add_param_group)
 
 
-def selected_parameters(module: nn.Module, config: OptimizerConfig) -> Iterator[tuple[str, nn.Parameter]]:
-    """The named parameters that ``config`` trains, in the module's order, tied ones once."""
-    for name, parameter in module.named_parameters():
+Named = Mapping[str, nn.Parameter]
+"""A module's parameters by name, in its order, tied ones once."""
+
+
+def selected_parameters(named: Named, config: OptimizerConfig) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters that ``config`` trains."""
+    for name, parameter in named.items():
         if parameter.requires_grad and re.match(config.parameters, name):
             yield name, parameter
 
 
-def build_optimizer(module: nn.Module, config: OptimizerConfig, carry: Optimizer | None = None) -> Optimizer:
-    """Make the fused optimizer of a live module, with all of its state allocated.
+def build_optimizer(named: Named, config: OptimizerConfig) -> Optimizer:
+    """Make the fused optimizer of live parameters, with all of its state allocated.
 
-    Rates are tensors on the module's device (a captured step reads them), and state starts as
+    Rates are tensors on their device (a captured step reads them), and state starts as
     zeros, so that the first step is no special case.
 
     Args:
-        module: its parameters' device and order decide the groups.
+        named: their device and order decide the groups.
         config: what is trained, and how.
-        carry: an earlier optimizer; tensors it shares with the module keep their state, all other
-            state is left behind with it.
     """
     groups: list[dict[str, Any]] = []
     index: dict[Any, dict[str, Any]] = {}
-    for name, parameter in selected_parameters(module, config):
+    for name, parameter in selected_parameters(named, config):
         decays = name in config.decaying if config.decay == "named" else config.decay == "all" or parameter.dim() == 4
         key = name if config.per_parameter else decays
         if key not in index:
@@ -90,8 +92,7 @@ def build_optimizer(module: nn.Module, config: OptimizerConfig, carry: Optimizer
         optimizer = QuickAdam(groups, betas=config.betas, fused=True, capturable=on_gpu)
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            kept = carry.state.get(parameter) if carry is not None else None
-            optimizer.state[parameter] = kept or _zero_state(parameter, config)
+            optimizer.state[parameter] = _zero_state(parameter, config)
     return optimizer
 
 
@@ -108,7 +109,7 @@ def used_rate(rate: Rate, time_decay: float, steps: int) -> float:
     return mean / (1 + time_decay * steps)
 
 
-def set_rate(optimizer: Optimizer, module: nn.Module, config: OptimizerConfig, rate: Rate) -> None:
+def set_rate(optimizer: Optimizer, named: Named, config: OptimizerConfig, rate: Rate) -> None:
     """Write the learning rate into the optimizer's rate tensors, in place.
 
     Raises:
@@ -118,24 +119,23 @@ def set_rate(optimizer: Optimizer, module: nn.Module, config: OptimizerConfig, r
         for group in optimizer.param_groups:
             group["lr"].fill_(rate)
         return
-    names = {id(parameter): name for name, parameter in selected_parameters(module, config)}
+    names = {id(parameter): name for name, parameter in selected_parameters(named, config)}
     for group in optimizer.param_groups:
         group["lr"].fill_(rate[names[id(group["params"][0])]])
 
 
-def state_by_name(optimizer: Optimizer, module: nn.Module) -> dict[str, dict[str, Tensor]]:
+def state_by_name(optimizer: Optimizer, named: Named) -> dict[str, dict[str, Tensor]]:
     """The optimizer's state as ``{parameter name: {quantity: tensor}}`` (references, no copies).
 
-    State of tensors that are no longer the module's is left out.
+    State of other tensors is left out.
     """
-    names = {id(parameter): name for name, parameter in module.named_parameters()}
+    names = {id(parameter): name for name, parameter in named.items()}
     alive = {names[id(p)]: dict(state) for p, state in optimizer.state.items() if id(p) in names}
     return {name: state for name, state in alive.items() if state}
 
 
-def load_state_by_name(optimizer: Optimizer, module: nn.Module, state: dict[str, dict[str, Tensor]]) -> None:
+def load_state_by_name(optimizer: Optimizer, named: Named, state: dict[str, dict[str, Tensor]]) -> None:
     """Copy :func:`state_by_name`'s tensors into the optimizer's own, whatever their device and layout."""
-    parameters = dict(module.named_parameters())
     for name, tensors in state.items():
         for quantity, value in tensors.items():
-            optimizer.state[parameters[name]][quantity].copy_(value)
+            optimizer.state[named[name]][quantity].copy_(value)

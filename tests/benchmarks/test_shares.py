@@ -2,6 +2,8 @@ import runpy
 import time
 from pathlib import Path
 
+import pytest
+
 SHARES = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "shares.py"))
 
 
@@ -14,6 +16,7 @@ def test_a_part_within_another_is_counted_once(monkeypatch):
     assert meter.seconds == {"rest": 1, "edits": 2, "trace": 1}
 
 
+@pytest.mark.slow
 def test_every_part_of_a_run_is_found(tmp_path):
     words = [*SHARES["WORDS"], "schedule=smoke", "algo.max_generations=1", f"output.root={tmp_path}"]
     found = SHARES["once"]([word for word in words if word != "schedule=quick"])

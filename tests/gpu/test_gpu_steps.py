@@ -76,7 +76,7 @@ def test_a_capture_leaves_no_trace():
         return [*network.module.state_dict().values(), *state, cursor.sums, step.failed]
 
     before = [tensor.clone() for tensor in everything()]
-    assert step._capture(loader, (cursor.split, 16, True)) is not None
+    assert step._capture(loader, (cursor.split, 16, True), (loader._plan.table[:16],)) is not None
     assert all(torch.equal(a, b) for a, b in zip(before, everything(), strict=True))
     assert all(p.grad is None for p in network.module.parameters())
 

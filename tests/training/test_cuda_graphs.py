@@ -74,6 +74,36 @@ def test_replays_equal_eager_steps_to_the_bit(config, eager, cuda_streams):
     assert cuda_stream.replays == 2 * 9 - WARM_UPS
 
 
+class Decoded:
+    """Stands where pictures are decoded when a batch is asked for, each batch once and in order."""
+
+    def __init__(self, images):
+        self.images, self.shape, self.device = images, images.shape, images.device
+        self.asked = []
+
+    def dim(self):
+        return 4
+
+    def to(self, device):
+        return self
+
+    def index_select(self, dim, rows):
+        self.asked += rows.tolist()
+        return self.images.index_select(dim, rows)
+
+
+def test_pictures_that_are_decoded_batch_by_batch_are_captured_too(eager, cuda_streams):
+    data = tiny_dataset()
+    pictures = Decoded(data.train.images)
+    data.train.images = pictures
+    engine = tiny_engine(data=data)
+    one, other = network(), network()
+    assert epochs(eager, one, Cursor()) == epochs(engine, other, Cursor())
+    assert_equal(one, other)
+    assert cuda_streams[0].replays == 2 * 9 - WARM_UPS and engine.notes == []
+    assert len(pictures.asked) == 2 * len(data.train)
+
+
 def test_a_resumed_stream_ends_the_same(cuda_streams):
     engine, again = tiny_engine(), tiny_engine()
     one, other, cursor, resumed = network(), network(), Cursor(), Cursor()
@@ -104,7 +134,7 @@ def test_a_replay_keeps_all_addresses(cuda_streams):
             **{f"rate {i}": group["lr"] for i, group in enumerate(step.optimizer.param_groups)},
             **{f"copy {i}": tensor for i, tensor in enumerate(step.statistics._copies)},
             "failed": step.failed,
-            "rows": replay.rows.table,
+            "rows": replay.reads[0],
             "sums": replay.sums,
         }
         return {name: tensor.data_ptr() for name, tensor in tensors.items()}

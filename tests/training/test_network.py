@@ -64,7 +64,7 @@ def test_rates_by_parameter_name():
     net = network(per_parameter=True, momentum=0.0)
     rates = {name: 0.1 * i for i, (name, _) in enumerate(net.module.named_parameters())}
     before = {name: p.clone() for name, p in net.module.named_parameters()}
-    set_rate(net.optimizer(), net.module, net.configs["weights"], rates)
+    set_rate(net.optimizer(), dict(net.module.named_parameters()), net.configs["weights"], rates)
     train(net)
     for name, parameter in net.module.named_parameters():
         torch.testing.assert_close(before[name] - parameter, torch.full_like(parameter, rates[name]))

@@ -23,7 +23,7 @@ def twins(config):
     module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.Tanh(), nn.Flatten(), nn.Linear(12, 4))
     module.unused = nn.Parameter(torch.ones(2))
     pair = [module, copy.deepcopy(module)]
-    return pair, [build_optimizer(each, config) for each in pair]
+    return pair, [build_optimizer(dict(each.named_parameters()), config) for each in pair]
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -141,6 +141,7 @@ def test_the_most_that_fits_is_found(most, enough):
 
 def test_weights_and_plateaus():
     assert weights_of({"a": 4.0, "b": 0.0}) == {"a": 2.0, "b": 0.0}
+    assert weights_of({"a": 9.0, "b": 1.0}) == {"a": 1.5, "b": 0.5}
     assert weights_of({"a": 0.0}) == {"a": 1.0}
     assert not is_plateau([3.0, 2.0, 1.0], 2)
     assert is_plateau([3.0, 1.0, 1.5, 1.0], 2)

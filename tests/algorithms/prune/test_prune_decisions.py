@@ -41,7 +41,9 @@ def test_local_takes_equal_shares_and_global_the_weakest_anywhere():
 def test_isomorphic_groups_share_a_ranking_and_others_do_not():
     groups = [Group("a", 2, "s"), Group("b", 2, "s"), Group("c", 4, "t")]
     scores = {"a": [0.1, 1.9], "b": [1.0, 1.0], "c": [0.0, 0.0, 0.0, 4.0]}
-    half = ranked(groups, scores, "isomorphic")[:4]
+    order = ranked(groups, scores, "isomorphic")
+    assert [member for member in order if member[0] != "c"] == [("a", 0), ("b", 0), ("b", 1), ("a", 1)]
+    half = order[:4]
     assert {name for name, _ in half} == {"a", "b", "c"}
     assert sum(name == "c" for name, _ in half) == 2  # its own half, though three of it are the weakest of all
 

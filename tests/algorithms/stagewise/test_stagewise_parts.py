@@ -172,7 +172,9 @@ def test_defaults_of_the_module_types() -> None:
 
 def test_only_kernels_decay() -> None:
     network = small()
-    groups = build_optimizer(network, optimizer_of(TrainingProtocol().settings("residual"))).param_groups
+    groups = build_optimizer(
+        dict(network.named_parameters()), optimizer_of(TrainingProtocol().settings("residual"))
+    ).param_groups
     decays = {id(parameter): group["weight_decay"] for group in groups for parameter in group["params"]}
     kernels = {id(m.weight) for m in network.modules() if isinstance(m, nn.Conv2d)}
     for parameter in network.parameters():

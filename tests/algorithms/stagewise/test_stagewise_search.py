@@ -1,3 +1,4 @@
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 from algorithms.chain import assert_chain_holds, assert_same_tree, by_branch, events_in, run_through, runner_of
 from algorithms.tiny import tiny_dataset, tiny_engine
+from runner.test_crew import with_workers
 from sampling import sampled
 from torchvision.models.resnet import Bottleneck, ResNet
 
@@ -13,7 +15,7 @@ from growsearch.algorithms.stagewise.decisions import control_stages
 from growsearch.algorithms.stagewise.search import Stagewise
 from growsearch.errors import Diverged, UserError
 from growsearch.networks import build
-from growsearch.runner.script import ScriptRunner
+from growsearch.runner.script import Line, ScriptRunner
 
 PROTOCOL = {"epochs": 2, "batch_size": 32, "lr": 0.05, "lr_at": [1]}
 DECAYING = {"time_decay": 0.01, "augment_copies": 2}
@@ -29,6 +31,13 @@ def search(
         **{**usual, "inference_repeats": 0, "training": protocol, "fine_tuning": protocol, **options}
     )
     return runner_of(Stagewise, config, tiny_engine(seed, tiny_dataset(96, val, 40), workers=workers), given)
+
+
+@cache
+def searched() -> tuple[ScriptRunner, list[Line]]:
+    """A whole search that several tests look at: the run, and its lines."""
+    algorithm = search()
+    return algorithm, [line for line in algorithm.run() if line is not None]
 
 
 def donor(depths: list[int]) -> dict[str, torch.nn.Module]:
@@ -60,8 +69,8 @@ def test_chain_holds_with_a_donor() -> None:
 
 
 def test_algorithm_one() -> None:
-    algorithm = search()
-    events, _ = run_through(algorithm)
+    algorithm, lines = searched()
+    events = events_in(lines)
     measures = [e["values"] for e in events if e["kind"] == "measure"]
     assert [m["role"] for m in measures] == ["initial", "temporary", "candidate", "temporary", "candidate"]
     edits = [e["detail"] for e in events if e["kind"] == "edit"]
@@ -89,8 +98,7 @@ def test_algorithm_one() -> None:
 
 
 def test_all_candidates_are_handed_over() -> None:
-    algorithm = search()
-    list(algorithm.run())
+    algorithm, _ = searched()
     outcome, found = algorithm.outcome(), algorithm.outcome().found
     rows = found.method["networks"]
     assert [row["role"] for row in rows] == ["initial", "temporary", "candidate", "temporary", "candidate"]
@@ -125,12 +133,11 @@ def test_networks_that_need_no_weights_of_each_other_are_branches() -> None:
 
 
 def test_a_run_of_a_version_without_branches_is_replayed() -> None:
-    algorithm = search(iterations=2)
-    lines = [line for line in algorithm.run() if line is not None]
+    algorithm, lines = searched()
     decided = [line.record.get("op") for line in lines].index("grow")
     flat = [{**line.record, "branch": ""} if i < decided else line.record for i, line in enumerate(lines)]
     for journal in (flat, [{**line.record, "branch": ""} for line in lines]):
-        again = search(iterations=2)
+        again = search()
         again.load(algorithm.save(), journal)
         assert not list(again.run())
         assert again.found == algorithm.found
@@ -139,6 +146,7 @@ def test_a_run_of_a_version_without_branches_is_replayed() -> None:
 @pytest.mark.slow
 def test_workers_give_the_same_lines_and_weights() -> None:
     one, two = (search(workers=workers, score_trainings=2, iterations=1) for workers in (1, 2))
+    with_workers(two)
     lines, of_two = ([line for line in runner.run() if line is not None] for runner in (one, two))
     assert by_branch(of_two) == by_branch(lines)
     assert two.found == one.found
