@@ -52,6 +52,8 @@ MARKS = ("<!-- shares -->\n", "<!-- end of shares -->\n")
 SIZES = (64, 96, 128, 160, 192, 224, 240, 256, 299, 384)
 VIDEO = {"mvit_v1_b": (16, 224), "mvit_v2_s": (16, 224), "s3d": (14, 224)}
 """Frames and pixels of networks for videos that do not take 8 frames of 64x64."""
+SMALLEST = {"inception_v3": 299}
+"""Pixels of networks that take smaller images in eval mode only."""
 TRIES = 1
 THEIR_PATIENCE = 20
 """Seconds of processor time that Torch-Pruning may take."""
@@ -100,7 +102,7 @@ def built(name: str) -> tuple[nn.Module, Tensor]:
             size = 70 if model == "vit_h_14" else 64
             return _torchvision(name, image_size=size).eval(), torch.zeros(1, 3, size, size)
         net = _torchvision(name)
-        return _smallest((net, size) for size in SIZES)
+        return _smallest((net, size) for size in SIZES if size >= SMALLEST.get(model, 0))
 
 
 def _torchvision(name: str, **arguments: Any) -> nn.Module:

@@ -205,9 +205,11 @@ def split(trace: LabelTrace, call: Call) -> None:
         first = trace.blocks(vector, len(sizes))
         for width in written:
             trace.measure(width, first)
-    elif vector is not None and len(written) == len(sizes) and all(isinstance(each, Width) for each in written):
+    elif vector is not None and len(written) == len(sizes) and any(isinstance(each, Width) for each in written):
         for width, part in zip(written, np.split(vector, np.cumsum(sizes)[:-1]), strict=True):
             trace.measure(width, part)
+            if not isinstance(width, Width):
+                trace.freeze(part, "a part of set size")
     else:
         trace.freeze(vector, "split into parts of set sizes")
     start = 0

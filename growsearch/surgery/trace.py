@@ -113,7 +113,10 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = Fal
             except Exception as error:
                 if is_lack_of_memory(error):
                     raise
-                needs = "use an example that the network takes"
+                needs = (
+                    "it must take the example in train and in eval mode (in place of a detector, trace a module that "
+                    "returns the outputs of its backbone and heads)"
+                )
                 if "meta" in str(error).lower():
                     needs = "it needs a forward pass that runs without values (no control flow that depends on them)"
                 raise UserError(f"channel map of {type(model).__name__}: {describe(error)}; {needs}") from error

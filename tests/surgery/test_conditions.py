@@ -105,6 +105,23 @@ def test_values_that_depend_on_no_channel_are_known(name):
     assert torch.distributions.Distribution._validate_args
 
 
+def test_a_part_of_set_size_leaves_the_others_free():
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.width, self.qkv, self.head = 6, nn.Conv2d(3, 13, 1), nn.Conv2d(6, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            query, key, value = self.qkv(x).split([1, self.width, self.width], 1)
+            return self.head(value.relu() * (key * query.flatten(2).softmax(-1).view_as(query)).sum((2, 3), True))
+
+    model = Attention().double()
+    before = model(X)
+    group = next(group for group in channel_groups(model, X) if group.frozen is None)
+    widen(model, group, 9)
+    assert (model.width, model.qkv.out_channels) == (9, 19) and torch.allclose(model(X), before)
+
+
 @pytest.mark.parametrize("part", [lambda b: b[:, :1], lambda b: b[:, -1:], lambda b: b[:, :1].clone()])
 def test_entries_of_one_channel_freeze_all(part):
     assert frozen(lambda m, a, b: b * part(b)) == ["second"]
@@ -120,6 +137,16 @@ def written(m: nn.Module, a: Tensor, b: Tensor) -> Tensor:
 def test_a_value_of_a_weight_is_not_known(combine):
     with pytest.raises(UserError, match="without values"):
         frozen(combine)
+
+
+def test_a_network_that_wants_targets_is_refused():
+    class Detector(Between):
+        def forward(self, x, targets=None):
+            assert targets is not None or not self.training, "targets in training mode"
+            return super().forward(x)
+
+    with pytest.raises(UserError, match=r"targets in training mode.*in train and in eval mode"):
+        channel_groups(Detector(lambda m, a, b: b).double(), X)
 
 
 def test_a_source_of_chance_of_its_own_is_named():
