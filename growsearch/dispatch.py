@@ -58,7 +58,7 @@ def _norm(func: Any, first: Tensor, *others: Any) -> tuple[Tensor, ...] | None:
 
 def _cat(func: Any, tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
     first = tensors[0]
-    if not first.dim() or any(each.dim() != first.dim() for each in tensors):
+    if not _are_dimensions([dim], first) or any(each.dim() != first.dim() for each in tensors):
         return None
     shapes = [list(each.shape) for each in tensors]
     total = sum(shape.pop(dim) for shape in shapes)
@@ -69,12 +69,16 @@ def _cat(func: Any, tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
 
 
 def _mean(func: Any, first: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False) -> Tensor | None:
-    if not dims:
+    if not dims or not _are_dimensions(dims, first):
         return None
     gone = {dim % first.dim() for dim in dims}
     if len(gone) < len(dims) or not first.is_contiguous():
         return None
     return first.new_empty([1 if dim in gone else n for dim, n in enumerate(first.shape) if keepdim or dim not in gone])
+
+
+def _are_dimensions(dims: Sequence[int], tensor: Tensor) -> bool:
+    return all(-tensor.dim() <= dim < tensor.dim() for dim in dims)
 
 
 def _mm(func: Any, left: Tensor, right: Tensor) -> Tensor | None:

@@ -55,7 +55,7 @@ def assert_like_torch(func, *args, made=True):
 
 
 def meta(*shape, layout=torch.contiguous_format):
-    tensor = torch.empty(*shape, device="meta")
+    tensor = torch.empty(shape, device="meta")
     return tensor.to(memory_format=layout) if len(shape) == 4 else tensor
 
 
@@ -96,15 +96,26 @@ def test_products(left, bias):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(few, min_size=2, max_size=3), min_size=1, max_size=3), st.integers(-3, 3))
+@given(st.lists(st.lists(few, min_size=2, max_size=3), min_size=1, max_size=3), st.integers(-4, 3))
 def test_concatenations(shapes, dim):
     assert_like_torch(aten.cat.default, [meta(*shape) for shape in shapes], dim, made=False)
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(-4, 3), min_size=1, max_size=2), st.booleans(), layouts)
+@given(st.lists(st.integers(-5, 4), min_size=1, max_size=2), st.booleans(), layouts)
 def test_means(dims, keep, layout):
     assert_like_torch(aten.mean.dim, meta(2, 3, 4, 5, layout=layout), dims, keep, made=False)
+
+
+def test_a_mean_of_a_single_number():
+    assert_like_torch(aten.mean.dim, meta(), [0], made=False)
+
+
+@pytest.mark.parametrize("count", [3, 4])
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norms(count, training):
+    entries = [meta(count) for _ in range(4)]
+    assert_like_torch(aten.native_batch_norm.default, meta(2, 3, 4, 5), *entries, training, 0.1, 1e-5, made=count == 3)
 
 
 @pytest.mark.parametrize("other", [(2, 3), (1, 3), (4, 3)])

@@ -74,7 +74,7 @@ def start(
     if folder := earlier():
         return execute(folder, config, not_compared(composed, folder), wait)
     runner = prepare(config, called(config))
-    with attempt("making the first network"):
+    with if_it_fails(runner.close), attempt("making the first network"):
         runner.begin()
     yaml = OmegaConf.to_yaml(composed, resolve=True)
     with ExitStack() as locked:
@@ -263,11 +263,22 @@ def called(config: RunConfig) -> Crew:
 
 
 def prepare(config: RunConfig, crew: Crew | None = None) -> ScriptRunner:
-    """Data, engine and method, ready to begin or to be restored."""
-    with attempt("loading the data"):
-        engine = Engine(load_data(config.data, config.seed), config.hardware, config.seed)
-    with attempt("making the first network"):
-        return make_runner(config, engine, crew)
+    """Data, engine and method, ready to begin or to be restored; if that fails, the crew is sent home."""
+    with if_it_fails(crew.close if crew is not None else lambda: None):
+        with attempt("loading the data"):
+            engine = Engine(load_data(config.data, config.seed), config.hardware, config.seed)
+        with attempt("making the first network"):
+            return make_runner(config, engine, crew)
+
+
+@contextmanager
+def if_it_fails(close: Callable[[], None]) -> Iterator[None]:
+    """Close what was begun when an error ends the block."""
+    try:
+        yield
+    except BaseException:
+        close()
+        raise
 
 
 def make_runner(config: RunConfig, engine: Engine, crew: Crew | None = None) -> ScriptRunner:

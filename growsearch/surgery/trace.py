@@ -14,7 +14,12 @@ from torch.utils import _pytree as pytree
 
 from growsearch.dispatch import DispatchMode, carry_out
 from growsearch.errors import UserError, is_lack_of_memory
-from growsearch.surgery import rules_layers, rules_pointwise, rules_shapes  # noqa: F401  (the rules enter themselves)
+from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
+    rules_layers,
+    rules_numbers,
+    rules_pointwise,
+    rules_shapes,
+)
 from growsearch.surgery.conditions import noted
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace

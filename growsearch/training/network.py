@@ -135,7 +135,8 @@ class Network:
 
     def set_rate(self, rate: Rate, role: str = "weights") -> None:
         """Set the learning rate of a role for the steps to come."""
-        set_rate(self._optimizers[role], self._named(), self.configs[role], rate)
+        named = self._named() if isinstance(rate, dict) else {}  # once a step where the rate decays by the step
+        set_rate(self._optimizers[role], named, self.configs[role], rate)
 
     def place(self, device: torch.device, layout: str) -> None:
         """Bring module and optimizer state to a device and a memory layout, named as in ``hardware.layout``."""

@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import time
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -14,8 +15,10 @@ from algorithms.tiny import tiny_engine
 from runner.test_script import League, Tournament, lines_of, tournament
 
 from growsearch.actions import Edit, Net, Train
+from growsearch.errors import UserError
 from growsearch.runner import crew
 from growsearch.runner.crew import WORTH_STARTING, Crew, WorkerLost, names_in
+from growsearch.runner.start import prepare
 from growsearch.runner.worker import receive, send
 from growsearch.training import Recipe
 
@@ -102,3 +105,16 @@ def test_networks_of_an_action_are_found_wherever_they_stand():
     net, other = (Net(name, 0, {"cells": [4]}, 1) for name in ("a", "b"))
     assert names_in(Train(net, "phase", 0, "train", 0, Recipe(), 0.1)) == ["a"]
     assert names_in(Edit(net, None, sources=(other, "given"))) == ["a", "b"]
+
+
+def test_processes_that_were_called_end_with_a_run_that_cannot_begin(monkeypatch):
+    def missing(*_):
+        raise UserError("data: none")
+
+    monkeypatch.setitem(prepare.__globals__, "load_data", missing)
+    called = Crew(2)
+    called.call()
+    (worker,) = called.workers
+    with pytest.raises(UserError, match="data: none"):
+        prepare(SimpleNamespace(data=None, seed=0), called)
+    assert worker.process.poll() is not None

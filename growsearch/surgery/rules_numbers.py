@@ -1,0 +1,71 @@
+"""Operators that find entries of a dimension by their numbers: selecting, picking, scattering, moving."""
+
+from torch import Tensor
+
+from growsearch.surgery.labels import LabelTrace, Vector
+from growsearch.surgery.operators import Call, normal, rule
+
+
+@rule("select")
+def select(trace: LabelTrace, call: Call) -> None:
+    """Takes one entry of a dimension."""
+    labels = list(trace.get(call["self"]))
+    (along,) = normal(call["dim"], len(labels))
+    trace.freeze(labels.pop(along), "one channel selected by its number")
+    trace.put(call.out, tuple(labels))
+
+
+@rule("roll", "flip")
+def reorder(trace: LabelTrace, call: Call) -> None:
+    """Moves entries along dimensions; channels that change places cannot follow an edit."""
+    labels = list(trace.get(call["self"]))
+    for dim in normal(call["dims"], len(labels)):
+        trace.freeze(labels[dim], f"{call.name} of channels")
+    trace.put(call.out, tuple(labels))
+
+
+@rule("index", "index_select", "gather")
+def pick(trace: LabelTrace, call: Call) -> None:
+    """The dimensions that are not picked from pass; channels picked by number are fixed."""
+    x = call["self"]
+    labels = trace.get(x)
+    if call.name == "index":
+        indices = list(call["indices"]) + [None] * (x.dim() - len(call["indices"]))
+    else:
+        (along,) = normal(call["dim"], x.dim())
+        indices = [call["index"] if dim == along else None for dim in range(x.dim())]
+    trace.freeze_all([index for index in indices if isinstance(index, Tensor)], "an index")
+    picked = [dim for dim, index in enumerate(indices) if index is not None]
+    for dim in picked:
+        trace.freeze(labels[dim], "channels picked by their numbers")
+    if call.name == "gather":  # entries are picked for each channel of the index by itself
+        for dim, vector in enumerate(labels):
+            if dim not in picked and call.out.shape[dim] != x.shape[dim]:
+                trace.freeze(vector, "channels picked by their numbers")
+        trace.put(call.out, tuple(_sized(v, n) for v, n in zip(labels, call.out.shape, strict=True)))
+        return
+    new = call.out.dim() - (x.dim() - len(picked))
+    rest = [vector for dim, vector in enumerate(labels) if dim not in picked]
+    together = picked == list(range(picked[0], picked[-1] + 1)) if picked else True
+    at = picked[0] if picked and together else 0
+    trace.put(call.out, (*rest[:at], *[None] * new, *rest[at:]))
+
+
+@rule("scatter", "scatter_", "scatter_add", "scatter_add_", "scatter_reduce", "scatter_reduce_")
+def put_in(trace: LabelTrace, call: Call) -> None:
+    """Writes entries into places of one dimension that are named by number; others meet those of the index."""
+    x, parts = call["self"], [each for each in (call["index"], call.get("src")) if isinstance(each, Tensor)]
+    labels = list(trace.get(x))
+    (along,) = normal(call["dim"], x.dim())
+    for dim, vector in enumerate(labels):
+        others = [trace.get(each)[dim] for each in parts]
+        if dim != along and all(each.shape[dim] == x.shape[dim] for each in parts):
+            labels[dim] = trace.join(vector, *others)
+        else:
+            for each in (vector, *others):
+                trace.freeze(each, "entries put in places by their numbers")
+    trace.put(call.out, tuple(labels))
+
+
+def _sized(vector: Vector | None, size: int) -> Vector | None:
+    return vector if vector is not None and len(vector) == size else None
