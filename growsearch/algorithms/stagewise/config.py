@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from growsearch.algorithms.config import AlgoConfig
-from growsearch.algorithms.stagewise.families import FAMILIES, family, starting_depths
+from growsearch.algorithms.stagewise.families import FAMILIES, starting_depths
 from growsearch.errors import UserError
 from growsearch.options import Options, option
 from growsearch.training.settings import LR_COURSE, SCHEDULES, TrainingSettings
@@ -100,7 +100,7 @@ class TrainingProtocol(Options):
 
     def settings(self, modules: str) -> TrainingSettings:
         """The same in the terms of training, for a module type."""
-        usual = family(modules)
+        usual = FAMILIES[modules]
         return TrainingSettings(
             epochs=self.epochs,
             batch_size=self.batch_size,
