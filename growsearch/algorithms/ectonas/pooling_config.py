@@ -26,11 +26,6 @@ class PoolingTrialConfig(AlgoConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("max_epochs", "max_seconds", "max_params", "max_macs"):
-            if getattr(self, name):
-                raise UserError(
-                    f"algo.{name}: {getattr(self, name)} is not accepted by algo=ectonas_pooling, whose size is fixed;"
-                    " use 0"
-                )
+        self.refuse_caps(max_epochs="0", max_seconds="0", max_params="0", max_macs="0")
         if not self.cells:
             raise UserError("algo.cells: [] is not accepted; name at least one convolution to put a pooling behind")
