@@ -181,11 +181,6 @@ class Comparison:
     t: float
     p: float
 
-    @property
-    def significant(self) -> bool:
-        """At the 5 % level."""
-        return self.p < 0.05
-
 
 def retrained_against_grown(grown: float, retrained: Sequence[float]) -> Comparison:
     """One-sample t-test of the retrained networks' values against the grown network's.
