@@ -73,7 +73,6 @@ def main(argv: list[str]) -> int:
         "growsearch completion",
         description="Make a shell complete commands, groups, choices and options.",
         epilog=HOW,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", nargs="?", choices=sorted(SCRIPTS))
     parser.add_argument("--query", metavar="LINE", help=argparse.SUPPRESS)

@@ -1,6 +1,5 @@
 """``growsearch data``: fetch, verify and describe data sets before a run needs them."""
 
-import argparse
 import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,6 @@ def main(argv: list[str]) -> int:
         "growsearch data",
         description="Fetch, verify and describe data sets.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=("get", "check", "ls"), help="fetch what is missing; verify only; list")
     parser.add_argument("words", nargs="*", metavar="NAME|key=value", help="data sets, and options of data")
