@@ -24,11 +24,7 @@ SHOWN_CLASSES = 20
 
 def main(argv: list[str]) -> int:
     """List, fetch or check; the exit code is 2 if any data set named is not in order."""
-    parser = Arguments(
-        "growsearch data",
-        description="Fetch, verify and describe data sets.",
-        epilog=EPILOG,
-    )
+    parser = Arguments("growsearch data", description="Fetch, verify and describe data sets.", epilog=EPILOG)
     parser.add_argument("action", choices=("get", "check", "ls"), help="fetch what is missing; verify only; list")
     parser.add_argument("words", nargs="*", metavar="NAME|key=value", help="data sets, and options of data")
     options = parser.parse_args(argv)

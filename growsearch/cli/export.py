@@ -39,9 +39,7 @@ examples:
 def main(argv: list[str]) -> int:
     """Write the file and say how well it agrees."""
     parser = Arguments(
-        "growsearch export",
-        description="Write a run's network as a file that needs no growsearch.",
-        epilog=EPILOG,
+        "growsearch export", description="Write a run's network as a file that needs no growsearch.", epilog=EPILOG
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--format", choices=FORMATS, default="pt2", help="default: pt2 (torch.export)")

@@ -28,11 +28,7 @@ KIND, MOST_KEPT = ("candidate", "batch", "threads", "device"), 200
 
 def main(argv: list[str]) -> int:
     """Measure, keep and print."""
-    parser = Arguments(
-        "growsearch latency",
-        description="Time a run's network on this machine.",
-        epilog=EPILOG,
-    )
+    parser = Arguments("growsearch latency", description="Time a run's network on this machine.", epilog=EPILOG)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 32], metavar="N", help="images at a time (1 32)")

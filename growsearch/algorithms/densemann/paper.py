@@ -113,16 +113,7 @@ def table2() -> Table:
         kind = next(k for k in reversed(KINDS) if k.split("_")[-1] in row["name"] or k == "average")
         fixed = row.get("corrected_from_table1")
         note = "" if fixed is None else f"contradicts Table 1: {fixed['params']} M, {fixed['error']} %"
-        rows.append(
-            Row(
-                row["name"],
-                printed,
-                _experiment("cifar10", kind),
-                "cifar10",
-                note=note,
-                **KINDS[kind],
-            )
-        )
+        rows.append(Row(row["name"], printed, _experiment("cifar10", kind), "cifar10", note=note, **KINDS[kind]))
     return Table("DensEMANN, Table 2", columns, rows, NOTE)
 
 

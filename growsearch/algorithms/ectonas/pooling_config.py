@@ -13,10 +13,7 @@ class PoolingTrialConfig(AlgoConfig):
 
     name: str = "ectonas_pooling"
     cells: list[int] = option(
-        [8, 8],
-        "Channels of the convolutions, which have batch norm and relu but no pooling.",
-        unit="channels",
-        low=1,
+        [8, 8], "Channels of the convolutions, which have batch norm and relu but no pooling.", unit="channels", low=1
     )
     hidden: list[int] = option([32], "Units of the hidden dense layers.", unit="units", low=1)
     epochs: int = option(25, "Training before a pooling is inserted.", unit="epochs", low=1)

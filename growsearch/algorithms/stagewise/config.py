@@ -70,11 +70,7 @@ class TrainingProtocol(Options):
     lr_min: float = option(
         0.0, "Learning rate that each half cosine ends with.", low=0, matters_with=".schedule=cosine"
     )
-    schedule: str = option(
-        "milestones",
-        LR_COURSE,
-        choices=SCHEDULES,
-    )
+    schedule: str = option("milestones", LR_COURSE, choices=SCHEDULES)
     lr_at: list[float] = option(
         [100, 150], "When the learning rate falls or starts anew, in fractions or epochs as schedule says.", low=0
     )
@@ -136,9 +132,7 @@ class StagewiseConfig(AlgoConfig):
 
     name: str = "stagewise"
     modules: str = option(
-        "residual",
-        "Kind of module: residual (CIFAR), cell (NASNet) or bottleneck (ImageNet).",
-        choices=tuple(FAMILIES),
+        "residual", "Kind of module: residual (CIFAR), cell (NASNet) or bottleneck (ImageNet).", choices=tuple(FAMILIES)
     )
     m0: Any = option(
         None,

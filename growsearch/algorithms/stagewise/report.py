@@ -61,7 +61,7 @@ def row(trial: Trial, config: StagewiseConfig, facts: Facts) -> Script:
 
 
 def describe(trial: Trial, config: StagewiseConfig, image_shape: Sequence[int]) -> dict[str, Any]:
-    """One row of the paper's tables, but for what is measured on the network; accuracies are fractions."""
+    """One row of the paper's tables, without what is measured on the network; accuracies are fractions."""
     network = outline(trial.net.spec)
     costs = paper_costs(network, image_shape)
     row: dict[str, Any] = {
