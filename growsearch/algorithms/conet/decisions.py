@@ -53,11 +53,6 @@ def average(variable: Variable, values: Sides, rule: str = "members") -> float:
     return sum(_term(term, values, rule) for term in variable.terms) / len(variable.terms)
 
 
-def curves(variable: Variable, epochs: Sequence[Sides], rule: str = "members") -> list[float]:
-    """The averages of one variable over epochs."""
-    return [average(variable, values, rule) for values in epochs]
-
-
 def _term(term: Term, values: Sides, rule: str) -> float:
     sides: tuple[Side, ...] = (term.side,) if rule == "members" else ("in", "out")
     return sum(values[side][layer] for side in sides for layer in term.layers) / (len(sides) * len(term.layers))
@@ -185,7 +180,7 @@ def summarised(variables: Sequence[Variable], history: Sequence[Record], config:
     rule, plateau = config.rank_average, config.plateau
     ranks = [sides(record, "rank") for record in history]
     last = sides(history[-1], "condition")
-    curve = {v.name: curves(v, ranks, rule) for v in variables}
+    curve = {v.name: [average(v, rank, rule) for rank in ranks] for v in variables}
     return Trial(
         curve,
         {name: plateau_epoch(values, plateau) for name, values in curve.items()},
