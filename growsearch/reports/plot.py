@@ -1,5 +1,6 @@
 """Drawing with matplotlib: one look for print and page, and SVG that follows the page's colours."""
 
+import copy
 import gc
 import math
 import re
@@ -189,6 +190,20 @@ def _remember_ticks(axis: Any) -> None:
     for name in ("_update_ticks", "_get_ticklabel_bboxes"):
         if hasattr(axis, name):
             setattr(axis, name, _remembered(axis, getattr(axis, name)))
+    if hasattr(axis, "_get_tick") and hasattr(axis, "_copy_tick_props"):
+        axis._get_tick = partial(_another_tick, axis, axis._get_tick)
+        axis._copy_tick_props = lambda source, tick: None  # it has them, as a twin
+
+
+def _another_tick(axis: Any, make: Callable[..., Any], major: bool) -> Any:
+    """A tick like the first one of its kind, its lines and labels included, which costs less than to make it anew."""
+    ticks = axis.majorTicks if major else axis.minorTicks
+    if not ticks:
+        return make(major=major)
+    twin = copy.copy(ticks[0])
+    for name in ("tick1line", "tick2line", "gridline", "label1", "label2"):
+        setattr(twin, name, copy.copy(getattr(twin, name)))
+    return twin
 
 
 def _remembered(axis: Any, find: Callable[..., Any]) -> Callable[..., Any]:
