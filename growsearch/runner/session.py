@@ -34,7 +34,6 @@ from growsearch.training.out_of_memory import OutOfMemory, attempt, next_divisor
 from growsearch.untrusted import parsing
 from growsearch.views.console import line, say, summary
 from growsearch.views.estimate import Forecast
-from growsearch.views.memory import after_edit, made_smaller, ways_on
 from growsearch.views.progress import Progress
 from growsearch.views.trackers import Trackers
 
@@ -199,18 +198,18 @@ class Session:
         hardware, divisors = self.config.hardware, self.engine.divisors
         divisor = next_divisor(hardware.out_of_memory, lack, divisors.get(lack.doing, 1))
         edits = [event for _, event in self.recorded() if isinstance(event, Edit)]
-        cause = after_edit(lack, edits)
+        cause = lack.after(edits)
         if divisor is not None:
             divisors[lack.doing] = divisor
             say(str(lack))
-            self.note(f"{lack.facts}{cause}; {made_smaller(lack)}", lack.network or 0, self.ledger.epochs)
+            self.note(f"{lack.facts}{cause}; {lack.made_smaller()}", lack.network or 0, self.ledger.epochs)
         try:
             self.save()
         except OutOfMemory as error:
             raise UserError(f"{self.folder.path}: {lack}{cause}; {error}; the checkpoint before it is whole") from error
         if divisor is None:
             self.trackers.close()
-            raise UserError(f"{self.folder.path}: {lack}{cause}; saved. {ways_on(hardware.out_of_memory, lack)}")
+            raise UserError(f"{self.folder.path}: {lack}{cause}; saved. {lack.ways_on(hardware.out_of_memory)}")
 
     def drive(self, stop: StopRequest) -> None:
         """Run the script to its end, saving when it is due, on a signal and on failure."""
