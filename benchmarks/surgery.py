@@ -1,11 +1,12 @@
 """Trace time of each network, and its edits beside one training step and beside Torch-Pruning's.
 
-    python benchmarks/surgery.py [--names resnet18,densenet121] [--size 64] [--batch 64] [--edits 20]
+    python benchmarks/surgery.py [--names resnet18,densenet121] [--size 64] [--batch 64] [--edits 20] [--prune-only]
 
 The step is SGD with momentum on a batch of 64 images of 64x64 (the edit's cost does not depend on them). An
-edit widens a random free group by an eighth, with the optimizer. Both prune an eighth of the same groups, without
-optimizer; Torch-Pruning's time holds its search for what depends on the layer. Medians; one warm-up of each is
-left out. Seconds are those of the processor, on one thread; with --device cuda they are those of the clock.
+edit widens a random free group by an eighth, with the optimizer. Both prune the same eighth, at random, of the same
+groups, one after the other, without optimizer; Torch-Pruning's time holds its search for what depends on the layer, and
+is given once more without it. Medians and ranges; one warm-up of each is left out. Seconds are those of the processor,
+on one thread; with --device cuda they are those of the clock.
 Prints the version of torch, the device and the number of threads with the figures.
 """
 
@@ -47,38 +48,54 @@ def pruned_side_by_side(model: nn.Module, images: torch.Tensor, edits: int, devi
     ours, theirs = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
     groups = channel_groups(ours, images, prove=False)
     free = [group for group in groups if group.frozen is None and group.producers and group.size > 8]
+    layers = (nn.modules.conv._ConvNd, nn.Linear)
+    free = [group for group in free if isinstance(ours.get_submodule(group.producers[0]), layers)]
     graph = tp.DependencyGraph()
     try:
         graph_s = seconds(lambda: graph.build_dependency(theirs, images), device)
     except Exception as error:  # it knows fewer networks
         return f"prune: Torch-Pruning fails ({type(error).__name__})"
-    rng, jobs, our_times = random.Random(0), [], []
+    rng, ours_s, theirs_s, theirs_alone_s = random.Random(0), [], [], []
     for _ in range(edits + 1):
         group = rng.choice(free)
-        keep = range(group.size - max(1, group.size // 8))
+        keep = sorted(rng.sample(range(group.size), group.size - max(1, group.size // 8)))
         axis = next(axis for axis in group.axes if axis.role == "producer")
-        cut = [place for channel in range(len(keep), group.size) for place in group.positions(axis, channel)]
-        jobs.append((theirs.get_submodule(group.producers[0]), cut))
-        our_times.append(seconds(functools.partial(prune, ours, group, keep), device))
-    del ours
-    their_times = [seconds(functools.partial(_their_prune, graph, layer, cut), device) for layer, cut in jobs]
-    median_s = [statistics.median(times[1:]) for times in (our_times, their_times)]
-    slower = sum(mine > other for mine, other in zip(our_times[1:], their_times[1:], strict=True))
+        gone = set(range(group.size)).difference(keep)
+        cut = sorted(place for channel in gone for place in group.positions(axis, channel))
+        ours_s.append(seconds(functools.partial(prune, ours, group, keep), device))
+        layer = theirs.get_submodule(group.producers[0])
+        found: list[tp.Group] = []
+        search_s = seconds(
+            lambda layer=layer, cut=cut, found=found: found.append(_their_group(graph, layer, cut)), device
+        )
+        theirs_alone_s.append(seconds(found[0].prune, device))
+        theirs_s.append(search_s + theirs_alone_s[-1])
+    slower = sum(mine > other for mine, other in zip(ours_s[1:], theirs_s[1:], strict=True))
+    told = [_told(times[1:]) for times in (ours_s, theirs_s, theirs_alone_s)]
     return (
-        f"prune {1e3 * median_s[0]:.1f} ms, Torch-Pruning's {1e3 * median_s[1]:.1f} ms (slower in {slower} of {edits})"
+        f"prune {told[0]}, Torch-Pruning's {told[1]}, without its search {told[2]} (slower in {slower} of {edits})"
         f"  its graph {graph_s:.2f} s"
     )
 
 
-def _their_prune(graph: tp.DependencyGraph, layer: nn.Module, cut: list[int]) -> None:
+def _told(times_s: list[float]) -> str:
+    """Median and range in milliseconds."""
+    return f"{1e3 * statistics.median(times_s):.2f} ms [{1e3 * min(times_s):.2f}, {1e3 * max(times_s):.2f}]"
+
+
+def _their_group(graph: tp.DependencyGraph, layer: nn.Module, cut: list[int]) -> tp.Group:
     outputs = tp.prune_linear_out_channels if isinstance(layer, nn.Linear) else tp.prune_conv_out_channels
-    graph.get_pruning_group(layer, outputs, idxs=cut).prune()
+    return graph.get_pruning_group(layer, outputs, idxs=cut)
 
 
 def measure(name: str, options: argparse.Namespace, device: torch.device) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         model = getattr(torchvision.models, name)(weights=None, num_classes=10).to(device)
+    if options.prune_only:
+        size = 224 if name.startswith("vit") else options.size
+        images = torch.randn(2, 3, size, size, device=device)
+        return f"{name:20s} {pruned_side_by_side(model, images, options.edits, device)}"
     images = torch.randn(options.batch, 3, options.size, options.size, device=device)
     labels = torch.randint(10, (options.batch,), device=device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
@@ -125,6 +142,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--edits", type=int, default=20)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--prune-only", action="store_true", help="leave out all but the two prunes")
     options = parser.parse_args()
     device = torch.device(options.device)
     torch.set_num_threads(1)

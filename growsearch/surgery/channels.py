@@ -15,7 +15,7 @@ from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.groups import Segment, group
 from growsearch.surgery.labels import Bond
-from growsearch.surgery.tensors import lookup, modules_of, owner, places
+from growsearch.surgery.tensors import modules_of, owner, places, tensor_of
 from growsearch.surgery.trace import trace
 
 
@@ -56,6 +56,8 @@ class ChannelMap:
         unprunable: group number -> None or why none of its channels may be cut.
         attributes: (module path, name, index or None) -> what tiles the dimension that the attribute counts.
         conditions: comparisons of the network's code whose outcome may depend on sizes.
+        maps: what tiles a dimension of a large result of an operator, and how many entries each channel of it has.
+        largest: entries of the largest result.
         silent: group number -> how it gets channels that change nothing, where a proof found a way.
         lineage: group number -> for each channel a number that exact copies have in common.
         names: tensor name -> all its names.
@@ -65,14 +67,22 @@ class ChannelMap:
     def __init__(self, model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False) -> None:
         traced = trace(model, example, heads)
         layout = group(traced)
+        if whole := layout.tied(traced.blocked):
+            again = trace(model, example, heads, whole)
+            other = group(again)
+            if other.stuck() < layout.stuck():
+                traced, layout = again, other
         self.axes: list[list[Axis]] = [[] for _ in layout.sizes]
+        alike: dict[tuple[Segment, ...], tuple[Segment, ...]] = {}  # an edit knows them by their identity
         for (name, dim), segments in layout.axes.items():
+            segments = alike.setdefault(segments, segments)
             axis = Axis(name, dim, _role(model, name, dim, traced.roles.get((name, dim), ())), segments)
             for number in dict.fromkeys(segment.group for segment in segments):
                 self.axes[number].append(axis)
         self.sizes, self.bonds = layout.sizes, layout.bonds
         self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
         self.attributes, self.conditions = layout.attributes, layout.conditions
+        self.maps, self.largest, self._operators, self._heads = layout.maps, traced.largest, traced.operators, heads
         self.lineage = [list(range(size)) for size in self.sizes]
         self.silent: dict[int, Any] = {}
         self.names = {held[0]: held for _, held in places(model)}
@@ -80,9 +90,7 @@ class ChannelMap:
         for key, segments in self.attributes.items():
             for number in {segment.group for segment in segments}:
                 self._counting.setdefault(number, []).append(key)
-        self._model, self._children = ref(model), _children_of(model)
-        self.version = structure.structure_version(model)
-        structure.register_map(model, self)
+        self._remember(model)
 
     def on(self, model: nn.Module) -> ChannelMap:
         """The same map for a copy of the network (``copy.deepcopy``), to be edited independently."""
@@ -90,10 +98,30 @@ class ChannelMap:
         other.sizes, other.bonds = list(self.sizes), list(self.bonds)
         other.frozen, other.unprunable = list(self.frozen), list(self.unprunable)
         other.lineage = [list(each) for each in self.lineage]
-        other._model, other._children = ref(model), _children_of(model)
-        other.version = structure.structure_version(model)
-        structure.register_map(model, other)
+        other._remember(model)
         return other
+
+    def _remember(self, model: nn.Module) -> None:
+        """Note what the network consists of, and be kept true by its edits."""
+        held = [module._modules for module in modules_of(model)]
+        self._children = [(each, tuple(each.values())) for each in held if each]
+        self._childless = [each for each in held if not each]
+        self._holders: dict[str, list[tuple[nn.Module, str]]] = {}
+        self._model, self.version = ref(model), structure.structure_version(model)
+        structure.register_map(model, self)
+
+    def of(self, model: nn.Module, example: Tensor | tuple[Any, ...]) -> ChannelMap | None:
+        """The map that another example gives, if the network then runs the same way; else None."""
+        try:
+            other = ChannelMap(model, example, self._heads)
+        except UserError:
+            return None
+        facts = (
+            (each._operators, each.axes, each.sizes, each.bonds, each.frozen, each.even, each.unprunable,
+             each.attributes, each.conditions)
+            for each in (self, other)
+        )  # fmt: skip
+        return other if next(facts) == next(facts) else None
 
     def length(self, segment: Segment) -> int:
         """Number of entries that a segment has now."""
@@ -101,8 +129,15 @@ class ChannelMap:
 
     def owners(self, model: nn.Module, number: int) -> list[nn.Module]:
         """The modules that hold a group's tensors or sizes."""
-        holders = [owner(model, name)[0] for axis in self.axes[number] for name in self.names[axis.name]]
+        holders = [module for axis in self.axes[number] for module, _ in self.holders(model, axis.name)]
         return [*holders, *(model.get_submodule(path) for path, _, _ in self._counting.get(number, ()))]
+
+    def holders(self, model: nn.Module, name: str) -> list[tuple[nn.Module, str]]:
+        """The modules that hold a tensor, each with its name there; true while no module is replaced."""
+        found = self._holders.get(name)
+        if found is None:
+            found = self._holders[name] = [owner(model, held) for held in self.names[name]]
+        return found
 
     def resize(self, model: nn.Module, number: int, size: int) -> None:
         """Note a group's new number of channels, and give the attributes that count them their values."""
@@ -144,20 +179,15 @@ class ChannelMap:
     def _fits(self, model: nn.Module, axes: list[Axis]) -> bool:
         if self.version != structure.structure_version(model):
             return False
-        if any(tuple(module._modules.values()) != children for module, children in self._children):
+        if any(self._childless) or any(tuple(held.values()) != children for held, children in self._children):
             return False
         for axis in axes:
-            held = [lookup(model, name) for name in self.names[axis.name]]
-            if any(tensor is not held[0] for tensor in held):
+            tensor, *others = (tensor_of(module, leaf) for module, leaf in self.holders(model, axis.name))
+            if any(other is not tensor for other in others):
                 return False
-            if held[0].shape[axis.dim] != sum(map(self.length, axis.segments)):
+            if tensor.shape[axis.dim] != sum(map(self.length, axis.segments)):
                 return False
         return True
-
-
-def _children_of(model: nn.Module) -> list[tuple[nn.Module, tuple[nn.Module | None, ...]]]:
-    """Each module of a network with its children: as long as they are the same, so is the network."""
-    return [(module, tuple(module._modules.values())) for module in modules_of(model)]
 
 
 def _is_even(sources: Sequence[int]) -> bool:

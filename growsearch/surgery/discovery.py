@@ -83,7 +83,7 @@ def _share(groups: list[ChannelGroup], counts: Callable[[ChannelGroup], bool]) -
     some = total = 0
     for group in groups:
         for axis in group.axes:
-            if axis.role not in ("producer", "depthwise") or group.frozen == "network output":
+            if axis.role not in ("producer", "depthwise") or "network output" in (group.frozen, group.unprunable):
                 continue
             count = sum(group.map.length(s) for s in axis.segments if s.group == group.number)
             total += count

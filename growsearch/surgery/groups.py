@@ -1,5 +1,6 @@
 """From labels to groups: which channels always occur together, and how they tile each dimension."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ class Layout:
         even: group -> None or why all of its channels must be copied equally often.
         unprunable: group -> None or why none of its channels may be cut.
         conditions: comparisons of the code whose outcome may depend on sizes of groups.
+        maps: segments of a dimension of a large result, and entries of each of its channels.
     """
 
     axes: dict[tuple[str, int], tuple[Segment, ...]]
@@ -41,6 +43,17 @@ class Layout:
     even: list[str | None]
     unprunable: list[str | None]
     conditions: list[Condition]
+    maps: list[tuple[tuple[Segment, ...], int]]
+
+    def tied(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of some tensors whose first dimension has entries that are tied all together."""
+        parts = {name: self.axes.get((name, 0), ()) for name in names}
+        return frozenset(n for n, each in parts.items() if any(self.unprunable[part.group] == _TIED for part in each))
+
+    def stuck(self) -> int:
+        """Number of entries of all dimensions that cannot be cut."""
+        every = [part for parts in self.axes.values() for part in parts if self.unprunable[part.group] is not None]
+        return sum(part.fixed + part.repeat * self.sizes[part.group] for part in every)
 
 
 def group(trace: LabelTrace) -> Layout:
@@ -59,7 +72,10 @@ def group(trace: LabelTrace) -> Layout:
     frozen: list[str | None] = [None for _ in sizes]
     even: list[str | None] = [None for _ in sizes]
     for vector, reason, bond in trace.frozen:
-        for each in np.unique(groups[label[vector]]):
+        members = np.unique(groups[label[vector]])
+        if bond is Bond.EVEN and len(members) > 1:  # copies of some entries change a mean over all of them
+            bond = Bond.CUT
+        for each in members:
             if each >= 0:
                 bonds[each] = max(bonds[each], bond)
                 held = even if bond is Bond.EVEN else frozen
@@ -82,7 +98,12 @@ def group(trace: LabelTrace) -> Layout:
         for each, why in enumerate(unprunable):
             if why in (_DISORDER, _TIED):
                 bonds[each], frozen[each] = Bond.FIXED, frozen[each] or why
-    return Layout(*segments, sizes, bonds, frozen, even, unprunable, _conditions(trace, groups[label], sizes))
+    conditions, maps = _conditions(trace, groups[label], sizes), []
+    for vector, entries in trace.maps.values():
+        members, counts = np.unique(groups[label[vector]], return_counts=True)
+        known = [(int(n), int(c)) for n, c in zip(members, counts, strict=True) if n >= 0]
+        maps.append((tuple(Segment(number, count // sizes[number]) for number, count in known), entries))
+    return Layout(*segments, sizes, bonds, frozen, even, unprunable, conditions, maps)
 
 
 def _conditions(trace: LabelTrace, groups: Vector, sizes: list[int]) -> list[Condition]:

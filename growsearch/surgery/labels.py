@@ -83,6 +83,8 @@ class Width(Computed):
         return int, (int(self),)
 
 
+LARGE = 2**17
+"""Results of so many entries count for the memory that a proof needs."""
 MOST_KNOWN = 4096
 """Up to so many entries of a tensor of the meta device are kept beside it."""
 
@@ -94,6 +96,7 @@ class LabelTrace:
         tensors: the network's distinct parameters and buffers by name.
         heads: where code splits channels by two numbers that it holds, the outer one follows the channels: whole
             heads come and go, not places inside of them.
+        whole: names of weights of grouped convolutions whose blocks come and go, not places inside of them.
 
     Attributes:
         axes: (tensor name, dimension) -> the labels it was given.
@@ -104,12 +107,18 @@ class LabelTrace:
         frozen: vectors of labels with what they allow and the reason, in the order found.
         count: number of labels given out.
         written: sizes that the code passes to the operator that runs now, where they are known.
+        chunks: number of parts that the code asks for, while ``chunk`` runs.
+        whole: names of weights of grouped convolutions whose blocks are the channels.
+        blocked: name of each other such weight -> the labels of its outputs.
         grouped: dimensions of depthwise weights whose number of groups the code takes from their channels.
         comparisons: what the code compares with a size.
+        operators: what ran, in order.
+        largest: entries of the largest tensor that an operator made or, as far as is known, needed meanwhile.
+        maps: id of a vector of labels -> it, and the most entries that each of them had in the result of an operator.
         values: id of a tensor -> its entries, where these depend on neither weights nor inputs: draws and constants.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], heads: bool = False) -> None:
+    def __init__(self, tensors: dict[str, Tensor], heads: bool = False, whole: frozenset[str] = frozenset()) -> None:
         self.heads = heads
         self.axes: dict[tuple[str, int], Vector] = {}
         self.attributes: dict[tuple[str, str, int | None], Vector] = {}
@@ -119,8 +128,14 @@ class LabelTrace:
         self.frozen: list[tuple[Vector, str, Bond]] = []
         self.count = 0
         self.written: tuple[int, ...] | None = None
+        self.chunks: int | None = None
+        self.whole = whole
+        self.blocked: dict[str, Vector] = {}
         self.grouped: set[tuple[str, int]] = set()
         self.comparisons: list[Comparison] = []
+        self.operators: list[Any] = []
+        self.largest = 0
+        self.maps: dict[int, tuple[Vector, int]] = {}
         self.values: dict[int, Tensor] = {}
         self._parts: dict[int, tuple[Vector, str]] = {}
         self._labels: dict[int, Labels] = {}
@@ -148,6 +163,17 @@ class LabelTrace:
         assert tuple(len(v) if v is not None else n for v, n in zip(labels, tensor.shape, strict=True)) == tensor.shape
         self._alive.append(tensor)
         self._labels[id(tensor)] = labels
+
+    def note(self, func: Any, made: list[Tensor]) -> None:
+        """Keep what ran, and how large its results are."""
+        self.operators.append(func)
+        for tensor in made:
+            entries = tensor.numel()
+            self.largest = max(self.largest, entries)
+            for vector in self.get(tensor) if entries >= LARGE else ():
+                if vector is not None and entries // len(vector) > self.maps.get(id(vector), (vector, 0))[1]:
+                    self._alive.append(vector)
+                    self.maps[id(vector)] = vector, entries // len(vector)
 
     def origin(self, tensor: Tensor) -> tuple[str, tuple[int, ...]] | None:
         """Name of the parameter that this tensor is, or is a transposed view of, and its dimensions in this order."""
@@ -253,8 +279,13 @@ class LabelTrace:
 
     def measure(self, width: int, vector: Vector | None) -> None:
         """Note that the code sizes these labelled entries by ``width``, which must stay true after an edit."""
-        if vector is None or not isinstance(width, Width) or int(width) != len(vector) or width.times != 1:
+        if vector is None or not isinstance(width, Width) or int(width) != len(vector):
             return
+        if width.times != 1:  # as heads of all samples
+            once = vector[: len(vector) // width.times]
+            if len(vector) % width.times or not np.array_equal(np.tile(once, width.times), vector):
+                return
+            vector = once
         if width.attribute is not None:
             whole = np.tile(vector, width.parts) if width.parts > 1 else vector
             self._equal(self.attributes.setdefault(width.attribute, whole), whole)

@@ -8,6 +8,7 @@ import numpy as np
 
 from growsearch.surgery.channels import ChannelMap
 from growsearch.surgery.conditions import Condition
+from growsearch.surgery.footprint import Footprint
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn
 
@@ -30,10 +31,20 @@ class Plans:
         stand_in: a narrow network.
         channel_map: of the network that it stands for.
         random: draws subsets, sizes and orders.
+        footprint: memory of the network by sizes.
+        limit: bytes that an edited stand-in may take, unless one group alone takes more.
     """
 
-    def __init__(self, stand_in: StandIn, channel_map: ChannelMap, random: np.random.Generator) -> None:
+    def __init__(
+        self,
+        stand_in: StandIn,
+        channel_map: ChannelMap,
+        random: np.random.Generator,
+        footprint: Footprint,
+        limit: float,
+    ) -> None:
         self._stand_in, self._map, self._random = stand_in, channel_map, random
+        self._footprint, self._limit = footprint, limit
 
     def exact(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
         """All to true sizes; then every ordered pair of groups parts in some plan, up and down; then all up and down.
@@ -51,22 +62,46 @@ class Plans:
         if not numbers:
             return
         few = len(numbers) <= FEW
-        yield self._plan(numbers, self._true_size), BOTH if few else (True,)
-        if few:
-            yield self._plan(numbers, self._beyond), BOTH
+        for part in self.shared_out(numbers, self._true_size):
+            yield self._plan(part, self._true_size), BOTH if few else (True,)
+        for part in self.shared_out(numbers, self._beyond) if few else ():
+            yield self._plan(part, self._beyond), BOTH
         parts, count = self._parts(numbers), 0
         while count < FEWEST:
-            large = {
-                number: self._random.choice([i for i, part in enumerate(parts) if number in part]) for number in numbers
-            }
-            for index, part in enumerate(parts):
-                high = [number for number in part if large[number] == index]
-                more = self._plan(part, self._more) | self._plan(high, self._large)
-                yield more, BOTH if few else (index % 2 == 0,)
-                yield self._plan(part, self._fewer), BOTH if few else (index % 2 == 1,)
-            count += 2 * len(parts)
+            plans = [self._plan(part, self._more) for part in parts]
+            for part in self._enlarged(numbers, plans):
+                plans.append(self._plan(part, self._large))
+            for index, plan in enumerate(plans):
+                yield plan, BOTH if few else (index % 2 == 0,)
+                if index < len(parts):
+                    yield self._plan(parts[index], self._fewer), BOTH if few else (index % 2 == 1,)
+            count += len(plans) + len(parts)
         yield self._plan(numbers, self._more), BOTH
         yield self._plan(numbers, self._fewer), BOTH
+
+    def _enlarged(self, numbers: list[int], plans: list[Plan]) -> list[list[int]]:
+        """Let each group be large in one of the plans that change it; those for which there is no room, in lists."""
+        left: list[int] = []
+        sizes = [self._sizes(plan) for plan in plans]
+        for number in numbers:
+            for index in self._random.permutation([i for i, plan in enumerate(plans) if number in plan]):
+                before, sizes[index][number] = sizes[index][number], self._large(number)
+                if self._footprint.bytes(sizes[index]) <= self._limit:
+                    plans[index] |= self._plan([number], self._large)
+                    break
+                sizes[index][number] = before
+            else:
+                left.append(number)
+        return self.shared_out(left, self._large)
+
+    def _sizes(self, plan: Plan) -> list[int]:
+        """Of all groups after a plan."""
+        return [len(plan[number]) if number in plan else size for number, size in enumerate(self._stand_in.sizes)]
+
+    def shared_out(self, numbers: list[int], size: Callable[[int], int]) -> list[list[int]]:
+        """Lists of groups that there is room for at once; see :meth:`Footprint.shared_out`."""
+        wanted = {int(number): size(int(number)) for number in self._random.permutation(numbers)} if numbers else {}
+        return [sorted(each) for each in self._footprint.shared_out(wanted, self._stand_in.sizes, self._limit)]
 
     def _turning(self, numbers: list[int], tried: list[tuple[Plan, Modes]]) -> Iterator[tuple[Plan, Modes]]:
         """Plans that turn those comparisons over that no plan did in both modes; few, with many groups each."""
@@ -167,12 +202,18 @@ class Plans:
         return now - int(self._random.integers(1, dead + 1))
 
     def cuts(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
-        """All groups twice, once to true sizes; then random ones to random sizes."""
-        for index in range(CUTS if numbers else 0):
-            part = [number for number in numbers if index in (0, 1) or self._random.random() < 0.5]
-            plan: Plan = {}
-            for number in part:
-                now, true = self._stand_in.sizes[number], self._map.sizes[number]
-                size = true if index == 0 else int(self._random.integers(2, max(3, min(true, 4 * now) + 1)))
-                plan[number] = np.sort(np.arange(size) % now).tolist()
-            yield plan, BOTH if index < 2 or len(numbers) <= FEW else (index % 2 == 0,)
+        """All groups to true sizes, all to random ones, then random groups to random sizes."""
+        for part in self.shared_out(numbers, self._true_size):
+            yield self._resized(part, self._true_size), BOTH
+        for index in range(1, CUTS if numbers else 0):
+            part = [number for number in numbers if index == 1 or self._random.random() < 0.5]
+            yield self._resized(part, self._any), BOTH if index == 1 or len(numbers) <= FEW else (index % 2 == 0,)
+
+    def _any(self, number: int) -> int:
+        now, true = self._stand_in.sizes[number], self._map.sizes[number]
+        return int(self._random.integers(2, max(3, min(true, 4 * now) + 1)))
+
+    def _resized(self, numbers: list[int], size: Callable[[int], int]) -> Plan:
+        """Sources that give groups new sizes, in their order."""
+        now = self._stand_in.sizes
+        return {number: np.sort(np.arange(size(number)) % now[number]).tolist() for number in numbers}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from growsearch.dispatch import DispatchMode
+from growsearch.surgery.in_parts import in_parts
 from growsearch.surgery.operators import Call, rule_of, tensors_among
 from growsearch.surgery.rules_layers import (
     attention,
@@ -127,7 +128,10 @@ class Rehearsal(DispatchMode):
         inputs = tensors_among(*args, *kwargs.values())
         if kind.overwrites and inputs:
             inputs[0] = self._keep(inputs[0])
-        out = self._draw(func, args, kwargs) if kind.draws else func(*args, **kwargs)
+        if kind.draws:
+            out = self._draw(func, args, kwargs)
+        else:
+            out = in_parts(func, args, kwargs) if kind.slides else func(*args, **kwargs)
         if self._watched and kind.mixes and len(out) > 1 and torch.equal(out, out[:1].expand_as(out)):
             self.dead = True
         for each in tensors_among(out):
@@ -215,6 +219,7 @@ class _Kind(NamedTuple):
     ends: bool
     moves: bool
     mixes: bool
+    slides: bool
 
 
 @cache
@@ -227,6 +232,7 @@ def _kind(func: Any) -> _Kind:
         ends=rule_of(func) in _ENDS and not name.startswith("arg"),
         moves=name in _MOVES,
         mixes=name in _MIXES,
+        slides=name == "convolution",
     )
 
 

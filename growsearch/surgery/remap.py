@@ -16,11 +16,10 @@ from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.memory import require_memory
 from growsearch.surgery import structure
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
-from growsearch.surgery.groups import Segment
 from growsearch.surgery.momentum import Carry, Entry, Optimizers, as_list, hand_over
-from growsearch.surgery.replace import ordered_like, place, set_sizes
-from growsearch.surgery.tensors import lookup, owner
-from growsearch.surgery.tiling import Ratio, Tiling, on_device, tiling_key
+from growsearch.surgery.replace import is_parameter, ordered_like, place, set_sizes
+from growsearch.surgery.tensors import tensor_of
+from growsearch.surgery.tiling import Ratio, Tiling, on_device
 from growsearch.surgery.transaction import transaction
 
 ROLES = ("producer", "bias", "norm", "depthwise", "consumer", "scale")
@@ -154,18 +153,18 @@ def resize_layers(model: nn.Module, channel_map: ChannelMap, axes: Mapping[str, 
         channel_map: its map.
         axes: name of each new tensor -> the dimensions that changed.
     """
-    multipliers: dict[Any, int] = {}
+    blocks: dict[Any, int] = {}  # filters of each block of a depthwise convolution
     for name, each in axes.items():
         depthwise = any(axis.role == "depthwise" for axis in each)
-        for held in channel_map.names[name]:
-            module: Any = owner(model, held)[0]
-            multipliers.setdefault(module, 0)
+        for module, _ in channel_map.holders(model, name):
+            blocks.setdefault(module, 0)
             if depthwise and isinstance(module, nn.modules.conv._ConvNd):
-                multipliers[module] = module.out_channels // module.in_channels
-    for module, multiplier in multipliers.items():
+                blocks[module] = module.out_channels // module.groups
+    for module, filters in blocks.items():
+        if filters:
+            transposed = isinstance(module, nn.modules.conv._ConvTransposeNd)
+            module.groups = module.weight.shape[0] // (1 if transposed else filters)
         set_sizes(module)
-        if multiplier:
-            module.groups = module.in_channels = module.out_channels // multiplier
     _resize_computed(model, axes)
 
 
@@ -174,8 +173,8 @@ def _resize_computed(model: nn.Module, names: Iterable[str]) -> None:
 
     The weight is computed in eval mode: in train mode spectral norm would write its estimate.
     """
-    layers = [name.partition(COMPUTED) for name in names]
-    for layer in {layer for layer, computed, leaf in layers if computed and leaf.startswith("weight.")}:
+    layers = [name.partition(COMPUTED) for name in names if COMPUTED in name]
+    for layer in {layer for layer, _, leaf in layers if leaf.startswith("weight.")}:
         module = model.get_submodule(layer)
         computing = list(cast(nn.Module, module.parametrizations).modules())
         modes = [each.training for each in computing]
@@ -228,7 +227,7 @@ def require_room(model: nn.Module, group: ChannelGroup, size: int) -> None:
         return
     needed = 64 * size  # lists of channels
     for axis in group.axes:
-        tensor = lookup(model, axis.name)
+        tensor = tensor_of(*group.map.holders(model, axis.name)[0])
         entries = size * sum(segment.repeat for segment in axis.segments if segment.group == group.number)
         needed += tensor.nbytes // tensor.shape[axis.dim] * entries if tensor.device.type == "cpu" else 0
     require_memory(needed, f"{group.name} of {size} channels", "use fewer channels")
@@ -254,15 +253,22 @@ class _Plan:
         self.axes: dict[str, list[Axis]] = {}
         for axis in group.axes:
             self.axes.setdefault(axis.name, []).append(axis)
-        self.tilings: dict[tuple[Segment, ...] | int, Tiling] = {}
-        before = np.arange(group.size) if duplicate == "none" else self._lineage()
+        self.tilings: dict[int, Tiling] = {}
+        if duplicate == "none" or self._only_cuts():
+            self.lineage, self.recounted = np.arange(len(sources)), np.zeros(len(sources), bool)
+            return
+        before = self._lineage()
         fresh = self.sources < 0
         self.lineage = np.where(fresh, before.max() + np.cumsum(fresh), before[self.sources])
-        if duplicate == "none":
-            self.lineage = np.arange(len(sources))
         counts = [np.bincount(each, minlength=self.lineage.max() + 1) for each in (before, self.lineage)]
         self.copies_before, self.copies_after = (np.maximum(count, 1)[self.lineage] for count in counts)
         self.recounted = self.copies_before != self.copies_after
+
+    def _only_cuts(self) -> bool:
+        """Whether no channel is a copy before, copied or fresh, so that no weight is divided otherwise."""
+        known = self.map.lineage[self.group.number]
+        once = len(set(known)) == len(known)
+        return once and self.sources.min() >= 0 and bool(np.bincount(self.sources).max() == 1)
 
     def _lineage(self) -> np.ndarray:
         """The old channels' numbers, shared by exact copies; copies that have moved apart share none.
@@ -287,14 +293,14 @@ class _Plan:
         """For each pair of channels whether they have the same entries in every tensor."""
         equal = torch.ones(len(channels), dtype=torch.bool)
         for name, axes in self.axes.items():
-            tensor = lookup(self.model, name).detach()
+            tensor = tensor_of(*self.map.holders(self.model, name)[0]).detach()
             for axis in axes if not tensor.is_meta else ():
                 ours, theirs = (self._tiling(axis).entries(tensor, axis.dim, each) for each in (channels, others))
                 equal &= (ours == theirs).movedim(axis.dim, 0).reshape(len(channels), -1).all(1).cpu()
         return equal.numpy()
 
     def _tiling(self, axis: Axis) -> Tiling:
-        key = tiling_key(axis.segments)
+        key = id(axis.segments)
         if key not in self.tilings:
             self.tilings[key] = Tiling(self.map, axis.segments, self.group.number, self.sources)
         return self.tilings[key]
@@ -303,13 +309,15 @@ class _Plan:
         """Replace every tensor of the group and make the channel map true again."""
         moves = []
         for name, axes in self.axes.items():
-            old = lookup(self.model, name)
-            new = place(self.model, self.map.names[name], self._value(old.detach(), axes, fresh))
-            if isinstance(old, nn.Parameter):
+            holders = self.map.holders(self.model, name)
+            old = tensor_of(*holders[0])
+            new = place(holders, self._value(old.detach(), axes, fresh))
+            if is_parameter(*holders[0]):
                 moves.append((old, new, self._carry(axes) if momentum == "follow" else None))
-        hand_over(optimizer, moves)
-        resize_layers(self.model, self.map, self.axes)
+        if optimizer:
+            hand_over(optimizer, moves)
         self.map.resize(self.model, self.group.number, len(self.sources))
+        resize_layers(self.model, self.map, self.axes)
         self.map.lineage[self.group.number] = self.lineage.tolist()
         self.map.version = structure.structure_changed(self.model)
 

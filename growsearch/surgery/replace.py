@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.surgery.momentum import Carry, Optimizers, hand_over
 from growsearch.surgery.structure import structure_changed, tensor_changed
-from growsearch.surgery.tensors import lookup, owner, places
+from growsearch.surgery.tensors import lookup, owner, places, tensor_of
 
 
 def replace(
@@ -50,26 +50,36 @@ def replace(
 
 def put(model: nn.Module, names: Sequence[str], value: Tensor) -> Tensor:
     """Put ``value`` in all places of one tensor, as :func:`replace` does but for optimizer and version; return it."""
-    new = place(model, names, value)
-    for each in names:
-        set_sizes(owner(model, each)[0])
+    holders = [owner(model, each) for each in names]
+    new = place(holders, value.detach())
+    for module, _ in holders:
+        set_sizes(module)
     return new
 
 
-def place(model: nn.Module, names: Sequence[str], value: Tensor) -> Tensor:
-    """As :func:`put`, and leave the sizes of layers to the caller."""
-    old = lookup(model, names[0])
-    new = ordered_like(value.detach(), old)
-    if isinstance(old, nn.Parameter):
+def place(holders: Sequence[tuple[nn.Module, str]], value: Tensor) -> Tensor:
+    """As :func:`put`, and leave the sizes of layers to the caller.
+
+    Args:
+        holders: all modules that hold the tensor, each with its name there.
+        value: the new tensor, without a graph.
+    """
+    old = tensor_of(*holders[0])
+    new = ordered_like(value, old)
+    if is_parameter(*holders[0]):
         new = nn.Parameter(new, requires_grad=old.requires_grad)
         new.__dict__.update(old.__dict__)
         if old.requires_grad:
             _share_hooks(old, new)
-    for each in names:
-        module, leaf = owner(model, each)
+    for module, leaf in holders:
         held = module._parameters if leaf in module._parameters else module._buffers
         held[leaf] = new  # type: ignore[assignment]
     return new
+
+
+def is_parameter(module: nn.Module, leaf: str) -> bool:
+    """Whether a module's tensor is a parameter; faster than to ask the tensor."""
+    return module._parameters.get(leaf) is not None
 
 
 def ordered_like(value: Tensor, like: Tensor) -> Tensor:
@@ -99,31 +109,33 @@ def set_sizes(module: nn.Module, weight: Tensor | None = None) -> None:
         module.input_size = lookup(module, "weight_ih_l0").shape[1]
         module._flat_weights = [module._parameters.get(name) for name in module._flat_weights_names]
         return
-    for held, leaf in ((module._parameters, "weight"), (module._buffers, "weight"), (module._buffers, "running_mean")):
-        weight = weight if weight is not None else held.get(leaf)
+    for tensors, leaf in (
+        (module._parameters, "weight"), (module._buffers, "weight"), (module._buffers, "running_mean"),
+    ):  # fmt: skip
+        weight = weight if weight is not None else tensors.get(leaf)
     if weight is None:
         return
-    shape = weight.shape
+    shape, held = weight.shape, module.__dict__  # as nn.Module would write them, in less time
     if isinstance(module, nn.modules.conv._ConvTransposeNd):
         if module.groups > 1 and module.groups == module.in_channels:  # a depthwise one follows its weight
-            module.groups = shape[0]
-        module.in_channels, module.out_channels = shape[0], shape[1] * module.groups
+            held["groups"] = shape[0]
+        held["in_channels"], held["out_channels"] = shape[0], shape[1] * module.groups
     elif isinstance(module, nn.modules.conv._ConvNd):
-        module.in_channels, module.out_channels = shape[1] * module.groups, shape[0]
-    elif isinstance(module, nn.RNNCellBase):
-        module.input_size = module.weight_ih.shape[1]
-    elif isinstance(module, nn.Linear):
-        module.out_features, module.in_features = shape
-    elif isinstance(module, nn.Bilinear):
-        module.out_features, module.in1_features, module.in2_features = shape
+        held["in_channels"], held["out_channels"] = shape[1] * module.groups, shape[0]
     elif isinstance(module, nn.modules.batchnorm._NormBase):
-        module.num_features = shape[0]
+        held["num_features"] = shape[0]
+    elif isinstance(module, nn.Linear):
+        held["out_features"], held["in_features"] = shape
+    elif isinstance(module, nn.RNNCellBase):
+        held["input_size"] = module.weight_ih.shape[1]
+    elif isinstance(module, nn.Bilinear):
+        held["out_features"], held["in1_features"], held["in2_features"] = shape
     elif isinstance(module, nn.GroupNorm):
-        module.num_channels = shape[0]
+        held["num_channels"] = shape[0]
     elif isinstance(module, nn.Embedding):
-        module.embedding_dim = shape[1]
+        held["embedding_dim"] = shape[1]
     elif isinstance(module, nn.PReLU):
-        module.num_parameters = shape[0]
+        held["num_parameters"] = shape[0]
 
 
 def _set_attention_sizes(module: nn.MultiheadAttention) -> None:

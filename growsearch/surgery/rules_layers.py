@@ -66,13 +66,35 @@ def depthwise(trace: LabelTrace, x: Tensor, weight: Tensor, multiplier: int) -> 
 def grouped(trace: LabelTrace, x: Tensor, weight: Tensor, groups: int) -> Vector | None:
     """Blocks stay equal in number and size: the same place of every block is one channel."""
     filters, inner = trace.get(weight)[:2]
-    channels = trace.get(x)[1]
+    channels, origin = trace.get(x)[1], trace.origin(weight)
+    if origin is not None and origin[0] in trace.whole:
+        return _whole_blocks(trace, filters, inner, channels, weight, groups)
     if filters is not None:
         trace.blocks(filters, groups)
+        if origin is not None:
+            trace.blocked[origin[0]] = filters
     trace.play(weight, 0, "producer")
     if not trace.play(weight, 1, "consumer"):
         trace.freeze(channels, "grouped convolution with a computed weight", Bond.CUT)
     trace.join(channels, None if inner is None else np.tile(inner, groups))
+    return filters
+
+
+def _whole_blocks(
+    trace: LabelTrace,
+    filters: Vector | None,
+    inner: Vector | None,
+    channels: Vector | None,
+    weight: Tensor,
+    groups: int,
+) -> Vector | None:
+    """Blocks of one size, each with its inputs one channel; their number changes."""
+    trace.play(weight, 0, "depthwise")
+    trace.freeze(inner, "size of a block")
+    if filters is None or channels is None:
+        trace.freeze(filters if channels is None else channels, "blocks of fixed number")
+        return filters
+    trace.join(*(trace.runs(vector, len(vector) // groups) for vector in (filters, channels)))
     return filters
 
 

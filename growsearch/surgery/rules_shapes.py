@@ -1,10 +1,12 @@
 """Operators that only move entries: views, transposes, concatenation, splitting."""
 
+import operator
 from math import prod
 
 import numpy as np
 from torch import Tensor
 
+from growsearch.surgery.conditions import Computed
 from growsearch.surgery.labels import LabelTrace, Vector, Width
 from growsearch.surgery.operators import Call, normal, rule
 
@@ -83,7 +85,8 @@ def _carrier(shares: list[tuple[int, int, int]], written: list[int], heads: bool
     if heads:  # the size of one is a number of the code's own, or what is left
         inner = written[shares[0][0]]
         outer = [share for share in shares[1:] if getattr(written[share[0]], "attribute", None) is not None]
-        if outer and (inner == -1 or getattr(inner, "attribute", None) is not None):
+        held = inner == -1 or getattr(inner, "attribute", None) is not None
+        if outer and (held or getattr(inner, "parts", 1) == outer[0][1]):
             return outer[0]
     computed = [
         share for share in shares if written[share[0]] == -1 or getattr(written[share[0]], "vector", None) is not None
@@ -133,6 +136,8 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
             trace.freeze(vector, "a single channel spread over many")
             vector = None
         origin = getattr(width, "vector", None)
+        if origin is None and trace.heads and (dim is None or x.shape[dim] != size):
+            origin = trace.counted(width)  # a mask is spread over all heads
         if vector is None and origin is not None and len(origin) == size and (dim is None or x.shape[dim] != size):
             vector = origin  # spread over as many entries as another tensor has channels
         out.append(vector)
@@ -205,10 +210,12 @@ def split(trace: LabelTrace, call: Call) -> None:
         first = trace.blocks(vector, len(sizes))
         for width in written:
             trace.measure(width, first)
-    elif vector is not None and len(written) == len(sizes) and any(isinstance(each, Width) for each in written):
+    elif vector is not None and trace.chunks == len(sizes):
+        _uneven(trace, np.split(vector, np.cumsum(sizes)[:-1]))
+    elif vector is not None and len(written) == len(sizes) and any(isinstance(each, Computed) for each in written):
         for width, part in zip(written, np.split(vector, np.cumsum(sizes)[:-1]), strict=True):
             trace.measure(width, part)
-            if not isinstance(width, Width):
+            if not isinstance(width, Width) and not _is_rest(trace, width, vector, written):
                 trace.freeze(part, "a part of set size")
     else:
         trace.freeze(vector, "split into parts of set sizes")
@@ -223,19 +230,47 @@ def split(trace: LabelTrace, call: Call) -> None:
         trace.put(part, tuple(rest))
 
 
+def _uneven(trace: LabelTrace, parts: list[Vector]) -> None:
+    """Parts of a chunk, the last of which is shorter: it stays so if all grow or shrink alike."""
+    shared = len(parts[-1])
+    for part in parts[:-1]:
+        trace.join(parts[-1], part[:shared])
+        trace.freeze(part[shared:], "more channels than the last part has")
+
+
+def _is_rest(trace: LabelTrace, size: int, vector: Vector, sizes: tuple[int, ...]) -> bool:
+    """Whether one of two sizes is what the other one leaves of all channels, by the code."""
+    formula = getattr(size, "formula", None)
+    if formula is None or formula[0] is not operator.sub or len(sizes) != 2:
+        return False
+    _, whole, part = formula
+    if not isinstance(whole, Width) or int(whole) != len(vector) or int(part) not in map(int, sizes):
+        return False
+    trace.measure(whole, vector)
+    return True
+
+
 @rule("slice", "narrow")
 def slice_(trace: LabelTrace, call: Call) -> None:
     """A cut through channels freezes them, unless the code computes where it lies from their number."""
     labels = list(trace.get(call["self"]))
     (along,) = normal(call["dim"], len(labels))
     vector = labels[along]
-    if vector is not None and call.out.shape[along] != len(vector):
+    if vector is not None and _is_every(call, len(vector)):
+        labels[along] = trace.runs(vector, call["step"])
+    elif vector is not None and call.out.shape[along] != len(vector):
         labels[along] = _sliced(trace, vector, call.out.shape[along])
         if labels[along] is None and call.out.shape[along] == 1 and trace.written is None:
             trace.defer(call.out, vector, "sliced across channels")  # it may only lend its shape to a mask
         elif labels[along] is None:
             trace.freeze(vector, "sliced across channels")
     trace.put(call.out, tuple(labels))
+
+
+def _is_every(call: Call, length: int) -> bool:
+    """Whether it takes one entry of each run of so many, as rotations of pairs do."""
+    step, start, end = call.get("step") or 1, call["start"] or 0, call.get("end")
+    return 1 < step <= length and 0 <= start < step and (end is None or end >= length) and length % step == 0
 
 
 def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:

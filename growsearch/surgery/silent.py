@@ -17,17 +17,21 @@ Under a norm that divides a sum of squares by one less than the number of channe
 often: weight and epsilon are scaled by what that changes.
 
 Where heads share the width of the stream that they read, all channels can be copied equally often: keys are divided by
-the number of copies, or by its root where the code divides scores by the root of the number of channels.
+the number of copies, or by its root where the code divides scores by the root of the number of channels. So can those
+that convolutions with standardised weights read: the factors of these weights are divided by the number of copies.
+
+What is divided by its length over the channels takes new channels that are zero.
 
 Which of them is exact is tried in the stand-ins of the proof, in double precision.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain
-from typing import Literal, Protocol, TypeAlias
+from itertools import chain, product
+from typing import Any, Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -35,12 +39,15 @@ from torch import Tensor, nn
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.momentum import Entry, Optimizers
-from growsearch.surgery.remap import Initialiser, Slab, grow
+from growsearch.surgery.remap import COMPUTED, Initialiser, Slab, grow
 from growsearch.surgery.replace import replace as replace_tensor
 from growsearch.surgery.tensors import lookup, owner
 
-Quiet: TypeAlias = tuple[tuple[str, tuple[int, ...]], ...]
-"""Layers with their passes through a group that are keys."""
+Keys: TypeAlias = tuple[tuple[str, tuple[int, ...], float], ...]
+"""Layers with their passes through a group that are keys, and the power of the ratio of sizes that multiplies them."""
+_WORDS = {"query": "q", "key": "k", "value": "v", "wq": "q", "wk": "k", "wv": "v"}
+MOST_KINDS = 3
+"""Keys of up to so many kinds of layers may be multiplied by different powers."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +59,17 @@ class Silent:
             or all channels are copied equally often.
         unread: whether weights that read new channels are zero, else random.
         factors: whether vectors that are no norm's multiply the channels: new entries are their mean, else as ``fill``.
-        quiet: the keys, whose new entries are zero unless they are copies.
-        power: of the ratio of sizes, new to old, that keys are multiplied by.
+        keys: whose new entries are zero unless they are copies.
         unbiased: whether a norm divides its sum of squares by one less than the number of channels.
+        gains: whether factors of weights that are standardised, and read the channels, are divided by the copies.
     """
 
     fill: Literal["zero", "mean", "random", "copies"]
     unread: bool = False
     factors: bool = False
-    quiet: Quiet = ()
-    power: float = 0.0
+    keys: Keys = ()
     unbiased: bool = False
+    gains: bool = False
 
 
 class Prover(Protocol):
@@ -71,6 +78,13 @@ class Prover(Protocol):
     model: nn.Module
     map: ChannelMap
     groups: dict[int, ChannelGroup]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of channels of each of the stand-in's groups."""
+
+    def shared_out(self, wanted: dict[int, int]) -> list[list[int]]:
+        """Lists of groups that there is room for at once at these sizes."""
 
     def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
         """Whether an edit of a copy of the stand-in leaves its outputs."""
@@ -89,12 +103,19 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
     if bond is Bond.CUT:
         keys = list(dict.fromkeys(_keys(group)))
         found = [Silent("copies", unbiased=True)] if simple and _norms(model, group) else []
-        found += [Silent("random", True, quiet=each, power=power) for each in keys if simple for power in (0.5, 0.0)]
-        found += [Silent("copies", quiet=each, power=power) for each in keys for power in (-0.5, -1.0)]
+        found += [Silent("copies", gains=True)] if _gains(model, group) else []
+        divided = str(group.map.frozen[group.number]).endswith("norm over channels")
+        computed = any(COMPUTED in axis.name for axis in axes)  # such weights would be zero too, and never learn
+        found += [Silent("zero")] if simple and divided and not computed else []
+        found += [Silent("random", True, keys=_to(each, power)) for each in keys if simple for power in (0.5, 0.0)]
+        found += [Silent("copies", keys=_to(each, power)) for each in keys for power in (-0.5, -1.0)]
+        named = list(_named_keys(group))
+        found += [Silent("random", True, keys=_to(each, power)) for each in named[:1] if simple for power in (0.5, 0.0)]
+        found += [Silent("copies", keys=each) for each in named]
     return found
 
 
-def _keys(group: ChannelGroup) -> Iterator[Quiet]:
+def _keys(group: ChannelGroup) -> Iterator[Keys]:
     """The parts of like layers that may be keys: the second of three that lie side by side or alternate, or of two."""
     layers: dict[tuple[str, int], list[str]] = {}
     for axis in group.axes:
@@ -103,9 +124,77 @@ def _keys(group: ChannelGroup) -> Iterator[Quiet]:
     for parts in (3, 2, 1):
         for (_, count), like in layers.items():
             if count % parts == 0 and (parts > 1 or len(layers) > 1):  # keys alone would never learn
-                size, second = count // parts, min(1, parts - 1)
-                for part in (range(second * size, (second + 1) * size), range(second, count, parts)):
-                    yield tuple((layer, tuple(part)) for layer in dict.fromkeys(like))
+                for part in _part(count, parts, min(1, parts - 1)):
+                    yield tuple((layer, part, 0.0) for layer in dict.fromkeys(like))
+
+
+def _part(count: int, parts: int, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """One of some equal parts of passes, if they lie side by side, and if they alternate."""
+    size = count // parts
+    return tuple(range(index * size, (index + 1) * size)), tuple(range(index, count, parts))
+
+
+def _to(keys: Keys, power: float) -> Keys:
+    return tuple((layer, passes, power) for layer, passes, _ in keys)
+
+
+def _named_keys(group: ChannelGroup) -> Iterator[Keys]:
+    """Keys of all layers whose names say so, where several kinds of attentions share a stream.
+
+    Of queries alone and keys it is the keys, or the norm that they go through; of packed ones the part.
+    """
+    counts = {(axis.name, axis.dim): _passes(group, axis) for axis in group.axes}
+    once, norms = math.gcd(*counts.values()), {}
+    for axis in group.axes:
+        if axis.role == "norm" and _letters(axis.name) == "k":
+            norms[axis.layer.rpartition(".")[0]] = axis.layer, counts[axis.name, axis.dim]
+    for side_by_side in (True, False):
+        kinds: dict[Any, list[tuple[str, tuple[int, ...]]]] = {}
+        for axis in group.axes:
+            count, letters = counts[axis.name, axis.dim], _letters(axis.name)
+            if axis.role != "producer" or not letters or count % once:
+                continue
+            above, parts = axis.layer.rpartition(".")[0], count // once
+            if above in norms:
+                layer, passes = norms[above]
+                kinds.setdefault("norm", []).append((layer, tuple(range(passes))))
+            elif letters in ("k", "kv") or (parts > 1 and "k" in letters):
+                index = 1 if parts > 2 and letters != "k" else 0
+                part = _part(count, 1 if letters == "k" else parts, index)[0 if side_by_side else 1]
+                kinds.setdefault((letters, parts), []).append((axis.layer, part))
+        if not kinds:
+            return
+        several = product((-0.5, -1.0), repeat=len(kinds)) if len(kinds) <= MOST_KINDS else ()
+        for powers in several or [[power] * len(kinds) for power in (-0.5, -1.0)]:
+            chosen = [(*each, power) for held, power in zip(kinds.values(), powers, strict=True) for each in held]
+            yield tuple(dict.fromkeys(chosen))
+
+
+def _letters(name: str) -> str:
+    """The letters q, k and v that the name of a tensor's layer consists of, such as ``kv`` in ``attn.kv.weight``."""
+    for part in reversed(name.lower().split(".")):
+        if part.startswith("in_proj"):
+            return "qkv"
+        for word in (part, *part.split("_")):
+            letters = _WORDS.get(word, word)
+            if letters and set(letters) <= set("qkv"):
+                return letters
+    return ""
+
+
+def _gains(model: nn.Module, group: ChannelGroup) -> list[str]:
+    """Factors, one an output, of the standardised weights of convolutions that read the channels."""
+    found: list[str] = []
+    for axis in group.axes:
+        module, leaf = owner(model, axis.name)
+        if axis.role == "scale" and axis.dim == 1 and leaf == "weight" and isinstance(module, nn.modules.conv._ConvNd):
+            shape = (module.weight.shape[0], *[1] * (module.weight.dim() - 1))
+            found += [f"{axis.layer}.{name}" for name, each in module._parameters.items() if _has(each, shape)]
+    return found
+
+
+def _has(tensor: Tensor | None, shape: tuple[int, ...]) -> bool:
+    return tensor is not None and tuple(tensor.shape) == shape
 
 
 def _passes(group: ChannelGroup, axis: Axis) -> int:
@@ -125,7 +214,8 @@ def _norms(model: nn.Module, group: ChannelGroup) -> dict[str, list[nn.Module]]:
 
 def _is_norm(module: nn.Module) -> bool:
     """Whether a module has an epsilon and no statistics of single channels."""
-    return "eps" in vars(module) and not isinstance(module, nn.modules.batchnorm._NormBase)
+    others = (nn.modules.batchnorm._NormBase, nn.modules.conv._ConvNd, nn.Linear)
+    return "eps" in vars(module) and not isinstance(module, others)
 
 
 def offer(prover: Prover) -> None:
@@ -134,7 +224,7 @@ def offer(prover: Prover) -> None:
     for number, group in prover.groups.items():
         found = candidates(prover.model, group) if group.unprunable is None else []
         if found:
-            kinds.setdefault(tuple(replace(each, quiet=_leaves(each.quiet)) for each in found), []).append(number)
+            kinds.setdefault(tuple(replace(each, keys=_leaves(each.keys)) for each in found), []).append(number)
     for numbers in kinds.values():
         for index in range(len(candidates(prover.model, prover.groups[numbers[0]]))):
             plan = {n: candidates(prover.model, prover.groups[n])[index] for n in numbers}
@@ -147,23 +237,28 @@ def offer(prover: Prover) -> None:
                 break
 
 
-def _leaves(quiet: Quiet) -> Quiet:
+def _leaves(keys: Keys) -> Keys:
     """The same parts of layers of one name in all blocks."""
-    return tuple((layer.rpartition(".")[2], passes) for layer, passes in quiet)
+    return tuple((layer.rpartition(".")[2], passes, power) for layer, passes, power in keys)
 
 
 def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
     """Whether groups that get new channels so leave the stand-in's outputs: a few, or more than the network has."""
+    wanted: dict[int, int] = {}
+    for index, (number, silent) in enumerate(plan.items()):
+        now, times = prover.sizes[number], prover.groups[number].size // prover.sizes[number] if beyond else 1
+        wanted[number] = now * (times + 1) if silent.fill == "copies" else now * times + 1 + index % 3
 
-    def edit(net: nn.Module, handles: ChannelMap) -> None:
-        generator = torch.Generator().manual_seed(0)
-        for index, (number, silent) in enumerate(plan.items()):
-            group = prover.groups[number].on(handles)
-            times = prover.groups[number].size // group.size if beyond else 1
-            size = group.size * (times + 1) if silent.fill == "copies" else group.size * times + 1 + index % 3
-            add_silent(net, group, size, silent, generator, "drop", None)
+    def agrees(numbers: list[int]) -> bool:
+        def edit(net: nn.Module, handles: ChannelMap) -> None:
+            generator = torch.Generator().manual_seed(0)
+            for number in numbers:
+                group = prover.groups[number].on(handles)
+                add_silent(net, group, wanted[number], plan[number], generator, "drop", None)
 
-    return prover.agrees(edit)
+        return prover.agrees(edit)
+
+    return all(map(agrees, prover.shared_out(wanted) if beyond else [list(plan)]))
 
 
 def add_silent(
@@ -178,7 +273,7 @@ def add_silent(
     """Widen a group so, inside the caller's transaction; the sources, -1 for a new channel."""
     old, norms = group.size, _norms(model, group)
     counts = {name: lookup(model, name).numel() for name in norms}
-    quiet, axes = dict(silent.quiet), {axis.name: axis for axis in group.axes}
+    keys, axes = {layer: passes for layer, passes, _ in silent.keys}, {axis.name: axis for axis in group.axes}
     first = {axis.name: [group.positions(axis, channel) for channel in range(old)] for axis in group.axes}
 
     def written(slab: Slab) -> Tensor:
@@ -201,9 +296,9 @@ def add_silent(
         if slab.role == "bias":
             return 0.0
         values = _random(slab, before, generator).unflatten(axis.dim, (passes, -1))
-        keys = torch.tensor(quiet.get(axis.layer, ()), dtype=torch.long, device=values.device)
-        if len(keys) and max(quiet[axis.layer]) < passes:
-            values = values.index_fill(axis.dim, keys, 0.0)
+        where = torch.tensor(keys.get(axis.layer, ()), dtype=torch.long, device=values.device)
+        if len(where) and max(keys[axis.layer]) < passes:
+            values = values.index_fill(axis.dim, where, 0.0)
         return values.flatten(axis.dim, axis.dim + 1)
 
     def read(slab: Slab) -> Tensor:
@@ -213,19 +308,21 @@ def add_silent(
     copied = silent.fill == "copies"
     sources = [*range(old)] * (size // old) if copied else [*range(old), *[-1] * (size - old)]
     grow(model, group, sources, {**fresh, "consumer": read}, momentum, optimizer)
-    for name, modules in norms.items() if not quiet else ():
+    for name, modules in norms.items() if not (keys or silent.gains) else ():
         before, after = counts[name], lookup(model, name).numel()
         ratio = after / before * (before - 1) / (after - 1) if silent.unbiased else before / after
         _scale(model, name, ratio**0.5, optimizer)
         for module in modules:
             held = vars(module)
             held["eps"] = (torch.finfo(lookup(model, name).dtype).eps if held["eps"] is None else held["eps"]) * ratio
-    if silent.power:
-        for axis in group.axes:
-            if axis.role in ("producer", "bias") and axis.layer in quiet:
-                factor = torch.ones(_passes(group, axis), dtype=torch.float64)
-                factor[list(quiet[axis.layer])] = (size / old) ** silent.power
-                _scale(model, axis.name, _along(axis, factor, lookup(model, axis.name)), optimizer)
+    for name in _gains(model, group) if silent.gains else ():
+        _scale(model, name, old / size, optimizer)
+    powers = {layer: power for layer, _, power in silent.keys if power}
+    for axis in group.axes:
+        if axis.role in ("producer", "bias", "norm") and axis.layer in powers:
+            factor = torch.ones(_passes(group, axis), dtype=torch.float64)
+            factor[list(keys[axis.layer])] = (size / old) ** powers[axis.layer]
+            _scale(model, axis.name, _along(axis, factor, lookup(model, axis.name)), optimizer)
     return sources
 
 

@@ -25,16 +25,17 @@ _FOLLOWED = {"normalized_shape", "hidden_size", "proj_size"}
 _CREATES = {"zeros", "ones", "full", "empty", "rand", "randn", "new_zeros", "new_ones", "new_full", "new_empty"}
 
 
-def mark_attributes(model: nn.Module) -> None:
+def mark_attributes(model: nn.Module, heads: bool = False) -> None:
     """Make the whole numbers that modules hold remember that they are attributes; for a copy that is thrown away.
 
-    Layers of torch are left out: their sizes are those of their tensors, except for a norm's shape and for the sizes of
-    the states that recurrent layers begin with.
+    Layers of torch are left out: their sizes are those of their tensors, except for a norm's shape, for the sizes of
+    the states that recurrent layers begin with, and for numbers of heads where these may change.
     """
+    followed = {*_FOLLOWED, "num_heads"} if heads else _FOLLOWED
     for path, module in model.named_modules():
         own = not type(module).__module__.startswith("torch.nn.")
         for name, value in list(vars(module).items()):
-            if name.startswith("_") or not (own or name in _FOLLOWED):
+            if name.startswith("_") or not (own or name in followed):
                 continue
             if type(value) is int and value > 1:
                 module.__dict__[name] = Width.make(value, attribute=(path, name, None))
@@ -87,6 +88,7 @@ class Sizes(TorchFunctionMode):
             "__getitem__": self._slice,
             "numel": self._numel,
             "split": self._split,
+            "chunk": self._chunk,
             "tensor_split": self._tensor_split,
             "tensor": self._constant,
             "broadcast_tensors": self._broadcast,
@@ -157,6 +159,13 @@ class Sizes(TorchFunctionMode):
     def _split(self, func: Any, args: Any, kwargs: Any) -> Any:
         size = args[1] if len(args) > 1 else kwargs.get("split_size_or_sections", kwargs.get("split_size"))
         return self._written(func, args, kwargs, size if isinstance(size, (tuple, list)) else (size,))
+
+    def _chunk(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self.labels.chunks = args[1] if len(args) > 1 else kwargs["chunks"]
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self.labels.chunks = None
 
     def _broadcast(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Tensors are spread over as many entries as the largest of them has."""

@@ -203,8 +203,8 @@ def _edited(copier: Copier, model: nn.Module, channel_map: ChannelMap, plan: Pla
             values[id(old)] = ordered_like(value, old)
         net = copier.copy(converted)
     handles = channel_map.on(net)
-    resize_layers(net, channel_map, {name: each.values() for name, each in axes.items()})
     for number, sources in plan.items():
         handles.resize(net, number, len(sources))
         handles.lineage[number] = list(range(len(sources)))
+    resize_layers(net, handles, {name: each.values() for name, each in axes.items()})
     return net, handles

@@ -30,7 +30,11 @@ def owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
 
 def lookup(model: nn.Module, name: str) -> Tensor:
     """A parameter or buffer by its name."""
-    module, leaf = owner(model, name)
+    return tensor_of(*owner(model, name))
+
+
+def tensor_of(module: nn.Module, leaf: str) -> Tensor:
+    """A parameter or buffer of one module."""
     tensor = module._parameters.get(leaf)
     return tensor if tensor is not None else module._buffers[leaf]  # type: ignore[return-value]
 

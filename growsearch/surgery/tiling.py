@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -15,8 +14,6 @@ from growsearch.surgery.groups import Segment
 
 Ratio: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Entries of a dimension, with the numerators and denominators that they are multiplied by."""
-MOST_PIECES = 8
-"""Up to so many runs of entries are copied as runs, which is faster than one by one."""
 
 
 class Tiling:
@@ -26,7 +23,6 @@ class Tiling:
         source: for each new entry the old one it copies, 0 if it is fresh.
         channel: for each new entry its new channel, or -1 if it belongs to another group.
         fresh: the new entries of fresh channels.
-        runs: first and length of each run of consecutive sources, or None if there are many.
         recounted: the new entries of channels that have another number of copies than before, once known.
     """
 
@@ -35,6 +31,10 @@ class Tiling:
     ) -> None:
         self.recounted: np.ndarray | None = None
         self.own: list[tuple[int, int]] = []  # where a pass through the group begins, and how often it repeats each
+        if segments == (Segment(number, 1),):  # its own entries alone
+            self.own = [(0, 1)]
+            self._enter(sources, np.arange(len(sources)), sources < 0)
+            return
         source, channel, start, done = [], [], 0, 0
         for segment in segments:
             length = channel_map.length(segment)
@@ -46,15 +46,15 @@ class Tiling:
                 done = start + length
             start += length
         source.append(np.arange(done, start))
-        self.channel = np.concatenate([*channel, np.full(start - done, -1)])
-        is_fresh = (self.channel >= 0) & (sources[self.channel] < 0)
-        self.fresh = np.flatnonzero(is_fresh)
-        self.source = np.where(is_fresh, 0, np.concatenate(source))
-        cuts = np.flatnonzero(np.diff(self.source) != 1) + 1
-        self.runs: list[tuple[int, int]] | None = None
-        if len(cuts) < MOST_PIECES:
-            ends = [0, *cuts.tolist(), len(self.source)]
-            self.runs = [(int(self.source[a]), b - a) for a, b in pairwise(ends)]
+        channels = np.concatenate([*channel, np.full(start - done, -1)])
+        self._enter(np.concatenate(source), channels, (channels >= 0) & (sources[channels] < 0))
+
+    def _enter(self, source: np.ndarray, channel: np.ndarray, is_fresh: np.ndarray) -> None:
+        self.channel, self.fresh = channel, np.flatnonzero(is_fresh)
+        self.source = np.where(is_fresh, 0, source) if len(self.fresh) else source
+        first, last = int(self.source[0]), int(self.source[-1]) + 1
+        self._is_run = last - first == len(self.source) and bool((np.diff(self.source) == 1).all())
+        self._indices: dict[torch.device, Tensor] = {}
 
     def entries(self, tensor: Tensor, dim: int, channels: np.ndarray) -> Tensor:
         """The entries of old channels, one channel's after another's."""
@@ -63,23 +63,18 @@ class Tiling:
 
     def take(self, tensor: Tensor, dim: int, ratio: Ratio | None) -> Tensor:
         """Copy the entries, times the ratio if there is one; fresh ones are still to be filled."""
-        if self.runs is not None and len(self.runs) == 1:
-            taken = tensor.narrow(dim, *self.runs[0]).clone()
-        elif self.runs is not None:
-            taken = torch.cat([tensor.narrow(dim, first, length) for first, length in self.runs], dim)
+        if self._is_run:
+            taken = tensor.narrow(dim, int(self.source[0]), len(self.source)).clone()
         else:
-            taken = tensor.index_select(dim, on_device(self.source, tensor))
+            if tensor.device not in self._indices:
+                self._indices[tensor.device] = on_device(self.source, tensor)
+            taken = tensor.index_select(dim, self._indices[tensor.device])
         if ratio is None:
             return taken
         where = on_device(ratio[0], tensor)
         shape = [-1 if d == dim else 1 for d in range(tensor.dim())]
         above, below = (torch.from_numpy(part).to(tensor).view(shape) for part in ratio[1:])
         return taken.index_copy_(dim, where, taken.index_select(dim, where) * above / below)
-
-
-def tiling_key(segments: tuple[Segment, ...]) -> tuple[Segment, ...] | int:
-    """Key of dimensions that are tiled alike; a long tuple's hash takes its time."""
-    return segments if len(segments) < 8 else id(segments)
 
 
 class Tilings:
@@ -95,11 +90,11 @@ class Tilings:
         self._sources = {number: np.array(each) for number, each in plan.items()}
         self._copies = {number: np.bincount(each)[each] for number, each in self._sources.items()}
         self._passes: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-        self._tilings: dict[tuple[Segment, ...] | int, tuple[np.ndarray, np.ndarray]] = {}
+        self._tilings: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def take(self, tensor: Tensor, axis: Axis) -> Tensor:
         """The new entries of a dimension; weights that sum over copies are divided by their number."""
-        key = tiling_key(axis.segments)
+        key = id(axis.segments)
         if key not in self._tilings:
             self._tilings[key] = self._tiled(axis.segments)
         entries, divisors = self._tilings[key]

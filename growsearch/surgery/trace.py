@@ -25,6 +25,7 @@ from growsearch.surgery.interface import as_arguments, output_leaves, refuse_uns
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
+from growsearch.surgery.rules_layers import convolution
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places
 
@@ -58,7 +59,12 @@ class _Watch(DispatchMode):
                     self.labels.give_value(tensor, entries)
         if str(func.overloadpacket) not in _SHAPED:
             self.labels.settle(tensors_among(*args, *kwargs.values()))
-        rule(self.labels, Call(func, args, kwargs, out))
+        call = Call(func, args, kwargs, out)
+        rule(self.labels, call)
+        self.labels.note(func, tensors_among(out))
+        if rule is convolution:  # it is computed from each window's entries
+            windows = out.numel() // max(1, out.shape[1]) * (call["weight"].numel() // max(1, out.shape[1]))
+            self.labels.largest = max(self.labels.largest, windows)
         return out
 
     def _value(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -84,12 +90,14 @@ _SHAPED = {f"aten.{name}" for name in ("rand_like", "randn_like", "zeros_like", 
 """Operators that use the shape of a tensor and not its entries."""
 
 
-def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False) -> LabelTrace:
+def trace(
+    model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False, whole: frozenset[str] = frozenset()
+) -> LabelTrace:
     """Push labels through ``model(example)`` in train and in eval mode.
 
     Only shapes and operators are looked at: a copy runs on the meta device, so neither weights nor
     statistics nor random streams are touched. Auxiliary heads that run in train mode alone are seen.
-    Hooks are not run. For ``heads`` see :class:`~growsearch.surgery.labels.LabelTrace`.
+    Hooks are not run. For ``heads`` and ``whole`` see :class:`~growsearch.surgery.labels.LabelTrace`.
 
     Raises:
         UserError: if the network cannot run so, as when its control flow depends on values, if its
@@ -97,8 +105,8 @@ def trace(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = Fal
     """
     refuse_unsuitable(model, example)
     shadow = copied(model, lambda tensor: tensor.to("meta"), hooks=False)
-    mark_attributes(shadow)
-    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads)
+    mark_attributes(shadow, heads)
+    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole)
     mark_layers(shadow, labels)
     for module in shadow.modules():
         if isinstance(module, nn.modules.conv._ConvNd):

@@ -32,7 +32,8 @@ class Snapshot:
         self._model = model
         self._version = structure.structure_version(model)
         self._maps = [(each, list(each.sizes), list(each.lineage), each.version) for each in structure.maps_of(model)]
-        self._attributes = [(module, dict(module.__dict__)) for module in modules or modules_of(model)]
+        edited = modules_of(model) if modules is None else dict.fromkeys(modules)
+        self._attributes = [(module, dict(module.__dict__)) for module in edited]
         self._containers = [
             (value, value.copy())
             for _, attributes in self._attributes

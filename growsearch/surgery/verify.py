@@ -16,12 +16,20 @@ from torch import Tensor, nn
 
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery.channels import ChannelGroup, ChannelMap
+from growsearch.surgery.footprint import Footprint
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.plans import Plans
 from growsearch.surgery.rehearsal import Outputs, compared
 from growsearch.surgery.silent import offer
+from growsearch.surgery.smaller import smaller
 from growsearch.surgery.stand_in import Modes, Plan, StandIn
+from growsearch.surgery.tensors import places
 from growsearch.surgery.trace import describe
+
+PROJECTED = "incorrect number of RNN parameters"
+"""torch takes an LSTM whose projection is as wide as its states for one without: it says nothing of other widths."""
+SMALL = 2**25
+"""Bytes that an edited stand-in may take though the network takes fewer."""
 
 
 def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: list[ChannelGroup]) -> None:
@@ -58,9 +66,13 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     if any(parameter.is_meta for parameter in model.parameters()):
         raise UserError("channel groups: the network is on the meta device; give it weights, or use prove=False")
     left = [group for group in groups if group.unprunable is None]
+    limit = max(SMALL, sum(tensor.nbytes for tensor, _ in places(model)))
     with _quick_collections():
+        if left:
+            example, shrunk = smaller(model, example, left[0].map, limit / 4)
+            footprint = Footprint(shrunk)
         while left:
-            prover = _Prover(model, example, left)
+            prover = _Prover(model, example, left, footprint, limit)
             prover.prove()
             if not prover.found:
                 offer(prover)
@@ -84,12 +96,19 @@ def _quick_collections() -> Iterator[None]:
 class _Prover:
     """One round: a stand-in and edits of it. A new round begins after a group was frozen."""
 
-    def __init__(self, model: nn.Module, example: Tensor | tuple[Any, ...], groups: list[ChannelGroup]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        example: Tensor | tuple[Any, ...],
+        groups: list[ChannelGroup],
+        footprint: Footprint,
+        limit: float,
+    ) -> None:
         self.model, self.groups = model, {group.number: group for group in groups}
         self.map = groups[0].map
         self.random = np.random.default_rng(0)
         self.stand_in = StandIn(model, example, groups, self.random)
-        self.plans = Plans(self.stand_in, self.map, self.random)
+        self.plans = Plans(self.stand_in, self.map, self.random, footprint, limit)
         self.found = False
 
     def prove(self) -> None:
@@ -143,6 +162,8 @@ class _Prover:
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
+            if PROJECTED in str(error):
+                return None
             return f"the network fails when it is widened: {describe(error)}"
         return compared(self.stand_in.before(modes), after, "when it is widened")
 
@@ -163,6 +184,15 @@ class _Prover:
         """The same channels in another order, where their order has no meaning."""
         free = self.map.bonds[number] <= Bond.CUT
         return np.random.default_rng(number).permutation(sources).tolist() if free else sources
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of channels of each of the stand-in's groups."""
+        return self.stand_in.sizes
+
+    def shared_out(self, wanted: dict[int, int]) -> list[list[int]]:
+        """Lists of groups that there is room for at once at these sizes."""
+        return self.plans.shared_out(list(wanted), wanted.__getitem__)
 
     def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
         """Whether an edit of a copy of the stand-in leaves its outputs."""

@@ -174,3 +174,121 @@ def test_what_is_picked_among_channels_can_be_cut_or_not():
     groups = {group.name: group for group in channel_groups(Picked(), X.float())}
     assert groups["first"].frozen == "sort over channels" and groups["first"].unprunable is None
     assert "topk" in groups["second"].frozen or "fails" in groups["second"].frozen
+
+
+class Rotary(nn.Module):
+    """Pairs of places of each head are rotated by angles that a buffer holds, neighbours or halves."""
+
+    def __init__(self, halves: bool) -> None:
+        super().__init__()
+        self.halves, self.heads = halves, 2
+        self.qk, self.last = nn.Linear(4, 24), nn.Linear(25, 2)
+        angles = torch.rand(5, 3)
+        self.register_buffer("angles", torch.cat([angles, angles], 1) if halves else angles.repeat_interleave(2, 1))
+
+    def rotated(self, x):
+        if self.halves:
+            first, second = x.chunk(2, -1)
+            turned = torch.cat([-second, first], -1)
+        else:
+            turned = torch.stack([-x[..., 1::2], x[..., ::2]], -1).reshape(x.shape)
+        return x * self.angles.cos() + turned * self.angles.sin()
+
+    def forward(self, x):
+        q, k = self.qk(x.transpose(1, 2)).reshape(len(x), 5, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return self.last((self.rotated(q) @ self.rotated(k).transpose(-2, -1)).mean(1).flatten(1))
+
+
+class Chunked(nn.Module):
+    """Parts of ten channels by ``chunk``, of which the last is shorter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv1d(4, 10, 1), nn.Conv1d(10, 2, 1)
+        self.parts = nn.ModuleList(nn.Conv1d(4, 4, 3, padding=1, groups=4) for _ in range(2))
+
+    def forward(self, x):
+        one, two, rest = self.first(x).chunk(3, 1)
+        one = self.parts[0](one)
+        return self.last(torch.cat([one, self.parts[1](one + two), rest], 1))
+
+
+class Rest(nn.Module):
+    """Some channels, whose number the module holds, and what they leave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.few, self.last = nn.Conv1d(4, 7, 1), nn.Conv1d(3, 3, 3, padding=1), nn.Conv1d(7, 2, 1)
+        self.dim, self.part = 7, 3
+
+    def forward(self, x):
+        one, rest = torch.split(self.first(x), [self.part, self.dim - self.part], dim=1)
+        return self.last(torch.cat([self.few(one), rest.relu()], 1))
+
+
+class Blocks(nn.Module):
+    """Linear attention whose heads are blocks of a grouped convolution, of a size that the code holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dim, heads = 2, 3
+        self.qkv, self.last = nn.Conv1d(4, 3 * heads * self.dim, 1), nn.Conv1d(2 * heads * self.dim, 2, 1)
+        self.local = nn.Conv1d(3 * heads * self.dim, 3 * heads * self.dim, 1, groups=3 * heads)
+
+    def forward(self, x):
+        x = self.qkv(x)
+        x = torch.cat([x, self.local(x)], 1).reshape(len(x), -1, 3 * self.dim, 5).transpose(-1, -2)
+        q, k, v = x.chunk(3, -1)
+        return self.last((q @ (k.transpose(-1, -2) @ v)).transpose(-1, -2).reshape(len(x), -1, 5))
+
+
+def cut(group):
+    """All but the second channel."""
+    return [channel for channel in range(group.size) if channel != 1]
+
+
+@pytest.mark.parametrize("halves", [True, False])
+def test_pairs_that_are_rotated_are_cut_together(halves):
+    torch.manual_seed(0)
+    model = Rotary(halves).double()
+    (group,) = (group for group in channel_groups(model, X) if group.name == "qk")
+    assert group.size == 3 and group.unprunable is None
+    expected = silenced(model, [(group, [1])])(X)
+    prune(model, group, cut(group))
+    assert model.angles.shape == (5, 4) and torch.allclose(model(X), expected, rtol=0, atol=1e-12)
+
+
+def test_parts_of_a_chunk_keep_what_the_last_has_less():
+    torch.manual_seed(0)
+    model = Chunked().double()
+    (group,) = (group for group in channel_groups(model, X) if group.name == "first" and group.frozen is None)
+    assert group.size == 2
+    expected = silenced(model, [(group, [1])])(X)
+    prune(model, group, cut(group))
+    assert model.first.out_channels == 7 and [part.groups for part in model.parts] == [3, 3]
+    assert torch.allclose(model(X), expected, rtol=0, atol=1e-12)
+    widen(model, group, 4)
+    assert model.first.out_channels == 16 and torch.allclose(model(X), expected, rtol=0, atol=1e-12)
+
+
+def test_what_a_part_leaves_of_all_channels_may_change():
+    torch.manual_seed(0)
+    model = Rest().double()
+    groups = {group.size: group for group in channel_groups(model, X) if "first" in group.producers}
+    assert set(groups) == {3, 4} and all(group.frozen is None for group in groups.values())
+    before = model(X)
+    widen(model, groups[4], 6)
+    widen(model, groups[3], 5)
+    assert (model.dim, model.part) == (11, 5) and torch.allclose(model(X), before, rtol=0, atol=1e-12)
+
+
+def test_blocks_of_a_grouped_convolution_come_and_go_where_they_are_heads():
+    torch.manual_seed(0)
+    model = Blocks().double()
+    (group,) = (group for group in channel_groups(model, X) if group.name == "qkv")
+    assert group.size == 3 and group.frozen is None
+    before = model(X)
+    widen(model, group, 5)
+    assert model.local.groups == 15 and torch.allclose(model(X), before, rtol=0, atol=1e-12)
+    prune(model, group, [0, 2])
+    assert model.local.groups == 6 and model.last.in_channels == 8 and model(X).shape == before.shape

@@ -207,3 +207,117 @@ class Written(Windows):
 def test_sizes_beyond_those_that_the_code_bears_are_not_offered():
     group = by_name(Written(4).double())["qkv"]
     assert group.frozen == "sum over channels without a parameter to scale" and group.unprunable is None
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_whole_heads_of_torchs_attention_come_and_go_with_their_part_of_the_stream(training):
+    torch.manual_seed(0)
+    model = Stream().double().train(training)
+    group = {g.name: g for g in channel_groups(model, X, heads=True)}["stem"]
+    attention, before = model.layer.self_attn, model(X)
+    assert (group.size, group.frozen, group.unprunable, group.step) == (2, None, None, 2)
+    widen(model, group, 4)
+    assert (attention.num_heads, attention.embed_dim, attention.head_dim) == (4, 16, 4)
+    assert change(before, model(X)) < 1e-12 and model.stem.out_channels == 16
+    prune(model, group, [3])
+    assert (attention.num_heads, attention.embed_dim, attention.head_dim) == (1, 4, 4)
+    assert model(X).shape == before.shape and model.stem.out_channels == 4
+
+
+class Mixed(nn.Module):
+    """Attentions of several kinds that share a stream: packed or not, scaled by a number or by the width of a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.heads, self.scale, self.head = nn.Linear(3, 8), 2, 0.5, nn.Linear(8, 2)
+        self.qkv, self.kv, self.q, self.proj = nn.Linear(8, 24), nn.Linear(8, 16), nn.Linear(8, 8), nn.Linear(8, 8)
+        self.norm, self.k_norm = nn.LayerNorm(8), nn.LayerNorm(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.stem(x.flatten(2).transpose(1, 2)))
+        n, length, width = x.shape
+        shape = (n, length, self.heads, width // self.heads)
+        q, k, v = self.qkv(x).reshape(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        x = x + ((q * self.scale) @ k.transpose(-2, -1)).softmax(-1).matmul(v).transpose(1, 2).reshape(n, length, width)
+        k, v = self.kv(x).reshape(n, length, 2, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(self.q(x).reshape(shape).transpose(1, 2), k, v)
+        return self.head(self.proj(mixed.transpose(1, 2).reshape(n, length, width)).mean(1))
+
+
+class NormedKeys(Mixed):
+    """Keys that go through a norm of their own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.stem(x.flatten(2).transpose(1, 2)))
+        n, length, width = x.shape
+        q, k, v = self.qkv(x).reshape(n, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        mixed = F.scaled_dot_product_attention(q, self.k_norm(k), v)
+        return self.head(self.proj(mixed.transpose(1, 2).reshape(n, length, width)).mean(1))
+
+
+@pytest.mark.parametrize("kind", [Mixed, NormedKeys])
+def test_keys_of_attentions_of_several_kinds_are_divided_as_their_code_asks(kind):
+    torch.manual_seed(0)
+    model = kind().double()
+    stream, before = by_name(model)["stem"], model(X)
+    assert (stream.size, stream.frozen, stream.step) == (4, None, 4)
+    widen(model, stream, 12)
+    assert change(before, model(X)) < 1e-12 and model.stem.out_features == 24
+
+
+class Standardised(nn.Module):
+    """Weights that are standardised, as in networks without norms, and factors of theirs."""
+
+    class Conv(nn.Conv2d):
+        def __init__(self, *arguments: int, groups: int = 1) -> None:
+            super().__init__(*arguments, padding=1, groups=groups)
+            self.gain, self.eps = nn.Parameter(torch.rand(arguments[1], 1, 1, 1)), 1e-4
+
+        def forward(self, x: Tensor) -> Tensor:
+            flat = self.weight.reshape(1, self.out_channels, -1)
+            weight = F.batch_norm(flat, None, None, self.gain.view(-1), training=True, eps=self.eps)
+            return F.conv2d(x, weight.reshape_as(self.weight), self.bias, padding=1, groups=self.groups)
+
+    def __init__(self) -> None:
+        super().__init__()
+        conv = Standardised.Conv
+        self.first, self.second, self.third = conv(3, 6, 3), conv(6, 4, 3, groups=2), conv(4, 6, 3)
+        self.last = nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        return self.last((x + self.third(self.second(x).relu())).mean((2, 3)))
+
+
+def test_factors_of_standardised_weights_are_divided_by_the_copies():
+    torch.manual_seed(0)
+    model = Standardised().double()
+    groups, before = by_name(model), model(X)
+    assert {name: (group.frozen, group.step) for name, group in groups.items()} == {
+        "first": (None, groups["first"].size),
+        "second": (None, groups["second"].size),
+    }
+    for group in groups.values():
+        widen(model, group, 3 * group.size)
+    assert change(before, model(X)) < 1e-12 and model.last.in_features == 18
+
+
+class Unit(nn.Module):
+    """Channels divided by their length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(F.normalize(self.first(x), dim=1))
+
+
+def test_channels_that_are_divided_by_their_length_take_zeros():
+    torch.manual_seed(0)
+    model = Unit().double()
+    group, before = by_name(model)["first"], model(X)
+    widen(model, group, 8)
+    assert change(before, model(X)) < 1e-12
+    model(X).square().sum().backward()
+    assert model.first.weight.grad[6:].abs().max() > 1e-6  # new channels learn

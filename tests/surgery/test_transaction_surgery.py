@@ -124,10 +124,11 @@ def test_a_failure_at_any_line_leaves_everything_as_it_was(which):
     model, optimizer, group = trained()
     before = state_of(model, optimizer, group)
     edit = list(edits(model, optimizer, group))[which]
-    with pytest.raises(Injected), transaction(model, optimizer):
-        lines = run_to_line(edit, -1)
-        raise Injected
-    assert same(before, state_of(model, optimizer, group))
+    for _ in range(2):  # the first one finds the modules that hold each tensor
+        with pytest.raises(Injected), transaction(model, optimizer):
+            lines = run_to_line(edit, -1)
+            raise Injected
+        assert same(before, state_of(model, optimizer, group))
     assert lines > 300
     for stop in sorted({*range(1, lines, 19), *range(lines - 10, lines + 1)}):
         with pytest.raises(Injected):
