@@ -45,12 +45,12 @@ def require(found: str, what: str = "the first network") -> None:
         what: the network, in words.
 
     Raises:
-        UserError: naming the cap, and what the network comes to.
+        UserError: naming the cap, what the network comes to and what to do.
     """
     if found:
         size, _, cap = found.partition(", more than ")
         name, _, value = cap.partition("=")
-        raise UserError(f"{name}: {value} is too small; {what} has {size}")
+        raise UserError(f"{name}: {value} is too small; {what} has {size}; use a larger cap or a smaller network")
 
 
 def time_is_up(config: AlgoConfig) -> Script:

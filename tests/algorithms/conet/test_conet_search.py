@@ -172,7 +172,8 @@ def test_caps_end_the_search_with_the_sizes_it_has(options, trials):
 
 
 def test_a_first_network_beyond_a_cap_is_refused():
-    with pytest.raises(UserError, match=r"algo\.max_params: 1 is too small; the first network has 2,626 parameters"):
+    refused = r"algo\.max_params: 1 is too small; the first network has 2,626 parameters; use a larger cap"
+    with pytest.raises(UserError, match=refused):
         run_through(conet(max_params=1))
 
 
