@@ -11,7 +11,7 @@ from growsearch.runner.typecheck import fits, misfit
 @pytest.mark.parametrize(
     ("hint", "good", "bad"),
     [
-        (Any, [None, object()], []),
+        (Any, [None, 1, b"x"], []),
         (int, [0, -3], [True, 1.0, "1", None]),
         (float, [0.5, 2], [False, "0.5", None]),
         (bool, [True], [1]),
