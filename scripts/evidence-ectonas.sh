@@ -2,7 +2,7 @@
 # Does ECToNAS find networks that beat the start network trained as long, and what does compression cost?
 # Digits at the paper's budget of 1,000 epochs: three levels of greediness, random choice, and the start network trained
 # for 200 epochs and for as many as the greedy winner (baseline); six start topologies, five seeds.
-# 180 runs, about 6 hours on one core.
+# 180 runs, about two and a half hours of one core.
 source "$(dirname "$0")/evidence.sh"
 
 for seed in 0 1 2 3 4; do

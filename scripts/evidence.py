@@ -55,8 +55,8 @@ def entry(cell: str, seed: str, run: RunRecord) -> dict[str, Any]:
 
 
 def anywhere(command: str) -> str:
-    """A command without the folder in which one machine keeps its data."""
-    return " ".join(word for word in command.split(" ") if not word.startswith("data.root="))
+    """A command without the folders in which one machine keeps its data and its runs."""
+    return " ".join(word for word in command.split(" ") if not word.startswith(("data.root=", "output.root=")))
 
 
 def accuracies(run: RunRecord) -> list[float]:
