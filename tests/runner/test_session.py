@@ -3,11 +3,13 @@
 import json
 import shutil
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from growsearch.cli import main
 from growsearch.runner import session
+from growsearch.runner.ledger import Ledger
 
 WORDS = [
     *("algo=fixed", "network=sequential", "network.topology=small_ffnn", "data=digits", "schedule=smoke"),
@@ -64,3 +66,9 @@ def test_the_result_knows_its_command_and_what_it_cost(tmp_path):
     assert result["command"] == " ".join(["growsearch", "run", *WORDS])
     assert result["git"] is None
     assert result["cpu_seconds"] > 0
+
+
+@pytest.mark.parametrize(("said", "done", "expected"), [(None, 5, None), (9, 5, 9), (3, 5, 5)])
+def test_never_fewer_epochs_are_expected_than_there_were(said, done, expected):
+    run = SimpleNamespace(runner=SimpleNamespace(expected=said), ledger=Ledger(epochs=done))
+    assert session.Session.expected.fget(run) == expected
