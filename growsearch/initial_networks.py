@@ -31,7 +31,7 @@ NOT_IN_SPECS = ("params", "like", "pretrained", "weights", "weights_left_out")
 
 
 def make_network(options: dict[str, Any], data: Dataset, seed: int, goes_on: bool = False) -> nn.Module:
-    """The network that the group ``network`` names: with fresh weights, but for an ensemble and pretrained ones.
+    """The network that the group ``network`` names: with fresh weights, except ensembles and pretrained ones.
 
     Args:
         options: of its family.

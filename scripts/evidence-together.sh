@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Which method for what, and does any beat a plain network of its size trained for as many MACs?
-# Fashion-MNIST, 10,000 training images and the whole test set: five searches, a ResNet-20 pruned to half of its MACs and one
+# Fashion-MNIST, 2,000 training images and the whole test set: five searches, a ResNet-20 pruned to half of its MACs and one
 # grown from a quarter of its width; beside each a plain network of about as many parameters, trained until it has spent as
 # many MACs; five seeds. 75 runs.
 source "$(dirname "$0")/evidence.sh"
 
-data=(data=fashion_mnist data.train_size=10000 data.val_size=1000 schedule=quick)
+data=(data=fashion_mnist data.train_size=2000 data.val_size=500 schedule=quick)
 plain=(algo=fixed "${data[@]}" algo.training.schedule=cosine algo.training.crop_padding=2 algo.training.keep=last)
 resnet=(network=resnet20 network.width=8)
 

@@ -104,7 +104,7 @@ class All:
         at_once: how many go on at a time in one process, the one least far in its pass first.
         work: of each script, in any unit: the largest begins first, so that several processes end together.
         nested: each begins with an ``All`` of its own. Versions before 0.4 asked for that in one branch, script by
-            script, and a journal that says so is gone on with in that way.
+            script, and a journal that says so continues that way.
     """
 
     scripts: tuple[Script, ...]
@@ -136,7 +136,7 @@ def plain(value: Any) -> Any:
 
 
 def difference(ours: Any, theirs: Any, path: str = "") -> str | None:
-    """Difference of two records of an action, in words; None if they are the same but for rounding.
+    """Difference of two records of an action, in words; None if only rounding differs.
 
     Fields that a later version added, at a value that is zero, false or empty, are no difference: they change nothing.
     """

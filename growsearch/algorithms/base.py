@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-from growsearch.actions import Facts, Net, Script
+from growsearch.actions import Evaluate, Facts, Fitted, Net, Script
 from growsearch.errors import UserError
 from growsearch.events import Event
 from growsearch.training import Network
@@ -85,6 +85,16 @@ class Algorithm(ABC, Generic[C]):
     @abstractmethod
     def search(self) -> Script:
         """Search to the end, and return a :class:`Found`."""
+
+    def validated(self, net: Net, fit: Fitted) -> Script:
+        """Validation accuracy and loss that a network's last training ends with, measured where it had no epochs.
+
+        Both are None without validation images.
+        """
+        if fit.val or not self.facts.val:
+            return fit.val_accuracy, fit.val_loss
+        val = yield Evaluate(net)
+        return val.accuracy, val.loss
 
     def files(self, recorded: Iterable[tuple[float, Event]]) -> dict[str, str]:
         """Text files of the method's own for the folder of a finished run, by name; none by default.

@@ -1,21 +1,25 @@
 """Sizes that budgets count, and what methods measure to meet them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from fnmatch import fnmatch
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from growsearch import events
+from growsearch.actions import Measure, Net, Script, Tell
+from growsearch.algorithms.config import Quantity
 from growsearch.data.augment import Augmentation
+from growsearch.errors import UserError
 from growsearch.probes import cost
 from growsearch.probes.latency import forward_milliseconds
 from growsearch.surgery.channels import ChannelGroup
+from growsearch.surgery.discovery import channel_groups
 from growsearch.training import Cursor, Engine, Network
 
 Shape = tuple[int, int, int]
-Quantity = Literal["macs", "params", "latency"]
 
 SCORE_BATCH = 64
 """Images of a forward pass for gradients."""
@@ -36,9 +40,33 @@ def example(module: nn.Module, image_shape: Shape) -> Tensor:
     return torch.zeros(8, *image_shape, dtype=next(module.parameters()).dtype)
 
 
+def groups_of(module: nn.Module, image_shape: Shape, prove: bool = False) -> dict[str, ChannelGroup]:
+    """The channel groups of a network by name; ``prove`` as for :func:`growsearch.surgery.channel_groups`."""
+    return {group.name: group for group in channel_groups(module, example(module, image_shape), prove=prove)}
+
+
 def writers(group: ChannelGroup) -> tuple[str, ...]:
     """Layers whose outputs the channels are."""
     return (*group.producers, *group.layers("depthwise"))
+
+
+def left_alone(groups: Mapping[str, ChannelGroup], leave: Sequence[str]) -> set[str]:
+    """Names of the groups that a layer writes whose name is like one of the patterns ``leave``.
+
+    Raises:
+        UserError: if a pattern names no layer.
+    """
+    layers = {name: writers(group) for name, group in groups.items()}
+    known = sorted({layer for written in layers.values() for layer in written})
+    for pattern in leave:
+        if not any(fnmatch(layer, pattern) for layer in known):
+            raise UserError(
+                f"algo.leave: {pattern!r} names no layer that writes channels; use patterns of names such as"
+                f" {', '.join(known[:4])}"
+            )
+    return {
+        name for name, written in layers.items() if any(fnmatch(layer, each) for layer in written for each in leave)
+    }
 
 
 def without_memory(tensor: Tensor) -> Tensor:
@@ -101,6 +129,24 @@ def spent(module: nn.Module, image_shape: Shape, quantity: Quantity) -> float:
 def quantity_of(network: Network, image_shape: Shape, quantity: Quantity) -> float:
     """:func:`spent` of a live network."""
     return spent(network.module, image_shape, quantity)
+
+
+def reached(
+    net: Net, image_shape: Shape, epoch: int, accuracy: float | None, cut_accuracy: float | None = None
+) -> Script:
+    """Measure and tell where a network stands along the way: its :class:`Point`.
+
+    Args:
+        net: the network.
+        image_shape: (C, H, W) of one image.
+        epoch: of the run.
+        accuracy: on validation images, after its training.
+        cut_accuracy: the same before it.
+    """
+    macs = yield Measure(net, quantity_of, (image_shape, "macs"))
+    point = Point(macs, net.params, cut_accuracy, accuracy)
+    yield Tell(events.Measure(net.id, "point", epoch, point.__dict__))
+    return point
 
 
 def layer_sizes(network: Network) -> dict[str, int]:

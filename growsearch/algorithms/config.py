@@ -2,10 +2,13 @@
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from growsearch.errors import UserError
 from growsearch.options import Options, option
+
+Quantity = Literal["macs", "params", "latency"]
+"""What a budget counts."""
 
 LABEL = re.compile(r"[^/\0]{1,100}")
 """A name that a folder can have on any system."""
@@ -50,3 +53,13 @@ class AlgoConfig(Options):
         self.label = self.label or self.name
         if not LABEL.fullmatch(self.label) or self.label in (".", ".."):
             raise UserError(f"algo.label: {self.label[:60]!r} is not accepted; use a folder name of up to 100 letters")
+
+    def refuse_caps(self, **instead: str) -> None:
+        """Refuse caps that the method does not keep; each is given with what to use in its place.
+
+        Raises:
+            UserError: if one is set.
+        """
+        for cap, words in instead.items():
+            if value := getattr(self, cap):
+                raise UserError(f"algo.{cap}: {value} is not accepted by algo={self.name}; use {words}")

@@ -2,7 +2,8 @@
 
 import argparse
 import re
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from growsearch.errors import UserError
 
@@ -10,8 +11,18 @@ CHOICE = re.compile(r"invalid choice: '(.*)' \(choose from (.*)\)")
 """Message of argparse for a word that is not one of several."""
 
 
+TRUST = "network.trust=true"
+"""What ``growsearch run`` says where the commands take ``--trust``: a network of the user's own may be built."""
+
+
 class Arguments(argparse.ArgumentParser):
-    """As argparse's parser, whose usage lines and exit it replaces by an error of growsearch."""
+    """As argparse's parser, whose usage lines and exit it replaces by an error of growsearch.
+
+    Texts keep their lines.
+    """
+
+    def __init__(self, prog: str, **settings: Any) -> None:
+        super().__init__(prog, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the words.
@@ -29,3 +40,17 @@ class Arguments(argparse.ArgumentParser):
         else:
             message += f"; growsearch {command} --help shows what it takes"
         raise UserError(f"{command}: {message}{near}")
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Let a command take ``--trust``."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help=f"import and call the Python function of your own that built the network (also: {TRUST})",
+    )
+
+
+def with_trust(argv: Sequence[str]) -> list[str]:
+    """The words of a command, ``network.trust=true`` as ``--trust``."""
+    return ["--trust" if word == TRUST else word for word in argv]

@@ -70,10 +70,7 @@ DATA_ACTIONS = ("get", "check", "ls")
 def main(argv: list[str]) -> int:
     """Print a shell's script, or answer the question that such a script asks."""
     parser = Arguments(
-        "growsearch completion",
-        description="Make a shell complete commands, groups, choices and options.",
-        epilog=HOW,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "growsearch completion", description="Make a shell complete commands, groups, choices and options.", epilog=HOW
     )
     parser.add_argument("shell", nargs="?", choices=sorted(SCRIPTS))
     parser.add_argument("--query", metavar="LINE", help=argparse.SUPPRESS)

@@ -1,6 +1,5 @@
 """``growsearch data``: fetch, verify and describe data sets before a run needs them."""
 
-import argparse
 import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any
@@ -25,12 +24,7 @@ SHOWN_CLASSES = 20
 
 def main(argv: list[str]) -> int:
     """List, fetch or check; the exit code is 2 if any data set named is not in order."""
-    parser = Arguments(
-        "growsearch data",
-        description="Fetch, verify and describe data sets.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Arguments("growsearch data", description="Fetch, verify and describe data sets.", epilog=EPILOG)
     parser.add_argument("action", choices=("get", "check", "ls"), help="fetch what is missing; verify only; list")
     parser.add_argument("words", nargs="*", metavar="NAME|key=value", help="data sets, and options of data")
     options = parser.parse_args(argv)

@@ -1,6 +1,5 @@
 """``growsearch explain NAME``: what an option is; ``run --help`` and docs/options.md come from the same fields."""
 
-import argparse
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
@@ -41,7 +40,6 @@ def main(argv: list[str]) -> int:
         "growsearch explain",
         description="Say what an option is, what it takes, its default, and what the paper calls it.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="OPTION", help="an option, the end of its name, or a group")
     parser.add_argument("--markdown", action="store_true", help="write the reference of all options")

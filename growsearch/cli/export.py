@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from growsearch.cli.arguments import Arguments
+from growsearch.cli.arguments import Arguments, add_trust, with_trust
 from growsearch.cli.run_data import data_of_run, with_encoder
-from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
 from growsearch.text import one_line
 
@@ -40,10 +39,7 @@ examples:
 def main(argv: list[str]) -> int:
     """Write the file and say how well it agrees."""
     parser = Arguments(
-        "growsearch export",
-        description="Write a run's network as a file that needs no growsearch.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "growsearch export", description="Write a run's network as a file that needs no growsearch.", epilog=EPILOG
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--format", choices=FORMATS, default="pt2", help="default: pt2 (torch.export)")

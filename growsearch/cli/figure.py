@@ -1,6 +1,5 @@
 """``growsearch figure NAME [RUN...]``: one figure of a run, or of several compared, as a file for print."""
 
-import argparse
 from pathlib import Path
 
 from growsearch.cli.arguments import Arguments
@@ -23,7 +22,6 @@ def main(argv: list[str]) -> int:
         "growsearch figure",
         description="Write one figure of a report as a file, in the colours of print.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", help="which figure; without it all names are listed")
     parser.add_argument(

@@ -1,13 +1,11 @@
 """``growsearch latency RUN``: how long a run's network takes to answer on this machine."""
 
-import argparse
 import json
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from growsearch.cli.arguments import Arguments
-from growsearch.cli.trusting import add_trust, with_trust
+from growsearch.cli.arguments import Arguments, add_trust, with_trust
 from growsearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,12 +28,7 @@ KIND, MOST_KEPT = ("candidate", "batch", "threads", "device"), 200
 
 def main(argv: list[str]) -> int:
     """Measure, keep and print."""
-    parser = Arguments(
-        "growsearch latency",
-        description="Time a run's network on this machine.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Arguments("growsearch latency", description="Time a run's network on this machine.", epilog=EPILOG)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 32], metavar="N", help="images at a time (1 32)")

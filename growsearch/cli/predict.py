@@ -10,9 +10,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from growsearch.cli.arguments import Arguments
+from growsearch.cli.arguments import Arguments, add_trust, with_trust
 from growsearch.cli.run_data import with_encoder
-from growsearch.cli.trusting import add_trust, with_trust
 from growsearch.errors import UserError
 from growsearch.text import one_line
 
@@ -42,7 +41,6 @@ def main(argv: list[str]) -> int:
         "growsearch predict",
         description="Classify pictures, or rows of a table, with a run's network, preprocessing and names of classes.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, a folder of them, or a table")

@@ -1,6 +1,5 @@
 """``growsearch report RUN...``: a page for one run, the comparison of several."""
 
-import argparse
 from pathlib import Path
 
 from growsearch.cli.arguments import Arguments
@@ -19,7 +18,6 @@ def main(argv: list[str]) -> int:
         "growsearch report",
         description="Write one HTML page that opens from the disk and needs no network.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or one above many")
     parser.add_argument("-o", "--output", type=Path, help="the page (default: report.html in the folder named)")

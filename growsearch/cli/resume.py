@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from growsearch.cli.arguments import Arguments
-from growsearch.cli.trusting import add_trust, with_trust
+from growsearch.cli.arguments import Arguments, add_trust, with_trust
 
 
 def main(argv: list[str]) -> int:

@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from growsearch.cli import sweep
@@ -158,6 +158,23 @@ def runner() -> ModuleType:
 
 
 def task(composed: DictConfig) -> Any:
+    """One run, whose worker processes begin to come up before torch is imported here; see :func:`carry_out`."""
+    if not (early := workers_of(composed)):
+        return carry_out(composed)
+    from growsearch.processes import called_early
+
+    with called_early(early):
+        return carry_out(composed)
+
+
+def workers_of(composed: DictConfig) -> int:
+    """Processes that one run asks for beside its own; none in a sweep, where a run may be done already."""
+    wanted = OmegaConf.select(composed, "hardware.workers", throw_on_resolution_failure=False)
+    alone = HydraConfig.get().mode == RunMode.RUN and isinstance(wanted, int)
+    return min(max(wanted, 1), os.cpu_count() or 1) - 1 if alone else 0
+
+
+def carry_out(composed: DictConfig) -> Any:
     """One run; in a sweep this may be another process, where a launcher has carried it.
 
     What fails in a sweep leaves a note, and the other jobs go on. A sweeper that searches hears the figures of

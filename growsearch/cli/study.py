@@ -1,4 +1,4 @@
-"""Studies that a sweeper of Optuna's keeps in SQLite: one that its driver left is gone on with."""
+"""Studies that a sweeper of Optuna's keeps in SQLite: a study whose driver died is resumed."""
 
 import warnings
 from pathlib import Path

@@ -1,6 +1,5 @@
 """``growsearch table NAME [RUN...]``: a paper's table, our runs beside the printed numbers."""
 
-import argparse
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,6 @@ def main(argv: list[str]) -> int:
         "growsearch table",
         description="Show a table of one of the five papers, ours beside the printed numbers.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", help="which table; without it all names are listed")
     parser.add_argument(

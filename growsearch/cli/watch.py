@@ -1,6 +1,5 @@
 """``growsearch watch [FOLDER]``: a live page of all runs of a folder."""
 
-import argparse
 import logging
 import secrets
 from pathlib import Path
@@ -25,7 +24,6 @@ def main(argv: list[str]) -> int:
         "growsearch watch",
         description="Show all runs of a folder in a browser as they go. Nothing in the folder is changed.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("folder", nargs="?", type=Path, default=Path("outputs"), help="default: outputs")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")

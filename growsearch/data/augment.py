@@ -11,6 +11,7 @@ Shapes: N samples of a pass, B of a batch, C channels, H height, W width.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -93,9 +94,11 @@ class PassPlan:
             ``top`` and ``left`` the crop's corner in the padded image, ``flip`` 0 or 1, ``cut_row`` and
             ``cut_col`` the cutout's centre, ``height`` and ``width`` the size of a crop that is resized; colours in
             units of 1 / ``jitter.ONE``. Columns that an augmentation does not use are zero.
+        host_order: the column ``order`` on the CPU, where pictures are decoded there; None where none are.
     """
 
     table: Tensor
+    host_order: Tensor | None = None
 
     def __len__(self) -> int:
         return self.table.shape[0]
@@ -111,11 +114,17 @@ class PassPlan:
 
     def slice(self, start: int, stop: int) -> PassPlan:
         """The plan of the samples from ``start`` up to ``stop`` of the pass, without a copy."""
-        return PassPlan(self.table[start:stop])
+        return PassPlan(self.table[start:stop], None if self.host_order is None else self.host_order[start:stop])
 
     def to(self, device: torch.device | str) -> PassPlan:
         """Copy the whole table to ``device`` at once; the host does not wait for what the device has to do before."""
         return PassPlan(self.table.to(device, non_blocking=True))
+
+    @staticmethod
+    def joined(parts: Sequence[PassPlan]) -> PassPlan:
+        """Plans one behind the other, in a table of their own."""
+        orders = [part.host_order for part in parts if part.host_order is not None]
+        return PassPlan(torch.cat([part.table for part in parts]), torch.cat(orders) if orders else None)
 
     def copy_(self, other: PassPlan) -> None:
         """Overwrite this table in place: a captured step reads the next rows at the same address."""

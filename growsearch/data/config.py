@@ -33,11 +33,7 @@ class DataConfig(Options):
         changes_results=False,
         path=True,
     )
-    path: str | None = option(
-        None,
-        "Your own file or folder (image_folder, npz, csv).",
-        path=True,
-    )
+    path: str | None = option(None, "Your own file or folder (image_folder, npz, csv).", path=True)
     download: bool = option(
         True,
         "Fetch what is missing, where the source allows it; growsearch resume does so only if asked to.",

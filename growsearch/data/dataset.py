@@ -36,9 +36,15 @@ class Split:
         """Copy both tensors to ``device``."""
         return Split(self.images.to(device), self.labels.to(device))
 
-    def take(self, indices: Tensor) -> Split:
-        """The samples at ``indices`` [M] int64, in that order."""
-        return Split(self.images.index_select(0, indices), self.labels.index_select(0, indices))
+    def take(self, indices: Tensor, on_host: Tensor | None = None) -> Split:
+        """The samples at ``indices`` [M] int64, in that order.
+
+        Args:
+            indices: on the labels' device.
+            on_host: the same on the CPU, for images that are decoded there and need not wait for the device then.
+        """
+        images = self.images.index_select(0, indices if on_host is None else on_host)
+        return Split(images, self.labels.index_select(0, indices))
 
     def choose(self, indices: Tensor) -> Split:
         """A split of the samples at ``indices`` [M] int64, in that order."""

@@ -6,6 +6,7 @@ which of the two is taken.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -56,6 +57,7 @@ class StreamedImages:
         self._served = self._begun = 0
         self._pending: deque[Future[np.ndarray]] = deque()
         self._decoded: deque[np.ndarray] = deque()
+        self._ferry = Ferry(self.device)
 
     def dim(self) -> int:
         """Four, as a tensor's."""
@@ -94,10 +96,10 @@ class StreamedImages:
             self._decoded.extend(self.decoders.result(self._pending.popleft()))
         self._begin()
         self._served += len(asked)
-        batch = torch.empty(len(asked), *self.shape[1:], dtype=torch.uint8)
+        batch = self._ferry.buffer(len(asked), *self.shape[1:])
         for image in batch:
             image.copy_(torch.from_numpy(self._decoded.popleft()).permute(2, 0, 1))
-        return batch.to(self.device)
+        return self._ferry.bring(batch)
 
     def _is_next(self, asked: list[int]) -> bool:
         """Whether ``asked`` continues the order, or is found further on in it (a resumed pass)."""
@@ -127,6 +129,51 @@ class StreamedImages:
             files = [self.files[row] for row in chunk]
             self._pending.append(self.decoders.submit(files, self.channels, self.size, self.span))
             self._begun += len(chunk)
+
+
+class Ferry:
+    """Brings batches to a device.
+
+    Those for a GPU lie in pinned memory, in two buffers by turns: the host fills one while the other is copied.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self._turn = device, 0
+        self._buffers: list[Tensor | None] = [None, None]
+        self._copied: list[torch.cuda.Event | None] = [None, None]
+
+    def buffer(self, *shape: int) -> Tensor:
+        """A uint8 tensor to be filled, and brought before the next one is asked for."""
+        if self.device.type != "cuda":
+            return torch.empty(shape, dtype=torch.uint8)
+        self._turn = 1 - self._turn
+        if (copied := self._copied[self._turn]) is not None:
+            copied.synchronize()
+        held, size = self._buffers[self._turn], math.prod(shape)
+        if held is None or len(held) < size:
+            self._buffers[self._turn] = held = self.pinned(size)
+        return held[:size].view(shape)
+
+    def bring(self, batch: Tensor) -> Tensor:
+        """A filled buffer's contents on the device, which may still be on their way."""
+        if self.device.type != "cuda":
+            return batch.to(self.device)
+        there = self.send(batch)
+        copied = self._copied[self._turn] = self._copied[self._turn] or self.event()
+        copied.record()
+        return there
+
+    def pinned(self, size: int) -> Tensor:
+        """Bytes that the device copies by itself."""
+        return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+
+    def send(self, batch: Tensor) -> Tensor:
+        """Begin the copy."""
+        return batch.to(self.device, non_blocking=True)
+
+    def event(self) -> torch.cuda.Event:
+        """What tells when all copies begun before are there."""
+        return torch.cuda.Event()
 
 
 class StreamedSplit(Split):

@@ -321,7 +321,7 @@ class TableSplit(Split):
         super().__init__(torch.zeros(1).expand(len(rows), 1, 1, max(1, rows.shape[1])), labels)
         self.rows = rows
 
-    def take(self, indices: Tensor) -> TableSplit:
+    def take(self, indices: Tensor, on_host: Tensor | None = None) -> TableSplit:
         """The rows at ``indices`` [M] int64, in that order."""
         return TableSplit(self.rows.iloc[indices.numpy()], self.labels.index_select(0, indices))
 

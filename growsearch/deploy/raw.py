@@ -9,9 +9,6 @@ from torch import Tensor, nn
 from growsearch.deploy.preprocessing import Preprocessing
 from growsearch.errors import UserError
 
-MOST_OFF = 2
-"""How much a byte may differ from what Pillow (or torch) makes of the same picture: sums are rounded otherwise."""
-
 
 class Scale(nn.Module):
     """Scales pictures until they cover the network's size and cuts out the centre, as the run's own reading does.

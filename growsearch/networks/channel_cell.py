@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from growsearch.networks.darts.cell import dropped_path
+from growsearch.networks.darts.dropped_paths import DroppedPaths, is_dropped
 from growsearch.networks.darts.operations import FactorizedReduction, ReluConvNorm, SeparableBlock
 
 Edge = tuple[str, int]
@@ -170,20 +170,18 @@ class ChannelCell(nn.Module):
                 found.append(first.pointwise.weight.shape[0])
         return found
 
-    def forward(self, input0_nchw: Tensor, input1_nchw: Tensor, drop_path: Tensor | None) -> Tensor:
-        """Output of the cell; ``drop_path`` is the probability that an edge is cut for an image, None for never."""
+    def forward(self, input0_nchw: Tensor, input1_nchw: Tensor, paths: DroppedPaths | None) -> Tensor:
+        """Output of the cell; ``paths`` are what edges are cut for which images, None for no edge."""
         states = [self.preprocess0(input0_nchw), self.preprocess1(input1_nchw)]
         for node, edges in enumerate(self.layout.edges):
             pair = zip(self.operations[2 * node : 2 * node + 2], edges, strict=True)
-            a, b = (self._edge(operation, states[source], drop_path) for operation, (_, source) in pair)
+            a, b = (self._edge(operation, states[source], paths) for operation, (_, source) in pair)
             states.append(a + b)
         return torch.cat(states[2:], dim=1)
 
-    def _edge(self, operation: nn.Module, state_nchw: Tensor, drop_path: Tensor | None) -> Tensor:
+    def _edge(self, operation: nn.Module, state_nchw: Tensor, paths: DroppedPaths | None) -> Tensor:
         value = operation(state_nchw)
-        if drop_path is None or not self.training or isinstance(operation, nn.Identity):
-            return value
-        return dropped_path(value, drop_path)
+        return value if paths is None or not is_dropped(operation) else paths(value)
 
 
 def _operation(op: str, widths: list[int], stride: int) -> nn.Module:

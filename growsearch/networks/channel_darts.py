@@ -16,6 +16,7 @@ from growsearch.networks.channel_vector import (
     positive,
 )
 from growsearch.networks.darts.auxiliary import AuxiliaryHead, fits_auxiliary
+from growsearch.networks.darts.dropped_paths import dropped_paths
 from growsearch.networks.darts.layout import imagenet_stem, reduction_positions
 from growsearch.networks.registry import register
 from growsearch.surgery.initialise import library_
@@ -28,9 +29,11 @@ class ChannelDarts(nn.Module):
     Attributes:
         auxiliary: whether training returns (logits, auxiliary logits).
         drop_path: scalar tensor, the probability that an edge is cut; filled from outside, None for never.
+        drops_paths: false while that probability is known to be zero; see ``growsearch.training.step.PathSwitch``.
     """
 
     drop_path: Tensor | None
+    drops_paths = True
 
     def __init__(
         self,
@@ -131,9 +134,9 @@ class ChannelDarts(nn.Module):
         before = last = self.stem[0](x_nchw)
         if self.imagenet:
             last = self.stem[1](before)
-        auxiliary = None
+        auxiliary, paths = None, dropped_paths(self, x_nchw)
         for position, cell in enumerate(self.cells):
-            before, last = last, cell(before, last, self.drop_path)
+            before, last = last, cell(before, last, paths)
             if position == self.auxiliary_at and self.head is not None and self.training:
                 auxiliary = self.head(last)
         logits = self.classifier(last.mean((2, 3)))

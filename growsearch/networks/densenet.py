@@ -97,7 +97,7 @@ class DenseNet(nn.Module):
         bottlenecks: per block, the width of each layer's 1x1 convolution; None for plain DenseNet.
         transitions: filters of the transition behind each block but the last.
         dropout: probability behind each layer's last convolution.
-        init: see :meth:`initialise`; so too ``init_distribution``, ``stem_init`` and ``classifier_init``.
+        init: see :meth:`initialise`, also for ``init_distribution``, ``stem_init`` and ``classifier_init``.
 
     Raises:
         UserError: for a value outside those named, or lists that do not fit together.

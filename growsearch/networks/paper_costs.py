@@ -40,7 +40,7 @@ class PaperCosts:
 def paper_costs(network: StagedNetwork, input_shape: Sequence[int]) -> PaperCosts:
     """Count ``network`` for images of ``input_shape`` (C, H, W), as it stands, on a copy without values.
 
-    PyTorch's operators are Keras' layers but for three: a separable convolution is one layer, not two; the
+    PyTorch's operators are Keras' layers, with three exceptions: a separable convolution is one layer, not two; the
     shift in a halving is two, padding and cropping; flattening is one.
     """
     with torch.device("meta"):

@@ -85,7 +85,7 @@ class ResidualNetwork(StagedNetwork):
 def append_block(network: ResidualNetwork, stage: int, draw: torch.Generator) -> None:
     """Append an identity block to a stage of ``network``, in place; the network computes the same afterwards.
 
-    The branch of the block starts like that of any other, but for its last norm, whose scale and shift are
+    The branch of the block starts like that of any other, except for its last norm, whose scale and shift are
     zero; the input has been through a ReLU, so the block passes it on.
 
     Args:

@@ -8,7 +8,8 @@ class Node:
     """A node.
 
     Attributes:
-        x: its place; so too ``y``.
+        x: its place across.
+        y: its place upwards.
         kind: which of the graph's kinds.
         hover: what is known of it.
         text: what is written on it.
@@ -26,7 +27,8 @@ class Graph:
     """A graph.
 
     Attributes:
-        title: for the reader; so too ``caption``.
+        title: for the reader.
+        caption: what it shows.
         kinds: colour and shape (circle, square, diamond, triangle-up, triangle-down, circle-open) of each kind of node.
         nodes: by name.
         links: names of two nodes, and whether the link is in bold.

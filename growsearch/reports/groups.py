@@ -108,7 +108,7 @@ def _experiments(runs: Sequence[tuple[Settings, RunRecord]]) -> list[tuple[str, 
 
 
 def settings_of(options: dict[str, Any]) -> Settings:
-    """Of a configuration by dotted name, the options that change what is computed, but for the seed."""
+    """Of a configuration by dotted name, the options that change what is computed, except the seed."""
     return {
         name: short(str(value), 60)
         for name, value in list(options.items())[:MOST_OPTIONS]

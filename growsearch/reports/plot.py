@@ -1,9 +1,12 @@
 """Drawing with matplotlib: one look for print and page, and SVG that follows the page's colours."""
 
+import copy
+import gc
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
@@ -142,12 +145,15 @@ def _rendered(height: float, paint: Callable[[Any], None], format: str) -> bytes
 
     stamps = {"svg": ("Date", "Creator", "Format", "Type"), "png": ("Software",), "pdf": ("CreationDate", "Creator")}
     buffer = BytesIO()
-    with matplotlib.rc_context(), warnings.catch_warnings():
+    with matplotlib.rc_context(), warnings.catch_warnings(), _uncollected():
         warnings.simplefilter("ignore")  # letters that the measuring font lacks; the page's font has them
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=PRINT_DPI if format == "png" else 72)
         paint(figure)
+        for axes in figure.axes:
+            _remember_ticks(axes.xaxis)
+            _remember_ticks(axes.yaxis)
         _settle(figure)
         canvas = get_registered_canvas_class(format)(figure)
         getattr(canvas, f"print_{format}")(
@@ -156,12 +162,62 @@ def _rendered(height: float, paint: Callable[[Any], None], format: str) -> bytes
     return buffer.getvalue()
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave garbage for later: looking for it among all that a run holds takes a third of the time of a figure."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 def _settle(figure: Any) -> None:
     """Place the axes once and round their places: the solver's last digits differ from call to call."""
     figure.get_layout_engine().execute(figure)
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position([round(edge, 5) for edge in axes.get_position(original=True).bounds])
+
+
+def _remember_ticks(axis: Any) -> None:
+    """Let a painted axis find its ticks and the room of their labels once for each place that the layout tries.
+
+    matplotlib asks for them a dozen times a figure, and again for every axis that a label is aligned with.
+    """
+    for name in ("_update_ticks", "_get_ticklabel_bboxes"):
+        if hasattr(axis, name):
+            setattr(axis, name, _remembered(axis, getattr(axis, name)))
+    if hasattr(axis, "_get_tick") and hasattr(axis, "_copy_tick_props"):
+        axis._get_tick = partial(_another_tick, axis, axis._get_tick)
+        axis._copy_tick_props = lambda source, tick: None  # it has them, as a twin
+
+
+def _another_tick(axis: Any, make: Callable[..., Any], major: bool) -> Any:
+    """A tick like the first one of its kind, its lines and labels included, which costs less than to make it anew."""
+    ticks = axis.majorTicks if major else axis.minorTicks
+    if not ticks:
+        return make(major=major)
+    twin = copy.copy(ticks[0])
+    for name in ("tick1line", "tick2line", "gridline", "label1", "label2"):
+        setattr(twin, name, copy.copy(getattr(twin, name)))
+    return twin
+
+
+def _remembered(axis: Any, find: Callable[..., Any]) -> Callable[..., Any]:
+    found: dict[tuple[Any, ...], Any] = {}
+
+    def remembered(*args: Any, **kwargs: Any) -> Any:
+        ticks = (*map(id, args[0]), type(args[1])) if args else ()  # and what measures their letters
+        place = (*axis.get_view_interval(), *axis.axes.bbox.bounds, ticks)
+        if place not in found:
+            found.clear()  # ticks hold what was found for one place alone
+            found[place] = find(*args, **kwargs)
+        return found[place]
+
+    return remembered
 
 
 def finite(points: Iterable[tuple[float, float | None]]) -> list[tuple[float, float]]:
@@ -192,20 +248,48 @@ def readable_ticks(axis: Any, form: Callable[[float], str]) -> None:
 
     Those between decades of a logarithmic axis are written only where there is room for them.
     """
-    from matplotlib.ticker import FuncFormatter, LogFormatter, LogLocator, NullFormatter
-
-    def text(value: float, _: object) -> str:
-        labels = [form(place) for place in axis.get_majorticklocs()]
-        return _WHOLE.sub("", form(value)) if len(set(labels)) == len(labels) else f"{value:,.6g}"
+    from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter
 
     logarithmic = isinstance(axis.get_major_formatter(), LogFormatter)
-    axis.set_major_formatter(FuncFormatter(text))
+    axis.set_major_formatter(_readable(form))
     if logarithmic:
         low, high = sorted(axis.get_view_interval())
         span = high / low if low > 0 else math.inf
         if 3 < span < 60:
             axis.set_minor_locator(LogLocator(subs=(2.0, 5.0)))
-        axis.set_minor_formatter(FuncFormatter(text) if span < 60 else NullFormatter())
+        axis.set_minor_formatter(_readable(form) if span < 60 else NullFormatter())
+
+
+def _readable(form: Callable[[float], str]) -> Any:
+    """What writes numbers with ``form``, as :func:`readable_ticks` says."""
+    from matplotlib.ticker import Formatter
+
+    class Readable(Formatter):
+        """Looks once at all places of the axis, and not for each label."""
+
+        def format_ticks(self, values: Iterable[float]) -> list[str]:
+            axis: Any = self.axis
+            majors = [form(place) for place in axis.get_majorticklocs()]
+            told = (lambda value: _WHOLE.sub("", form(value))) if len(set(majors)) == len(majors) else _all_digits
+            return [told(value) for value in values]
+
+        def __call__(self, value: float, at: int | None = None) -> str:
+            return self.format_ticks([value])[0]
+
+    return Readable()
+
+
+def _all_digits(value: float) -> str:
+    return f"{value:,.6g}"
+
+
+def broken_line(parts: Iterable[tuple[Sequence[float], Sequence[float]]]) -> tuple[list[float], list[float]]:
+    """Lines, each as its x and its y, as one line with gaps: one artist in place of many."""
+    xs, ys = list[float](), list[float]()
+    for x, y in parts:
+        xs += [*x, math.nan]
+        ys += [*y, math.nan]
+    return xs[:-1], ys[:-1]
 
 
 def time_ticks(axis: Any, most: int = 5) -> None:

@@ -8,11 +8,4 @@ from growsearch.run_folder.events import EventLog
 from growsearch.run_folder.fingerprint import fingerprint
 from growsearch.run_folder.folder import RunFolder, beginning, find_run, new_run
 
-__all__ = [
-    "EventLog",
-    "RunFolder",
-    "beginning",
-    "find_run",
-    "fingerprint",
-    "new_run",
-]
+__all__ = ["EventLog", "RunFolder", "beginning", "find_run", "fingerprint", "new_run"]

@@ -270,7 +270,7 @@ def find_runs(places: Sequence[Path]) -> list[Path]:
 
 
 def count_text(count: object, noun: str) -> str:
-    """A count with its noun, in the plural but for one."""
+    """A count with its noun, in the plural unless it is one."""
     return f"1 {noun}" if count == 1 else f"{short(str(count), 12)} {noun}s"
 
 

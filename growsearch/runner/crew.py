@@ -1,14 +1,10 @@
 """Worker processes of a run, seen from its own process."""
 
 import pickle
-import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
-from json import dumps
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +14,16 @@ from torch import Tensor
 
 from growsearch.actions import Action, Net
 from growsearch.data.dataset import Split
-from growsearch.data.decoders import deaf, default_workers
+from growsearch.data.decoders import default_workers
 from growsearch.memory import GIB, available_bytes
+from growsearch.processes import process
 from growsearch.runner.carrier import Carrier
 from growsearch.runner.state import dump
-from growsearch.runner.worker import PARTS, Begin, Failed, Give, Go, Job, Report, receive, send
+from growsearch.runner.worker import PARTS, Begin, Failed, Give, Go, Hold, Inbox, Job, Report, receive, send
 from growsearch.training import Engine
 
 WORTH_STARTING = 5.0
 """CPU seconds that branches take one after another before workers are started unasked: a start takes half of that."""
-
-PROGRAM = "import sys; sys.path[:] = __import__('json').loads(sys.argv[2]); " + (
-    "from growsearch.runner.worker import main; main()"
-)
-"""Not ``multiprocessing``'s: that would import the caller's program in each worker, guarded or not."""
-
 
 TENSORS = ("images", "labels")
 
@@ -48,18 +39,13 @@ class Worker:
         up: it has come up, with the data.
         branch: empty while it has none.
         held: names of the networks that it has been given.
-        busy: an order of its branch is not answered yet.
+        busy: it is at work for its branch, or has reports that were not heard yet.
     """
 
     def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-c", PROGRAM, str(theirs.fileno()), dumps(sys.path)]
-            with deaf():
-                self.process = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
-                )
-        self.connection = Connection(ours.detach())
+        self._made = process()
+        self.process, self.connection = self._made.popen, self._made.connection
+        self.inbox = Inbox(self.connection)
         self.up, self.branch, self.held, self.busy = False, "", set[str](), False
         self.peak_bytes = 0
 
@@ -76,15 +62,20 @@ class Worker:
         self.send(Begin(branch, action, tree, carrier.bench.clock(), carrier.bench.engine.divisors))
         self.busy = True
 
+    def hold(self) -> None:
+        """Have the action stand still, at a report that says so; none comes if it ends before."""
+        if self.busy:
+            self.send(Hold())
+
     def go_on(self) -> None:
         """Have the action gone on with."""
         self.send(Go())
         self.busy = True
 
     def report(self) -> Report:
-        """Wait for what the last order came to."""
+        """Wait for its next report."""
         found = self.receive()
-        self.busy = False
+        self.busy = not (found.ended or found.held)
         self.peak_bytes = found.peak_bytes
         return found
 
@@ -128,14 +119,7 @@ class Worker:
 
     def close(self) -> None:
         """End it."""
-        self.connection.close()
-        if not self.up:
-            self.process.kill()
-        try:
-            self.process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        self._made.end(at_once=not self.up)
 
 
 class Crew:
@@ -172,7 +156,7 @@ class Crew:
             for worker in self.workers:
                 worker.send(job)
         for worker in self.workers:
-            if not worker.up and worker.connection.poll():
+            if not worker.up and worker.inbox.waits():
                 worker.receive()
                 worker.up = True
         if self._folder is not None and all(worker.up for worker in self.workers):
@@ -203,10 +187,9 @@ class Crew:
         """
         working = {worker.connection: worker for worker in self.workers if worker.branch}
         for worker in working.values():
-            if not worker.busy:
+            if not worker.busy or worker.inbox.waits():
                 return worker
-        found = wait(list(working), None if block else 0) if working else []
-        return working[found[0]] if found else None  # type: ignore[index]
+        return working[wait(list(working))[0]] if block and working else None  # type: ignore[index]
 
     def of(self, branch: str) -> Worker | None:
         """The worker that has a branch, or the one it belongs to."""

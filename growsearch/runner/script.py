@@ -132,6 +132,8 @@ class ScriptRunner:
         """Bring branches on workers to where they can be saved; yields what they had yet to tell."""
         self.halting = True
         for worker in self.crew.workers:
+            worker.hold()
+        for worker in self.crew.workers:
             while (name := self._on(worker)) and (found := self._advance(name)) is not At.HALT:
                 if not isinstance(found, At):
                     yield found
@@ -225,9 +227,10 @@ class ScriptRunner:
                 yield Line({**report.event.to_json(), "branch": branch}, report.event)
             if report.ended:
                 return report.answer
-            while self.halting:
-                yield At.HALT
-            worker.go_on()
+            if report.held:
+                while self.halting:
+                    yield At.HALT
+                worker.go_on()
 
     def _bring_home(self, worker: Worker) -> None:
         """Take back what a worker's branch has."""

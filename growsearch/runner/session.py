@@ -17,7 +17,6 @@ from growsearch.errors import Diverged, UserError
 from growsearch.events import Edit, Event, Note, from_json
 from growsearch.release import RELEASE
 from growsearch.run_folder import EventLog, RunFolder
-from growsearch.run_folder.checkpoint import write_checkpoint
 from growsearch.run_folder.events import read_events
 from growsearch.run_folder.files import write_atomic, write_json
 from growsearch.run_folder.recovery import recover
@@ -25,6 +24,7 @@ from growsearch.runner.crew import WorkerLost
 from growsearch.runner.energy import meter
 from growsearch.runner.ledger import Ledger
 from growsearch.runner.result import make_result, picture, write_mistakes, write_networks
+from growsearch.runner.saver import Saver
 from growsearch.runner.script import Line, ScriptRunner
 from growsearch.runner.signals import StopRequest
 from growsearch.training import Cursor, Engine, Recipe
@@ -34,7 +34,6 @@ from growsearch.training.out_of_memory import OutOfMemory, attempt, next_divisor
 from growsearch.untrusted import parsing
 from growsearch.views.console import line, say, summary
 from growsearch.views.estimate import Forecast
-from growsearch.views.memory import after_edit, made_smaller, ways_on
 from growsearch.views.progress import Progress
 from growsearch.views.trackers import Trackers
 
@@ -71,6 +70,7 @@ class Session:
         self.ledger, self.meter, self.cpu = Ledger(joules=0.0), meter(self.engine.device), cpu_seconds()
         self.damaged: set[object] = set()
         self.lack: OutOfMemory | None = None
+        self.saver = Saver(folder.checkpoints, aside=self.engine.device.type != "cpu")
         self.open()
 
     @property
@@ -150,8 +150,9 @@ class Session:
         write_atomic(self.folder.config, OmegaConf.to_yaml(composed).encode())
 
     def close(self) -> None:
-        """End the workers, and close the journal."""
+        """End the workers, and close the journal; a checkpoint that is being written is finished first."""
         self.runner.close()
+        self.saver.close()
         self.log.close()
 
     def enduring(self, work: Callable[[], T]) -> T:
@@ -176,9 +177,11 @@ class Session:
         Args:
             lack: memory ran out, which is reported when the run is there again; None for another reason.
         """
+        self.saver.wait()
         self.lack, self.due = lack, self.unsaved
         self.config.hardware.workers = 1
-        self.close()
+        self.runner.close()
+        self.log.close()
         self.trackers.close()
         self.engine.release_memory()
         self.runner = self.remake(self.config, self.engine)
@@ -195,18 +198,18 @@ class Session:
         hardware, divisors = self.config.hardware, self.engine.divisors
         divisor = next_divisor(hardware.out_of_memory, lack, divisors.get(lack.doing, 1))
         edits = [event for _, event in self.recorded() if isinstance(event, Edit)]
-        cause = after_edit(lack, edits)
+        cause = lack.after(edits)
         if divisor is not None:
             divisors[lack.doing] = divisor
             say(str(lack))
-            self.note(f"{lack.facts}{cause}; {made_smaller(lack)}", lack.network or 0, self.ledger.epochs)
+            self.note(f"{lack.facts}{cause}; {lack.made_smaller()}", lack.network or 0, self.ledger.epochs)
         try:
             self.save()
         except OutOfMemory as error:
             raise UserError(f"{self.folder.path}: {lack}{cause}; {error}; the checkpoint before it is whole") from error
         if divisor is None:
             self.trackers.close()
-            raise UserError(f"{self.folder.path}: {lack}{cause}; saved. {ways_on(hardware.out_of_memory, lack)}")
+            raise UserError(f"{self.folder.path}: {lack}{cause}; saved. {lack.ways_on(hardware.out_of_memory)}")
 
     def drive(self, stop: StopRequest) -> None:
         """Run the script to its end, saving when it is due, on a signal and on failure."""
@@ -227,8 +230,8 @@ class Session:
                     self.apply_memory_policy()
                 if stop:
                     self.stop(stop)
-                if self.lack is None and time.monotonic() - self.saved_at > SAVE_SHARE * self.save_cost:
-                    self.save()
+                if not self.saver.is_at_work() and self.lack is None and self.is_due():
+                    self.save(at_once=False)
             self.save()
         except Diverged as error:
             self.save()
@@ -236,6 +239,10 @@ class Session:
             raise UserError(f"{self.folder.path}: {error}; a smaller algo learning rate may help") from error
         finally:
             bars.close()
+
+    def is_due(self) -> bool:
+        """Whether the time since the last checkpoint is so many times what that one cost."""
+        return time.monotonic() - self.saved_at > SAVE_SHARE * (self.save_cost + self.saver.seconds)
 
     def take(self, found: Line | None) -> None:
         """Count and write down one yield of the run."""
@@ -315,8 +322,11 @@ class Session:
         note = Note(network, text, epoch)
         self.write(Line(note.to_json(), note))
 
-    def save(self) -> None:
+    def save(self, at_once: bool = True) -> None:
         """Write a checkpoint and remember what it cost.
+
+        Args:
+            at_once: it is on the disk when this returns; else it may be on its way there.
 
         Raises:
             UserError: if it cannot be written, or the run's folder or lock is not there any more.
@@ -337,9 +347,11 @@ class Session:
                 "threads": torch.get_num_threads(),
                 "divisors": dict(self.engine.divisors),
             }
-            write_checkpoint(self.folder.checkpoints, tree)
+            self.saver.write(tree)
+            self.save_cost = time.monotonic() - begun
+            if at_once:
+                self.saver.wait()
         self.saved_at, self.unsaved = time.monotonic(), 0
-        self.save_cost = self.saved_at - begun
 
     def _throwaway_step(self) -> Callable[[], None]:
         """A step on a copy of the first network; it leaves no trace in the run."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from growsearch.errors import UserError
 from growsearch.networks.rebuild import rebuild
-from growsearch.networks.tensors import module_tensors, portable
+from growsearch.networks.tensors import module_tensors, portable, portable_together
 from growsearch.runner.typecheck import fits, misfit
 from growsearch.training.network import Network
 from growsearch.training.optimizer import OptimizerConfig
@@ -31,22 +31,51 @@ def dump(value: Any) -> Any:
     Raises:
         TypeError: for a value that no state may hold.
     """
+    far: list[Tensor] = []
+    tree = _dumped(value, far)
+    return _brought(tree, portable_together(far)) if far else tree
+
+
+@dataclasses.dataclass(frozen=True)
+class _Far:
+    """Stands in a tree for a tensor of another device until all of these are brought together."""
+
+    number: int
+
+
+def _dumped(value: Any, far: list[Tensor]) -> Any:
     if isinstance(value, Network):
-        return {_NETWORK: _dump_network(value)}
+        return {_NETWORK: _dump_network(value, far)}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {f.name: dump(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        fields = {f.name: _dumped(getattr(value, f.name), far) for f in dataclasses.fields(value)}
         return {_CLASS: type(value).__name__, **fields}
     if isinstance(value, dict):
         if not all(isinstance(key, str) for key in value):
             raise TypeError("keys of dicts in a state are strings")
-        return {key: dump(item) for key, item in value.items()}
+        return {key: _dumped(item, far) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [dump(item) for item in value]
+        return [_dumped(item, far) for item in value]
     if isinstance(value, Tensor):
-        return portable(value)
+        if is_near(value):
+            return portable(value)
+        far.append(value)
+        return _Far(len(far) - 1)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"a state cannot hold a {type(value).__name__}")
+
+
+def is_near(tensor: Tensor) -> bool:
+    """Whether a tensor lies in the host's memory."""
+    return tensor.device.type == "cpu"
+
+
+def _brought(tree: Any, tensors: list[Tensor]) -> Any:
+    if isinstance(tree, _Far):
+        return tensors[tree.number]
+    if isinstance(tree, dict):
+        return {key: _brought(item, tensors) for key, item in tree.items()}
+    return [_brought(item, tensors) for item in tree] if isinstance(tree, list) else tree
 
 
 def restore(tree: Any, place: Callable[[Network], None]) -> Any:
@@ -82,14 +111,14 @@ def _fits(fields: dict[str, dataclasses.Field[Any]], found: set[str]) -> bool:
     return needed <= found <= set(fields)
 
 
-def _dump_network(network: Network) -> dict[str, Any]:
+def _dump_network(network: Network, far: list[Tensor]) -> dict[str, Any]:
     return {
         "id": network.id,
         "steps": network.steps,
         "spec": network.spec(),
         "configs": {role: dataclasses.asdict(config) for role, config in network.configs.items()},
-        "tensors": dump(module_tensors(network.module)),
-        "optimizers": dump(network.optimizer_tensors()),
+        "tensors": _dumped(module_tensors(network.module), far),
+        "optimizers": _dumped(network.optimizer_tensors(), far),
     }
 
 

@@ -24,8 +24,11 @@ WARM_UPS = 5
 As many as PR-DARTS takes between two looks at the memory gauge while its batch grows.
 """
 
-Key = tuple[str, int, bool]
-"""What a capture holds for: split, batch size, training mode. A step is of one network, version and recipe anyway."""
+Key = tuple[str, int, bool, bool]
+"""What a capture holds for: split, batch size, training mode, whether paths are dropped.
+
+A step is of one network, version and recipe anyway.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class CapturedStep(Step):
 
     def take(self, loader: Loader, cursor: Cursor, size: int, number: int) -> None:
         """As :meth:`Step.take`."""
-        rows, key = loader.rows(cursor, size), (cursor.split, size, self.module.training)
+        self.paths.look()
+        rows, key = loader.rows(cursor, size), (cursor.split, size, self.module.training, self.paths.on)
         reads = _reads(loader, rows)
         replay = self.replays.get(key) or self._approach(loader, key, reads)
         self.replayed = replay is not None

@@ -78,13 +78,14 @@ class Loader:
             cursor.position = stop
             if size > 0:
                 # The next pass is drawn into the same table.
-                pieces[-1] = PassPlan(pieces[-1].table.clone())
+                pieces[-1] = PassPlan.joined(pieces[-1:])
                 cursor.passes, cursor.position = cursor.passes + 1, 0
-        return pieces[0] if len(pieces) == 1 else PassPlan(torch.cat([piece.table for piece in pieces]))
+        return pieces[0] if len(pieces) == 1 else PassPlan.joined(pieces)
 
     def batch(self, rows: PassPlan) -> tuple[Tensor, Tensor]:
         """Images [B, C, H, W] float32 and labels [B] of rows [B]; work for the device alone where images lie on it."""
-        batch = self.split.take(rows.order)
+        on_host = () if rows.host_order is None else (rows.host_order,)
+        batch = self.split.take(rows.order, *on_host)
         images = augment(batch.images, rows, self.normalisation, self.augmentation)
         return images.contiguous(memory_format=self.layout), batch.labels
 
@@ -116,9 +117,9 @@ class Loader:
                 copies=self.copies,
             )
             self.split.prepare(drawn.order)
-            if self._plan is None:
-                self._plan = drawn.to(self.split.images.device)
-            else:
+            table = drawn.to(self.split.images.device).table if self._plan is None else self._plan.table
+            if self._plan is not None:
                 self._plan.copy_(drawn)
+            self._plan = PassPlan(table, None if self.resident else drawn.order)
             self._loaded, self._block = key, None
         return self._plan

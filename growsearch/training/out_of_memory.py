@@ -2,12 +2,14 @@
 
 import resource
 import sys
+from collections.abc import Sequence
 from contextlib import ContextDecorator
 from types import TracebackType
 
 import torch
 
 from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.events import Edit
 from growsearch.training.network import Network
 
 SMALLEST_BATCH = 2
@@ -32,6 +34,26 @@ class OutOfMemory(UserError):
         images = "" if batch is None else f" in batches of {batch}"
         self.facts = self.reason = f"memory ran out: {doing}{who}{images}"
         super().__init__(f"{self.facts}; peak {peak}")
+
+    def after(self, edits: Sequence[Edit]) -> str:
+        """The edit that the network concerned (or else the run) met last, as the end of a sentence."""
+        own = [edit for edit in edits if edit.network == self.network]
+        last = (own or list(edits))[-1:]
+        return "".join(f", after {edit.op} ({edit.where}) at epoch {edit.epoch}" for edit in last)
+
+    def made_smaller(self) -> str:
+        """What halving the batch does to the result, in words."""
+        assert self.batch is not None
+        change = f"batches of {self.doing} are halved, to {self.batch // 2}, from here on"
+        if self.doing == "evaluation":
+            return f"{change}, which changes nothing but roundings"
+        return f"{change}, at the same learning rate: the result differs from that of whole batches"
+
+    def ways_on(self, policy: str) -> str:
+        """Advice for the user, whose policy is ``hardware.out_of_memory``."""
+        halved = policy != "smaller_batch" and self.batch is not None
+        smaller = "hardware.out_of_memory=smaller_batch, " if halved else ""
+        return f"The same command with {smaller}more memory or hardware.device=cpu goes on from there"
 
 
 class attempt(ContextDecorator):

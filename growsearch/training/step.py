@@ -90,6 +90,44 @@ class BatchCounters:
             torch._foreach_add_(due, 1)
 
 
+def pays(probability: Tensor) -> bool:
+    """Whether drop path is to be left out where it can be."""
+    return probability.device.type != "cpu"
+
+
+class PathSwitch:
+    """Lets a network leave drop path out while its probability is zero, without asking the device at every step.
+
+    Not on a CPU: maps that were multiplied by one may lie otherwise in memory, and later sums differ by rounding.
+
+    Attributes:
+        on: whether there may be paths to drop.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        probability = getattr(module, "drop_path", None)
+        can_switch = isinstance(probability, Tensor) and hasattr(module, "drops_paths") and pays(probability)
+        self.probability: Tensor | None = probability if can_switch else None
+        self.module, self.on, self._read = module, True, -1
+
+    def look(self) -> None:
+        """Read the probability, which the host waits for, if it was written to since the last look."""
+        if self.probability is not None and self._read != self.probability._version:
+            self._read, self.on = self.probability._version, bool(self.probability != 0)
+
+    @contextmanager
+    def set(self) -> Iterator[None]:
+        """Switch the network's paths within the block."""
+        if self.probability is None or self.on:
+            yield
+            return
+        self.module.drops_paths = False  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            del self.module.drops_paths
+
+
 class Step:
     """Forward, backward, clipping and update of one network under one recipe.
 
@@ -127,6 +165,7 @@ class Step:
         self.optimizer = network.optimizer(recipe.optimizer)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.statistics = Statistics(network.module)
+        self.paths = PathSwitch(network.module)
         self.device = network.device
         self.undoes_at_once = self.device.type != "cpu"
         self.draws_elsewhere = draws_elsewhere(network.module)
@@ -142,6 +181,7 @@ class Step:
     def take(self, loader: Loader, cursor: Cursor, size: int, number: int) -> None:
         """Train on the next ``size`` images as the network's step ``number``; the cursor counts what they showed."""
         images, labels = loader.take(cursor, size)
+        self.paths.look()
         self.seed(number)
         cursor.sums.add_(self.body(images, labels))
 
@@ -154,7 +194,7 @@ class Step:
         """The device's part: train on one batch, and return (loss * images, correct, images) as float32 [3]."""
         recipe = self.recipe
         self.statistics.remember()
-        with self.counters.together() if self.counters else nullcontext(), self.autocast:
+        with self.counters.together() if self.counters else nullcontext(), self.paths.set(), self.autocast:
             output = self.forward(images)
         logits, auxiliary = output if isinstance(output, tuple) else (output, None)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)

@@ -8,7 +8,7 @@ from typing import Any
 from growsearch.events import Epoch, Event
 from growsearch.run_folder.files import read_json, write_json
 from growsearch.run_folder.plain import flat
-from growsearch.views.scalars import remark, scalars
+from growsearch.views.trackers import remark, scalars
 
 EXPERIMENT = "growsearch"
 PLACE = "mlflow.json"

@@ -7,14 +7,7 @@ from typing import Any
 
 from growsearch.families.layout import Group
 from growsearch.families.registry import groups_of
-from growsearch.reports.figures.architecture import (
-    GAP,
-    KINDS,
-    MOST_LAYERS,
-    MOST_LINKS,
-    MOST_NUMBERED,
-    links_of,
-)
+from growsearch.reports.figures.architecture import GAP, KINDS, MOST_LAYERS, MOST_LINKS, MOST_NUMBERED, links_of
 from growsearch.reports.graph import Graph
 from growsearch.reports.numbers import size
 from growsearch.reports.plot import MUTED, SERIES

@@ -8,7 +8,7 @@ import yaml
 
 from growsearch.algorithms.densemann.plans import augmentation_of, dropout_of
 from growsearch.algorithms.prdarts import plans
-from growsearch.algorithms.stagewise.families import family
+from growsearch.algorithms.stagewise.families import FAMILIES
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
 from growsearch.data import constants
@@ -77,7 +77,7 @@ def value_of(config: Any, option: str) -> Any:
     """The value of an option by its name; ``decay`` is that of Stage-Wise's kernels."""
     if option == "decay":
         own = config.algo.training.weight_decay
-        return family(config.algo.modules).weight_decay if own is None else own
+        return FAMILIES[config.algo.modules].weight_decay if own is None else own
     for part in option.split("."):
         config = config[part] if isinstance(config, dict) else getattr(config, part)
     return config

@@ -1,7 +1,9 @@
+import argparse
 import json
 import runpy
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,11 @@ import torch
 from algorithms.methods import METHODS
 from training.replays import pretended_captures
 
+from growsearch.training import engine as engine_module
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 LAST = "channels_last"
+VARIED = ("prdarts-search", "densemann-final", "conet-resnet34")
 PARTS = "tests,methods-prdarts-search,densemann-run"
 
 
@@ -90,3 +95,32 @@ def test_runs_that_differ_are_told(load):
     difference.__globals__["run"] = lambda words: runs.pop(0)
     assert difference(words) == f"{name} by up to 0.5"
     assert difference(words).startswith(f"event {len(lines) - 1} of {len(lines)}")
+
+
+QUICK = {"methods-tf32-densemann-final", "methods-compiled-conet-resnet34", "methods-bf16-prdarts-search"}
+VARIANTS = [f"methods-{kind}-{name}" for kind in ("bf16", "tf32", "compiled") for name in VARIED]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.slow) for n in [*VARIANTS, "methods-prdarts-128"]]
+)
+def test_parts_that_need_a_gpu_measure_with_a_pretended_one(load, monkeypatch, tmp_path, name):
+    """Their own commands; captures are pretended, and compiled networks run as they are."""
+    options = argparse.Namespace(device="cuda", tiny=True, out=tmp_path, data=None, site=tmp_path)
+    command = {part.name: part.command for part in load("gpu_check.py")["parts_of"](options)}[name]
+    words = ["cpu" if word == "cuda" else word for word in command[1:]]
+    words += [] if "--steps" in words else ["--steps", "captured"]
+    compile, precisions = torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda module: compile(module, backend="eager"))
+    monkeypatch.setattr(engine_module, "check_precision", lambda precision, device: precisions.append(precision))
+    monkeypatch.setattr(sys, "argv", words)
+    with pretended_captures(warm_ups=1) if "captured" in words else nullcontext() as streams:
+        load("methods.py")["main"]()
+    assert streams is None or sum(stream.replays for stream in streams) > 0
+    (record,) = (json.loads(file.read_text()) for file in tmp_path.rglob("*.json"))
+    ((_, rows),) = record["subjects"].items()
+    kind = "compiled" if "compiled" in words else "captured"
+    assert {row["loop"].split()[0] for row in rows} == {"bare", "unread", kind}
+    assert set(precisions) == {record["precision"]} and (record["precision"] in name) != (
+        record["precision"] == "float32"
+    )

@@ -13,8 +13,10 @@ from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Dataset
 from growsearch.data.decoders import Decoders
 from growsearch.data.load import load
-from growsearch.data.streamed import AHEAD, CHUNK, StreamedImages
+from growsearch.data.streamed import AHEAD, CHUNK, Ferry, StreamedImages
 from growsearch.errors import UserError
+from growsearch.training import Cursor
+from growsearch.training.loader import Loader
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,69 @@ def test_a_damaged_picture_is_named(workers: int, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"_3\.jpg: damaged picture"):
         for split in (data.train, data.val, data.test):
             split.take(torch.arange(len(split)))
+
+
+class SlowDevice(Ferry):
+    """Copies when it is waited for, as late as a GPU may."""
+
+    def __init__(self) -> None:
+        super().__init__(torch.device("cuda"))
+        self.under_way: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self.buffers = 0
+
+    def pinned(self, size: int) -> torch.Tensor:
+        self.buffers += 1
+        return torch.zeros(size, dtype=torch.uint8)
+
+    def send(self, batch: torch.Tensor) -> torch.Tensor:
+        there = torch.zeros_like(batch)
+        self.under_way.append((there, batch))
+        return there
+
+    def event(self) -> "SlowDevice.Event":  # type: ignore[override]
+        return self.Event(self)
+
+    class Event:
+        """Of the copies begun before it was recorded."""
+
+        def __init__(self, device: "SlowDevice") -> None:
+            self.device, self.before = device, 0
+
+        def record(self) -> None:
+            self.before = len(self.device.under_way)
+
+        def synchronize(self) -> None:
+            for there, batch in self.device.under_way[: self.before]:
+                there.copy_(batch)
+            self.device.under_way[: self.before] = [(t, t) for t, _ in self.device.under_way[: self.before]]
+
+
+def test_a_buffer_is_filled_again_only_when_it_has_been_copied() -> None:
+    device, sent = SlowDevice(), []
+    for number in range(1, 8):
+        batch = device.buffer(2 + number % 3, 3, 2, 2).fill_(number)
+        sent.append((device.bring(batch), number))
+    device.event().record()
+    for there, batch in device.under_way:
+        there.copy_(batch)
+    assert all(bool((there == number).all()) and len(there) == 2 + number % 3 for there, number in sent)
+    assert device.buffers <= 4
+
+
+def test_what_is_decoded_needs_not_ask_the_device_for_its_rows(folder: Path) -> None:
+    class OnADevice(torch.Tensor):
+        def tolist(self) -> None:  # type: ignore[override]
+            raise AssertionError("the host waits for the device")
+
+    data = loaded(folder, stream="always", workers=0)
+    rows = torch.tensor([4, 0, 9])
+    there = rows.as_subclass(OnADevice)
+    with pytest.raises(AssertionError, match="waits"):
+        data.train.take(there)
+    assert torch.equal(data.train.take(there, rows).images, data.train.take(rows).images)
+    loader = Loader(data.train, data.normalisation, Augmentation(), 0, 0)
+    plan = loader.rows(Cursor(position=len(loader) - 2), 5)  # over the end of a pass
+    assert plan.host_order is not None and torch.equal(plan.host_order, plan.order)
 
 
 CHILD = """

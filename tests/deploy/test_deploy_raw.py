@@ -13,10 +13,13 @@ from growsearch.cli import main
 from growsearch.data.normalise import Normalisation
 from growsearch.data.resize import resize_to_cover
 from growsearch.deploy import Preprocessing, load_preprocessing, predict
-from growsearch.deploy.raw import MOST_OFF, Raw, Scale
+from growsearch.deploy.raw import Raw, Scale
 from growsearch.errors import UserError
 
 SIDES = st.integers(1, 90)
+
+MOST_OFF = 2
+"""How much a byte may differ from what Pillow (or torch) makes of the same picture: sums are rounded otherwise."""
 
 
 def noise(height: int, width: int, channels: int, seed: int) -> torch.Tensor:

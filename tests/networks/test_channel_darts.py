@@ -12,6 +12,7 @@ from growsearch.networks import build
 from growsearch.networks.channel_cell import GENOTYPES
 from growsearch.networks.channel_darts import ChannelDarts, channel_vectors
 from growsearch.networks.channel_vector import compound_scaled
+from growsearch.networks.darts.dropped_paths import DroppedPaths
 from growsearch.networks.registry import spec_from_options
 from growsearch.networks.resnet_channels import ResNetChannels
 
@@ -104,7 +105,7 @@ def test_certain_drop_path_leaves_identities_only() -> None:
     cell = network.cells[0]
     states = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     cell.operations[-1](states)
-    kept = cell(states, states, torch.tensor(1.0 - 1e-6))
+    kept = cell(states, states, DroppedPaths(torch.tensor(1.0 - 1e-6), len(cell.operations), len(states)))
     before = cell.preprocess0(states)
     assert torch.count_nonzero(kept[:, :8]) == 0  # nodes 2 and 3: convolutions only
     assert torch.equal(kept[:, 8:], torch.cat((before, before), dim=1))  # nodes 4 and 5: the skip from state 0

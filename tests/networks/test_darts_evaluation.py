@@ -8,7 +8,7 @@ from torch import nn
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.darts.candidate import from_json, parse
-from growsearch.networks.darts.cell import dropped_path
+from growsearch.networks.darts.dropped_paths import DroppedPaths, dropped_paths
 from growsearch.networks.darts.genotype import genotype_from_json
 from growsearch.networks.darts.genotypes import PUBLISHED
 from growsearch.networks.darts.operations import operation
@@ -83,16 +83,54 @@ def test_mean_output_has_the_width_of_one_node():
 def test_drop_path_keeps_the_mean_and_spares_identities():
     torch.default_generator.manual_seed(0)
     x = torch.ones(4000, 1, 2, 2)
-    y = dropped_path(x, torch.tensor(0.3))
+    y = DroppedPaths(torch.tensor(0.3), 1, len(x))(x)
     assert torch.equal(y.unique(), torch.tensor([0.0, 1 / 0.7]))
     assert y.mean().item() == pytest.approx(1.0, abs=0.05)
-    assert torch.equal(dropped_path(x, torch.tensor(0.0)), x)
+    assert torch.equal(DroppedPaths(torch.tensor(0.0), 1, len(x))(x), x)
     network = build({"family": "darts", "genotype": "DL1", "channels": 4, "layers": 3})
     network.drop_path.fill_(1.0 - 1e-7)
-    cell = network.train().cells[0]
     a, b = torch.randn(2, 12, 8, 8), torch.randn(2, 12, 8, 8)
-    out = cell(a, b, network.drop_path)
+    out = network.train().cells[0](a, b, dropped_paths(network, a))
     assert torch.equal(out[:, 4:8], out[:, :4])  # node 1 of DL1's normal cell: a conv (cut) and a skip of node 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_paths_drawn_at_once_are_those_drawn_edge_by_edge(dtype):
+    probability, x = torch.tensor(0.3), torch.randn(5, 3, 2, 2, generator=torch.Generator().manual_seed(0)).to(dtype)
+    torch.default_generator.manual_seed(7)
+    paths = DroppedPaths(probability, 4, len(x))
+    ours, after = [paths(x) for _ in range(4)], torch.rand(3)
+    torch.default_generator.manual_seed(7)
+    for each in ours:
+        kept = (torch.rand(len(x), 1, 1, 1) < 1.0 - probability).to(dtype)
+        assert torch.equal(each, x * (kept / (1.0 - probability)))
+        assert each.dtype == dtype
+    assert torch.equal(torch.rand(3), after)
+
+
+@pytest.mark.parametrize(
+    "spec", [{"family": "darts", "genotype": "DL1"}, {"family": "channel_darts", "drop_path": True}]
+)
+def test_a_network_draws_once_for_each_edge_that_may_be_cut_and_not_at_all_where_none_may(spec):
+    network, x = build({**spec, "channels": 4, "layers": 3, "cells": 3}), torch.randn(2, 3, 16, 16)
+
+    def drawn():
+        torch.default_generator.manual_seed(1)
+        network(x)
+        following, count = torch.rand(1), 0
+        draws = torch.Generator().manual_seed(1)
+        while not torch.equal(torch.rand(1, generator=draws), following):
+            count += 1
+        return count / len(x)
+
+    operations = [operation for cell in network.cells for operation in cell.operations]
+    identities = [operation for operation in operations if isinstance(operation, torch.nn.Identity)]
+    assert drawn() == len(operations) - len(identities) > 0
+    network.drops_paths = False
+    assert drawn() == 0
+    del network.drops_paths
+    network.eval()
+    assert drawn() == 0
 
 
 def test_genotype_json_round_trip_and_errors():

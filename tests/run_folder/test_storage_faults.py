@@ -23,6 +23,7 @@ from growsearch.run_folder.files import write_json
 from growsearch.run_folder.folder import RunFolder
 from growsearch.run_folder.recovery import recover
 from growsearch.runner import resume, session, start
+from growsearch.runner.saver import Saver
 
 STEPS, SUM = 5, 30
 WORDS = [
@@ -164,6 +165,15 @@ def one_in(several: int, tmp_path: Path, patch: pytest.MonkeyPatch, reference: P
 
 def test_a_real_run_goes_on_after_a_fault(tmp_path, monkeypatch, reference):
     assert one_in(40, tmp_path, monkeypatch, reference) > 3
+
+
+@pytest.mark.parametrize("fault", [None, "full", "killed"])
+def test_a_run_whose_checkpoints_are_written_aside_ends_the_same(fault, tmp_path, monkeypatch, reference):
+    """As on a GPU; which operation the fault hits depends on the threads, the end does not."""
+    monkeypatch.setattr(session, "Saver", lambda folder, aside: Saver(folder, aside=True))
+    said = disturbed(tmp_path, monkeypatch, FaultyDisk(fault or "full", 90 if fault else 0, lasts=True))
+    assert {None: "", "full": "no space left", "killed": "killed"}[fault] in said and bool(said) == bool(fault)
+    assert_same_end(real(tmp_path), reference)
 
 
 @pytest.mark.slow

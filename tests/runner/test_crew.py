@@ -14,12 +14,15 @@ from algorithms.chain import assert_same_tree, by_branch
 from algorithms.tiny import tiny_engine
 from runner.test_script import League, Tournament, lines_of, tournament
 
+from growsearch import processes
 from growsearch.actions import Edit, Net, Train
 from growsearch.errors import UserError
+from growsearch.processes import called_early
 from growsearch.runner import crew
+from growsearch.runner import worker as worker_module
 from growsearch.runner.crew import WORTH_STARTING, Crew, WorkerLost, names_in
 from growsearch.runner.start import prepare
-from growsearch.runner.worker import receive, send
+from growsearch.runner.worker import Go, Hold, receive, send
 from growsearch.training import Recipe
 
 
@@ -75,6 +78,33 @@ def test_workers_start_once_that_pays_or_when_asked_for(asked, seconds, fit, sta
     assert len(workers.workers) == started
 
 
+def test_a_worker_goes_on_unasked_until_it_is_held(monkeypatch):
+    told, orders = [], []
+    monkeypatch.setattr(worker_module, "SLICE", 0.0)
+    monkeypatch.setattr(worker_module, "send", lambda connection, report: told.append(report))
+    monkeypatch.setattr(worker_module, "receive", lambda connection: orders.pop(0))
+
+    def four_steps():
+        for _ in range(4):
+            yield None
+        return "done"
+
+    one = worker_module.Worker.__new__(worker_module.Worker)
+    one.engine, one.connection, one.under_way = tiny_engine(), None, four_steps()
+    one.nothing, one.orders = one.engine.work.save(), SimpleNamespace(waits=lambda: bool(orders))
+    monkeypatch.setattr(one.engine.work, "load", lambda saved: orders.append(Hold()) if len(told) == 1 else None)
+    one.work()
+    assert [(report.steps, report.held, report.ended) for report in told] == [(1, False, False)] * 2 + [
+        (1, True, False)
+    ]
+    assert not orders
+    one.obey(Hold())  # it stands still already
+    one.obey(Go())
+    assert [(report.steps, report.ended, report.answer) for report in told[3:]] == [(1, False, None), (0, True, "done")]
+    one.obey(Hold())
+    assert len(told) == 5
+
+
 @pytest.mark.slow
 def test_a_lost_worker_is_told():
     runner = with_workers(tournament(workers=2))
@@ -105,6 +135,19 @@ def test_networks_of_an_action_are_found_wherever_they_stand():
     net, other = (Net(name, 0, {"cells": [4]}, 1) for name in ("a", "b"))
     assert names_in(Train(net, "phase", 0, "train", 0, Recipe(), 0.1)) == ["a"]
     assert names_in(Edit(net, None, sources=(other, "given"))) == ["a", "b"]
+
+
+def test_processes_that_were_called_early_are_taken_and_the_others_end():
+    with called_early(2):
+        early = list(processes._EARLY)
+        called = Crew(2)
+        called.call()
+        (worker,) = called.workers
+        assert worker.process in [one.popen for one in early]
+    (other,) = [one for one in early if one.popen is not worker.process]
+    assert other.popen.poll() is not None and worker.process.poll() is None
+    called.close()
+    assert worker.process.poll() is not None
 
 
 def test_processes_that_were_called_end_with_a_run_that_cannot_begin(monkeypatch):

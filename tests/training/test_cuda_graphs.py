@@ -10,8 +10,9 @@ from growsearch.data.augment import Augmentation
 from growsearch.errors import UserError
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
-from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
+from growsearch.training import Cursor, Network, OptimizerConfig, Recipe, set_drop_path
 from growsearch.training import engine as engine_module
+from growsearch.training import step as step_module
 from growsearch.training.cuda_graphs import WARM_UPS
 from growsearch.training.cuda_stream import NotCapturable
 
@@ -191,6 +192,30 @@ def test_a_batch_that_grew_is_captured_at_its_new_size_and_the_gauge_reads_eager
     assert not engine.release_memory()
     assert uses == [0.2, 0.0, 0.4, 0.0]
     assert cuda_streams[0].captures == 2
+
+
+def test_drop_path_is_left_out_while_its_probability_is_zero(eager, cuda_streams, monkeypatch):
+    spec = {"family": "darts", "genotype": "DL1", "channels": 2, "layers": 3, "in_channels": 1}
+    recipe = Recipe(batch_size=16)
+
+    def trained(engine):
+        net, cursor = Network(0, build(spec, torch.Generator().manual_seed(0)), weights=SGD), Cursor()
+        engine.place(net)
+        for probability in (0.0, 0.3, 0.0):
+            set_drop_path(net, probability)
+            epochs(engine, net, cursor, recipe, count=1)
+            assert net.module.drops_paths
+        return net
+
+    every = trained(eager)
+    assert_equal(every, trained(tiny_engine()))
+    assert cuda_streams[0].captures == 1  # on a CPU none is left out
+    monkeypatch.setattr(step_module, "pays", lambda probability: True)
+    some = trained(eager)
+    assert_equal(some, trained(tiny_engine()))
+    assert cuda_streams[1].captures == 2  # without paths, and with them
+    for ours, theirs in zip(everything(every).values(), everything(some).values(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 class ReadsBack(nn.Module):

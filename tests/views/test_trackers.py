@@ -9,8 +9,7 @@ from processes import only_run
 from growsearch.cli import main
 from growsearch.events import Edit, Epoch, Note
 from growsearch.views import trackers as trackers_module
-from growsearch.views.scalars import remark, scalars
-from growsearch.views.trackers import Trackers
+from growsearch.views.trackers import Trackers, remark, scalars
 
 WORDS = ["algo=fixed", "network=sequential", "data=digits", "schedule=smoke", "hardware=cpu", "track=quiet"]
 RESULT = {

@@ -10,7 +10,6 @@ Record = dict[str, list[float]]
 """One epoch's metrics: ``rank_in``, ``gain_out`` ...; every list has an entry for each convolution."""
 
 Side = Literal["in", "out"]
-RankAverage = Literal["members", "layers"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ Sides = Mapping[Side, Sequence[float]]
 """A quantity of every layer (in the order of parameters), seen from its input and from its output."""
 
 
-def average(variable: Variable, values: Sides, rule: RankAverage = "members") -> float:
+def average(variable: Variable, values: Sides, rule: str = "members") -> float:
     """Mean of ``values`` over a variable's terms.
 
     With ``members`` (the authors' code) a term is the side of the layer that touches the variable; with ``layers``
@@ -54,17 +53,10 @@ def average(variable: Variable, values: Sides, rule: RankAverage = "members") ->
     return sum(_term(term, values, rule) for term in variable.terms) / len(variable.terms)
 
 
-def curves(variable: Variable, epochs: Sequence[Sides], rule: RankAverage = "members") -> list[float]:
-    """The averages of one variable over epochs."""
-    return [average(variable, values, rule) for values in epochs]
-
-
-def _term(term: Term, values: Sides, rule: RankAverage) -> float:
+def _term(term: Term, values: Sides, rule: str) -> float:
     sides: tuple[Side, ...] = (term.side,) if rule == "members" else ("in", "out")
     return sum(values[side][layer] for side in sides for layer in term.layers) / (len(sides) * len(term.layers))
 
-
-Plateau = Literal["argmax", "patience"]
 
 PATIENCE = 4
 TOLERANCE = 0.005
@@ -72,17 +64,12 @@ SLOPE_EPSILON = 1e-4
 """The authors' guard against a plateau at epoch 0."""
 
 
-def plateau_epoch(curve: Sequence[float], rule: Plateau = "argmax") -> int:
+def plateau_epoch(curve: Sequence[float], rule: str = "argmax") -> int:
     """Index of the epoch at which a rank curve has reached its plateau.
 
     ``argmax``: the first maximum (the authors' code, from which the published numbers come). ``patience``: the
     first epoch that none of the next four exceeds by more than 0.005, else the last.
-
-    Raises:
-        ValueError: if the curve is empty.
     """
-    if not curve:
-        raise ValueError("plateau_epoch: the curve is empty; it needs one epoch or more")
     if rule == "argmax":
         return max(range(len(curve)), key=lambda epoch: curve[epoch])
     for epoch, value in enumerate(curve):
@@ -92,38 +79,10 @@ def plateau_epoch(curve: Sequence[float], rule: Plateau = "argmax") -> int:
     return len(curve) - 1
 
 
-def rank_slope(curve: Sequence[float], rule: Plateau = "argmax") -> float:
+def rank_slope(curve: Sequence[float], rule: str = "argmax") -> float:
     """Rank average slope S from the curve's first epoch to its plateau, per epoch; 0 for a falling or flat curve."""
     plateau = plateau_epoch(curve, rule)
     return (curve[plateau] - curve[0]) / (plateau + SLOPE_EPSILON)
-
-
-@dataclass(frozen=True)
-class UpdateRule:
-    """Thresholds of the update, and where paper and code differ.
-
-    Attributes:
-        delta: slopes below it shrink.
-        phi: share by which sizes change at first.
-        gamma: a variable (or the search) has converged once a change of direction finds its factor under it.
-        mu: conditions from here on shrink.
-        c_min: least size; a low slope does not shrink below it.
-        c_max: greatest size.
-        scope: ``private``, a factor for each variable (code), or ``shared``, one for all (paper's listing).
-        test: ``code``: condition >= mu, nothing shrinks at c_min, what exceeds c_max does; ``paper``: condition
-            > mu and no exceptions.
-        rounding: new sizes to the nearest ``even`` number (code), or ``floor`` (down to any integer; paper).
-    """
-
-    delta: float = 0.0075
-    phi: float = 0.2
-    gamma: float = 0.01
-    mu: float = 10.0
-    c_min: int = 16
-    c_max: int = 256
-    scope: Literal["private", "shared"] = "private"
-    test: Literal["code", "paper"] = "code"
-    rounding: Literal["even", "floor"] = "even"
 
 
 @dataclass
@@ -140,8 +99,17 @@ class ChannelSize:
         return self.action == 0
 
 
+Sizes = dict[str, ChannelSize]
+"""By variable, in the order of the network."""
+
+
+def numbers(sizes: Sizes) -> dict[str, int]:
+    """Sizes alone."""
+    return {name: one.size for name, one in sizes.items()}
+
+
 def updated(
-    sizes: Mapping[str, ChannelSize], slopes: Mapping[str, float], conditions: Mapping[str, float], rule: UpdateRule
+    sizes: Mapping[str, ChannelSize], slopes: Mapping[str, float], conditions: Mapping[str, float], config: ConetConfig
 ) -> dict[str, ChannelSize]:
     """Move every variable after a trial; the argument stays as it is.
 
@@ -149,41 +117,46 @@ def updated(
         sizes: variables by name, in the order of the network.
         slopes: rank average slope S by name.
         conditions: mean mapping condition kappa at the trial's last epoch by name.
-        rule: thresholds.
+        config: thresholds, and where paper and code differ.
     """
     moved: dict[str, ChannelSize] = {}
-    shared = next(iter(sizes.values())).factor if sizes else rule.phi
+    shared = next(iter(sizes.values())).factor if sizes else config.phi
     for name, old in sizes.items():
-        if rule.scope == "shared":
+        if config.factor_scope == "shared":
             old = replace(old, factor=shared)
-        moved[name] = _moved(old, slopes[name], conditions[name], rule)
+        moved[name] = _moved(old, slopes[name], conditions[name], config)
         shared = moved[name].factor
-    if rule.scope == "shared":
+    if config.factor_scope == "shared":
         moved = {name: replace(one, factor=shared) for name, one in moved.items()}
     return moved
 
 
-def _moved(old: ChannelSize, slope: float, condition: float, rule: UpdateRule) -> ChannelSize:
+def _moved(old: ChannelSize, slope: float, condition: float, config: ConetConfig) -> ChannelSize:
     if old.frozen:
         return old
-    action = -1 if _shrinks(old.size, slope, condition, rule) else 1
+    action = -1 if _shrinks(old.size, slope, condition, config) else 1
     factor = old.factor
     if old.action is not None and action != old.action:
-        if factor < rule.gamma:
+        if factor < config.gamma:
             action = 0
         factor /= 2
-    size = _rounded(old.size * (1 + action * factor), rule.rounding)
-    return ChannelSize(min(max(size, rule.c_min), rule.c_max), action, factor)
+    size = _rounded(old.size * (1 + action * factor), config.rounding)
+    return ChannelSize(min(max(size, config.c_min), config.c_max), action, factor)
 
 
-def _shrinks(size: int, slope: float, condition: float, rule: UpdateRule) -> bool:
-    if rule.test == "paper":
-        return slope < rule.delta or condition > rule.mu
-    return ((slope < rule.delta or condition >= rule.mu) and size > rule.c_min) or size > rule.c_max
+def _shrinks(size: int, slope: float, condition: float, config: ConetConfig) -> bool:
+    if config.shrink_test == "paper":
+        return slope < config.delta or condition > config.mu
+    return ((slope < config.delta or condition >= config.mu) and size > config.c_min) or size > config.c_max
 
 
 def _rounded(value: float, rounding: str) -> int:
     return 2 * round(value / 2) if rounding == "even" else int(value)
+
+
+def rounded(record: Record) -> Record:
+    """A record short enough to be told every epoch."""
+    return {key: [round(value, 6) for value in values] for key, values in record.items()}
 
 
 def sides(record: Record, quantity: str) -> Sides:
@@ -202,32 +175,17 @@ class Trial:
     conditions: dict[str, float]
 
 
-def update_rule(config: ConetConfig) -> UpdateRule:
-    """The thresholds and variants that the options name."""
-    return UpdateRule(
-        delta=config.delta,
-        phi=config.phi,
-        gamma=config.gamma,
-        mu=config.mu,
-        c_min=config.c_min,
-        c_max=config.c_max,
-        scope=config.factor_scope,  # type: ignore[arg-type]
-        test=config.shrink_test,  # type: ignore[arg-type]
-        rounding=config.rounding,  # type: ignore[arg-type]
-    )
-
-
 def summarised(variables: Sequence[Variable], history: Sequence[Record], config: ConetConfig) -> Trial:
     """Average the records of a trial's epochs over the variables' members: slopes, and the last conditions."""
     rule, plateau = config.rank_average, config.plateau
     ranks = [sides(record, "rank") for record in history]
     last = sides(history[-1], "condition")
-    curve = {v.name: curves(v, ranks, rule) for v in variables}  # type: ignore[arg-type]
+    curve = {v.name: [average(v, rank, rule) for rank in ranks] for v in variables}
     return Trial(
         curve,
-        {name: plateau_epoch(values, plateau) for name, values in curve.items()},  # type: ignore[arg-type]
-        {name: rank_slope(values, plateau) for name, values in curve.items()},  # type: ignore[arg-type]
-        {v.name: average(v, last, rule) for v in variables},  # type: ignore[arg-type]
+        {name: plateau_epoch(values, plateau) for name, values in curve.items()},
+        {name: rank_slope(values, plateau) for name, values in curve.items()},
+        {v.name: average(v, last, rule) for v in variables},
     )
 
 
@@ -236,24 +194,31 @@ def fitting_size(size: int, pieces: int) -> int:
     return max(pieces, size - size % pieces)
 
 
-def next_sizes(sizes: Mapping[str, ChannelSize], trial: Trial, config: ConetConfig) -> dict[str, ChannelSize]:
-    """Apply the update rule to every variable."""
-    return updated(sizes, trial.slopes, trial.conditions, update_rule(config))
+def first_sizes(variables: Sequence[Variable], pieces: Mapping[str, int], config: ConetConfig) -> Sizes:
+    """Every variable at ``start_channels``, or at the size that it has."""
+    wanted = {v.name: config.start_channels or v.size for v in variables}
+    return {name: ChannelSize(fitting_size(size, pieces[name]), None, config.phi) for name, size in wanted.items()}
 
 
-def may_move(one: ChannelSize, rule: UpdateRule, pieces: int) -> bool:
+def next_sizes(sizes: Sizes, trial: Trial, config: ConetConfig, pieces: Mapping[str, int]) -> Sizes:
+    """The sizes that the update rule moves every variable to, made of whole pieces."""
+    moved = updated(sizes, trial.slopes, trial.conditions, config)
+    return {name: replace(one, size=fitting_size(one.size, pieces[name])) for name, one in moved.items()}
+
+
+def may_move(one: ChannelSize, config: ConetConfig, pieces: int) -> bool:
     """Whether any later trial can change a size: factors only fall, so what rounding undoes now it always undoes.
 
     Args:
         one: the variable.
-        rule: thresholds.
+        config: thresholds.
         pieces: equal parts that its size is made of; see :func:`fitting_size`.
     """
     if one.frozen:
         return False
     again = 1 if one.action is None else one.action
     steps = (again * one.factor, -again * one.factor / (1 if one.action is None else 2))
-    sizes = (min(max(_rounded(one.size * (1 + step), rule.rounding), rule.c_min), rule.c_max) for step in steps)
+    sizes = (min(max(_rounded(one.size * (1 + step), config.rounding), config.c_min), config.c_max) for step in steps)
     return any(fitting_size(size, pieces) != one.size for size in sizes)
 
 
@@ -275,8 +240,7 @@ def converged(
         return True
     if not config.early_end or any(before[name].size != one.size for name, one in after.items()):
         return False
-    rule = update_rule(config)
-    return not any(may_move(one, rule, pieces[name] if pieces else 1) for name, one in after.items())
+    return not any(may_move(one, config, pieces[name] if pieces else 1) for name, one in after.items())
 
 
 def blindness(trial: Trial) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.actions import Change, Draws
-from growsearch.algorithms.conet.members import FoundVariable, MemberRule, find_variables
+from growsearch.algorithms.conet.members import FoundVariable, MemberRule, find_variables, remember, traced_groups
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.remap import Initialiser, Slab, remap
 from growsearch.surgery.scores import l2, weakest
@@ -35,9 +35,12 @@ class Resize(Change):
 
     def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
         """Find the variables of the live network, and resize them."""
-        found = find_variables(network.module, example(self.image_shape), self.rule, prove=False)
+        module, images = network.module, example(self.image_shape)
+        groups = traced_groups(module, images)
+        found = find_variables(module, images, self.rule, prove=False, groups=groups)
         known = [one for one in found if one.variable.name in self.sizes]
-        resize(network.module, known, self.sizes, draws() if self.drawn else None)
+        resize(module, known, self.sizes, draws() if self.drawn else None)
+        remember(groups, module, images)  # the next trial's network has these sizes
 
 
 @dataclass(frozen=True)

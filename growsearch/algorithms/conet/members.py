@@ -6,6 +6,8 @@ three exceptions of the authors: a convolution that reads a concatenation, or th
 input rank, and convolutions that write a variable side by side (a factorised reduction) count as one member.
 """
 
+import json
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -56,7 +58,12 @@ class _Place:
 
 
 def find_variables(
-    module: nn.Module, example: Tensor | tuple[Any, ...], rule: MemberRule = "graph", *, prove: bool = True
+    module: nn.Module,
+    example: Tensor | tuple[Any, ...],
+    rule: MemberRule = "graph",
+    *,
+    prove: bool = True,
+    groups: Sequence[ChannelGroup] | None = None,
 ) -> list[FoundVariable]:
     """Find the channel variables of a network, in the order of its convolutions.
 
@@ -69,13 +76,14 @@ def find_variables(
             ResNet34: by the input rank of each block's first and the output rank of its second convolution, be the
             former of the previous stage's width or not, without stem and shortcuts.
         prove: see :func:`growsearch.surgery.channel_groups`; leave it on for networks that are not growsearch's.
+        groups: its channel groups, where they are known.
 
     Raises:
         UserError: if the network cannot be traced, or no channel count is free to change.
     """
     position = {name: index for index, (name, _) in enumerate(conv_weights(module))}
-    groups = channel_groups(module, example, prove=False)
-    places = [_place(joined.groups, position) for joined in variables(groups)]
+    groups = traced_groups(module, example) if groups is None else groups
+    places = [_place(joined.groups, position) for joined in variables(list(groups))]
     places = sorted((p for p in places if p.writers), key=lambda p: p.writers[0])
     if prove:  # the groups that matter here: a proof takes long
         prove_groups(module, example, [group for place in places if place.is_free for group in place.groups])
@@ -97,6 +105,46 @@ def find_variables(
         size = sum(group.size for group in place.groups)
         found.append(FoundVariable(Variable(place.groups[0].name, size, terms), place.groups))
     return found
+
+
+_TRACED: OrderedDict[str, list[ChannelGroup]] = OrderedDict()
+"""Channel groups by what they were traced on: networks of growsearch's own that have one spec are alike."""
+
+MOST_TRACED = 4
+"""Networks that are remembered, the last ones: a trial's and the one that it is resized to."""
+
+
+def traced_groups(module: nn.Module, example: Tensor | tuple[Any, ...]) -> list[ChannelGroup]:
+    """The channel groups of a network; those of one that was traced or remembered before are found without a trace."""
+    key = _key(module, example)
+    if key not in _TRACED:
+        groups = channel_groups(module, example, prove=False)
+        remember(groups, module, example)
+        return groups
+    _TRACED.move_to_end(key)
+    known = _TRACED[key]
+    channel_map = known[0].map.on(module)
+    return [group.on(channel_map) for group in known]
+
+
+def remember(groups: Sequence[ChannelGroup], module: nn.Module, example: Tensor | tuple[Any, ...]) -> None:
+    """Remember the channel groups of a network as it is now, for others of its spec.
+
+    Not where a group has one channel, whose depthwise convolutions look like any other to a trace.
+    """
+    if groups and min(group.size for group in groups) > 1 and (key := _key(module, example)):
+        kept = groups[0].map.on(nn.Module())  # a map of its own: edits of the network do not reach it
+        _TRACED[key] = [group.on(kept) for group in groups]
+        while len(_TRACED) > MOST_TRACED:
+            _TRACED.popitem(last=False)
+
+
+def _key(module: nn.Module, example: Tensor | tuple[Any, ...]) -> str:
+    """What decides the channel groups of a network of growsearch's own; empty for others, whose code is not known."""
+    spec = module.spec() if hasattr(module, "spec") else {}  # type: ignore[operator]
+    if not isinstance(example, Tensor) or spec.get("family", "external") == "external":
+        return ""
+    return json.dumps([spec, list(example.shape)], sort_keys=True)
 
 
 def _without_variables(places: Sequence[_Place]) -> str:

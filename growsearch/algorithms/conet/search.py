@@ -3,39 +3,27 @@
 from dataclasses import replace
 from typing import Any
 
-from growsearch.actions import (
-    Build,
-    Copy,
-    Drop,
-    Edit,
-    Expect,
-    Facts,
-    Fit,
-    Fitted,
-    Measure,
-    Net,
-    Script,
-    Take,
-    Tell,
-)  # fmt: skip
+from growsearch.actions import Build, Copy, Drop, Edit, Expect, Facts, Fit, Fitted, Measure, Net, Script, Take, Tell
 from growsearch.algorithms.base import Algorithm, Found
 from growsearch.algorithms.caps import exceeded, require, search_epochs, time_is_up
 from growsearch.algorithms.conet.adas import AdasRule, adas_start, adas_step, rates_by_name
 from growsearch.algorithms.conet.config import ConetConfig
 from growsearch.algorithms.conet.decisions import (
-    ChannelSize,
     Record,
+    Sizes,
     Variable,
     blindness,
     converged,
     final_spec,
-    fitting_size,
+    first_sizes,
     next_sizes,
+    numbers,
+    rounded,
     slope_quartiles,
     summarised,
     trial_record,
     without_head,
-)  # fmt: skip
+)
 from growsearch.algorithms.conet.edits import InheritWeights, Resize
 from growsearch.algorithms.conet.measure import parameters, rank_metrics, spectrum
 from growsearch.algorithms.conet.members import describe, described
@@ -44,8 +32,6 @@ from growsearch.events import Measure as Measured
 from growsearch.events import Note, Phase
 from growsearch.networks import parameter_count
 from growsearch.training.plan import fit_plan_of, optimizer_of
-
-Sizes = dict[str, ChannelSize]
 
 
 class Conet(Algorithm[ConetConfig]):
@@ -57,6 +43,7 @@ class Conet(Algorithm[ConetConfig]):
         config = replace(config, search=replace(config.search, epochs=min(config.search.epochs, self.most_epochs)))
         super().__init__(config, facts)
         self.epochs = 0
+        self.tracing: tuple[tuple[int, int, int], Any] = facts.image_shape, config.resnet_member_rule
         self.adas = config.lr_schedule == "adas"
         self.search_plan = fit_plan_of(config.search, phase="search")
         self.optimizer = {"weights": replace(optimizer_of(config.search), per_parameter=self.adas)}
@@ -65,10 +52,10 @@ class Conet(Algorithm[ConetConfig]):
         """Trials until nothing moves any more; every trial trains a network of the present sizes."""
         config = self.config
         start = yield from self.start_network()
-        rows = yield Measure(start, describe, (*self.tracing(), start.spec["family"] == "external"))
+        rows = yield Measure(start, describe, (*self.tracing, start.spec["family"] == "external"))
         self.variables, self.pieces = [described(row) for row in rows], {row["name"]: row["pieces"] for row in rows}
-        sizes = self.first_sizes()
-        start = yield Edit(start, self.resize(sizes, drawn=False))
+        sizes = first_sizes(self.variables, self.pieces, config)
+        start = yield Edit(start, Resize(numbers(sizes), *self.tracing, drawn=False))
         net = yield Build("0", 0, start.spec, ("conet", "weights", 0), self.optimizer)
         yield Drop(start)
         require(self.exceeded(start))
@@ -76,16 +63,17 @@ class Conet(Algorithm[ConetConfig]):
 
         trials: list[dict[str, Any]] = []
         for trial in range(config.trials):
-            last = trial + 1 == config.trials
             fit, history = yield from self.train_and_measure(net)
             self.epochs += fit.epochs
             shown = summarised(self.variables, history, config)
             if trial == 0 and (remark := blindness(shown)):
                 yield Tell(Note(net.id, remark, self.epochs - 1))
-            moved = self.fitted(next_sizes(sizes, shown, config))
+            moved = next_sizes(sizes, shown, config, self.pieces)
             resized = yield Copy(net, "resized")
-            resized = yield Edit(resized, self.resize(moved, drawn=True), ("conet", "channels", trial + 1))
-            stays = (last and not config.adapt_after_last) or (yield from self.capped(resized, trial))
+            change = Resize(numbers(moved), *self.tracing, drawn=True)
+            resized = yield Edit(resized, change, ("conet", "channels", trial + 1))
+            last = trial + 1 == config.trials
+            stays = (last and not config.adapt_after_last) or (yield from self.capped(resized, last))
             before, sizes = sizes, sizes if stays else moved
             record = trial_record(shown, before, sizes)
             trials.append({"params": net.params, "val": fit.val, "variables": record})
@@ -157,16 +145,6 @@ class Conet(Algorithm[ConetConfig]):
         spec = {"family": "channel_darts", "classes": self.facts.num_classes, "in_channels": self.facts.image_shape[0]}
         return (yield Build("start", 0, spec, None))
 
-    def first_sizes(self) -> Sizes:
-        """Every variable at ``start_channels``, or at the size that it has."""
-        wanted = {v.name: self.config.start_channels or v.size for v in self.variables}
-        phi = self.config.phi
-        return {name: ChannelSize(fitting_size(size, self.pieces[name]), None, phi) for name, size in wanted.items()}
-
-    def fitted(self, sizes: Sizes) -> Sizes:
-        """Sizes that the variables can have."""
-        return {name: replace(one, size=fitting_size(one.size, self.pieces[name])) for name, one in sizes.items()}
-
     def next_network(self, net: Net, resized: Net, number: int) -> Script:
         """The next trial's network: fresh weights, or those it inherits; a new optimizer either way."""
         if self.config.inherit:
@@ -177,14 +155,11 @@ class Conet(Algorithm[ConetConfig]):
         yield Drop(resized)
         return made
 
-    def capped(self, resized: Net, trial: int) -> Script:
+    def capped(self, resized: Net, last: bool) -> Script:
         """Whether the next trial would go beyond a cap, so that the present sizes are the result."""
-        config = self.config
-        if self.exceeded(resized):
+        if self.exceeded(resized) or (yield from time_is_up(self.config)):
             return True
-        if (yield from time_is_up(config)):
-            return True
-        return trial + 1 < config.trials and self.epochs + config.search.epochs > self.most_epochs
+        return not last and self.epochs + self.config.search.epochs > self.most_epochs
 
     def final_epochs(self, searched: int) -> int:
         """Epochs of the final training, after so many of the search."""
@@ -202,23 +177,5 @@ class Conet(Algorithm[ConetConfig]):
         options = (config.evbmf_transpose, config.evbmf_tolerance, config.condition)
         return Measure(net, rank_metrics, (history[-1] if history else None, *options))
 
-    def resize(self, sizes: Sizes, drawn: bool) -> Resize:
-        """The edit to these sizes."""
-        return Resize(numbers(sizes), *self.tracing(), drawn)
-
-    def tracing(self) -> tuple[tuple[int, int, int], Any]:
-        """Settings by which channel variables are found."""
-        return self.facts.image_shape, self.config.resnet_member_rule
-
     variables: list[Variable]
     pieces: dict[str, int]
-
-
-def numbers(sizes: Sizes) -> dict[str, int]:
-    """Sizes alone."""
-    return {name: one.size for name, one in sizes.items()}
-
-
-def rounded(record: Record) -> dict[str, list[float]]:
-    """A record short enough to be told every epoch."""
-    return {key: [round(value, 6) for value in values] for key, values in record.items()}

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from growsearch.actions import Copy, Drop, Edit, Net, Script
+from growsearch.actions import Copy, Drop, Edit, Net, Script, Tell
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.edits import (
     AddBlock,
@@ -16,6 +16,7 @@ from growsearch.algorithms.densemann.edits import (
     Redraw,
 )
 from growsearch.algorithms.densemann.plans import BlockPlan
+from growsearch.events import Note, Phase
 
 
 class GrowingNetwork:
@@ -96,6 +97,25 @@ class GrowingNetwork:
         draw = ("edit", 0, sum(self.edits.values()))
         self.net = yield Edit(self.net, change, draw, sources, where, self.epochs, self.val[1], detail or {})
         self.edits[change.op] = self.edits.get(change.op, 0) + 1
+
+    def phase(self, name: str) -> Tell:
+        """Enter a phase."""
+        return Tell(Phase(0, name, self.epochs, {"filters": self.blocks, "val_accuracy": self.val[1]}))
+
+    def note(self, text: str) -> Tell:
+        """A remark for the reader of the result."""
+        return Tell(Note(0, text, self.epochs))
+
+    def record(self, growth_epochs: int, additions: list[list[int]]) -> dict[str, Any]:
+        """What the method's own tables need; ``additions`` to block 1 are a schedule for a control."""
+        return {
+            "layers_per_block": [len(block) for block in self.blocks],
+            **{key: self.net.spec[key] for key in ("filters", "bottlenecks", "transitions")},
+            "growth_epochs": growth_epochs,
+            "training_epochs": self.epochs - growth_epochs,
+            "additions": additions,
+            "edits": dict(self.edits),
+        }
 
 
 def place(blocks: list[list[int]], more_layers: int = 0) -> str:

@@ -103,14 +103,13 @@ class GrowthMachine:
     is in :attr:`memory`; :attr:`categories` is what the latest step saw.
     """
 
-    def __init__(self, config: DensemannConfig, memory: GrowthMemory | None = None, seed: int = 0) -> None:
+    def __init__(self, config: DensemannConfig, seed: int = 0) -> None:
         self.config = config
         self.chance = Chance(seed, 1 / config.patience if config.addition_chance is None else config.addition_chance)
-        self.memory = memory if memory is not None else GrowthMemory()
+        self.memory = GrowthMemory()
         self.categories = Categories([], [], [])
-        if memory is None:
-            self._begin_layer(config.growth_rate)
-            self._reset_countdowns()
+        self._begin_layer(config.growth_rate)
+        self._reset_countdowns()
 
     def next_block(self) -> "GrowthMachine":
         """The machine of the next block; with ``late_start`` it begins at the rate that this one ended with."""

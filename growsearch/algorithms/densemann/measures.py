@@ -55,10 +55,20 @@ Row = list[str]
 HEADER = ["epoch", "train_loss", "valid_loss", "accuracy", "time"]
 
 
-def ft_log_rows(
-    events: Iterable[Event], seconds: Sequence[float] | None = None, *, every: int = 1, decimal: str = ","
-) -> list[Row]:
-    """Rows of the log, cells as text; join them with ``;`` for the original's file.
+def ft_log_text(events: Sequence[Event], moments: Sequence[float]) -> str:
+    """The log as the original's file: cells parted by semicolons, an epoch's seconds since the one before it.
+
+    Args:
+        events: of a finished search, in order.
+        moments: the run's seconds at each event.
+    """
+    ends = [moment for moment, event in zip(moments, events, strict=True) if isinstance(event, Epoch)]
+    seconds = [round(end - start, 3) for start, end in pairwise([0.0, *ends])]
+    return "".join(";".join(row) + "\n" for row in ft_log_rows(events, seconds))
+
+
+def ft_log_rows(events: Iterable[Event], seconds: Sequence[float]) -> list[Row]:
+    """Rows of the log, cells as text.
 
     Columns: epoch, training loss, validation loss, accuracy, seconds; then, behind two separators for each layer and
     one more between blocks, the connection strength of every filter of every layer.
@@ -68,54 +78,31 @@ def ft_log_rows(
 
     Args:
         events: of a finished or running search, in order.
-        seconds: time of each epoch event, where known; the events themselves carry none.
-        every: keep one epoch of that many.
-        decimal: what stands for the decimal point.
+        seconds: time of each epoch event; the events themselves carry none.
     """
     rows: list[Row] = [[*HEADER, "", "kCS for each layer"]]
-    epochs, kept = 0, False
+    epochs = 0
     for event in events:
         if isinstance(event, Epoch):
-            kept = epochs % every == 0
-            if kept:
-                rows.append(_epoch_cells(event, epochs, seconds[epochs] if seconds else None, decimal))
+            numbers = (event.train_loss, event.val_loss, event.val_accuracy, seconds[epochs])
+            rows.append([str(epochs), *map(_number, numbers)])
             epochs += 1
-        elif isinstance(event, Measure) and event.name == "kcs" and kept and "layers" in event.values:
-            rows[-1] += _strength_cells(event.values["layers"], decimal)
+        elif isinstance(event, Measure) and event.name == "kcs" and "layers" in event.values:
+            rows[-1] += _strength_cells(event.values["layers"])
         elif isinstance(event, Edit) and event.op == "prune":
             rows.append([f'"Pruned: {event.detail["filters"]}"'])
     return rows
 
 
-def ft_log_text(events: Sequence[Event], moments: Sequence[float], *, every: int = 1, decimal: str = ",") -> str:
-    """The log as the original's file: cells parted by semicolons, an epoch's seconds since the one before it.
-
-    Args:
-        events: of a finished search, in order.
-        moments: the run's seconds at each event.
-        every: see :func:`ft_log_rows`.
-        decimal: see :func:`ft_log_rows`.
-    """
-    ends = [moment for moment, event in zip(moments, events, strict=True) if isinstance(event, Epoch)]
-    seconds = [round(end - start, 3) for start, end in pairwise([0.0, *ends])]
-    rows = ft_log_rows(events, seconds, every=every, decimal=decimal)
-    return "".join(";".join(row) + "\n" for row in rows)
-
-
-def _epoch_cells(event: Epoch, index: int, seconds: float | None, decimal: str) -> Row:
-    numbers = (event.train_loss, event.val_loss, event.val_accuracy, seconds)
-    return [str(index), *(_number(value, decimal) for value in numbers)]
-
-
-def _strength_cells(blocks: list[list[list[float]]], decimal: str) -> Row:
+def _strength_cells(blocks: list[list[list[float]]]) -> Row:
     cells: Row = []
     for index, layers in enumerate(blocks):
         if index > 0:
             cells.append("")
         for strengths in layers:
-            cells += ["", *(_number(value, decimal) for value in strengths)]
+            cells += ["", *map(_number, strengths)]
     return cells
 
 
-def _number(value: float | None, decimal: str) -> str:
-    return "" if value is None else str(value).replace(".", decimal)
+def _number(value: float | None) -> str:
+    return "" if value is None else str(value).replace(".", ",")

@@ -2,11 +2,9 @@
 
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from growsearch.algorithms.densemann.figures import competitors, growth, strengths
-from growsearch.errors import UserError
 from growsearch.reports.paper import DAY, LiteraturePoint, Paper, published
 from growsearch.reports.tables.layout import QUOTED, Column, Row, Table
 from growsearch.run_folder.plain import lookup, number
@@ -113,16 +111,7 @@ def table2() -> Table:
         kind = next(k for k in reversed(KINDS) if k.split("_")[-1] in row["name"] or k == "average")
         fixed = row.get("corrected_from_table1")
         note = "" if fixed is None else f"contradicts Table 1: {fixed['params']} M, {fixed['error']} %"
-        rows.append(
-            Row(
-                row["name"],
-                printed,
-                _experiment("cifar10", kind),
-                "cifar10",
-                note=note,
-                **KINDS[kind],
-            )
-        )
+        rows.append(Row(row["name"], printed, _experiment("cifar10", kind), "cifar10", note=note, **KINDS[kind]))
     return Table("DensEMANN, Table 2", columns, rows, NOTE)
 
 
@@ -155,59 +144,28 @@ def _against_grown(runs: Sequence[RunRecord]) -> dict[str, Any]:
         return {}
     pairs = {key: (grown.get(key), [run.result.get(key) for run in runs]) for key in MEASURED}
     whole = {key: pair for key, pair in pairs.items() if len(runs) > 1 and None not in (pair[0], *pair[1])}
-    compared = {key: retrained_against_grown(value, values) for key, (value, values) in whole.items()}  # type: ignore
-    told = {key: f"{one.p:.3f}, {'improved' if better(key, one) else 'worsened'}" for key, one in compared.items()}
+    told = {key: _compared(key, value, values) for key, (value, values) in whole.items()}  # type: ignore
     searches = _searches_before(runs[0])
     seconds = [[run.result["total_seconds"] for run in group] for group in (searches, runs)]
     means = [sum(group) / len(group) if group else 0.0 for group in seconds]
     return {"p": told, "ratio": means[0] / means[1] if all(means) else None}
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A grown network's value against those of its architecture retrained.
+def _compared(key: str, grown: float, retrained: Sequence[float]) -> str:
+    improved = (statistics.mean(retrained) > grown) == key.endswith("accuracy")
+    return f"{p_value(grown, retrained):.3f}, {'improved' if improved else 'worsened'}"
 
-    Attributes:
-        grown: the one value.
-        mean: of the retrained ones.
-        sd: their sample standard deviation.
-        t: statistic of the two-sided one-sample t-test; infinite if all retrained values agree and ``grown`` differs.
-        p: its p-value.
+
+def p_value(grown: float, retrained: Sequence[float]) -> float:
+    """That of a two-sided one-sample t-test of two or more retrained networks' values against the grown network's.
+
+    Values that all agree leave no spread to compare with: 1 where they are the grown network's, else 0.
     """
-
-    grown: float
-    mean: float
-    sd: float
-    t: float
-    p: float
-
-    @property
-    def significant(self) -> bool:
-        """At the 5 % level."""
-        return self.p < 0.05
-
-
-def retrained_against_grown(grown: float, retrained: Sequence[float]) -> Comparison:
-    """One-sample t-test of the retrained networks' values against the grown network's.
-
-    Raises:
-        UserError: for fewer than two retrained values.
-    """
-    if len(retrained) < 2:
-        raise UserError(f"t-test: it needs two or more retrained networks, not {len(retrained)}")
-    mean, sd = statistics.mean(retrained), statistics.stdev(retrained)
-    if sd == 0.0:
-        same = mean == grown
-        return Comparison(grown, mean, sd, 0.0 if same else float("inf") * (1 if mean > grown else -1), float(same))
+    if statistics.stdev(retrained) == 0.0:
+        return float(statistics.mean(retrained) == grown)
     from scipy.stats import ttest_1samp
 
-    t, p = ttest_1samp(retrained, grown)
-    return Comparison(grown, mean, sd, float(t), float(p))
-
-
-def better(key: str, compared: Comparison) -> bool:
-    """Whether the retrained networks' mean is better than the grown network's value."""
-    return (compared.mean > compared.grown) == key.endswith("accuracy")
+    return float(ttest_1samp(retrained, grown).pvalue)
 
 
 def _printed(row: dict[str, Any], key: str) -> Any:

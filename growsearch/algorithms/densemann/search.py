@@ -3,24 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from growsearch.actions import (
-    Build,
-    Clock,
-    Copy,
-    Drop,
-    Edit,
-    Evaluate,
-    Expect,
-    Facts,
-    Fit,
-    Measure,
-    Net,
-    Script,
-    Tell,
-    Train,
-)
+from growsearch.actions import Build, Copy, Drop, Edit, Evaluate, Expect, Facts, Fit, Measure, Net, Script, Tell, Train
 from growsearch.algorithms.base import Algorithm, Found
-from growsearch.algorithms.caps import exceeded, require
+from growsearch.algorithms.caps import exceeded, require, time_is_up
 from growsearch.algorithms.densemann import plans
 from growsearch.algorithms.densemann.config import DensemannConfig
 from growsearch.algorithms.densemann.edits import RestoreWeights
@@ -29,7 +14,7 @@ from growsearch.algorithms.densemann.machine import GrowthMachine
 from growsearch.algorithms.densemann.measures import every_strength, ft_log_text, judged, last_strengths
 from growsearch.algorithms.densemann.rate import FinalRate
 from growsearch.errors import UserError
-from growsearch.events import Event, Note, Phase
+from growsearch.events import Event
 from growsearch.events import Measure as Measured
 from growsearch.training import FitPlan, Recipe
 
@@ -58,25 +43,25 @@ class Densemann(Algorithm[DensemannConfig]):
         yield Expect(plans.expected_epochs(config))
         yield from grown.save("last_layer")
         if config.new_block_init == "zeros":
-            yield self.note(ZEROS)
-        yield self.phase("growth")
+            yield grown.note(ZEROS)
+        yield grown.phase("growth")
         first = machine = GrowthMachine(config, seed=self.facts.seed)
         over = yield from self.grow(machine)
         while not over and (missing := config.block_count - len(grown.blocks)) > 0:
             if config.new_block_mode == "from_scratch":
                 block = plans.seed_block(grown.net.spec, config)
                 if found := exceeded(config, plans.with_block(grown.net.spec, block), shape):
-                    yield self.note(f"no further block: the network would have {found}")
+                    yield grown.note(f"no further block: the network would have {found}")
                     break
-                yield self.phase("growth")
+                yield grown.phase("growth")
                 yield from grown.add_block(block)
                 machine = machine.next_block()
                 yield from grown.save("last_layer")
                 over = yield from self.grow(machine)
             else:
                 over = yield from self.train_copies(1 if config.new_block_mode == "incremental_copy" else missing)
-        yield self.phase("done")
-        method = self.record(first.memory.additions)
+        yield grown.phase("done")
+        method = grown.record(self.growth_epochs, first.memory.additions)
         return Found([grown.net], 0, grown.val[1], grown.val[0], method, winner_epochs=float(grown.epochs))
 
     def grow(self, machine: GrowthMachine) -> Script:
@@ -98,7 +83,7 @@ class Densemann(Algorithm[DensemannConfig]):
             edits = machine.cut_short(accuracy) if reason else machine.step(epoch, accuracy, strengths, room)
             yield from self.tell_strengths(judged(machine, strengths))
             if reason:
-                yield self.note(reason)
+                yield grown.note(reason)
             for edit in edits:
                 match edit:
                     case ["add_filters", count]:
@@ -124,7 +109,7 @@ class Densemann(Algorithm[DensemannConfig]):
         if not epochs:
             return True
         whole = len(grown.blocks) + count >= config.block_count
-        yield self.phase("final training" if whole else "training of a copy")
+        yield grown.phase("final training" if whole else "training of a copy")
         for _ in range(count):
             yield from grown.add_block(plans.copied_block(grown.net.spec, config))
         yield Expect(grown.epochs + plans.later_epochs(config, grown.epochs, len(grown.blocks)))
@@ -135,7 +120,7 @@ class Densemann(Algorithm[DensemannConfig]):
         plan = FitPlan(epochs, self.recipe, schedule, "best_val_loss", "final training", self.val_augmentation)
         fit = yield from self.fit(plan)
         if fit.capped:
-            yield self.note(f"training ended at the cap of {config.max_seconds} s")
+            yield grown.note(f"training ended at the cap of {config.max_seconds} s")
         grown.val = fit.val_loss, fit.val_accuracy
         if untrained is not None:
             yield from self.keep_untrained(untrained, fit.val_loss)
@@ -160,13 +145,13 @@ class Densemann(Algorithm[DensemannConfig]):
             grown.net = yield Edit(grown.net, RestoreWeights(), sources=(untrained,))
             val = yield Evaluate(grown.net, "val", self.val_augmentation, grown.epochs)
             grown.val = val.loss, val.accuracy
-            yield self.note("no epoch of the final training beat growth's least validation loss")
+            yield grown.note("no epoch of the final training beat growth's least validation loss")
         yield Drop(untrained)
 
     def cap_reached(self) -> Script:
         """Why growth has to end here ("" if it has not), and whether the whole run ends with it."""
         config = self.config
-        if config.max_seconds and (yield Clock()) >= config.max_seconds:
+        if (yield from time_is_up(config)):
             return f"growth ended at the cap of {config.max_seconds} s", True
         if self.growth_epochs == plans.growth_epochs(config):
             reason = f"growth ended after {self.growth_epochs} epochs for algo.max_epochs={config.max_epochs}"
@@ -178,27 +163,6 @@ class Densemann(Algorithm[DensemannConfig]):
         if self.config.ft_log:
             values = {**values, "layers": (yield Measure(self.grown.net, every_strength))}
         yield Tell(Measured(0, "kcs", self.grown.epochs - 1, values))
-
-    def phase(self, name: str) -> Tell:
-        """Enter a phase."""
-        grown = self.grown
-        return Tell(Phase(0, name, grown.epochs, {"filters": grown.blocks, "val_accuracy": grown.val[1]}))
-
-    def note(self, text: str) -> Tell:
-        """A remark for the reader of the result."""
-        return Tell(Note(0, text, self.grown.epochs))
-
-    def record(self, additions: list[list[int]]) -> dict[str, Any]:
-        """Record for the method's own tables; ``additions`` to block 1 are a schedule for a control."""
-        grown, spec = self.grown, self.grown.net.spec
-        return {
-            "layers_per_block": [len(block) for block in grown.blocks],
-            **{key: spec[key] for key in ("filters", "bottlenecks", "transitions")},
-            "growth_epochs": self.growth_epochs,
-            "training_epochs": grown.epochs - self.growth_epochs,
-            "additions": additions,
-            "edits": dict(grown.edits),
-        }
 
     def files(self, recorded: Iterable[tuple[float, Event]]) -> dict[str, str]:
         """The original's feature log, where ``algo.ft_log`` asks for it."""

@@ -1,13 +1,12 @@
 """The competition of one generation: children, recuperation, and the two phases of brackets.
 
-Who meets whom and who wins is decided here; how children are made, trained and retired is the :class:`Host`'s to say.
+Who meets whom and who wins is decided here; children are made, trained and retired by the :class:`Population`.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate, count
 from math import isfinite
-from typing import Protocol
 
 import torch
 
@@ -22,45 +21,25 @@ from growsearch.algorithms.ectonas.decisions import (
     round_groups,
     trained_of,
 )
+from growsearch.algorithms.ectonas.population import Population
 from growsearch.randomness import generator
-
-
-class Host(Protocol):
-    """Has the networks of a competition, which are named by their ids.
-
-    Attributes:
-        spent: epochs charged so far.
-        over: the time is up.
-        at_once: networks that one process trains at a time.
-    """
-
-    spent: float
-    over: bool
-    at_once: int
-
-    def breed(self, parents: Sequence[int]) -> Script:
-        """Make children; returns rows of (id, op, params, parent)."""
-
-    def train(self, phase: str, calls: Sequence[tuple[int, float]]) -> Script:
-        """Train networks for so many epochs each; returns the scores of those begun, None for one that was lost."""
-
-    def retire(self, fate: str, ids: Sequence[int]) -> Script:
-        """Let networks go."""
 
 
 class Competition:
     """One generation of a search.
 
     Args:
-        host: has the networks.
+        population: has the networks.
         config: settings of the method.
         seed: of the run.
         number: of the generation; with the seed it names every draw.
         parents: networks that have children.
     """
 
-    def __init__(self, host: Host, config: EctonasConfig, seed: int, number: int, parents: Sequence[Candidate]) -> None:
-        self.host, self.config, self.seed, self.number = host, config, seed, number
+    def __init__(
+        self, population: Population, config: EctonasConfig, seed: int, number: int, parents: Sequence[Candidate]
+    ) -> None:
+        self.population, self.config, self.seed, self.number = population, config, seed, number
         self.parents = list(parents)
         self.candidates = {parent.id: parent for parent in parents}
 
@@ -76,11 +55,11 @@ class Competition:
         if len(survivors) > most:
             survivors = yield from self._bracket(survivors, most, 2, draws)
         if survivors:
-            yield from self.host.retire("succeeded by its children", [parent.id for parent in self.parents])
+            yield from self.population.retire("succeeded by its children", [parent.id for parent in self.parents])
         return [self.candidates[child] for child in survivors]
 
     def _breed(self) -> Script:
-        rows = yield from self.host.breed([parent.id for parent in self.parents])
+        rows = yield from self.population.breed([parent.id for parent in self.parents], self.number)
         for child, op, params, parent_id in rows:
             parent = self.candidates[parent_id]
             self.candidates[child] = Candidate(child, op, params, parent.score, parent.params, parent.score)
@@ -92,7 +71,7 @@ class Competition:
         calls = [(child, recuperation_epochs(self.candidates[child].op, table)) for child in children]
         trained = yield from self._train("recuperation", calls)
         if unpaid := [child for child in children if child not in trained]:
-            yield from self.host.retire("budget spent", unpaid)
+            yield from self.population.retire("budget spent", unpaid)
         return [child for child in children if child in trained and child in self.candidates]
 
     def _brackets(self, pools: list[list[int]], winners: int) -> Script:
@@ -116,7 +95,7 @@ class Competition:
         starts = list(accumulate(lengths[:-1], initial=1))
         numbers = [count(start) for start in starts]
         scripts = (self._bracket(pool, winners, 1, draws) for pool, draws in zip(pools, numbers, strict=True))
-        won = yield All(tuple(scripts), self.host.at_once, work, nested=True)
+        won = yield All(tuple(scripts), self.population.at_once, work, nested=True)
         made = sum(next(draws) - start for draws, start in zip(numbers, starts, strict=True))
         return [one for winners in won for one in winners], count(1 + made)
 
@@ -131,16 +110,16 @@ class Competition:
             alive = [[member for member in group if member in self.candidates] for group in groups]
             members = [self._best(group, phase, draws) for group in alive if group]
             if losers := [member for group in alive for member in group if member not in members]:
-                yield from self.host.retire(f"lost in phase {phase}, round {round + 1}", losers)
+                yield from self.population.retire(f"lost in phase {phase}, round {round + 1}", losers)
             round += 1
         return members
 
     def _train(self, phase: str, calls: list[tuple[int, float]]) -> Script:
         """Have networks trained, as far as the budget reaches; returns those that were."""
-        calls = [] if self.host.over else affordable(calls, self.host.spent, self.config.hard_limit)
+        calls = [] if self.population.over else affordable(calls, self.population.spent, self.config.hard_limit)
         if not calls:
             return set()
-        scores = yield from self.host.train(phase, calls)
+        scores = yield from self.population.train(phase, calls)
         for id, score in scores.items():
             if score is None:
                 del self.candidates[id]

@@ -3,14 +3,14 @@
 A bracket's groups hold positions in the shuffled list of members. A group of one is a lucky ticket.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from growsearch.algorithms.ectonas.config import EctonasConfig, Limits, Recuperation
+from growsearch.algorithms.ectonas.config import Limits, Recuperation
 from growsearch.algorithms.ectonas.offspring import Spec, parameter_count
 
 
-def groups(members: int, winners: int, round: int, rounds: int = 3) -> list[list[int]]:
+def groups(members: int, winners: int, round: int, rounds: int) -> list[list[int]]:
     """Group ``members`` for one round as the authors' code does.
 
     With no more members than wanted winners each is its own group. Else there are
@@ -58,11 +58,6 @@ def bracket_groups(members: int, winners: int, rounds: int, rule: str) -> list[l
 def trained_of(groups: Iterable[Sequence[int]], rule: str) -> list[int]:
     """Members of groups that are trained: a lucky ticket is by the code's rule only."""
     return [member for group in groups if rule == "code" or len(group) > 1 for member in group]
-
-
-def bracket_sizes(members: int, winners: int, rounds: int = 3) -> list[int]:
-    """Members trained in each round of the code's brackets, lucky tickets among them, then those left."""
-    return [members, *(len(drawn) for drawn in bracket_groups(members, winners, rounds, "code"))]
 
 
 @dataclass(frozen=True)
@@ -133,20 +128,6 @@ def affordable(calls: Sequence[tuple[int, float]], spent: float, budget: float) 
 def tidy(epochs: float) -> float:
     """Epochs without the dust of adding tenths and quarters."""
     return round(epochs, 6)
-
-
-def generation_charges(types: Mapping[str, int], config: EctonasConfig) -> dict[str, float]:
-    """Epochs of one generation by part, for children counted by type, none lost and the code's brackets."""
-    lasting, each = config.max_parents, config.epochs_per_round
-    winners = 1 if len(types) >= lasting else lasting
-    brackets = [bracket_sizes(count, winners, config.rounds) for count in types.values()]
-    survivors = sum(sizes[-1] for sizes in brackets)
-    final = bracket_sizes(survivors, lasting, config.rounds) if survivors > lasting else [0]
-    return {
-        "recuperation": tidy(sum(recuperation_epochs(op, config.recuperation) * n for op, n in types.items())),
-        "phase1": each * sum(sum(sizes[:-1]) for sizes in brackets),
-        "phase2": each * sum(final[:-1]),
-    }
 
 
 def rejection(spec: Spec, parent_params: int, limits: Limits, max_params: int) -> str | None:

@@ -109,7 +109,7 @@ def _add_dense(module: Sequential, at: int) -> None:
 
 
 def _add_cell(module: Sequential, at: int, choices: MorphChoices, generator: torch.Generator) -> None:
-    """Put in a cell that passes its channels on but for its pooling, which the first dense layer follows."""
+    """Put in a cell that passes its channels on except for its pooling, which the first dense layer follows."""
     first, size, channels = module.dense_layers()[0], module.flat_size, module.channels_before(at)
     pool = choices.pool_choice
     if pool == "random":

@@ -7,7 +7,19 @@ from typing import Any
 from growsearch.events import Edit, Measure
 from growsearch.reports.graph import Graph, Node
 from growsearch.reports.numbers import percent, size
-from growsearch.reports.plot import GRID, INK, MUTED, SERIES, Drawing, draw, finite, plot, readable_ticks, whole_ticks
+from growsearch.reports.plot import (
+    GRID,
+    INK,
+    MUTED,
+    SERIES,
+    Drawing,
+    broken_line,
+    draw,
+    finite,
+    plot,
+    readable_ticks,
+    whole_ticks,
+)  # fmt: skip
 from growsearch.run_folder.plain import number, short
 from growsearch.run_folder.read import RunRecord
 
@@ -52,13 +64,13 @@ def family_tree(record: RunRecord) -> Drawing | None:
 
     def paint(figure: Any) -> None:
         axes = figure.subplots()
-        for id, individual in individuals.items():
-            parent = individual["parent"]
-            if parent in places:
-                bold = id in line and parent in line
-                xs, ys = zip(places[parent], places[id], strict=True)
-                style = {"color": SERIES[4], "linewidth": 2.0} if bold else {"color": GRID, "linewidth": 0.8}
-                axes.plot(xs, ys, zorder=2 if bold else 1, **style)
+        for bold, style in ((False, {"color": GRID, "linewidth": 0.8}), (True, {"color": SERIES[4], "linewidth": 2.0})):
+            links = [
+                ([places[parent][0], places[id][0]], [places[parent][1], places[id][1]])
+                for id, individual in individuals.items()
+                if (parent := individual["parent"]) in places and (id in line and parent in line) == bold
+            ]
+            axes.plot(*broken_line(links), zorder=2 if bold else 1, **style)
         for op, colour, marker in OPERATIONS:
             kept = [places[id] for id, individual in individuals.items() if individual["op"] == op]
             if kept:

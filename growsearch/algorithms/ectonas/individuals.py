@@ -1,12 +1,13 @@
-"""Individuals: the lineage and training of each network beside its weights, and the record of the winner."""
+"""Individuals: the lineage and training of each network beside its weights, and what the record says of them."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from growsearch.algorithms.ectonas.config import EctonasConfig
+from growsearch.algorithms.ectonas.decisions import Candidate
 from growsearch.algorithms.ectonas.offspring import Spec, parameter_count, topology_class
-from growsearch.events import Measure
+from growsearch.events import Measure, Phase
 
 
 @dataclass
@@ -69,7 +70,20 @@ def fate_of(one: Individual, fate: str) -> Measure:
     return Measure(one.id, "fate", len(one.history), values)
 
 
-CLASSES = ("cnn", "ffnn")
+def succession(
+    generation: int, parents: Sequence[Candidate], individuals: Mapping[int, Individual], spent: float
+) -> Phase:
+    """Tell which networks a generation, or with number 0 the warm start, leaves after so many epochs of all."""
+    living = [individuals[parent.id] for parent in parents]
+    ways = " and ".join(
+        f"{one.op} ({100 * one.history[-1][4]:.1f} %, {parent.params} parameters)"
+        for one, parent in zip(living, parents, strict=True)
+    )
+    title = f"generation {generation}" if generation else "warm start"
+    detail = {"parents": [one.id for one in living], "spent": spent}
+    return Phase(living[0].id, f"{title} leaves {ways}", int(spent), detail)
+
+
 HISTORY = ("epochs", "loss", "accuracy", "val_loss", "val_accuracy", "params")
 
 
@@ -97,20 +111,3 @@ def method_record(config: EctonasConfig, start: Spec, end: Spec, winner: Individ
         "history": {name: [row[i] for row in winner.history] for i, name in enumerate(HISTORY)},
         "modifications": [dict(zip(("epochs", "op", "text", "params"), edit, strict=True)) for edit in winner.edits],
     }
-
-
-def crossing_table(runs: Iterable[tuple[str, str]]) -> dict[str, dict[str, float]]:
-    """Count (start class, end class) pairs as Table 3 does.
-
-    Returns:
-        By start class: ``final_cnn``, ``final_ffnn``, and ``crossing_percent``, the share of its runs
-        that ended in the other class (0 where there are none).
-    """
-    pairs = list(runs)
-    table: dict[str, dict[str, float]] = {}
-    for start in CLASSES:
-        ends = [end for begin, end in pairs if begin == start]
-        crossed = sum(end != start for end in ends)
-        table[start] = {f"final_{end}": ends.count(end) for end in CLASSES}
-        table[start]["crossing_percent"] = 100 * crossed / len(ends) if ends else 0.0
-    return table

@@ -109,10 +109,7 @@ def table3() -> Table:
 def table4() -> Table:
     """Table 4: what inserting a pooling layer costs."""
     table = published(__package__)["table4"]
-    columns = [
-        Column("val acc %, at once", "retrain_none", 100, 1),
-        Column("after an epoch", "retrained", 100, 1),
-    ]
+    columns = [Column("val acc %, at once", "retrain_none", 100, 1), Column("after an epoch", "retrained", 100, 1)]
     match = {"algo": "ectonas_pooling"}
     rows = [Row("before", [table["baseline"], None], POOLING, "mnist", match, view=_before)]
     for pool, row in table["rows"].items():

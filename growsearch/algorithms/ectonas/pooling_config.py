@@ -13,10 +13,7 @@ class PoolingTrialConfig(AlgoConfig):
 
     name: str = "ectonas_pooling"
     cells: list[int] = option(
-        [8, 8],
-        "Channels of the convolutions, which have batch norm and relu but no pooling.",
-        unit="channels",
-        low=1,
+        [8, 8], "Channels of the convolutions, which have batch norm and relu but no pooling.", unit="channels", low=1
     )
     hidden: list[int] = option([32], "Units of the hidden dense layers.", unit="units", low=1)
     epochs: int = option(25, "Training before a pooling is inserted.", unit="epochs", low=1)
@@ -26,11 +23,6 @@ class PoolingTrialConfig(AlgoConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("max_epochs", "max_seconds", "max_params", "max_macs"):
-            if getattr(self, name):
-                raise UserError(
-                    f"algo.{name}: {getattr(self, name)} is not accepted by algo=ectonas_pooling, whose size is fixed;"
-                    " use 0"
-                )
+        self.refuse_caps(max_epochs="0", max_seconds="0", max_params="0", max_macs="0")
         if not self.cells:
             raise UserError("algo.cells: [] is not accepted; name at least one convolution to put a pooling behind")

@@ -20,13 +20,7 @@ from growsearch.surgery.morphisms.pooling import PoolRewrite
 from growsearch.training import FitPlan, Network, OptimizerConfig, Recipe
 from growsearch.training.schedules import Constant
 
-VARIANTS = (
-    ("avg", "avg"),
-    ("avg", "random"),
-    ("max", "max_abs"),
-    ("max", "max_signed"),
-    ("max", "random"),
-)
+VARIANTS = (("avg", "avg"), ("avg", "random"), ("max", "max_abs"), ("max", "max_signed"), ("max", "random"))
 """Pooling, and how the first dense layer follows it; ``max_signed`` is the authors' code."""
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from growsearch.algorithms.config import AlgoConfig
-from growsearch.errors import UserError
 from growsearch.options import option
 from growsearch.training.settings import TrainingSettings
 
@@ -20,10 +19,6 @@ class FixedConfig(AlgoConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.max_seconds:
-            raise UserError(
-                f"algo.max_seconds: {self.max_seconds} is not accepted by algo=fixed, which counts epochs;"
-                " use algo.max_epochs"
-            )
+        self.refuse_caps(max_seconds="algo.max_epochs")
         if self.max_epochs:
             self.training.epochs = min(self.training.epochs, self.max_epochs)

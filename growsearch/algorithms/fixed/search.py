@@ -1,6 +1,6 @@
 """Train one given network."""
 
-from growsearch.actions import Evaluate, Expect, Fit, Measure, Script, Take, Tell
+from growsearch.actions import Expect, Fit, Measure, Script, Take, Tell
 from growsearch.algorithms.base import Algorithm, Found
 from growsearch.algorithms.caps import beyond, macs_of, require
 from growsearch.algorithms.fixed.config import FixedConfig
@@ -21,10 +21,7 @@ class Fixed(Algorithm[FixedConfig]):
         yield Expect(training.epochs)
         yield Tell(Phase(0, "final training", 0))
         fit = yield Fit(net, fit_plan_of(training))
-        accuracy, loss = fit.val_accuracy, fit.val_loss
-        if not training.epochs and self.facts.val:
-            val = yield Evaluate(net)
-            accuracy, loss = val.accuracy, val.loss
+        accuracy, loss = yield from self.validated(net, fit)
         method = {"last_test_accuracies": fit.test, "best_epoch": fit.best}
         counted = yield Measure(net, params_paper)
         return Found([net], 0, accuracy, loss, method, params_paper=counted)

@@ -89,11 +89,4 @@ class GrowConfig(AlgoConfig):
             raise UserError("algo.target_macs: it is given beside algo.target_params; use one of them")
         if self.new_rates == "norm" and self.start != "copies":
             raise UserError(f"algo.new_rates: norm is not accepted with start={self.start}; use start=copies, or same")
-        instead_of = {
-            "max_seconds": "algo.max_epochs",
-            "max_params": "algo.target_params",
-            "max_macs": "algo.target_macs",
-        }
-        for cap, instead in instead_of.items():
-            if value := getattr(self, cap):
-                raise UserError(f"algo.{cap}: {value} is not accepted by algo=grow; use {instead}")
+        self.refuse_caps(max_seconds="algo.max_epochs", max_params="algo.target_params", max_macs="algo.target_macs")

@@ -1,25 +1,27 @@
-"""How a network grows without a change of its function: wider groups and more blocks."""
+"""How a network grows without a change of its function, and at what rates its channels learn."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from growsearch.actions import Action, Change, Draws, Net, Workbench
-from growsearch.algorithms.budgets import Shape, example, writers
+from growsearch.actions import Action, Change, Draws, Fit, Net, Workbench
+from growsearch.actions.training import Steps
+from growsearch.algorithms.budgets import Shape, groups_of, writers
 from growsearch.algorithms.grow.directions import Directions, directions
 from growsearch.networks.residual import ResidualNetwork, append_block
 from growsearch.surgery.channels import Axis, ChannelGroup
-from growsearch.surgery.discovery import channel_groups
 from growsearch.surgery.momentum import Optimizers
 from growsearch.surgery.remap import Slab, remap
 from growsearch.surgery.replace import replace
+from growsearch.surgery.scores import LAYERS, group_weights
 from growsearch.surgery.tensors import lookup
 from growsearch.surgery.widen import widen
-from growsearch.training import Network
+from growsearch.training import FitState, Network
+from growsearch.training.network import Pace
 
 MOST = 8
 """Times its size that a group grows to at most in one step."""
@@ -51,9 +53,7 @@ class Widen(Change):
 
     def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
         """Trace the live network, and widen it."""
-        groups = {
-            g.name: g for g in channel_groups(network.module, example(network.module, self.image_shape), prove=False)
-        }
+        groups = groups_of(network.module, self.image_shape)
         optimizers = [network.optimizer(role) for role in network.configs]
         grow_groups(network.module, groups, self.sizes, self.start, self.noise, draws(), optimizers)
 
@@ -77,8 +77,7 @@ class Aim(Action):
     def perform(self, bench: Workbench) -> None:
         """Measure, and write the filters."""
         network = bench.networks[self.net.name]
-        image = example(network.module, bench.engine.data.image_shape)
-        groups = {group.name: group for group in channel_groups(network.module, image, prove=False)}
+        groups = groups_of(network.module, bench.engine.data.image_shape)
         found = directions(network, bench.engine, groups, self.sizes, self.images, self.natural)
         aim(network.module, groups, self.sizes, found)
 
@@ -225,3 +224,39 @@ def _move(
     deviation = float(part.std()) if part.numel() > 1 else float(part.abs().mean())
     moved = (torch.randn(part.shape, generator=draw) * noise * deviation).to(weight)
     weight.index_add_(axis.dim, copy, moved).index_add_(axis.dim, twin, -moved)
+
+
+@dataclass(frozen=True)
+class PacedFit(Fit):
+    """A phase of training in which weights of later channels have rates of their own (arXiv 2306.12700).
+
+    Attributes:
+        history: for each step of growth so far, the sizes before it of the groups that grew.
+    """
+
+    history: tuple[Mapping[str, int], ...] = ()
+
+    def steps(self, bench: Workbench, position: FitState) -> Steps:
+        """Train as usual, with the network's weights in parts."""
+        network = bench.networks[self.net.name]
+        parts: dict[str, Tensor] = {}
+        for group in groups_of(network.module, bench.engine.data.image_shape).values():
+            for axis, weight in group_weights(network.module, group, LAYERS):
+                ages = parts.setdefault(axis.name, torch.zeros(weight.shape, dtype=torch.long, device=weight.device))
+                for channel, step in enumerate(steps_of(group, self.history)):
+                    if step:
+                        places = torch.tensor(group.positions(axis, channel), device=weight.device)
+                        ages.index_copy_(axis.dim, places, ages.index_select(axis.dim, places).clamp(min=step))
+        network.pace = Pace({name: ages for name, ages in parts.items() if ages.any()})
+        answer = yield from super().steps(bench, position)
+        network.pace = None
+        return answer
+
+
+def steps_of(group: ChannelGroup, history: Sequence[Mapping[str, int]]) -> list[int]:
+    """For each channel of a group the step that it came with, counted from 1; 0 for those at the start."""
+    found = [0] * group.size
+    for step, sizes in enumerate(history, 1):
+        for channel in range(sizes.get(group.name, group.size), group.size):
+            found[channel] = step
+    return found

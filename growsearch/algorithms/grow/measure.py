@@ -1,13 +1,13 @@
 """What growth measures of a network: its groups, what new channels would gain, and which growth fits a budget."""
 
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatch
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from growsearch.algorithms.budgets import Quantity, Shape, example, gradients, spent, without_memory, writers
+from growsearch.algorithms.budgets import Shape, gradients, groups_of, left_alone, spent, without_memory
+from growsearch.algorithms.config import Quantity
 from growsearch.algorithms.grow.decisions import additions, grown, largest_count, weights_of
 from growsearch.algorithms.grow.directions import directions
 from growsearch.algorithms.grow.edits import DIRECTED, MOST, add_blocks, aim, grow_groups, growable
@@ -15,7 +15,6 @@ from growsearch.errors import UserError
 from growsearch.networks.residual import ResidualNetwork
 from growsearch.randomness import generator
 from growsearch.surgery.channels import ChannelGroup
-from growsearch.surgery.discovery import channel_groups
 from growsearch.surgery.scores import channel_sums, group_weights
 from growsearch.surgery.tensors import copied
 from growsearch.training import Engine, Network
@@ -27,21 +26,11 @@ def growable_groups(network: Network, image_shape: Shape, leave: Sequence[str], 
     Raises:
         UserError: if a pattern names no layer, or no group may be widened.
     """
-    groups = channel_groups(network.module, example(network.module, image_shape), prove=prove)
-    layers = {layer for group in groups for layer in writers(group)}
-    for pattern in leave:
-        if not any(fnmatch(layer, pattern) for layer in layers):
-            raise UserError(
-                f"algo.leave: {pattern!r} names no layer that writes channels; use patterns of names such as"
-                f" {', '.join(sorted(layers)[:4])}"
-            )
-    free = [
-        group.name
-        for group in groups
-        if growable(group) and not any(fnmatch(layer, pattern) for layer in writers(group) for pattern in leave)
-    ]
+    groups = groups_of(network.module, image_shape, prove)
+    left = left_alone(groups, leave)
+    free = [name for name, group in groups.items() if growable(group) and name not in left]
     if not free:
-        reasons = dict.fromkeys(group.frozen for group in groups if group.frozen is not None)
+        reasons = dict.fromkeys(group.frozen for group in groups.values() if group.frozen is not None)
         raise UserError(f"network: none of its channels may be added to ({'; '.join(reasons)}); use another network")
     return free
 
@@ -82,7 +71,7 @@ def plan_growth(
         ``sizes`` of the groups that grow, ``before`` theirs now, and ``left``, the quantity after it.
     """
     shape, module = engine.data.image_shape, network.module
-    groups = {g.name: g for g in channel_groups(module, example(module, shape), prove=False) if g.name in names}
+    groups = {name: group for name, group in groups_of(module, shape).items() if name in names}
     sizes = {name: group.size for name, group in groups.items()}
     if where in ("gradient", "tiny"):
         weights = weights_of(gains(network, engine, groups, where, start, images))
@@ -124,7 +113,7 @@ def gains(
     sizes = {name: now[name] + more[name] for name in groups}
     twin = grown_copy(network.module, groups, Tensor.clone)(sizes, start if start == "orthogonal" else "zero")
     shadow = Network(network.id, twin)
-    handles = {g.name: g for g in channel_groups(twin, example(twin, engine.data.image_shape), prove=False)}
+    handles = groups_of(twin, engine.data.image_shape)
     if start in DIRECTED:
         aim(twin, handles, now, directions(shadow, engine, handles, now, images, start == "tiny"))
     slopes = gradients(shadow, engine, images, squared=False)

@@ -3,17 +3,16 @@
 from dataclasses import replace
 from typing import ClassVar
 
-from growsearch.actions import Edit, Evaluate, Expect, Facts, Fit, Fitted, Measure, Net, Script, Take, Tell
+from growsearch.actions import Edit, Expect, Facts, Fit, Fitted, Measure, Net, Script, Take, Tell
 from growsearch.algorithms.base import Algorithm, Found
-from growsearch.algorithms.budgets import Point, Quantity, layer_sizes, quantity_of
+from growsearch.algorithms.budgets import layer_sizes, quantity_of, reached
 from growsearch.algorithms.caps import last_epochs
+from growsearch.algorithms.config import Quantity
 from growsearch.algorithms.grow.config import GrowConfig
 from growsearch.algorithms.grow.decisions import is_plateau
-from growsearch.algorithms.grow.edits import DIRECTED, AddBlocks, Aim, Widen
+from growsearch.algorithms.grow.edits import DIRECTED, AddBlocks, Aim, PacedFit, Widen
 from growsearch.algorithms.grow.measure import deepened, growable_groups, plan_growth
-from growsearch.algorithms.grow.rates import PacedFit
 from growsearch.errors import UserError
-from growsearch.events import Measure as Measured
 from growsearch.events import Phase
 from growsearch.training import FitPlan
 from growsearch.training.plan import fit_plan_of, optimizer_of
@@ -59,17 +58,14 @@ class Grow(Algorithm[GrowConfig]):
         yield Tell(Phase(net.id, "growth", 0, {"goal": goal, "of": quantity}))
         for step in range(1, config.steps + 1):
             accuracy = yield from self.train(net, step)
-            path.append((yield from self.point(net, accuracy)))
+            path.append((yield from reached(net, shape, self.epochs, accuracy)))
             net = yield from self.grow(net, step, quantity, goal, accuracy)
 
         yield Tell(Phase(net.id, "final training", self.epochs))
         fit = yield self.fit(net, fit_plan_of(config.training))
         self.epochs += fit.epochs
-        val_accuracy, val_loss = fit.val_accuracy, fit.val_loss
-        if not config.training.epochs and self.facts.val:
-            val = yield Evaluate(net)
-            val_accuracy, val_loss = val.accuracy, val.loss
-        path.append((yield from self.point(net, val_accuracy)))
+        accuracy, loss = yield from self.validated(net, fit)
+        path.append((yield from reached(net, shape, self.epochs, accuracy)))
         method = {
             "where": config.where,
             "start": config.start,
@@ -79,7 +75,7 @@ class Grow(Algorithm[GrowConfig]):
             "sizes": {"before": before, "after": (yield Measure(net, layer_sizes))},
             "last_test_accuracies": fit.test,
         }
-        return Found([net], 0, val_accuracy, val_loss, method, winner_epochs=float(self.epochs))
+        return Found([net], 0, accuracy, loss, method, winner_epochs=float(self.epochs))
 
     def budget(self, net: Net) -> Script:
         """Quantity that is counted, and its upper bound.
@@ -146,12 +142,5 @@ class Grow(Algorithm[GrowConfig]):
         if config.start in DIRECTED and before:
             yield Aim(net, before, config.start == "tiny", config.score_images)
         return net
-
-    def point(self, net: Net, accuracy: float | None) -> Script:
-        """A network along the way, told and kept."""
-        macs = yield Measure(net, quantity_of, (self.facts.image_shape, "macs"))
-        point = Point(macs, net.params, None, accuracy)
-        yield Tell(Measured(net.id, "point", self.epochs, point.__dict__))
-        return point
 
     names: list[str]

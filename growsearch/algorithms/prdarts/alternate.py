@@ -12,7 +12,6 @@ from growsearch.data.augment import Augmentation
 from growsearch.errors import Diverged
 from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.training import Cursor, Engine, EpochStats, FitPlan, FitState, Network, Rate, Recipe, fit, state
-from growsearch.training.autoscale import next_batch_size
 from growsearch.training.unrolled import UnrolledStep
 
 PHASE = "search"
@@ -293,3 +292,21 @@ def grow(engine: Engine, progress: Alternation, growth: BatchGrowth) -> None:
     if size > progress.batch_size:
         progress.batch_size = size
         engine.release_memory()
+
+
+def next_batch_size(size: int, usage: float, multiple: int, largest: int, threshold: float = 0.95) -> int:
+    """Batch size after one look at the memory gauge.
+
+    Memory is taken to be proportional to the batch; one look at most doubles it and never shrinks it.
+
+    Args:
+        size: images a batch has now.
+        usage: fraction of the device's memory in use at its peak.
+        multiple: new sizes are multiples of this.
+        largest: no batch is larger.
+        threshold: fraction of the memory that may be used.
+    """
+    if usage <= 0:
+        return size
+    fitting = math.floor(threshold * size / usage)
+    return max(size, min(fitting - fitting % multiple, largest, 2 * size))

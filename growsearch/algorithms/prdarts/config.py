@@ -306,10 +306,10 @@ class PrdartsConfig(AlgoConfig):
             if len(getattr(self, name)) != len(self.epochs) or not self.epochs:
                 _refuse(name, getattr(self, name), f"as many entries as algo.epochs, {len(self.epochs)}, at least one")
         for cycle, (epochs, grace) in enumerate(zip(self.epochs, self.grace_epochs, strict=True)):
-            if not 0 <= grace <= epochs or epochs < 1:
+            if grace > epochs:
                 _refuse("grace_epochs", self.grace_epochs, f"0 to {epochs} in cycle {cycle + 1}")
         for cycle, (keep, morphs) in enumerate(zip(self.keep, self.morphs, strict=True)):
-            if morphs < 0 or keep <= morphs:
+            if keep <= morphs:
                 _refuse("keep", self.keep, f"more than the {morphs} inserted in cycle {cycle + 1}")
         if self.keep[-1] != 1 or self.morphs[-1]:
             _refuse("keep", self.keep, "1 and no morphs in the last cycle")

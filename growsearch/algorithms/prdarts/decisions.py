@@ -1,6 +1,5 @@
 """Decisions at a cycle's end: candidates pruned, replaced and kept on every edge (PR-DARTS III-B)."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,7 +12,6 @@ from growsearch.networks.darts.candidate import Candidate, parse
 from growsearch.networks.darts.genotype import CellGenotype, Genotype, GenotypeEdge
 from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.networks.darts.search_cell import edge_ends
-from growsearch.probes.similarity import mean_similarity
 from growsearch.randomness import generator
 
 ATTEMPTS = 250
@@ -21,7 +19,9 @@ ATTEMPTS = 250
 PATIENCE = 201
 """Draws after which a candidate that was dropped earlier may come back."""
 INPUTS_PER_NODE = 2
-TYPES = ("conv", "skip", "pool", "none")
+
+Values = Mapping[str, Sequence[Sequence[float]]]
+"""By cell kind and edge: the softmax values of its candidates."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def initial_pools(candidates: Sequence[Candidate], num_edges: int) -> CellPools:
 
 def renew_cells(
     pools: Mapping[str, CellPools],
-    probabilities: Mapping[str, Sequence[Sequence[float]]],
+    probabilities: Values,
     end: CycleEnd,
     seed: int,
     cycle: int,
@@ -321,34 +321,3 @@ def genotype(
     """Both cells; keys are ``normal`` and ``reduction``."""
     cells = {kind: cell_genotype(candidates[kind], scores[kind], num_nodes) for kind in CELL_KINDS}
     return Genotype(cells["normal"], cells["reduction"])
-
-
-def cell_statistics(
-    pools: Sequence[Sequence[Candidate]], parent_probabilities: Sequence[float] = (), self_pairs: bool = True
-) -> dict[str, Any]:
-    """Statistics of one cell's edges, as plain types.
-
-    Args:
-        pools: candidates of each edge; edges that are not part of a cell any more are left out.
-        parent_probabilities: of the parents drawn for the newest candidates.
-        self_pairs: let each candidate's pair with itself count in the similarity.
-
-    Returns:
-        ``operations``: labels per edge; ``similarity``: mean over edges of the mean pairwise
-        similarity; ``types``: share of each type over all candidates; ``kernels``: per edge, the
-        share of each kernel size among its convs; ``parent_probability``: mean, None without any.
-    """
-    everything = [candidate for pool in pools for candidate in pool]
-    similarities = [mean_similarity([candidate.to_json() for candidate in pool], self_pairs) for pool in pools if pool]
-    return {
-        "operations": [[candidate.label for candidate in pool] for pool in pools],
-        "similarity": sum(similarities) / len(similarities),
-        "types": {op: sum(c.op == op for c in everything) / len(everything) for op in TYPES},
-        "kernels": [_kernel_shares(pool) for pool in pools],
-        "parent_probability": sum(parent_probabilities) / len(parent_probabilities) if parent_probabilities else None,
-    }
-
-
-def _kernel_shares(pool: Sequence[Candidate]) -> dict[str, float]:
-    kernels = [candidate.kernel for candidate in pool if candidate.is_conv]
-    return {str(kernel): count / len(kernels) for kernel, count in sorted(Counter(kernels).items())}

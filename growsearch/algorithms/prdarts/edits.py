@@ -1,6 +1,5 @@
 """The start of a cycle's fresh network: architecture weights and inherited weights (PR-DARTS III)."""
 
-import copy
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,14 @@ from growsearch.networks.darts.operations import SeparableBlock, SeparableStack
 from growsearch.networks.darts.search import ALPHA_STD, CELL_KINDS, SearchNetwork, cell_kind
 from growsearch.networks.darts.search_cell import SearchCell
 from growsearch.networks.darts.search_edge import SearchEdge
-from growsearch.surgery import channel_groups, remap
+from growsearch.surgery import ChannelGroup, channel_groups, remap
 from growsearch.surgery.morphisms import grow_kernel, identity_separable, set_dilation, shrink_kernel
 from growsearch.surgery.morphisms.separable import unseen_channels
+from growsearch.surgery.tensors import copied
 from growsearch.training import Network
+
+Traced = dict[tuple[Candidate, int, tuple[int, ...]], list[ChannelGroup]]
+"""Channel groups of stacks by candidate, channels and stride."""
 
 Parents = Mapping[str, Sequence[Mapping[int, int]]]
 """Per cell kind and edge: the parent's id by the child's."""
@@ -96,20 +99,23 @@ def inherit(old: SearchNetwork, new: SearchNetwork, parents: Parents, generator:
     for name, tensor in new.state_dict(keep_vars=True).items():
         if name in tensors and not name.startswith(("alphas.", *replaced)):
             tensor.copy_(tensors[name])
+    traced: Traced = {}
     for cell in new.cells:
         assert isinstance(cell, SearchCell)
         for edge, table in zip(cell.edges, parents[cell_kind(cell.reduction)], strict=True):
             assert isinstance(edge, SearchEdge)
-            derive(edge, table, generator)
+            derive(edge, table, generator, traced)
 
 
-def derive(edge: SearchEdge, parents: Mapping[int, int], generator: torch.Generator) -> None:
+def derive(
+    edge: SearchEdge, parents: Mapping[int, int], generator: torch.Generator, traced: Traced | None = None
+) -> None:
     """Overwrite candidates of an edge with what their parents make of them, in ascending order of ids."""
     candidates = dict(edge.pool)
     for child, parent in sorted(parents.items()):
         stack = edge.get_submodule(f"c{parent}")
         assert isinstance(stack, SeparableStack)
-        made = transferred(stack, candidates[parent], candidates[child], generator)
+        made = transferred(stack, candidates[parent], candidates[child], generator, traced)
         edge.get_submodule(f"c{child}").load_state_dict(made.state_dict())
 
 
@@ -124,7 +130,11 @@ def derived_prefixes(network: SearchNetwork, parents: Parents) -> Collection[str
 
 
 def transferred(
-    stack: SeparableStack, parent: Candidate, child: Candidate, generator: torch.Generator
+    stack: SeparableStack,
+    parent: Candidate,
+    child: Candidate,
+    generator: torch.Generator,
+    traced: Traced | None = None,
 ) -> SeparableStack:
     """A stack for ``child`` with the weights of ``parent``'s ``stack``, which stays as it is.
 
@@ -135,11 +145,13 @@ def transferred(
         parent: what the stack is.
         child: one morphism away from the parent.
         generator: draws the weights that widening needs.
+        traced: channel groups of stacks that were widened before; those of this one are added.
 
     Raises:
         ValueError: if no morphism leads from parent to child.
     """
-    made = copy.deepcopy(stack)
+    made = copied(stack, torch.Tensor.clone)
+    assert isinstance(made, SeparableStack)
     blocks = _blocks(made)
     match morphism_between(parent, child):
         case "kernel_up":
@@ -155,7 +167,7 @@ def transferred(
             made.blocks.append(_passing_block(blocks[-1], child))
         case _:
             at = next(i for i, (a, b) in enumerate(zip(parent.expansions, child.expansions, strict=True)) if a != b)
-            _widen(made, at, generator)
+            _widen(made, at, generator, _groups(made, parent, {} if traced is None else traced))
     return made
 
 
@@ -172,13 +184,24 @@ def _passing_block(last: SeparableBlock, child: Candidate) -> SeparableBlock:
     return block
 
 
-def _widen(stack: SeparableStack, at: int, generator: torch.Generator) -> None:
+def _groups(stack: SeparableStack, candidate: Candidate, traced: Traced) -> list[ChannelGroup]:
+    """Channel groups of a candidate's stack; one trace serves all that have its shapes."""
+    first = stack.get_submodule("blocks.0.depthwise")
+    assert isinstance(first, nn.Conv2d)
+    key = candidate, first.in_channels, first.stride
+    if key not in traced:
+        example = torch.zeros(1, first.in_channels, 8, 8, dtype=first.weight.dtype, device=first.weight.device)
+        traced[key] = channel_groups(stack, example, prove=False)
+    channel_map = traced[key][0].map.on(stack)
+    return [group.on(channel_map) for group in traced[key]]
+
+
+def _widen(stack: SeparableStack, at: int, generator: torch.Generator, groups: Sequence[ChannelGroup]) -> None:
     """Give block ``at`` one candidate's width more of outputs, which the block after it does not use yet."""
     first = stack.get_submodule("blocks.0.depthwise")
     assert isinstance(first, nn.Conv2d)
     width = first.weight.shape[0]
-    example = torch.zeros(1, width, 8, 8, dtype=first.weight.dtype, device=first.weight.device)
-    group = next(g for g in channel_groups(stack, example) if f"blocks.{at}.pointwise" in g.producers)
+    group = next(g for g in groups if f"blocks.{at}.pointwise" in g.producers)
     remap(stack, group, [*range(group.size), *[-1] * width], fresh=unseen_channels(generator))
 
 

@@ -23,6 +23,9 @@ from growsearch.training.schedules import Cosine
 from growsearch.training.settings import TrainingSettings
 from growsearch.training.unrolled import UnrolledRecipe
 
+MOST_ROUNDS = 10
+"""Rounds of morphs whose candidates are counted."""
+
 WEIGHTS = "(?!alphas)"
 ALPHAS = "alphas"
 
@@ -231,14 +234,14 @@ def fitting_spec(config: PrdartsConfig, facts: Facts, cells: Genotype) -> dict[s
     return spec
 
 
-def discoverable(config: PrdartsConfig, most_rounds: int = 10) -> dict[str, int] | None:
+def discoverable(config: PrdartsConfig) -> dict[str, int] | None:
     """Candidates that a search can reach, the initial ones included; None for too many rounds to count them.
 
     ``by_rules`` follows the morphisms' rules; ``with_pointwise_dilation`` also counts 1 x 1 windows
     with dilation, as the totals printed in Table II do.
     """
     rounds = sum(morphs > 0 for morphs in config.morphs)
-    if rounds > most_rounds:
+    if rounds > MOST_ROUNDS:
         return None
     start, limits = initial_pool(config.pool), limits_of(config)
     counts = {}

@@ -1,6 +1,5 @@
 """PR-DARTS: alternate weights and architecture weights, then prune and replace candidates, cycle by cycle."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,21 +12,21 @@ from growsearch.algorithms.prdarts.alternate import Alternate, Alternated, FitGr
 from growsearch.algorithms.prdarts.config import PrdartsConfig
 from growsearch.algorithms.prdarts.decisions import (
     EdgeChange,
-    cell_statistics,
+    Values,
     described,
     genotype,
     initial_pools,
-    kept_edges,
     parents_of,
     renew_cells,
     survivor_scores,
 )
 from growsearch.algorithms.prdarts.edits import GoOnFor, SpreadAlphas, probabilities, without_auxiliary_head
+from growsearch.algorithms.prdarts.statistics import pool_statistics
 from growsearch.events import Edit as Edited
 from growsearch.events import Event, Note, Phase
 from growsearch.events import Measure as Measured
 from growsearch.networks.darts.genotype import genotype_from_json
-from growsearch.networks.darts.genotype_forms import darts_text, prdarts_list
+from growsearch.networks.darts.genotype_forms import published_files
 from growsearch.networks.darts.pools import initial_pool
 from growsearch.networks.darts.search import CELL_KINDS
 from growsearch.networks.darts.search_cell import num_edges
@@ -35,12 +34,6 @@ from growsearch.training.plan import fit_plan_of, optimizer_of
 
 SEARCH, FOUND = 0, 1
 """Ids of the search network, whatever its cycle, and of the network made of the found cells."""
-
-Values = Mapping[str, Sequence[Sequence[float]]]
-"""By cell kind and edge: the softmax values of its candidates."""
-
-Changes = Mapping[str, Sequence[EdgeChange]]
-"""By cell kind and edge."""
 
 
 class Prdarts(Algorithm[PrdartsConfig]):
@@ -190,14 +183,11 @@ class Prdarts(Algorithm[PrdartsConfig]):
     def files(self, recorded: Iterable[tuple[float, Event]]) -> dict[str, str]:
         """The found cells in the published forms: genotype.json (PR-DARTS), and genotype.txt where DARTS has words."""
         found = [event.detail for _, event in recorded if isinstance(event, Edited) and event.op == "genotype"]
-        if not found:
-            return {}
-        cells = genotype_from_json(found[-1])
-        text = darts_text(cells)
-        own = {"genotype.json": json.dumps(prdarts_list(cells)) + "\n"}
-        return own if text is None else {**own, "genotype.txt": text + "\n"}
+        return published_files(genotype_from_json(found[-1])) if found else {}
 
-    def about(self, number: int, changes: Changes, values: Values) -> tuple[str, int, float | None, dict[str, Any]]:
+    def about(
+        self, number: int, changes: Mapping[str, Sequence[EdgeChange]], values: Values
+    ) -> tuple[str, int, float | None, dict[str, Any]]:
         """Record of a cycle's end: place, epoch, accuracy before it, and the changes of each edge."""
         accuracy = self.val[-1][1] if self.val else None
         detail = {kind: described(changes[kind], values[kind]) for kind in CELL_KINDS}
@@ -205,11 +195,5 @@ class Prdarts(Algorithm[PrdartsConfig]):
 
     def tell_pools(self, network: int, cycle: int, scores: Mapping[str, list[float]] | None = None) -> Tell:
         """Statistics of Figure 2; in the end, by ``scores``, of the kept edges only."""
-        values: dict[str, Any] = {"cycle": cycle}
-        for kind in CELL_KINDS:
-            pools = self.pools[kind].pools()
-            if scores is not None:
-                pools = [pools[edge] for edge in kept_edges(scores[kind], self.config.nodes)]
-            drawn = self.pools[kind].parent_probabilities
-            values[kind] = cell_statistics(pools, drawn, self.config.similarity_of_self)
-        return Tell(Measured(network, "pools", self.epochs, values))
+        statistics = pool_statistics(self.pools, scores, self.config.nodes, self.config.similarity_of_self)
+        return Tell(Measured(network, "pools", self.epochs, {"cycle": cycle, **statistics}))

@@ -2,13 +2,19 @@
 
 from dataclasses import dataclass
 
-from growsearch.algorithms.config import AlgoConfig
+from growsearch.algorithms.config import AlgoConfig, Quantity
 from growsearch.errors import UserError
 from growsearch.options import option
 from growsearch.training.settings import TrainingSettings
 
-TARGETS = ("target", "target_macs", "target_params", "target_latency", "max_loss")
-"""Options that say how small the network gets; exactly one is given."""
+TARGETS: dict[str, Quantity] = {
+    "target": "macs",
+    "target_macs": "macs",
+    "target_params": "params",
+    "target_latency": "latency",
+    "max_loss": "macs",
+}
+"""Options that say how small the network gets, with what they count; exactly one is given."""
 
 
 def finetune_settings() -> TrainingSettings:
@@ -134,11 +140,15 @@ class PruneConfig(AlgoConfig):
             raise UserError(f"algo.{given[1]}: it is given beside algo.{given[0]}; use one of {', '.join(TARGETS)}")
         if not given:
             self.target = 0.5
-        instead_of = {
-            "max_seconds": "algo.max_epochs",
-            "max_params": "algo.target_params",
-            "max_macs": "algo.target_macs",
-        }
-        for cap, instead in instead_of.items():
-            if value := getattr(self, cap):
-                raise UserError(f"algo.{cap}: {value} is not accepted by algo=prune; use {instead}")
+        self.refuse_caps(max_seconds="algo.max_epochs", max_params="algo.target_params", max_macs="algo.target_macs")
+
+    @property
+    def goal_option(self) -> str:
+        """The one of :data:`TARGETS` that is given."""
+        return next(name for name in TARGETS if getattr(self, name) is not None)
+
+    def epochs_before_last(self, trains_first: bool) -> int:
+        """Epochs before the last fine-tuning, the original's own training included where it comes first."""
+        rounds = self.rounds if self.max_loss is not None else self.rounds - 1
+        first = self.training.epochs if trains_first else 0
+        return first + self.sparsity_epochs + rounds * self.between_epochs

@@ -4,6 +4,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from growsearch.algorithms.config import Quantity
+from growsearch.errors import UserError
+
 Channel = tuple[str, int]
 """A group and the number of a channel in it."""
 
@@ -87,6 +90,31 @@ def smallest_count(most: int, fits: Callable[[int], bool]) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if fits(middle) else (middle + 1, high)
     return high
+
+
+def goal_of(option: str, wanted: float, quantity: Quantity, has: float, least: float) -> float:
+    """What an option asks to be left of a quantity.
+
+    Args:
+        option: that is given.
+        wanted: its value.
+        quantity: what it counts.
+        has: the network's amount.
+        least: that pruning can leave.
+
+    Raises:
+        UserError: if the network is smaller already, or cannot be made so small.
+    """
+    goal = wanted * has if option == "target" else wanted
+    unit = "milliseconds" if quantity == "latency" else quantity
+    if goal >= has:
+        raise UserError(f"algo.{option}: {wanted:g} is not accepted; the network has {has:,.6g} {unit} already")
+    if least > goal:
+        raise UserError(
+            f"algo.{option}: {wanted:g} cannot be reached; {least:,.6g} {unit} are left of {has:,.6g} where"
+            " algo.max_share, algo.min_channels, algo.multiple_of and algo.leave allow no further cut"
+        )
+    return goal
 
 
 def goals(start: float, target: float, rounds: int) -> list[float]:

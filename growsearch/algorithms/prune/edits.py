@@ -8,12 +8,11 @@ from torch import Tensor, nn
 
 from growsearch.actions import Action, Change, Draws, Fit, Net, Workbench
 from growsearch.actions.training import Steps
-from growsearch.algorithms.budgets import Shape, example
+from growsearch.algorithms.budgets import Shape, groups_of
 from growsearch.algorithms.prune.decisions import shrinking
 from growsearch.algorithms.prune.measure import cut
 from growsearch.data.augment import Augmentation
 from growsearch.surgery.channels import Axis, ChannelGroup
-from growsearch.surgery.discovery import channel_groups
 from growsearch.surgery.replace import replace
 from growsearch.surgery.scores import LAYERS, group_scores, group_weights, magnitude
 from growsearch.surgery.tensors import lookup
@@ -31,9 +30,7 @@ class Cut(Change):
 
     def apply(self, network: Network, draws: Draws, *sources: Network) -> None:
         """Trace the live network, and cut it."""
-        groups = {
-            g.name: g for g in channel_groups(network.module, example(network.module, self.image_shape), prove=False)
-        }
+        groups = groups_of(network.module, self.image_shape)
         optimizers = [network.optimizer(role) for role in network.configs]
         cut(network.module, self.keep, groups, optimizers)
 
@@ -62,7 +59,7 @@ class Shrink(Change):
         """Multiply the weights of every group."""
         module = network.module
         optimizers = [network.optimizer(role) for role in network.configs]
-        for group in channel_groups(module, example(module, self.image_shape), prove=False):
+        for group in groups_of(module, self.image_shape).values():
             scores = group_scores(module, group, magnitude(2)) if group.name in self.names else None
             if scores is None:
                 continue

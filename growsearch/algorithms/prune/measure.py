@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from fnmatch import fnmatch
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from growsearch.algorithms.budgets import Quantity, Shape, example, gradients, spent, without_memory, writers
+from growsearch.algorithms.budgets import Shape, gradients, groups_of, left_alone, spent, without_memory, writers
+from growsearch.algorithms.config import Quantity
 from growsearch.algorithms.prune.decisions import Group, kept, ranked, smallest_count
 from growsearch.errors import UserError
 from growsearch.probes.kcs import kcs
 from growsearch.probes.rank import rank_metrics_of
 from growsearch.randomness import generator
 from growsearch.surgery.channels import ChannelGroup
-from growsearch.surgery.discovery import channel_groups
 from growsearch.surgery.prune import prune
 from growsearch.surgery.scores import (
     LAYERS,
@@ -67,18 +66,11 @@ def prunable_groups(
     Raises:
         UserError: if a pattern names no layer, or no group may be cut.
     """
-    groups = channel_groups(network.module, example(network.module, image_shape), prove=prove)
-    layers = {layer for group in groups for layer in writers(group)}
-    for pattern in leave:
-        if not any(fnmatch(layer, pattern) for layer in layers):
-            raise UserError(
-                f"algo.leave: {pattern!r} names no layer that writes channels; use patterns of names such as"
-                f" {', '.join(sorted(layers)[:4])}"
-            )
-    left = [g for g in groups if any(fnmatch(layer, pattern) for layer in writers(g) for pattern in leave)]
-    free = [g for g in groups if g.unprunable is None and g.size > 1 and writers(g) and g not in left]
+    groups = groups_of(network.module, image_shape, prove)
+    left = left_alone(groups, leave)
+    free = [g for g in groups.values() if g.unprunable is None and g.size > 1 and writers(g) and g.name not in left]
     if not free:
-        reasons = dict.fromkeys(g.unprunable for g in groups if g.unprunable is not None)
+        reasons = dict.fromkeys(g.unprunable for g in groups.values() if g.unprunable is not None)
         why = "; ".join(["algo.leave leaves them alone"] * bool(left) + list(reasons)) or "none has two channels"
         raise UserError(f"network: none of its channels may be cut ({why}); use another network")
     return [
@@ -133,7 +125,7 @@ def plan_cut(
         ``keep``, the channels of each group that loses some; ``left``, the quantity after it, and ``reached``.
     """
     shape = engine.data.image_shape
-    handles = {g.name: g for g in channel_groups(network.module, example(network.module, shape), prove=False)}
+    handles = groups_of(network.module, shape)
     groups = [Group(r["name"], handles[r["name"]].size, r["structure"], r["least"]) for r in rows]
     scores = score(network, engine, [handles[g.name] for g in groups], how, counter)
     order = ranked(groups, scores, how.ranking)
@@ -226,11 +218,11 @@ def cut_copy(module: nn.Module, image_shape: Shape, quantity: Quantity) -> Calla
 
     def make(keep: Keep) -> nn.Module:
         twin = copied(module, convert)
-        twin_map = groups[0].map.on(twin)
-        cut(twin, keep, {g.name: g.on(twin_map) for g in groups})
+        twin_map = next(iter(groups.values())).map.on(twin)
+        cut(twin, keep, {name: group.on(twin_map) for name, group in groups.items()})
         return twin
 
-    groups = channel_groups(module, example(module, image_shape), prove=False)
+    groups = groups_of(module, image_shape)
     return make
 
 

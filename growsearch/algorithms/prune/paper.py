@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from growsearch.events import Measure
-from growsearch.reports.figures.layer_sizes import layer_sizes
-from growsearch.reports.numbers import size
+from growsearch.reports.figures.resizing import accuracy_path, layer_sizes
 from growsearch.reports.paper import LiteraturePoint, Paper, published
-from growsearch.reports.plot import SERIES, Drawing, draw, plot, readable_ticks
+from growsearch.reports.plot import Drawing
 from growsearch.reports.tables.layout import Column, Published, Row, Table
 from growsearch.run_folder.plain import number
 from growsearch.run_folder.read import RunRecord
@@ -33,28 +31,7 @@ def sizes(record: RunRecord) -> Drawing | None:
 
 def path(record: RunRecord) -> Drawing | None:
     """Accuracy against MACs along the way."""
-    points = [line.event.values for line in record.of(Measure, "point")]
-    if len(points) < 2:
-        return None
-
-    def paint(figure: Any) -> None:
-        axes = figure.subplots()
-        for key, style, colour, label in (
-            ("accuracy", ".-", SERIES[0], "after fine-tuning"),
-            ("cut_accuracy", "x", SERIES[1], "right after the cut"),
-        ):
-            drawn = [(_number(each, "macs"), _number(each, key)) for each in points]
-            plot(axes, [(x, None if y is None else 100 * y) for x, y in drawn if x], style, color=colour, label=label)
-        axes.set_xlabel("MACs of an image")
-        axes.set_ylabel("validation accuracy %")
-        readable_ticks(axes.xaxis, size)
-        axes.legend()
-
-    return draw("prune-path", "Accuracy against MACs", PATH_CAPTION, 3.2, paint)
-
-
-def _number(values: Mapping[str, Any], key: str) -> float | None:
-    return number(values.get(key))
+    return accuracy_path(record, "prune-path", PATH_CAPTION)
 
 
 def table1() -> Table:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from growsearch.algorithms.config import AlgoConfig
-from growsearch.algorithms.stagewise.families import FAMILIES, family, starting_depths
+from growsearch.algorithms.stagewise.families import FAMILIES, starting_depths
 from growsearch.errors import UserError
 from growsearch.options import Options, option
 from growsearch.training.settings import LR_COURSE, SCHEDULES, TrainingSettings
@@ -70,11 +70,7 @@ class TrainingProtocol(Options):
     lr_min: float = option(
         0.0, "Learning rate that each half cosine ends with.", low=0, matters_with=".schedule=cosine"
     )
-    schedule: str = option(
-        "milestones",
-        LR_COURSE,
-        choices=SCHEDULES,
-    )
+    schedule: str = option("milestones", LR_COURSE, choices=SCHEDULES)
     lr_at: list[float] = option(
         [100, 150], "When the learning rate falls or starts anew, in fractions or epochs as schedule says.", low=0
     )
@@ -100,7 +96,7 @@ class TrainingProtocol(Options):
 
     def settings(self, modules: str) -> TrainingSettings:
         """The same in the terms of training, for a module type."""
-        usual = family(modules)
+        usual = FAMILIES[modules]
         return TrainingSettings(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -136,9 +132,7 @@ class StagewiseConfig(AlgoConfig):
 
     name: str = "stagewise"
     modules: str = option(
-        "residual",
-        "Kind of module: residual (CIFAR), cell (NASNet) or bottleneck (ImageNet).",
-        choices=tuple(FAMILIES),
+        "residual", "Kind of module: residual (CIFAR), cell (NASNet) or bottleneck (ImageNet).", choices=tuple(FAMILIES)
     )
     m0: Any = option(
         None,

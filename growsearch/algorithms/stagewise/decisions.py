@@ -22,6 +22,14 @@ def expected_epochs(config: StagewiseConfig) -> int:
     return min(expected, config.max_epochs or expected)
 
 
+def planned_epochs(config: StagewiseConfig, role: str) -> int:
+    """Epochs of the training that a network's scores follow, by its role in the search."""
+    epochs = config.protocol.epochs
+    if role == "initial":
+        return min(epochs, config.max_epochs or epochs)
+    return epochs + (config.extra_epochs if role == "candidate" and config.score_after_extra else 0)
+
+
 def check_start(depths: Sequence[int], limits: Sequence[int] | None) -> None:
     """Refuse to start deeper than the donor, whose depths are ``limits`` (None without one).
 

@@ -50,21 +50,14 @@ def picked_modules(depth: int, available: int, pick: str) -> list[int]:
 
     Args:
         depth: modules wanted, at least 1.
-        available: modules the donor has there.
+        available: modules the donor has there, at least as many.
         pick: ``first`` takes a prefix, ``last`` a suffix behind the first, ``even`` an even spread.
-
-    Raises:
-        UserError: if the donor is shallower, or ``pick`` is another word.
     """
-    if depth > available:
-        raise UserError(f"donor: a stage has {available} modules; it needs at least {depth}")
     if pick == "first":
         return list(range(depth))
     if pick == "last":
         return [0, *range(available - depth + 1, available)]
-    if pick == "even":
-        return [round(index * (available - 1) / max(depth - 1, 1)) for index in range(depth)]
-    raise UserError(f"donor_pick: {pick!r} is not accepted; use first, last or even")
+    return [round(index * (available - 1) / max(depth - 1, 1)) for index in range(depth)]
 
 
 def donor_depths(donor: Network) -> list[int]:
@@ -89,7 +82,7 @@ def transfer_weights(network: StagedNetwork, donor: Network, pick: str = "first"
     A classifier for another number of classes keeps its own start.
 
     Args:
-        network: gets the donor's values, in place.
+        network: gets the donor's values, in place; no deeper than it in any stage.
         donor: see :func:`donor_depths`.
         pick: see :func:`picked_modules`.
 
@@ -97,13 +90,9 @@ def transfer_weights(network: StagedNetwork, donor: Network, pick: str = "first"
         Whether the classifier was copied.
 
     Raises:
-        UserError: if the donor has fewer modules in a stage, or tensors of other shapes.
+        UserError: if the donor has tensors of other shapes.
     """
-    available = donor_depths(donor)
-    depths = network.depths
-    if len(available) != len(depths):
-        raise UserError(f"donor: it has {len(available)} stages; it needs {len(depths)}")
-    picked = [picked_modules(*pair, pick) for pair in zip(depths, available, strict=True)]
+    picked = [picked_modules(*pair, pick) for pair in zip(network.depths, donor_depths(donor), strict=True)]
     source = {_our_name(name): tensor for name, tensor in donor.module.state_dict().items()}
     head_fits = all(
         name in source and source[name].shape == tensor.shape

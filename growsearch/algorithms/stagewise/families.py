@@ -34,24 +34,13 @@ FAMILIES = {
 """By the name that ``algo.modules`` gives; bottleneck's m0 and delta are ours (the paper prints none)."""
 
 
-def family(name: str) -> Family:
-    """The family of that name.
-
-    Raises:
-        UserError: if there is none.
-    """
-    if name not in FAMILIES:
-        raise UserError(f"algo.modules: {name!r} is not accepted; use one of {', '.join(FAMILIES)}")
-    return FAMILIES[name]
-
-
 def starting_depths(m0: Any, name: str) -> list[int]:
     """The depth vector that ``algo.m0`` means for a family: a list, one number for all stages, or None.
 
     Raises:
         UserError: if it has the wrong length or entries.
     """
-    usual = family(name).m0
+    usual = FAMILIES[name].m0
     found = list(usual) if m0 is None else [m0] * len(usual) if isinstance(m0, int) else m0
     right = isinstance(found, list) and (len(found) == len(usual) or name != "bottleneck") and len(found) > 0
     if not right or not all(isinstance(depth, int) and depth >= 1 for depth in found):

@@ -10,7 +10,7 @@ from torch import nn
 from growsearch.actions import Facts
 from growsearch.algorithms.caps import exceeded
 from growsearch.algorithms.stagewise.config import StagewiseConfig
-from growsearch.algorithms.stagewise.families import family
+from growsearch.algorithms.stagewise.families import FAMILIES
 from growsearch.data.augment import Augmentation
 from growsearch.errors import UserError
 from growsearch.networks.nasnet_cells import Separable
@@ -27,7 +27,7 @@ def started_from(config: StagewiseConfig, spec: dict[str, Any]) -> StagewiseConf
     Raises:
         UserError: if the network is of another family.
     """
-    expected = family(config.modules).network
+    expected = FAMILIES[config.modules].network
     if spec.get("family") != expected:
         raise UserError(
             f"network: family {spec.get('family')} is not accepted with algo.modules={config.modules}; use {expected}"
@@ -37,7 +37,7 @@ def started_from(config: StagewiseConfig, spec: dict[str, Any]) -> StagewiseConf
 
 def network_spec(config: StagewiseConfig, facts: Facts, depths: Sequence[int]) -> dict[str, Any]:
     """Spec of the search's network with ``depths``, for the run's data."""
-    usual = family(config.modules)
+    usual = FAMILIES[config.modules]
     momentum = {} if config.norm_momentum is None else {"norm_momentum": config.norm_momentum}
     return {
         "family": usual.network,
@@ -55,12 +55,13 @@ def outline(spec: dict[str, Any]) -> StagedNetwork:
         return family_class(spec["family"]).from_spec(spec)  # type: ignore[attr-defined]
 
 
-def size_cap(config: StagewiseConfig, spec: dict[str, Any], image_shape: Sequence[int]) -> str:
-    """The cap that the network of a spec exceeds, in words; empty if none."""
-    found, layers = exceeded(config, spec, image_shape), outline(spec).depth_conv
+def exceeded_cap(config: StagewiseConfig, facts: Facts, depths: Sequence[int]) -> str:
+    """The cap of size that a network of these depths exceeds, in words; empty if none."""
+    spec = network_spec(config, facts, depths)
+    found, layers = exceeded(config, spec, facts.image_shape), outline(spec).depth_conv
     if not found and 0 < config.max_layers < layers:
-        found = f"{layers} convolution layers, more than algo.max_layers={config.max_layers}"
-    return found and f"depths {spec['depths']} come to {found}"
+        return f"{layers} convolution layers, more than algo.max_layers={config.max_layers}"
+    return found
 
 
 @dataclass(frozen=True)

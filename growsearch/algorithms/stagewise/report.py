@@ -1,54 +1,18 @@
 """Records of a search: edits, and a row of the tables for each network."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from growsearch.actions import Fitted, Net
+from growsearch.actions import Evaluate, Facts, Measure, Script
 from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.algorithms.stagewise.networks import outline
+from growsearch.algorithms.stagewise.trials import Trial
 from growsearch.events import Edit
 from growsearch.networks.paper_costs import paper_costs
 from growsearch.probes.latency import forward_milliseconds
 from growsearch.training import Network
 
 JOULES_PER_KWH = 3.6e6
-
-
-@dataclass
-class Trial:
-    """One trained network: the first (A), a temporary one (T) or a candidate.
-
-    Attributes:
-        net: the network.
-        role: ``initial``, ``temporary``, ``candidate``, or ``broken off`` where time ran out.
-        iteration: 0 for the first, then from 1.
-        depths: modules per stage (m).
-        fit: its training so far.
-        scores: importance of each stage's features (alpha); empty until measured, None where not a number.
-        seconds: of training; only counted where an option asks for it.
-        parent: the present network that it was deepened from.
-        before: epochs over all networks before its training.
-        every_score: the scores of each training that ``scores`` is the mean of.
-        twin_epochs: epochs of its further trainings, whose networks only lend their scores.
-    """
-
-    net: Net
-    role: str
-    iteration: int
-    depths: list[int]
-    fit: Fitted = field(default_factory=Fitted)
-    scores: list[float | None] = field(default_factory=list)
-    seconds: float = 0.0
-    parent: "Trial | None" = None
-    before: int = 0
-    every_score: list[list[float | None]] = field(default_factory=list)
-    twin_epochs: int = 0
-
-    @property
-    def kept(self) -> bool:
-        """Whether it is among the networks that the search hands over."""
-        return self.role in ("initial", "candidate")
 
 
 def deepening(present: Trial, temporary: Trial, delta: int, epoch: int) -> Edit:
@@ -84,8 +48,20 @@ def decision(
     return Edit(net.id, op, where, epoch, net.params, detail=detail)
 
 
+def row(trial: Trial, config: StagewiseConfig, facts: Facts) -> Script:
+    """A network's row in the tables; the test split is looked at behind all decisions."""
+    found = describe(trial, config, facts.image_shape)
+    if trial.kept and facts.test:
+        test = yield Evaluate(trial.net, "test")
+        found |= {"test_accuracy": test.accuracy, "test_top5": test.top5}
+    if trial.kept and config.inference_repeats:
+        args = (facts.image_shape, config.inference_repeats)
+        found["cpu_inference_ms"] = yield Measure(trial.net, cpu_inference_ms, args)
+    return found
+
+
 def describe(trial: Trial, config: StagewiseConfig, image_shape: Sequence[int]) -> dict[str, Any]:
-    """One row of the paper's tables, but for what is measured on the network; accuracies are fractions."""
+    """One row of the paper's tables, without what is measured on the network; accuracies are fractions."""
     network = outline(trial.net.spec)
     costs = paper_costs(network, image_shape)
     row: dict[str, Any] = {
@@ -110,6 +86,20 @@ def describe(trial: Trial, config: StagewiseConfig, image_shape: Sequence[int]) 
         row["train_seconds"] = trial.seconds
         row["co2_kg"] = carbon_kg(trial.seconds, config.power_w, config.intensity)
     return row
+
+
+def method_record(
+    config: StagewiseConfig, trials: Sequence[Trial], won: Trial, rows: list[dict[str, Any]], stopped: str
+) -> dict[str, Any]:
+    """What the result says of the search: every network's row, and why it ended before its last iteration."""
+    return {
+        "modules": config.modules,
+        "criterion": config.criterion,
+        "depths": won.depths,
+        "evaluated_models": sum(max(1, len(trial.every_score)) for trial in trials),
+        "stopped": stopped,
+        "networks": rows,
+    }
 
 
 def carbon_kg(seconds: float, power_w: float, intensity: float) -> float:

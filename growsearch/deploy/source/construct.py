@@ -14,8 +14,6 @@ from torch import Tensor, nn
 WIDTH = 110
 """Characters of a line."""
 
-INDENT = "    "
-
 
 @dataclass(frozen=True)
 class Number:

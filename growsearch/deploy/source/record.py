@@ -177,7 +177,7 @@ class Recorder(fx.Tracer):
             self._current = outer
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        """Parameters and buffers as proxies, but for real values while an example's are computed."""
+        """Parameters and buffers as proxies; real values while an example's are computed."""
         return attr_val if self._paused else super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def proxy(self, node: fx.Node) -> Valued:

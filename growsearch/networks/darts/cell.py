@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from growsearch.networks.darts.dropped_paths import DroppedPaths, is_dropped
 from growsearch.networks.darts.genotype import CellGenotype
 from growsearch.networks.darts.operations import FactorizedReduction, ReluConvNorm, operation
 
@@ -39,28 +40,21 @@ class Cell(nn.Module):
             for edge in genotype.edges
         )
 
-    def forward(self, input0_nchw: Tensor, input1_nchw: Tensor, drop_path: Tensor) -> Tensor:
-        """Output of the cell; ``drop_path`` is the probability (scalar tensor) that an edge is cut for an image."""
+    def forward(self, input0_nchw: Tensor, input1_nchw: Tensor, paths: DroppedPaths | None) -> Tensor:
+        """Output of the cell; ``paths`` are what edges are cut for which images, None for no edge."""
         states = [self.preprocess0(input0_nchw), self.preprocess1(input1_nchw)]
         nodes: list[Tensor | None] = [None] * self.genotype.num_nodes
         for edge, module in zip(self.genotype.edges, self.operations, strict=True):
             while len(states) < edge.node + 2:
                 states.append(_computed(nodes[len(states) - 2]))
             value = module(states[edge.input])
-            if self.training and not isinstance(module, nn.Identity):
-                value = dropped_path(value, drop_path)
+            if paths is not None and is_dropped(module):
+                value = paths(value)
             partial = nodes[edge.node]
             nodes[edge.node] = value if partial is None else partial + value
         states.extend(_computed(node) for node in nodes[len(states) - 2 :])
         outputs = [states[i] for i in self.genotype.concat]
         return torch.cat(outputs, dim=1) if self.output == "concat" else torch.stack(outputs).mean(0)
-
-
-def dropped_path(x_nchw: Tensor, probability: Tensor) -> Tensor:
-    """Zero whole images with ``probability`` (scalar tensor) and scale the others so that the mean stays."""
-    keep = 1.0 - probability
-    mask_n111 = (torch.rand(x_nchw.shape[0], 1, 1, 1, device=x_nchw.device) < keep).to(x_nchw.dtype)
-    return x_nchw * (mask_n111 / keep)
 
 
 def _computed(node: Tensor | None) -> Tensor:

@@ -11,6 +11,7 @@ from growsearch.errors import UserError
 from growsearch.networks.channel_vector import options_to_spec
 from growsearch.networks.darts.auxiliary import AuxiliaryHead, fits_auxiliary
 from growsearch.networks.darts.cell import Cell
+from growsearch.networks.darts.dropped_paths import dropped_paths
 from growsearch.networks.darts.genotype import Genotype, genotype_from_json
 from growsearch.networks.darts.genotype_forms import read_genotype
 from growsearch.networks.darts.genotypes import PUBLISHED, published
@@ -31,9 +32,11 @@ class EvaluationNetwork(nn.Module):
     Attributes:
         auxiliary: whether training returns (logits, auxiliary logits).
         drop_path: scalar tensor, the probability that an edge is cut; filled from outside.
+        drops_paths: false while that probability is known to be zero; see ``growsearch.training.step.PathSwitch``.
     """
 
     drop_path: Tensor
+    drops_paths = True
 
     def __init__(
         self,
@@ -155,9 +158,9 @@ class EvaluationNetwork(nn.Module):
         before = last = self.stem[0](x_nchw) if self.imagenet else self.stem(x_nchw)
         if self.imagenet:
             last = self.stem[1](before)
-        auxiliary = None
+        auxiliary, paths = None, dropped_paths(self, x_nchw)
         for position, cell in enumerate(self.cells):
-            before, last = last, cell(before, last, self.drop_path)
+            before, last = last, cell(before, last, paths)
             if position == self.auxiliary_at and self.head is not None and self.training:
                 auxiliary = self.head(last)
         logits = self.classifier(last.mean((2, 3)))

@@ -101,6 +101,13 @@ def _candidate(kind: Any, settings: dict[str, Any]) -> Candidate:
     raise UserError(f"genotype: operation {kind!r} with {settings} is not accepted; use conv, pool, skip or none")
 
 
+def published_files(genotype: Genotype) -> dict[str, str]:
+    """Both forms as files, by name: genotype.json (PR-DARTS), and genotype.txt where DARTS has words."""
+    text = darts_text(genotype)
+    own = {"genotype.json": json.dumps(prdarts_list(genotype)) + "\n"}
+    return own if text is None else {**own, "genotype.txt": text + "\n"}
+
+
 def darts_text(genotype: Genotype) -> str | None:
     """The genotype as DARTS writes it; None where DARTS has no name for an operation, or a node not two edges."""
     names = {label: name for name, label in DARTS_NAMES.items()}

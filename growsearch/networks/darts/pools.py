@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from growsearch.errors import UserError
 from growsearch.networks.darts.candidate import Candidate, parse
 
 INITIAL_POOLS: dict[str, tuple[str, ...]] = {
@@ -14,20 +13,5 @@ INITIAL_POOLS: dict[str, tuple[str, ...]] = {
 
 
 def initial_pool(pool: str | Sequence[str]) -> tuple[Candidate, ...]:
-    """Candidates of a named pool, or of a list of labels.
-
-    Raises:
-        UserError: if the name or a label is unknown, or a candidate is listed twice.
-    """
-    if isinstance(pool, str):
-        if pool not in INITIAL_POOLS:
-            raise UserError(
-                f"pool: {pool!r} is not accepted; use one of {', '.join(INITIAL_POOLS)} or a list of labels"
-            )
-        pool = INITIAL_POOLS[pool]
-    if not isinstance(pool, Sequence) or not all(isinstance(label, str) for label in pool):
-        raise UserError(f"pool: {pool!r} is not accepted; use one of {', '.join(INITIAL_POOLS)} or a list of labels")
-    candidates = tuple(parse(label) for label in pool)
-    if not candidates or len(set(candidates)) < len(candidates):
-        raise UserError(f"pool: {', '.join(pool) or 'nothing'} is not accepted; use different candidates")
-    return candidates
+    """Candidates of a named pool, or of a list of labels."""
+    return tuple(map(parse, INITIAL_POOLS[pool] if isinstance(pool, str) else pool))

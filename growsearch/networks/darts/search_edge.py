@@ -54,7 +54,7 @@ class SearchEdge(nn.Module):
     def forward(
         self, total: Tensor | None, source: Source, weights: Sequence[Weight], skip_dropout: Tensor | None
     ) -> Tensor | None:
-        """Add this edge's candidates to a node's sum, but for those that are in the source's sums.
+        """Add this edge's candidates to a node's sum, except those that are in the source's sums.
 
         Args:
             total: the sum so far, N x C x H x W; None for nothing yet.

@@ -8,7 +8,7 @@ from typing import Any
 from growsearch.families.layout import Group
 from growsearch.families.registry import groups_of
 from growsearch.reports.numbers import size
-from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, draw, readable_ticks, whole_ticks
+from growsearch.reports.plot import INK, MUTED, SERIES, Drawing, broken_line, draw, readable_ticks, whole_ticks
 from growsearch.run_folder.read import RunRecord
 
 MOST_LAYERS = 2000
@@ -44,8 +44,8 @@ def architecture(record: RunRecord) -> Drawing | None:
             return
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(0.5, 2))
         places = _bars(below, groups)
-        for source, target in links:
-            _arc(above, places[source], places[target])
+        arcs = broken_line(_arc(places[source], places[target]) for source, target in links)
+        above.plot(*arcs, color=MUTED, linewidth=0.9)
         above.axis("off")
         above.set_ylim(0, None)
         below.get_legend().remove()
@@ -66,15 +66,11 @@ def links_of(groups: Sequence[Group]) -> Iterator[tuple[int, int]]:
         start += len(group.layers)
 
 
-def _arc(axes: Any, begin: float, end: float) -> None:
+def _arc(begin: float, end: float) -> tuple[list[float], list[float]]:
+    """The x and the y of an arc's points."""
     steps = [math.pi * step / 12 for step in range(13)]
     middle, half = (begin + end) / 2, (end - begin) / 2
-    axes.plot(
-        [middle - half * math.cos(step) for step in steps],
-        [math.sqrt(half) * math.sin(step) for step in steps],
-        color=MUTED,
-        linewidth=0.9,
-    )
+    return [middle - half * math.cos(step) for step in steps], [math.sqrt(half) * math.sin(step) for step in steps]
 
 
 def _bars(axes: Any, groups: list[Group]) -> list[float]:
@@ -83,15 +79,12 @@ def _bars(axes: Any, groups: list[Group]) -> list[float]:
     few, highest = len(layers) <= MOST_NUMBERED, max(layer.width for layer in layers)
     lines = max((layer.kernels.count("\n") + 1 for layer in layers if layer.kernels), default=0) if few else 0
     places: list[float] = []
-    named: set[str] = set()
+    bars: dict[str, list[tuple[float, float]]] = {}
     place = 0.0
     for index, group in enumerate(groups):
         begin = place
         for layer in group.layers:
-            colour = SERIES[KINDS.index(layer.kind)] if layer.kind in KINDS else MUTED
-            label = layer.kind if layer.kind not in named else None
-            named.add(layer.kind)
-            axes.bar(place, layer.width, 0.86, color=colour, alpha=0.85, label=label)
+            bars.setdefault(layer.kind, []).append((place, layer.width))
             if few:
                 top = layer.width + highest * 0.02
                 axes.text(place, top, size(layer.width), ha="center", va="bottom", fontsize=7.5)
@@ -102,6 +95,9 @@ def _bars(axes: Any, groups: list[Group]) -> list[float]:
             depth = -highest * (0.05 + 0.085 * lines)
             axes.text((begin + place - 1) / 2, depth, group.label, ha="center", va="top", fontsize=8, color=INK)
         place += GAP
+    for kind, drawn in bars.items():
+        colour = SERIES[KINDS.index(kind)] if kind in KINDS else MUTED
+        axes.bar(*zip(*drawn, strict=True), 0.86, color=colour, alpha=0.85, label=kind)
     end = place - GAP - 0.2
     room = max(0.0, FEWEST_PLACES - end) / 2
     axes.set_xlim(-0.8 - room, end + room)

@@ -13,7 +13,6 @@ from growsearch.algorithms.conet.decisions import (
     ChannelSize,
     Term,
     Trial,
-    UpdateRule,
     Variable,
     average,
     blindness,
@@ -28,7 +27,7 @@ from growsearch.algorithms.conet.decisions import (
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "conet.json").read_text())
 
 
-def run_rule(start: int, slopes: list[float], conditions: list[float], rule: UpdateRule) -> list[ChannelSize]:
+def run_rule(start: int, slopes: list[float], conditions: list[float], rule: ConetConfig) -> list[ChannelSize]:
     found, sizes = [], {"v": ChannelSize(start, factor=rule.phi)}
     for slope, condition in zip(slopes, conditions, strict=True):
         sizes = updated(sizes, {"v": slope}, {"v": condition}, rule)
@@ -40,24 +39,24 @@ def run_rule(start: int, slopes: list[float], conditions: list[float], rule: Upd
 def test_update_follows_the_authors(case: dict[str, Any]) -> None:
     recipe = dict(case["recipe"])
     start, slopes, conditions = recipe.pop("start"), recipe.pop("slopes"), recipe.pop("conditions")
-    found = run_rule(start, slopes, conditions, UpdateRule(**recipe))
+    found = run_rule(start, slopes, conditions, ConetConfig(**recipe))
     wanted = [ChannelSize(**after) for after in case["after_each_trial"]]
     assert found == wanted
 
 
 def test_update_leaves_its_argument_alone() -> None:
     sizes = {"v": ChannelSize(32)}
-    updated(sizes, {"v": 1.0}, {"v": 1.0}, UpdateRule())
+    updated(sizes, {"v": 1.0}, {"v": 1.0}, ConetConfig())
     assert sizes == {"v": ChannelSize(32)}
 
 
 def test_low_slope_ends_stuck_at_eighteen() -> None:
-    last = run_rule(18, [0.001] * 14, [2.0] * 14, UpdateRule())[-1]
+    last = run_rule(18, [0.001] * 14, [2.0] * 14, ConetConfig())[-1]
     assert (last.size, last.action, last.factor) == (18, -1, 0.05)
 
 
 def test_papers_test_is_strict_and_knows_no_exceptions() -> None:
-    code, paper = UpdateRule(), UpdateRule(test="paper")
+    code, paper = ConetConfig(), ConetConfig(shrink_test="paper")
     assert run_rule(32, [0.02], [10.0], code)[0].action == -1
     assert run_rule(32, [0.02], [10.0], paper)[0].action == 1
     assert run_rule(16, [0.0], [1.0], code)[0].action == 1
@@ -65,17 +64,17 @@ def test_papers_test_is_strict_and_knows_no_exceptions() -> None:
 
 
 def test_floor_rounds_down_to_any_integer() -> None:
-    assert run_rule(33, [0.02], [1.0], UpdateRule(rounding="floor"))[0].size == 39
-    assert run_rule(33, [0.02], [1.0], UpdateRule())[0].size == 40
+    assert run_rule(33, [0.02], [1.0], ConetConfig(rounding="floor"))[0].size == 39
+    assert run_rule(33, [0.02], [1.0], ConetConfig())[0].size == 40
 
 
 def test_shared_factor_is_halved_for_all() -> None:
-    rule = UpdateRule(scope="shared")
+    rule = ConetConfig(factor_scope="shared")
     sizes = {"a": ChannelSize(100, 1), "b": ChannelSize(100, 1)}
     moved = updated(sizes, {"a": 1.0, "b": 0.0}, {"a": 1.0, "b": 1.0}, rule)
     assert (moved["a"].size, moved["b"].size) == (120, 90)
     assert moved["a"].factor == moved["b"].factor == 0.1
-    private = updated(sizes, {"a": 1.0, "b": 0.0}, {"a": 1.0, "b": 1.0}, UpdateRule())
+    private = updated(sizes, {"a": 1.0, "b": 0.0}, {"a": 1.0, "b": 1.0}, ConetConfig())
     assert (private["a"].factor, private["b"].factor) == (0.2, 0.1)
 
 
@@ -122,7 +121,7 @@ def test_averages_over_members_and_over_layers() -> None:
     pieces=st.sampled_from([1, 2, 3]),
 )
 def test_what_cannot_move_never_does(size, action, halvings, slopes, pieces):
-    rule = UpdateRule(c_min=8, c_max=48)
+    rule = ConetConfig(c_min=8, c_max=48)
     start = fitting_size(min(max(2 * (size // 2), 8), 48), pieces)
     one = ChannelSize(start, action, 0.2 / 2**halvings)
     still = not may_move(one, rule, pieces)
@@ -135,7 +134,7 @@ def test_what_cannot_move_never_does(size, action, halvings, slopes, pieces):
 
 
 def test_a_size_at_its_cap_is_stuck_once_half_its_factor_rounds_away():
-    rule = UpdateRule(c_max=20)
+    rule = ConetConfig(c_max=20)
     assert [may_move(ChannelSize(20, action, 0.08), rule, 1) for action in (1, -1, None)] == [False, True, True]
     assert may_move(ChannelSize(20, 1, 0.16), rule, 1)
 

@@ -1,12 +1,17 @@
+from collections import OrderedDict
+
 import pytest
 import torch
 from torch import nn
 
+from growsearch.algorithms.conet import members
 from growsearch.algorithms.conet.decisions import fitting_size
-from growsearch.algorithms.conet.edits import resize
+from growsearch.algorithms.conet.edits import Resize, resize
 from growsearch.algorithms.conet.measure import conv_weights, measured
 from growsearch.algorithms.conet.members import find_variables
 from growsearch.networks import build
+from growsearch.surgery import channel_groups
+from growsearch.training import Network
 
 EXAMPLE = torch.zeros(2, 3, 16, 16)
 
@@ -51,6 +56,68 @@ def test_growth_alone_changes_no_output(resnet: nn.Module) -> None:
     new_filters = resnet.stages[1][0].conv1.weight.detach()[8:, :8]
     bound = 1 / (9 * 12) ** 0.5
     assert 0.5 * bound < float(new_filters.abs().max())
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"family": "resnet_channels", "blocks": [1, 1], "channels": 8},
+        {"family": "channel_darts", "genotype": "darts_plus", "cells": 3, "channels": 8},
+    ],
+)
+def test_a_trials_network_needs_no_trace_of_its_own(spec, monkeypatch) -> None:
+    traces, drawn, images = [], torch.Generator().manual_seed(0), torch.zeros(8, 3, 16, 16)
+    monkeypatch.setattr(members, "_TRACED", OrderedDict())
+
+    def traced(*args, **options):
+        traces.append(args)
+        return channel_groups(*args, **options)
+
+    monkeypatch.setattr(members, "channel_groups", traced)
+
+    def shown(found):
+        return [(one.variable, [(g.name, g.size, g.frozen, g.step, carried(g)) for g in one.groups]) for one in found]
+
+    def carried(group):
+        return [
+            (axis.name, axis.dim, axis.role, [group.map.length(segment) for segment in axis.segments])
+            for axis in group.axes
+        ]
+
+    network = Network(0, build(spec))
+    for trial in range(4):
+        found = find_variables(network.module, images, prove=False)
+        fresh = channel_groups(network.module, images, prove=False)
+        assert shown(found) == shown(find_variables(network.module, images, prove=False, groups=fresh))
+        changes = torch.randint(-1, 4, (len(found),), generator=drawn).tolist()
+        sizes = {
+            one.variable.name: fitting_size(one.variable.size + change, len(one.groups))
+            for one, change in zip(found, changes, strict=True)
+        }
+        Resize(sizes, (3, 16, 16), "graph", True).apply(network, lambda: drawn)
+        assert {
+            one.variable.name: one.variable.size for one in find_variables(network.module, images, prove=False)
+        } == sizes
+        network = Network(trial, build(network.module.spec()))
+    assert len(traces) == 1
+
+
+def test_a_network_with_a_single_channel_is_traced_again(monkeypatch) -> None:
+    monkeypatch.setattr(members, "_TRACED", OrderedDict())
+    network = Network(0, build({"family": "resnet_channels", "blocks": [1, 1], "channels": 8}))
+    for count, size in ((1, 8), (2, 4), (2, 1), (3, 6)):  # networks that are known afterwards
+        found = find_variables(network.module, torch.zeros(8, 3, 16, 16), prove=False)
+        sizes = {one.variable.name: one.variable.size for one in found} | {found[1].variable.name: size}
+        Resize(sizes, (3, 16, 16), "graph", False).apply(network, lambda: None)
+        assert len(members._TRACED) == count
+
+
+def test_networks_of_others_are_traced_each_time(monkeypatch) -> None:
+    traces = []
+    monkeypatch.setattr(members, "channel_groups", lambda *args, **options: traces.append(args) or [])
+    for _ in range(2):
+        members.traced_groups(nn.Conv2d(3, 4, 3), EXAMPLE)
+    assert len(traces) == 2
 
 
 def test_the_weakest_filters_go(resnet: nn.Module) -> None:

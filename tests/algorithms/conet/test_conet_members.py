@@ -116,7 +116,7 @@ def test_search_moves_as_the_authors_tables_do(case: dict[str, Any]) -> None:
     sizes = {v.name: ChannelSize(32, factor=config.phi) for v in variables}
     for number, step in enumerate(case["steps"]):
         trial = summarised(variables, measurements(recipe, number, case["n_convs"]), config)
-        sizes = next_sizes(sizes, trial, config)
+        sizes = next_sizes(sizes, trial, config, dict.fromkeys(sizes, 1))
         for prefix, vector in entries.items():
             for part, names in enumerate(vector):
                 assert [trial.slopes[n] for n in names] == pytest.approx(step[f"{prefix}slopes"][part], abs=2e-8)

@@ -6,7 +6,7 @@ import pytest
 from growsearch.algorithms.ectonas.decisions import (
     Candidate,
     affordable,
-    bracket_sizes,
+    bracket_groups,
     fitness,
     groups,
     rolling_score,
@@ -20,13 +20,13 @@ GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "ectonas.json").read
 def test_brackets(case: dict) -> None:
     members, trainings = list(range(case["n"])), 0
     for round, expected in enumerate(case["rounds"]):
-        drawn = [[members[i] for i in group] for group in groups(len(members), case["winners_wanted"], round)]
+        drawn = [[members[i] for i in group] for group in groups(len(members), case["winners_wanted"], round, 3)]
         assert drawn == expected
         assert sum(len(group) == 1 for group in drawn) == case["lucky_tickets"][round]
         trainings += len(members)
         members = [group[0] for group in drawn]
     assert (trainings, 5 * trainings, len(members)) == (case["trainings"], case["epochs"], case["winners"])
-    sizes = bracket_sizes(case["n"], case["winners_wanted"])
+    sizes = [case["n"], *map(len, bracket_groups(case["n"], case["winners_wanted"], 3, "code"))]
     assert (sum(sizes[:-1]), sizes[-1]) == (case["trainings"], case["winners"])
 
 

@@ -102,7 +102,7 @@ def test_lineage_is_whole() -> None:
     fates = {e["network"]: e["values"] for e in events if e["kind"] == "measure" and e["name"] == "fate"}
     rejected = {id for id, values in fates.items() if values["fate"].startswith("rejected")}
     assert born | rejected == set(fates) and not born & rejected
-    assert len(born | rejected) == algorithm.method.next_id
+    assert len(born | rejected) == 1 + algorithm.method.population.created
     assert [values["fate"] for values in fates.values()].count("won") == 1
     assert all(values["parent"] in born for id, values in fates.items() if id)
     for event in events:
@@ -121,13 +121,13 @@ def test_outcome_records_the_way_of_the_winner() -> None:
     assert record["history"]["epochs"][-1] == found.winner_epochs
     assert found.val_accuracy == algorithm.bench.engine.evaluate(network).accuracy
     assert record["compression"] == pytest.approx(1 - network.parameter_count() / record["start_params"])
-    assert record["charged_epochs"] == algorithm.method.spent > 30
+    assert record["charged_epochs"] == algorithm.method.population.spent > 30
 
 
 def test_strict_budget_is_charged_exactly() -> None:
     algorithm = ectonas(budget=17.3, budget_mode="strict")
     run_through(algorithm)
-    assert algorithm.method.spent == 17.3
+    assert algorithm.method.population.spent == 17.3
 
 
 def test_child_that_diverges_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,8 +197,8 @@ def test_training_accuracy_can_be_the_score() -> None:
     algorithm = ectonas(score_key="train_accuracy", max_generations=1)
     run_through(algorithm)
     method = algorithm.method
-    row = method.individuals[algorithm.found.networks[0].id]
-    assert method.score(row) == pytest.approx(sum(r[2] for r in row.history[-3:]) / 3)
+    row = method.population.individuals[algorithm.found.networks[0].id]
+    assert method.population.score(row) == pytest.approx(sum(r[2] for r in row.history[-3:]) / 3)
 
 
 def test_tiny_fraction_of_few_batches_is_one_batch() -> None:
@@ -228,7 +228,9 @@ def test_adam_a_smoothed_loss_and_the_likelihood_as_score() -> None:
     network = algorithm.outcome().best
     assert isinstance(network.optimizer(), torch.optim.Adam)
     assert network.optimizer().param_groups[0]["weight_decay"] == 1e-4
-    individual = algorithm.method.individuals[network.id]
+    individual = algorithm.method.population.individuals[network.id]
     losses = [row[3] for row in individual.history][-3:]
-    assert algorithm.method.score(individual) == pytest.approx(sum(math.exp(-loss) for loss in losses) / len(losses))
+    assert algorithm.method.population.score(individual) == pytest.approx(
+        sum(math.exp(-loss) for loss in losses) / len(losses)
+    )
     assert events != run_through(ectonas(budget=1))[0]

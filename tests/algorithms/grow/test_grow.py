@@ -14,9 +14,8 @@ from growsearch.actions import Fit, Net
 from growsearch.algorithms.budgets import example
 from growsearch.algorithms.grow.config import GrowConfig
 from growsearch.algorithms.grow.decisions import additions, grown, is_plateau, largest_count, weights_of
-from growsearch.algorithms.grow.edits import AddBlocks, Widen
+from growsearch.algorithms.grow.edits import AddBlocks, PacedFit, Widen, steps_of
 from growsearch.algorithms.grow.measure import growable_groups
-from growsearch.algorithms.grow.rates import PacedFit, steps_of
 from growsearch.algorithms.grow.search import Grow
 from growsearch.errors import UserError
 from growsearch.networks import build

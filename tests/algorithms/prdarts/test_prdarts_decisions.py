@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from growsearch.algorithms.prdarts import decisions
+from growsearch.algorithms.prdarts.alternate import next_batch_size
 from growsearch.algorithms.prdarts.decisions import (
     ATTEMPTS,
     PATIENCE,
@@ -14,7 +15,6 @@ from growsearch.algorithms.prdarts.decisions import (
     EdgePool,
     Morph,
     cell_genotype,
-    cell_statistics,
     kept_edges,
     parents_of,
     propose,
@@ -28,11 +28,10 @@ from growsearch.algorithms.prdarts.morphisms import (
     morphism_between,
     reachable,
 )
+from growsearch.algorithms.prdarts.statistics import cell_statistics, mean_similarity
 from growsearch.networks.darts.candidate import conv, from_json, parse
 from growsearch.networks.darts.genotypes import PUBLISHED
 from growsearch.networks.darts.pools import initial_pool
-from growsearch.probes.similarity import mean_similarity
-from growsearch.training.autoscale import next_batch_size, steps_per_epoch
 from growsearch.training.schedules import Cosine
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "prdarts.json").read_text())
@@ -103,11 +102,6 @@ def test_genotype_lists_two_edges_a_node_in_edge_order():
 @pytest.mark.parametrize("case", GOLDEN["autoscale"])
 def test_autoscale(case):
     assert next_batch_size(case["b"], case["usage"], case["b_mult"], case["b_max"]) == case["new_b"]
-
-
-@pytest.mark.parametrize("case", GOLDEN["steps_per_epoch"])
-def test_steps_per_epoch(case):
-    assert steps_per_epoch(case["n"], case["b"], case["b_mult"]) == case["steps"]
 
 
 @pytest.mark.parametrize("case", GOLDEN["lr_per_epoch"])

@@ -282,7 +282,7 @@ def test_time_up_in_the_extra_epochs_keeps_every_candidate() -> None:
 
 
 def test_a_start_beyond_a_cap_is_refused() -> None:
-    with pytest.raises(UserError, match=r"algo\.max_params: 100 is too small; depths .* or a smaller algo\.m0"):
+    with pytest.raises(UserError, match=r"algo\.max_params: 100 is too small; the network of algo\.m0=\[1, 1, 1\] has"):
         search(max_params=100).begin()
 
 
