@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the server of forks, which 
 FORKS = multiprocessing.get_context("forkserver")
 SLOW_TO_IMPORT = [
     *("growsearch.cli.run", "growsearch.runner.start", "sklearn.datasets", "scipy.sparse.csgraph", "scipy.optimize"),
-    *("torch.utils.flop_counter", "torchvision.models", "hydra._internal.hydra", "hydra.grammar.gen.OverrideLexer"),
+    *("torch.utils.flop_counter", "hydra._internal.hydra", "hydra.grammar.gen.OverrideLexer"),
     *("hydra_plugins.hydra_joblib_launcher", "hydra_plugins.hydra_submitit_launcher"),
     *(f"growsearch.algorithms.{name}.search" for name in ("fixed", "densemann", "prdarts", "ectonas", "conet")),
     *(f"growsearch.algorithms.{name}.search" for name in ("stagewise", "prune", "grow")),
@@ -61,6 +61,7 @@ def _growsearch(words: list[str], folder: Path, save_share: int | None) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.chdir(folder)
+    os.fsync = os.fstat  # as in conftest.py
     if save_share is not None:
         session.SAVE_SHARE, session.AFTER_RESUME = save_share, 0.0
     sys.exit(main(words))

@@ -18,6 +18,7 @@ from growsearch.registry import method
 from growsearch.release import RELEASE
 from growsearch.run_folder import RunFolder, beginning, find_run, fingerprint, new_run
 from growsearch.run_folder.files import write_atomic, write_json
+from growsearch.run_folder.lease import Busy
 from growsearch.run_folder.plain import flat
 from growsearch.run_folder.read import config_of
 from growsearch.runner.crew import Crew
@@ -83,7 +84,10 @@ def start(
             if folder is None:
                 made = new_run(*place, config.seed, yaml, written, identity.data.to_json(), command)
                 tell(made.path)
-                locked.enter_context(made.lock())
+                try:
+                    locked.enter_context(made.lock())
+                except Busy:  # another process has found it meanwhile, and works on it
+                    folder = made
         if folder is None:
             complete(made, config, runner)
             return made

@@ -6,6 +6,8 @@ import pytest
 from algorithms.methods import METHODS
 from sampling import sampled
 
+from growsearch.algorithms.caps import beyond, last_epochs, search_epochs
+from growsearch.algorithms.config import AlgoConfig
 from growsearch.cli.compose import compose_run
 from growsearch.config import typed
 from growsearch.errors import UserError
@@ -83,3 +85,19 @@ def test_caps_are_kept_or_refused(method, cap):
             continue
         assert max(came_to) <= max(value, 1), (method, cap, value, came_to)
     assert refused < len(values) or method in REFUSING
+
+
+def test_epochs_are_shared_out_between_a_search_and_its_final_training():
+    shares = [search_epochs(AlgoConfig(max_epochs=cap), 6, 3) for cap in (0, 9, 8, 4, 1)]
+    assert shares == [6, 6, 5, 2, 1]
+    lasting = [last_epochs(AlgoConfig(max_epochs=cap), 6, 3) for cap in (0, 9, 8, 6)]
+    assert lasting == [3, 3, 2, 0]
+    with pytest.raises(UserError, match=r"algo\.max_epochs: 5 is too small; 6 epochs come before"):
+        last_epochs(AlgoConfig(max_epochs=5), 6, 3)
+
+
+def test_a_cap_may_be_reached_and_not_passed():
+    config = AlgoConfig(max_params=1000, max_macs=50)
+    assert beyond(config, 1000, 50) == beyond(AlgoConfig(), 10**9, 10**9) == ""
+    assert beyond(config, 1001, 50) == "1,001 parameters, more than algo.max_params=1000"
+    assert beyond(config, 1000, 51) == "51 multiply-accumulates, more than algo.max_macs=50"

@@ -63,7 +63,10 @@ def test_every_data_set_composes(data):
     assert typed(compose_run([f"data={data}"])).schedule.name == ("quick" if small else "paper")
 
 
-@pytest.mark.parametrize("experiment", sorted(choices("experiment")))
+EXPERIMENTS = sorted(choices("experiment"))
+
+
+@pytest.mark.parametrize("experiment", sampled(EXPERIMENTS, *drawn(EXPERIMENTS, len(EXPERIMENTS) // 2)))
 def test_every_experiment_composes(experiment):
     typed(filled(compose_run([f"experiment={experiment}"])))
 

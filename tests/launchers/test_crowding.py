@@ -59,7 +59,15 @@ def test_threads_are_warned_of_only_where_cores_are_too_few():
 def test_what_jobs_measure_for_themselves_keeps_to_their_share_of_the_cores():
     """A job that measures asks torch how many threads it may use; joblib tells each process its share."""
     pytest.importorskip("joblib")
-    code = "import joblib, torch; print(max(joblib.Parallel(2)([joblib.delayed(torch.get_num_threads)()] * 2)))"
+    code = """
+import joblib
+
+def threads():
+    import torch
+    return torch.get_num_threads()
+
+print(*joblib.Parallel(2)([joblib.delayed(threads)()]))
+"""
     environment = {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert int(done.stdout) == max(1, (os.cpu_count() or 1) // 2)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import command, events_of, only_run
+from processes import LOG, command, events_of, forked, only_run
 
 from growsearch.cli import main
 
@@ -89,10 +89,10 @@ def test_submitit_requeues_a_preempted_job_which_goes_on(tmp_path, monkeypatch):
     preempted, reference = tmp_path / "preempted", tmp_path / "reference"
     preempted.mkdir()
     reference.mkdir()
-    process = command(["run", "-m", "hydra/launcher=submitit_local", *words], preempted)
+    process = forked(["run", "-m", "hydra/launcher=submitit_local", *words], preempted)
     deadline = time.monotonic() + 200
     while not list(preempted.glob("outputs/fixed/*/*/events.jsonl")):
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        assert process.is_alive() and time.monotonic() < deadline, (preempted / LOG).read_text()
         time.sleep(0.02)
     while len(events_of(only_run(preempted))) < 5:
         time.sleep(0.01)
@@ -100,8 +100,8 @@ def test_submitit_requeues_a_preempted_job_which_goes_on(tmp_path, monkeypatch):
     worker = job_of(preempted)
     for signum in (signal.SIGTERM, signal.SIGUSR2):  # as some clusters do: a warning, then the signal proper
         os.kill(worker, signum)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, out + err
+    process.join(300)
+    assert process.exitcode == 0, (preempted / LOG).read_text()
     monkeypatch.chdir(reference)
     monkeypatch.setattr(sys, "argv", ["growsearch"])
     assert main(["run", *words]) == 0

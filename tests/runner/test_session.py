@@ -3,11 +3,17 @@
 import json
 import shutil
 import sys
+import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from growsearch.cli import main
 from growsearch.runner import session
+from growsearch.runner.ledger import Ledger
+
+start_module = sys.modules["growsearch.runner.start"]  # the package exports the function of that name
 
 WORDS = [
     *("algo=fixed", "network=sequential", "network.topology=small_ffnn", "data=digits", "schedule=smoke"),
@@ -64,3 +70,27 @@ def test_the_result_knows_its_command_and_what_it_cost(tmp_path):
     assert result["command"] == " ".join(["growsearch", "run", *WORDS])
     assert result["git"] is None
     assert result["cpu_seconds"] > 0
+
+
+@pytest.mark.parametrize(("said", "done", "expected"), [(None, 5, None), (9, 5, 9), (3, 5, 5)])
+def test_never_fewer_epochs_are_expected_than_there_were(said, done, expected):
+    run = SimpleNamespace(runner=SimpleNamespace(expected=said), ledger=Ledger(epochs=done))
+    assert session.Session.expected.fget(run) == expected
+
+
+def test_a_run_that_another_process_finds_before_its_maker_has_locked_it_is_waited_for(monkeypatch, capsys):
+    """Its maker goes on with it, or finds it finished, once the other has let it go."""
+    usual, released = start_module.new_run, []
+
+    def found_at_once(*args):
+        made = usual(*args)
+        held = made.lock()
+        held.__enter__()
+        monkeypatch.setattr(start_module, "new_run", usual)
+        threading.Timer(0.2, lambda: released.append(held.__exit__(None, None, None))).start()
+        return made
+
+    monkeypatch.setattr(start_module, "new_run", found_at_once)
+    assert main(["run", "-m", *WORDS, "seed=0"]) == 0
+    assert released and "waiting for another process" in capsys.readouterr().out
+    assert len(list(Path("outputs").glob("*/*/*/result.json"))) == 1

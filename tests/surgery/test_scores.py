@@ -1,9 +1,10 @@
 import pytest
 import torch
+from torch import nn
 
 from growsearch.errors import UserError
 from growsearch.randomness import generator
-from growsearch.surgery import scores
+from growsearch.surgery import channel_groups, scores
 
 WEIGHT = torch.tensor([[[1.0, -2.0]], [[0.0, 3.0]], [[-0.5, 0.5]]]).reshape(3, 2)
 
@@ -37,3 +38,16 @@ def test_random_scores_name_their_generator():
     assert not torch.equal(first, scores.random(8, generator(4, "scores")))
     assert first.min() >= 0
     assert first.max() < 1
+
+
+def test_a_groups_scores_are_means_over_the_weights_that_carry_it():
+    """Behind the flattening, four inputs in a row belong to one channel."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Flatten(), nn.Linear(12, 5)).double()
+    (group,) = (g for g in channel_groups(model, torch.zeros(2, 2, 2, 2).double()) if g.name == "0")
+    found = scores.group_scores(model, group, scores.magnitude(2))
+    written = model[0].weight.detach().square().sum((1, 2, 3))
+    read = model[2].weight.detach().view(5, 3, 4).square().sum((0, 2))
+    assert torch.allclose(found, (written + read) / 2)
+    assert torch.allclose(scores.group_scores(model, group, scores.magnitude(2), ("consumer",)), read)
+    assert scores.group_scores(model, group, scores.magnitude(2), ("norm",)) is None

@@ -1,6 +1,7 @@
 """What the code of a network does behind the trace's back is found by edits, and nothing else is frozen."""
 
 import dataclasses
+import gc
 import random
 from collections import namedtuple
 
@@ -489,3 +490,19 @@ def test_a_compiled_network_is_not_compiled_anew(monkeypatch):
     model = torch.compile(Two().double(), backend=lambda graph, inputs: pytest.fail("compiled"))
     monkeypatch.setattr(Two, "combine", lambda self, a, b: a + b)
     assert [group.size for group in channel_groups(model, X) if group.frozen is None] == [6]
+
+
+def test_the_collector_passes_over_what_was_there_before_a_proof_and_only_then():
+    seen = []
+
+    class Looking(Two):
+        def combine(self, a, b):
+            seen.append(gc.get_freeze_count())
+            return a + b
+
+    gc.unfreeze()  # as in a program; conftest.py freezes
+    try:
+        channel_groups(Looking().double(), X)
+        assert max(seen) > 0 and gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()

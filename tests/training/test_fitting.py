@@ -55,3 +55,12 @@ def test_ties_keep_the_earlier_epoch(keep):
     assert not is_better([[0.5, 0.9], [0.5, 0.9]], 0, keep)
     assert is_better([[0.5, 0.9], [0.4, 0.95]], 0, keep)
     assert not is_better([[0.5, 0.9], [float("nan"), 0.9]], 0, keep)
+
+
+def test_as_many_last_epochs_as_asked_for_look_at_the_test_split():
+    net, engine, state = network(), tiny_engine(), FitState()
+    seen = []
+    for event in fit(engine, net, state, FitPlan(4, Recipe(batch_size=50), Constant(0.1), test_last=2)):
+        seen += [len(state.test)] if isinstance(event, Epoch) else []
+    assert seen == [0, 0, 1, 2]
+    assert state.test[-1] == engine.evaluate(net, "test").accuracy

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from growsearch.training.schedules import Constant, Cosine, Every, Fractions, Milestones
+from growsearch.training.schedules import Constant, Cosine, Every, Fractions, Milestones, Restarts
 
 
 def test_fractions_drop_with_the_epoch_they_name():
@@ -30,3 +30,9 @@ def test_cosine_equals_torchs(epochs):
 def test_cosine_restarts():
     schedule = Cosine(0.1, 0.0, period=5)
     assert schedule.rate(7, 20) == schedule.rate(2, 20) == pytest.approx(0.05 * (1 + math.cos(math.pi * 2 / 5)))
+
+
+def test_a_restart_is_at_the_top_in_its_very_epoch():
+    rates = [Restarts(0.1, 0.02, (1, 3)).rate(epoch, 7) for epoch in range(7)]
+    parts = [(0, 1), (0, 2), (1, 2), (0, 4), (1, 4), (2, 4), (3, 4)]
+    assert rates == pytest.approx([Cosine(0.1, 0.02).rate(epoch, length) for epoch, length in parts])

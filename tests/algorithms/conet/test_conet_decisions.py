@@ -133,6 +133,12 @@ def test_what_cannot_move_never_does(size, action, halvings, slopes, pieces):
     assert not still or sizes == {start}
 
 
+def test_a_size_at_its_cap_is_stuck_once_half_its_factor_rounds_away():
+    rule = ConetConfig(c_max=20)
+    assert [may_move(ChannelSize(20, action, 0.08), rule, 1) for action in (1, -1, None)] == [False, True, True]
+    assert may_move(ChannelSize(20, 1, 0.16), rule, 1)
+
+
 def test_the_search_ends_where_rounding_holds_every_size():
     config = ConetConfig()
     stuck, frozen = ChannelSize(18, -1, 0.05), ChannelSize(20, 0, 0.003)

@@ -5,13 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from growsearch.algorithms.prdarts import decisions
 from growsearch.algorithms.prdarts.alternate import next_batch_size
 from growsearch.algorithms.prdarts.decisions import (
     ATTEMPTS,
     PATIENCE,
+    CellPools,
+    CycleEnd,
+    EdgePool,
+    Morph,
     cell_genotype,
     kept_edges,
+    parents_of,
     propose,
+    renew,
     survivors,
 )
 from growsearch.algorithms.prdarts.morphisms import (
@@ -178,3 +185,24 @@ def test_wasted_draws_count_among_the_attempts():
     assert torch.equal(generator.get_state(), twin.get_state())
     assert propose(pool, [1.0, 1e-9], pool, 1, limits, draws(), wasted_draws=True) == []
     assert propose(pool, [1.0, 1e-9], pool, 1, limits, draws())[0].child == conv(5)
+
+
+def test_a_candidate_that_comes_back_has_its_latest_parent(monkeypatch):
+    """It was dropped, is made once more, and the least probable candidate goes; its record stays with the edge."""
+    labels = [conv(3).label, conv(5).label, conv(7).label, conv(3, 2).label]
+    pools = CellPools(labels, [EdgePool([0, 1, 3], [0, 1, 2, 3], {2: 0, 3: 0})])
+    asked = []
+
+    def propose(stayed, shares, seen, *rest):
+        asked.append((stayed, shares, seen))
+        return [Morph(parse(labels[2]), 1, "wider", 0.5)]
+
+    monkeypatch.setattr(decisions, "propose", propose)
+    end = CycleEnd(keep=3, morphs=1, protect=False, none_last=False, limits=SETTINGS["UR"])
+    after, (change,) = renew(pools, [[0.2, 0.5, 0.3]], end, draws)
+    (edge,) = after.edges
+    stayed = [parse(labels[number]) for number in (1, 3)]
+    assert asked == [(stayed, [0.5, 0.3], [parse(label) for label in labels])]
+    assert change.dropped == [labels[0]] and change.added == [(labels[2], labels[3], "wider")]
+    assert (edge.live, edge.seen, edge.parents) == ([1, 2, 3], [0, 1, 2, 3], {2: 3, 3: 0})
+    assert parents_of(after, [change], everyone=True) == parents_of(after, [change], everyone=False) == [{2: 3}]

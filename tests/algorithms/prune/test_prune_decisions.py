@@ -82,3 +82,9 @@ def test_the_least_important_shrinks_most(scores, span):
     order = sorted(range(len(scores)), key=scores.__getitem__)
     assert all(factors[a] >= factors[b] - 1e-9 for a, b in pairwise(order))
     assert math.isclose(factors[order[-1]], 1.0)
+
+
+def test_a_place_among_few_compares_with_a_place_among_many():
+    groups = [Group("few", 2, "a"), Group("many", 4, "b")]
+    order = ranked(groups, {"few": [1.0, 2.0], "many": [4.0, 3.0, 2.0, 1.0]}, "local")
+    assert order == [("many", 3), ("few", 0), ("many", 2), ("many", 1), ("few", 1), ("many", 0)]

@@ -10,7 +10,9 @@ from growsearch.algorithms.stagewise.decisions import (
     extra_epochs,
     growing_stages,
     grown,
+    mean_scores,
     models_trained,
+    reason_to_stop,
     temporary_depths,
     winner,
 )
@@ -104,3 +106,14 @@ def test_time_decay() -> None:
         plan = fit_plan(StagewiseConfig(training=TrainingProtocol(time_decay=1e-6)), 1, "candidate")
         assert used_rate(case["lr"], plan.time_decay, case["updates"]) == pytest.approx(case["lr_eff"])
     assert fit_plan(StagewiseConfig(), 1, "candidate").time_decay == 0
+
+
+def test_a_score_that_one_training_lacks_is_missing() -> None:
+    assert mean_scores([[0.1, 0.2, None, 0.5], [0.3, None, 0.4, 1.5]]) == [pytest.approx(0.2), None, None, 1.0]
+
+
+def test_an_iteration_that_just_fits_under_the_cap_is_made() -> None:
+    config = StagewiseConfig(max_epochs=20, score_trainings=2, training=TrainingProtocol(epochs=3))
+    assert reason_to_stop(config, 20 - 2 * 2 * 3, [1, 1], [2, 2]) == ""
+    assert "max_epochs=20" in reason_to_stop(config, 21 - 2 * 2 * 3, [1, 1], [2, 2])
+    assert "deeper than [2, 2]" in reason_to_stop(config, 0, [2, 2], [2, 2])
