@@ -72,11 +72,11 @@ def bind_together(optimizer: Optimizer, found_inf: Tensor) -> Update:
     groups = optimizer.param_groups
     rows = [(p, optimizer.state[p]["momentum_buffer"], number) for number, g in enumerate(groups) for p in g["params"]]
     device, zero = found_inf.device, torch.zeros((), device=found_inf.device)
-    lengths = torch.tensor([p.numel() for p, _, _ in rows])
-    numbers = torch.tensor([number for _, _, number in rows], dtype=torch.int32)
-    index = torch.repeat_interleave(numbers, lengths).to(device)
-    laid_out = torch.empty(len(index), device=device)
-    pieces = laid_out.split(lengths.tolist())
+    lengths = [p.numel() for p, _, _ in rows]
+    numbers = (number for _, _, number in rows)
+    index = torch.cat([torch.full((n,), each, dtype=torch.int32) for n, each in zip(lengths, numbers, strict=True)])
+    index, laid_out = index.to(device), torch.empty(sum(lengths), device=device)
+    pieces = laid_out.split(lengths)
     by_row = [piece.as_strided(p.shape, p.stride()) for piece, (p, _, _) in zip(pieces, rows, strict=True)]
     settings = {name: groups[0][name] for name in ("weight_decay", "momentum", "dampening", "maximize")}
 
