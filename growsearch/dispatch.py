@@ -39,9 +39,13 @@ def _are_alike(tensors: Iterable[Tensor]) -> bool:
     return len(kinds) == 1 and all(meta and dtype.is_floating_point for meta, dtype in kinds)
 
 
-def _empty_like(tensor: Tensor) -> Tensor:
-    """``torch.empty_like``, most often without its Python."""
-    return tensor.new_empty(tensor.shape) if tensor.is_contiguous() else torch.empty_like(tensor)
+def _empty_like(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """``torch.empty_like``, most often without its Python, which imports SymPy."""
+    if tensor.is_contiguous():
+        return tensor.new_empty(tensor.shape, dtype=dtype)
+    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
+        return tensor.new_empty_strided(tensor.shape, tensor.stride(), dtype=dtype)
+    return torch.empty_like(tensor, dtype=dtype)
 
 
 def _elementwise(func: Any, first: Tensor, *others: Any) -> Tensor | None:
@@ -114,7 +118,7 @@ def _max_pool(
     ceil: bool = False,
 ) -> tuple[Tensor, Tensor] | None:  # fmt: skip
     maps = _pool(images, kernel, stride, padding, dilation, ceil)
-    return None if maps is None else (maps, torch.empty_like(maps, dtype=torch.long))
+    return None if maps is None else (maps, _empty_like(maps, torch.long))
 
 
 def _pool(images: Tensor, kernel: Any, stride: Any, padding: Any, dilation: Any, ceil: bool) -> Tensor | None:

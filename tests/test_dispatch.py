@@ -135,7 +135,13 @@ import sys, torch
 from growsearch.algorithms.ectonas.edits import trace_channels
 from growsearch.networks import build
 from growsearch.networks.sequential import start_topology
+from growsearch.surgery import channel_groups
+from growsearch.surgery.morphisms import identity_conv
 trace_channels(build(start_topology("small_cnn", (1, 8, 8), 10)))
+layers = [torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
+for layout in (torch.contiguous_format, torch.channels_last):
+    network = torch.nn.Sequential(*layers, identity_conv(4), torch.nn.Flatten(), torch.nn.Linear(36, 2))
+    channel_groups(network.to(memory_format=layout), torch.zeros(2, 3, 8, 8), prove=False)
 print(*[name for name in ("sympy", "torch._dynamo", "triton") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

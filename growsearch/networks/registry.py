@@ -15,7 +15,7 @@ from growsearch import plugins
 from growsearch.errors import UserError
 from growsearch.families.registry import OWN
 from growsearch.networks.limits import bounded, check_spec
-from growsearch.networks.tensors import allocate
+from growsearch.surgery.tensors import allocate
 
 _CLASSES: dict[str, type] = {}
 

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from growsearch.networks.staged import FeaturePoint, StagedNetwork, set_norm_momentum
-from growsearch.networks.tensors import allocate
 from growsearch.surgery import structure_changed
 from growsearch.surgery.morphisms import insert_module, silence_branch
+from growsearch.surgery.tensors import allocate
 
 
 class ResidualBlock(nn.Module):

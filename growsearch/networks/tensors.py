@@ -43,14 +43,6 @@ def _parcels(tensors: Sequence[Tensor]) -> Iterator[list[int]]:
         yield parcel
 
 
-def allocate(module: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
-    """Give a module on the meta device memory with undefined values, in place.
-
-    As ``module.to_empty``, which lets torch import its symbolic shapes: a quarter of the start of a short run.
-    """
-    return module._apply(lambda like: torch.empty_strided(like.size(), like.stride(), dtype=like.dtype, device=device))
-
-
 def module_tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and persistent buffers (references), tied ones under their first name only."""
     seen: set[int] = set()

@@ -8,6 +8,7 @@ from functools import cache
 from types import FunctionType, NoneType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -160,3 +161,11 @@ def _is_plain(kind: Any) -> bool:
     """Whether a module of this class is copied by copying its attributes, as ``copy.deepcopy`` would."""
     usual = all(getattr(kind, name, None) is getattr(nn.Module, name, None) for name in _COPYING)
     return usual and kind.__setstate__.__module__.startswith("torch.nn.")  # torch's own only repair old pickles
+
+
+def allocate(module: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
+    """Give a module on the meta device memory with undefined values, in place.
+
+    As ``module.to_empty``, which lets torch import its symbolic shapes: a quarter of the start of a short run.
+    """
+    return module._apply(lambda like: torch.empty_strided(like.size(), like.stride(), dtype=like.dtype, device=device))

@@ -90,6 +90,11 @@ _SHAPED = {f"aten.{name}" for name in ("rand_like", "randn_like", "zeros_like", 
 """Operators that use the shape of a tensor and not its entries."""
 
 
+def _without_values(tensor: Tensor) -> Tensor:
+    """On the meta device and contiguous: torch lays out maps with channels last in Python, which imports SymPy."""
+    return tensor.to("meta", memory_format=torch.contiguous_format)
+
+
 def trace(
     model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False, whole: frozenset[str] = frozenset()
 ) -> LabelTrace:
@@ -104,7 +109,7 @@ def trace(
             weights are computed by hooks, or if its output is in a container that cannot be searched.
     """
     refuse_unsuitable(model, example)
-    shadow = copied(model, lambda tensor: tensor.to("meta"), hooks=False)
+    shadow = copied(model, _without_values, hooks=False)
     mark_attributes(shadow, heads)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole)
     mark_layers(shadow, labels)

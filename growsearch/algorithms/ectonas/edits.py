@@ -13,7 +13,6 @@ from growsearch.actions import Change, Draws
 from growsearch.algorithms.ectonas.config import MorphChoices
 from growsearch.algorithms.ectonas.offspring import Offspring
 from growsearch.networks.sequential import CODE_ORDER, PAPER_ORDER, Cell, Sequential
-from growsearch.networks.tensors import allocate
 from growsearch.surgery.channels import ChannelGroup, ChannelMap
 from growsearch.surgery.morphisms.containers import insert_module, remove_module
 from growsearch.surgery.morphisms.deepen import Centre, identity_conv, identity_dense
@@ -31,6 +30,7 @@ from growsearch.surgery.morphisms.svd import SvdVariant, reduce_units
 from growsearch.surgery.prune import prune
 from growsearch.surgery.remap import remap
 from growsearch.surgery.scores import gamma_absolute, gamma_signed, weakest
+from growsearch.surgery.tensors import allocate
 from growsearch.training import Network, OptimizerConfig
 
 

@@ -1,18 +1,19 @@
 """New layers and blocks that pass on what they are given (Net2Deeper; ECToNAS, appendix A.2)."""
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
-from torch.nn.utils import skip_init
 
 from growsearch.errors import UserError
 from growsearch.surgery.morphisms.replace import replace_tensor
+from growsearch.surgery.tensors import allocate
 
 Centre = Literal["identity", "sum", "depthwise"]
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 def centre_kernel(
@@ -60,9 +61,8 @@ def identity_conv(
         bias: whether to have one, of zeros.
         like: a tensor that lends its type and device.
     """
-    place = _place(like)
     groups = channels if kind == "depthwise" else 1
-    conv = skip_init(nn.Conv2d, channels, channels, window, padding=window // 2, groups=groups, bias=bias, **place)
+    conv = _blank(nn.Conv2d, channels, channels, window, padding=window // 2, groups=groups, bias=bias, like=like)
     replace_tensor(conv, "weight", centre_kernel(channels, (window, window), kind))
     if bias:
         replace_tensor(conv, "bias", torch.zeros(channels))
@@ -77,7 +77,7 @@ def identity_dense(units: int, *, bias: bool = True, like: Tensor | None = None)
         bias: whether to have one, of zeros.
         like: a tensor that lends its type and device.
     """
-    dense = skip_init(nn.Linear, units, units, bias=bias, **_place(like))
+    dense = _blank(nn.Linear, units, units, bias=bias, like=like)
     replace_tensor(dense, "weight", torch.eye(units))
     if bias:
         replace_tensor(dense, "bias", torch.zeros(units))
@@ -107,5 +107,9 @@ def silence_branch(tail: nn.Module) -> None:
         replace_tensor(tail, name, torch.zeros_like(parameter))
 
 
-def _place(like: Tensor | None) -> dict[str, Any]:
-    return {"device": "cpu"} if like is None else {"device": like.device, "dtype": like.dtype}
+def _blank(kind: type[Layer], *sizes: int, like: Tensor | None, **settings: Any) -> Layer:
+    """A layer with undefined values; no random number is drawn."""
+    device, dtype = ("cpu", None) if like is None else (like.device, like.dtype)
+    layer = kind(*sizes, **settings, device="meta", dtype=dtype)
+    allocate(layer, device)
+    return layer
