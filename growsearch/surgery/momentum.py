@@ -108,9 +108,7 @@ def hand_over(optimizer: Optimizers, moves: Sequence[tuple[Tensor, Tensor, Carry
                 each.state[new] = _carried(each, state, settings, old, new, carry)
             elif state and settings.get("fused") and "momentum_buffer" in state:
                 each.state[new] = {"momentum_buffer": torch.zeros_like(new)}  # the fused step wants all of them or none
-            elif isinstance(each, optim.Adagrad) and "sum" in (
-                state or {}
-            ):  # torch 2.11 makes it with the optimizer alone
+            elif state and isinstance(each, optim.Adagrad):  # torch 2.11 makes its state with the optimizer alone
                 begin = settings["initial_accumulator_value"]
                 each.state[new] = {"step": torch.zeros_like(state["step"]), "sum": torch.full_like(new.detach(), begin)}
 
