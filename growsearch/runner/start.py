@@ -91,6 +91,7 @@ def start(
         if folder is None:
             complete(made, config, runner)
             return made
+    runner.close()
     return execute(folder, config, wait=wait)
 
 

@@ -12,6 +12,7 @@ import pytest
 from growsearch.cli import main
 from growsearch.runner import session
 from growsearch.runner.ledger import Ledger
+from growsearch.runner.script import ScriptRunner
 
 start_module = sys.modules["growsearch.runner.start"]  # the package exports the function of that name
 
@@ -90,7 +91,15 @@ def test_a_run_that_another_process_finds_before_its_maker_has_locked_it_is_wait
         threading.Timer(0.2, lambda: released.append(held.__exit__(None, None, None))).start()
         return made
 
+    closed, execute = [], start_module.execute
+
+    def execute_after_closing(*args, **kwargs):
+        assert len(closed) == 1, "the run that was prepared holds its workers"
+        return execute(*args, **kwargs)
+
     monkeypatch.setattr(start_module, "new_run", found_at_once)
+    monkeypatch.setattr(ScriptRunner, "close", lambda runner: closed.append(runner))
+    monkeypatch.setattr(start_module, "execute", execute_after_closing)
     assert main(["run", "-m", *WORDS, "seed=0"]) == 0
     assert released and "waiting for another process" in capsys.readouterr().out
     assert len(list(Path("outputs").glob("*/*/*/result.json"))) == 1
