@@ -130,7 +130,11 @@ class ChannelMap:
     def owners(self, model: nn.Module, number: int) -> list[nn.Module]:
         """The modules that hold a group's tensors or sizes."""
         holders = [module for axis in self.axes[number] for module, _ in self.holders(model, axis.name)]
-        return [*holders, *(model.get_submodule(path) for path, _, _ in self._counting.get(number, ()))]
+        return [*holders, *self.counting(model, number)]
+
+    def counting(self, model: nn.Module, number: int) -> list[nn.Module]:
+        """The modules with an attribute that counts a group's channels."""
+        return [model.get_submodule(path) for path, _, _ in self._counting.get(number, ())]
 
     def holders(self, model: nn.Module, name: str) -> list[tuple[nn.Module, str]]:
         """The modules that hold a tensor, each with its name there; true while no module is replaced."""

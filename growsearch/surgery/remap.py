@@ -17,7 +17,7 @@ from growsearch.memory import require_memory
 from growsearch.surgery import structure
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.momentum import Carry, Entry, Optimizers, as_list, hand_over
-from growsearch.surgery.replace import is_parameter, ordered_like, place, set_sizes
+from growsearch.surgery.replace import is_parameter, ordered_like, place, require_narrow_projections, set_sizes
 from growsearch.surgery.tensors import tensor_of
 from growsearch.surgery.tiling import Ratio, Tiling, on_device
 from growsearch.surgery.transaction import transaction
@@ -317,6 +317,7 @@ class _Plan:
         if optimizer:
             hand_over(optimizer, moves)
         self.map.resize(self.model, self.group.number, len(self.sources))
+        require_narrow_projections(self.map.counting(self.model, self.group.number))
         resize_layers(self.model, self.map, self.axes)
         self.map.lineage[self.group.number] = self.lineage.tolist()
         self.map.version = structure.structure_changed(self.model)

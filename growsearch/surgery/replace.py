@@ -1,6 +1,6 @@
 """Replace a tensor of a network: in every place that holds it, with layer sizes and optimizer state."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from torch import Tensor, nn
 
@@ -136,6 +136,20 @@ def set_sizes(module: nn.Module, weight: Tensor | None = None) -> None:
         held["embedding_dim"] = shape[1]
     elif isinstance(module, nn.PReLU):
         held["num_parameters"] = shape[0]
+
+
+def require_narrow_projections(modules: Iterable[nn.Module]) -> None:
+    """Check that projections of LSTMs are narrower than their states; torch takes them for none otherwise.
+
+    Raises:
+        UserError: for one that is not.
+    """
+    for module in modules:
+        if isinstance(module, nn.LSTM) and module.proj_size >= module.hidden_size:
+            raise UserError(
+                f"LSTM: a projection of {module.proj_size} is not accepted with states of {module.hidden_size}; leave"
+                " more states than the projection has channels"
+            )
 
 
 def _set_attention_sizes(module: nn.MultiheadAttention) -> None:

@@ -5,6 +5,7 @@ import torch
 from prunable_networks import silenced
 from torch import nn
 
+from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, widen
 
 X = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
@@ -292,3 +293,15 @@ def test_blocks_of_a_grouped_convolution_come_and_go_where_they_are_heads():
     assert model.local.groups == 15 and torch.allclose(model(X), before, rtol=0, atol=1e-12)
     prune(model, group, [0, 2])
     assert model.local.groups == 6 and model.last.in_channels == 8 and model(X).shape == before.shape
+
+
+@pytest.mark.parametrize("edit", ["fewer states", "wider projection"])
+def test_a_projection_as_wide_as_its_states_is_refused_and_nothing_is_changed(edit):
+    model = NETWORKS["projected LSTM"]().double()
+    states, projection = (next(g for g in channel_groups(model, X) if g.size == size) for size in (6, 3))
+    before = model(X)
+    with pytest.raises(UserError, match=r"LSTM: a projection of \d is not accepted with states of \d; leave more"):
+        prune(model, states, [0, 1, 2]) if edit == "fewer states" else widen(model, projection, 6)
+    assert torch.equal(model(X), before)
+    prune(model, states, [0, 1, 2, 3])
+    assert model(X).shape == before.shape
