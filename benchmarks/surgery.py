@@ -1,36 +1,39 @@
 """Trace time of each network, and its edits beside one training step and beside Torch-Pruning's.
 
-    python benchmarks/surgery.py [--names resnet18,densenet121] [--size 64] [--batch 64] [--edits 20] [--prune-only]
+    python benchmarks/surgery.py [--names resnet18,densenet121] [--size 64] [--batch 64] [--edits 20] [--rounds 5]
+                                 [--prune-only] [--trace-only]
 
 The step is SGD with momentum on a batch of 64 images of 64x64 (the edit's cost does not depend on them). An
-edit widens a random free group by an eighth, with the optimizer. Both prune the same eighth, at random, of the same
-groups, one after the other, without optimizer; Torch-Pruning's time holds its search for what depends on the layer, and
-is given once more without it. Medians and ranges; one warm-up of each is left out. Seconds are those of the processor,
-on one thread; with --device cuda they are those of the clock.
-Prints the version of torch, the device and the number of threads with the figures.
+edit widens a random free group by an eighth, with the optimizer. Both prune the same eighth, at random, of every group
+that both can cut, in turns, without optimizer, and so again from where they are, each first in every other round;
+Torch-Pruning's time holds its search for what depends on the layer, and is given once more without it. Of each
+group the median over the rounds counts, and a warm-up is left out; told are the sum over the groups, their median
+and range, and in how many of them this package is slower. Traces and Torch-Pruning's graphs are built by turns,
+too, five times after a warm-up. Seconds are those of the processor, on one thread; with --device cuda they are those of
+the clock. Prints the version of torch, the device and the number of threads with the figures.
 """
 
 import argparse
 import copy
-import functools
 import platform
 import random
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch_pruning as tp
 import torchvision
 from torch import nn
 
-from growsearch.surgery import channel_groups, editable_share, prune, widen
+from growsearch.surgery import ChannelGroup, channel_groups, editable_share, prune, widen
 
 NAMES = (
     "resnet18,resnet50,vgg11_bn,densenet121,mobilenet_v2,googlenet,squeezenet1_1,efficientnet_b0,"
     "mnasnet1_0,regnet_y_400mf,convnext_tiny,shufflenet_v2_x1_0"
 )
+TRACES = 5
 
 
 def seconds(action: Callable[[], object], device: torch.device) -> float:
@@ -43,59 +46,101 @@ def seconds(action: Callable[[], object], device: torch.device) -> float:
     return clock() - start
 
 
-def pruned_side_by_side(model: nn.Module, images: torch.Tensor, edits: int, device: torch.device) -> str:
-    """Milliseconds of a prune by this package, and by Torch-Pruning: on one copy each, one after the other."""
+def pruned_side_by_side(model: nn.Module, images: torch.Tensor, rounds: int, device: torch.device) -> str:
+    """Milliseconds of a prune by this package, and by Torch-Pruning: of every group, on one copy each, by turns."""
     ours, theirs = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
-    groups = channel_groups(ours, images, prove=False)
-    free = [group for group in groups if group.frozen is None and group.producers and group.size > 8]
     layers = (nn.modules.conv._ConvNd, nn.Linear)
-    free = [group for group in free if isinstance(ours.get_submodule(group.producers[0]), layers)]
+    groups = [
+        group
+        for group in channel_groups(ours, images, prove=False)
+        if group.unprunable is None and group.size > 8 and group.producers
+        if isinstance(ours.get_submodule(group.producers[0]), layers)
+    ]
     graph = tp.DependencyGraph()
     try:
         graph_s = seconds(lambda: graph.build_dependency(theirs, images), device)
     except Exception as error:  # it knows fewer networks
         return f"prune: Torch-Pruning fails ({type(error).__name__})"
-    rng, ours_s, theirs_s, theirs_alone_s = random.Random(0), [], [], []
-    for _ in range(edits + 1):
-        group = rng.choice(free)
-        keep = sorted(rng.sample(range(group.size), group.size - max(1, group.size // 8)))
-        axis = next(axis for axis in group.axes if axis.role == "producer")
-        gone = set(range(group.size)).difference(keep)
-        cut = sorted(place for channel in gone for place in group.positions(axis, channel))
-        ours_s.append(seconds(functools.partial(prune, ours, group, keep), device))
-        layer = theirs.get_submodule(group.producers[0])
-        found: list[tp.Group] = []
-        search_s = seconds(
-            lambda layer=layer, cut=cut, found=found: found.append(_their_group(graph, layer, cut)), device
-        )
-        theirs_alone_s.append(seconds(found[0].prune, device))
-        theirs_s.append(search_s + theirs_alone_s[-1])
-    slower = sum(mine > other for mine, other in zip(ours_s[1:], theirs_s[1:], strict=True))
-    told = [_told(times[1:]) for times in (ours_s, theirs_s, theirs_alone_s)]
+    rng, times_s = random.Random(0), {group.name: [] for group in groups}
+    for turn in range(rounds + 1):
+        for group in groups:
+            taken = _prunes(ours, theirs, graph, group, rng, turn % 2 == 0, device)
+            if turn:
+                times_s[group.name].append(taken)
+    medians = [tuple(map(statistics.median, zip(*each, strict=True))) for each in times_s.values()]
+    told = [_told(column) for column in zip(*medians, strict=True)]
+    slower = [sum(each[0] > each[other] for each in medians) for other in (1, 2)]
+    alike = [each.shape for each in ours.parameters()] == [each.shape for each in theirs.parameters()]
     return (
-        f"prune {told[0]}, Torch-Pruning's {told[1]}, without its search {told[2]} (slower in {slower} of {edits})"
-        f"  its graph {graph_s:.2f} s"
+        f"prune {told[0]}, Torch-Pruning's {told[1]}, without its search {told[2]}; slower in {slower[0]} of "
+        f"{len(groups)} groups, {slower[1]} without its search  its graph {graph_s:.2f} s"
+        f"{'' if alike else '  (it leaves other shapes)'}"
     )
 
 
-def _told(times_s: list[float]) -> str:
-    """Median and range in milliseconds."""
-    return f"{1e3 * statistics.median(times_s):.2f} ms [{1e3 * min(times_s):.2f}, {1e3 * max(times_s):.2f}]"
-
-
-def _their_group(graph: tp.DependencyGraph, layer: nn.Module, cut: list[int]) -> tp.Group:
+def _prunes(
+    ours: nn.Module,
+    theirs: nn.Module,
+    graph: tp.DependencyGraph,
+    group: ChannelGroup,
+    rng: random.Random,
+    first: bool,
+    device: torch.device,
+) -> tuple[float, float, float]:
+    """Seconds of a prune by this package, by Torch-Pruning, and by Torch-Pruning without its search."""
+    keep = sorted(rng.sample(range(group.size), group.size - max(1, group.size // 8)))
+    axis = next(axis for axis in group.axes if axis.role == "producer")
+    gone = set(range(group.size)).difference(keep)
+    places = sorted(place for channel in gone for place in group.positions(axis, channel))
+    layer = theirs.get_submodule(group.producers[0])
     outputs = tp.prune_linear_out_channels if isinstance(layer, nn.Linear) else tp.prune_conv_out_channels
-    return graph.get_pruning_group(layer, outputs, idxs=cut)
+    found: list[tp.Group] = []
+
+    def search() -> None:
+        found.append(graph.get_pruning_group(layer, outputs, idxs=places))
+
+    ours_s = seconds(lambda: prune(ours, group, keep), device) if first else None
+    search_s, theirs_s = seconds(search, device), seconds(lambda: found[0].prune(), device)
+    if ours_s is None:
+        ours_s = seconds(lambda: prune(ours, group, keep), device)
+    return ours_s, search_s + theirs_s, theirs_s
+
+
+def _told(times_s: Sequence[float]) -> str:
+    """Sum, median and range in milliseconds."""
+    low, middle, high = min(times_s), statistics.median(times_s), max(times_s)
+    return f"{1e3 * sum(times_s):.1f} ms in sum, {1e3 * middle:.2f} [{1e3 * low:.2f}, {1e3 * high:.2f}] each"
+
+
+def traced_side_by_side(model: nn.Module, images: torch.Tensor, device: torch.device) -> str:
+    """Seconds of a trace by this package, of Torch-Pruning's graph, and of a trace with its proof."""
+
+    def graph() -> None:
+        tp.DependencyGraph().build_dependency(model, images)
+
+    def trace() -> None:
+        channel_groups(model, images, prove=False)
+
+    times_s = [(seconds(trace, device), seconds(graph, device)) for _ in range(TRACES + 1)][1:]
+    ours_s, theirs_s = ([*each] for each in zip(*times_s, strict=True))
+    proven_s = [seconds(lambda: channel_groups(model, images), device) for _ in range(3)]
+    ratio = statistics.median(ours_s) / statistics.median(theirs_s)
+    ours, theirs, proven = (
+        f"{statistics.median(each):.3f} s [{min(each):.3f}, {max(each):.3f}]" for each in (ours_s, theirs_s, proven_s)
+    )
+    return f"trace {ours}, Torch-Pruning's graph {theirs}, ratio {ratio:.1f}; trace and proof {proven}"
 
 
 def measure(name: str, options: argparse.Namespace, device: torch.device) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         model = getattr(torchvision.models, name)(weights=None, num_classes=10).to(device)
+    if options.trace_only:
+        return f"{name:20s} {traced_side_by_side(model, torch.randn(2, 3, options.size, options.size), device)}"
     if options.prune_only:
         size = 224 if name.startswith("vit") else options.size
         images = torch.randn(2, 3, size, size, device=device)
-        return f"{name:20s} {pruned_side_by_side(model, images, options.edits, device)}"
+        return f"{name:20s} {pruned_side_by_side(model, images, options.rounds, device)}"
     images = torch.randn(options.batch, 3, options.size, options.size, device=device)
     labels = torch.randint(10, (options.batch,), device=device)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
@@ -125,7 +170,7 @@ def measure(name: str, options: argparse.Namespace, device: torch.device) -> str
 
     edits = [seconds(edit, device) for _ in range(options.edits + 1)][1:]
     step_s, edit_s = statistics.median(steps), statistics.median(edits)
-    pruning = pruned_side_by_side(model, images[:2], options.edits, device)
+    pruning = pruned_side_by_side(model, images[:2], options.rounds, device)
     return (
         f"{name:20s} trace {statistics.median(traces):6.2f} s  proof {proof:6.2f} s"
         f"  free {len(free):3d}/{len(groups):3d}"
@@ -141,8 +186,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--edits", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=5, help="so often is every group pruned by both")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--prune-only", action="store_true", help="leave out all but the two prunes")
+    parser.add_argument("--trace-only", action="store_true", help="leave out all but traces, proofs and graphs")
     options = parser.parse_args()
     device = torch.device(options.device)
     torch.set_num_threads(1)

@@ -8,7 +8,7 @@ from torch import nn
 from growsearch.errors import UserError
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers
-from growsearch.surgery.remap import Removed, channel_numbers, remap
+from growsearch.surgery.remap import Removed, carry_out, channel_numbers
 
 
 def prune(
@@ -40,4 +40,4 @@ def prune(
     if len(set(kept)) != len(kept):
         twice = sorted({channel for channel in kept if kept.count(channel) > 1})
         raise UserError(f"keep of {group.name}: {twice[:5]} come more than once; name each channel at most once")
-    remap(model, group, kept, momentum=momentum, optimizer=optimizer, removed=removed)
+    carry_out(model, group, kept, {}, "scale_consumers", momentum, optimizer, removed)

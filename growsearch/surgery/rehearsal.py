@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
+from weakref import ref
 
 import numpy as np
 import torch
@@ -115,6 +116,7 @@ class Rehearsal(DispatchMode):
     def __init__(self, batch: int, watched: bool = False) -> None:
         super().__init__()
         self._batch, self._draws = batch, 0
+        self._kept: list[ref[Tensor]] = []
         self._watched, self.dead = watched, False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -139,10 +141,18 @@ class Rehearsal(DispatchMode):
             each._moved = kind.moves  # type: ignore[attr-defined]
         return out
 
+    def __exit__(self, *raised: Any) -> None:
+        """A part that was overwritten came from a whole that holds it through its storage: no collector frees that."""
+        for each in self._kept:
+            if (before := each()) is not None:
+                before._sources = []  # type: ignore[attr-defined]
+        super().__exit__(*raised)
+
     def _keep(self, tensor: Tensor) -> Tensor:
         """A copy of what an operator is about to overwrite."""
         before = tensor.clone()
         before._sources, before._moved = getattr(tensor, "_sources", []), False  # type: ignore[attr-defined]
+        self._kept.append(ref(before))
         storage = tensor.untyped_storage()
         storage._overwritten = [*getattr(storage, "_overwritten", []), before]  # type: ignore[attr-defined]
         return before

@@ -129,11 +129,25 @@ def remap(
         ... )
     """
     new = channel_numbers(sources, f"sources of {group.name}", -1, group.size - 1)
+    carry_out(model, group, new, fresh or {}, duplicate, momentum, optimizer, removed)
+
+
+def carry_out(
+    model: nn.Module,
+    group: ChannelGroup,
+    new: list[int],
+    fresh: Mapping[str, Initialiser],
+    duplicate: str,
+    momentum: str,
+    optimizer: Optimizers,
+    removed: Removed | None,
+) -> None:
+    """As :func:`remap`, for sources that are known to be whole numbers in range."""
     group.map.check(model, group.number, group.name, new)
     optimizer = as_list(optimizer)
     if duplicate not in ("scale_consumers", "scale_producers", "none") or momentum not in ("follow", "drop"):
         raise UserError(f"remap: duplicate={duplicate!r}, momentum={momentum!r} is not accepted; see its documentation")
-    _check_fresh(group, fresh or {}, min(new) < 0)
+    _check_fresh(group, fresh, min(new) < 0)
     require_room(model, group, len(new))
     with transaction(model, optimizer, None if removed is not None else group.map.owners(model, group.number)):
         size = group.size
@@ -142,7 +156,7 @@ def remap(
             group.map.check(model, group.number, group.name, new)
             if group.size != size:
                 raise UserError(f"removed: {group.name} has {group.size} channels after it instead of {size}")
-        _Plan(model, group, new, duplicate).apply(fresh or {}, momentum, optimizer)
+        _Plan(model, group, new, duplicate).apply(fresh, momentum, optimizer)
 
 
 def resize_layers(model: nn.Module, channel_map: ChannelMap, axes: Mapping[str, Iterable[Axis]]) -> None:

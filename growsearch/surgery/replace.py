@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UserError
 from growsearch.surgery.momentum import Carry, Optimizers, hand_over
+from growsearch.surgery.select import memory_order
 from growsearch.surgery.structure import structure_changed, tensor_changed
 from growsearch.surgery.tensors import lookup, owner, places, tensor_of
 
@@ -86,9 +87,7 @@ def ordered_like(value: Tensor, like: Tensor) -> Tensor:
     """The same entries with their dimensions in memory in the order of another tensor of as many dimensions."""
     if value.dim() != like.dim() or like.is_contiguous():
         return value.contiguous()
-    strides = like.stride()
-    order = sorted(range(like.dim()), key=lambda dim: -strides[dim])
-    back = sorted(range(like.dim()), key=order.__getitem__)
+    order, back = memory_order(like)
     return value.permute(order).contiguous().permute(back)
 
 

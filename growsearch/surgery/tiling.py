@@ -11,6 +11,7 @@ from torch import Tensor
 
 from growsearch.surgery.channels import Axis, ChannelMap
 from growsearch.surgery.groups import Segment
+from growsearch.surgery.select import selected
 
 Ratio: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Entries of a dimension, with the numerators and denominators that they are multiplied by."""
@@ -68,7 +69,7 @@ class Tiling:
         else:
             if tensor.device not in self._indices:
                 self._indices[tensor.device] = on_device(self.source, tensor)
-            taken = tensor.index_select(dim, self._indices[tensor.device])
+            taken = selected(tensor, dim, self._indices[tensor.device])
         if ratio is None:
             return taken
         where = on_device(ratio[0], tensor)
