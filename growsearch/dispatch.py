@@ -1,12 +1,12 @@
 """Watching a network's operators one by one."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 
 class DispatchMode(TorchDispatchMode):
@@ -25,12 +25,25 @@ def carry_out(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
     torch works their shapes out in Python, which takes most of the time, and imports its compiler for some.
     """
-    rule = _RULES.get(str(func.overloadpacket))
-    if rule is not None and not kwargs and _are_alike(leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)):
+    rule = _rule_of(func)
+    if rule is not None and not kwargs and _are_alike(_tensors_of(args)):
         made = rule(func, *args)
         if made is not None:
             return made
     return func(*args, **kwargs)
+
+
+@cache
+def _rule_of(func: Any) -> Callable[..., Any] | None:
+    return _RULES.get(str(func.overloadpacket))
+
+
+def _tensors_of(args: tuple[Any, ...]) -> Iterator[Tensor]:
+    """An operator's arguments lie in lists at most one deep."""
+    for each in args:
+        for leaf in each if isinstance(each, (list, tuple)) else (each,):
+            if isinstance(leaf, Tensor):
+                yield leaf
 
 
 def _are_alike(tensors: Iterable[Tensor]) -> bool:
@@ -39,25 +52,38 @@ def _are_alike(tensors: Iterable[Tensor]) -> bool:
     return len(kinds) == 1 and all(meta and dtype.is_floating_point for meta, dtype in kinds)
 
 
+def _fresh(shape: Sequence[int], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """As ``like.new_empty(shape)``, which torch carries out in Python on the meta device."""
+    return torch.empty(shape, dtype=dtype or like.dtype, device=like.device)
+
+
 def _empty_like(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """``torch.empty_like``, most often without its Python, which imports SymPy."""
     if tensor.is_contiguous():
-        return tensor.new_empty(tensor.shape, dtype=dtype)
+        return _fresh(tensor.shape, tensor, dtype)
     if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
         return tensor.new_empty_strided(tensor.shape, tensor.stride(), dtype=dtype)
     return torch.empty_like(tensor, dtype=dtype)
 
 
 def _elementwise(func: Any, first: Tensor, *others: Any) -> Tensor | None:
-    if any(isinstance(each, Tensor) and each.shape != first.shape for each in others):
-        return None
-    return first if func._schema.is_mutable else _empty_like(first)
+    if all(each.shape == first.shape for each in others if isinstance(each, Tensor)):
+        return first if func._schema.is_mutable else _empty_like(first)
+    return None if func._schema.is_mutable else _spread(first, *(each for each in others if isinstance(each, Tensor)))
+
+
+def _spread(*tensors: Tensor) -> Tensor | None:
+    """The result of a tensor and of others that have one entry in some of its dimensions, as channels' factors have."""
+    largest = max(tensors, key=Tensor.numel)
+    sizes = [list(zip(each.shape, largest.shape, strict=False)) for each in tensors if each.dim() == largest.dim()]
+    fits = len(sizes) == len(tensors) and all(n in (1, most) for each in sizes for n, most in each)
+    return _fresh(largest.shape, largest) if fits and all(map(_is_plain, tensors)) else None
 
 
 def _norm(func: Any, first: Tensor, *others: Any) -> tuple[Tensor, ...] | None:
     if first.dim() < 2 or any(isinstance(each, Tensor) and each.shape != first.shape[1:2] for each in others):
         return None
-    return _empty_like(first), *(first.new_empty(first.shape[1]) for _ in func._schema.returns[1:])
+    return _empty_like(first), *(_fresh(first.shape[1:2], first) for _ in func._schema.returns[1:])
 
 
 def _cat(func: Any, tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
@@ -69,7 +95,7 @@ def _cat(func: Any, tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
     if any(shape != shapes[0] for shape in shapes):
         return None
     shapes[0].insert(dim % first.dim(), total)
-    return first.new_empty(shapes[0])
+    return _fresh(shapes[0], first)
 
 
 def _mean(func: Any, first: Tensor, dims: Sequence[int] | None = None, keepdim: bool = False) -> Tensor | None:
@@ -78,7 +104,8 @@ def _mean(func: Any, first: Tensor, dims: Sequence[int] | None = None, keepdim: 
     gone = {dim % first.dim() for dim in dims}
     if len(gone) < len(dims) or not first.is_contiguous():
         return None
-    return first.new_empty([1 if dim in gone else n for dim, n in enumerate(first.shape) if keepdim or dim not in gone])
+    shape = [1 if dim in gone else n for dim, n in enumerate(first.shape) if keepdim or dim not in gone]
+    return _fresh(shape, first)
 
 
 def _are_dimensions(dims: Sequence[int], tensor: Tensor) -> bool:
@@ -87,7 +114,7 @@ def _are_dimensions(dims: Sequence[int], tensor: Tensor) -> bool:
 
 def _mm(func: Any, left: Tensor, right: Tensor) -> Tensor | None:
     fits = left.dim() == right.dim() == 2 and left.shape[1] == right.shape[0]
-    return left.new_empty(left.shape[0], right.shape[1]) if fits else None
+    return _fresh((left.shape[0], right.shape[1]), left) if fits else None
 
 
 def _addmm(func: Any, bias: Tensor, left: Tensor, right: Tensor) -> Tensor | None:
@@ -143,12 +170,12 @@ def _slide(
             return None
         count = -(-room // pace) if ceil else room // pace
         maps.append(count + (not ceil or count * pace < size + pad))  # a last window begins within the image
-    return images.new_empty((images.shape[0], channels, *maps))
+    return _fresh((images.shape[0], channels, *maps), images)
 
 
 def _is_plain(tensor: Tensor) -> bool:
     """Whether it is contiguous, and does not look as if its channels were last."""
-    return tensor.stride() == tensor.new_empty(tensor.shape).stride()
+    return tensor.stride() == torch.empty(tensor.shape, device="meta").stride()
 
 
 _NORMS = [

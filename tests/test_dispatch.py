@@ -129,6 +129,18 @@ def test_elementwise(other):
     assert_like_torch(aten.relu_.default, meta(*other))
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.lists(few, min_size=1, max_size=4), st.lists(few, min_size=1, max_size=4), st.booleans(), layouts, layouts)
+def test_elementwise_with_dimensions_of_one_entry(first, second, in_place, layout, other):
+    operator = aten.mul_.Tensor if in_place else aten.mul.Tensor
+    assert_like_torch(operator, meta(*first, layout=layout), meta(*second, layout=other), made=False)
+
+
+def test_factors_of_channels_are_made_without_torch():
+    for pair in ((meta(2, 3, 4, 5), meta(2, 3, 1, 1)), (meta(2, 3, 1, 1), meta(2, 3, 4, 5))):
+        assert_like_torch(aten.mul.Tensor, *pair)
+
+
 def test_values_are_left_to_torch():
     assert carry_out(aten.mm.default, (torch.ones(2, 3), torch.ones(3, 4)), {}).tolist() == [[3.0] * 4] * 2
     assert all(name.startswith("aten.") for name in _RULES)

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
-from growsearch.surgery.verify import prove_groups
+from growsearch.surgery.verify import prove_groups, quick_collections
 
 
 def channel_groups(
@@ -37,7 +37,15 @@ def channel_groups(
         >>> free = [group for group in groups if group.frozen is None]
         >>> widen(model, free[0], free[0].size + 4)
     """
-    channel_map = ChannelMap(model, example, heads)
+    with quick_collections():
+        handles = _handles(ChannelMap(model, example, heads))
+        if prove:
+            prove_groups(model, example, [handle for handle in handles if handle.unprunable is None])
+    return handles
+
+
+def _handles(channel_map: ChannelMap) -> list[ChannelGroup]:
+    """Every group that a layer writes or reads, with a name of its own."""
     handles: list[ChannelGroup] = []
     taken: set[str] = set()
     for number, axes in enumerate(channel_map.axes):
@@ -49,8 +57,6 @@ def channel_groups(
             name = f"{base} ({len([t for t in taken if t.startswith(base)]) + 1})"
         taken.add(name)
         handles.append(ChannelGroup(name, channel_map, number))
-    if prove:
-        prove_groups(model, example, [handle for handle in handles if handle.unprunable is None])
     return handles
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,9 +64,10 @@ def group(trace: LabelTrace) -> Layout:
     places alike; a group that does not is fixed.
     """
     label = _joined(trace)
-    axes = {axis: label[vector] for axis, vector in trace.axes.items()}
-    attributes = {key: label[vector] for key, vector in trace.attributes.items()}
-    groups = _refined([*axes.values(), *attributes.values()], trace.count)
+    alike: dict[bytes, Vector] = {}  # many dimensions have the same channels
+    axes = {axis: _interned(label[vector], alike) for axis, vector in trace.axes.items()}
+    attributes = {key: _interned(label[vector], alike) for key, vector in trace.attributes.items()}
+    groups = _refined(list(alike.values()), trace.count)
     sizes = np.bincount(groups[groups >= 0]).tolist()
     bonds = [Bond.FREE for _ in sizes]
     unprunable: list[str | None] = [None for _ in sizes]
@@ -85,8 +87,9 @@ def group(trace: LabelTrace) -> Layout:
     order: dict[int, Vector] = {}
 
     def segmented() -> tuple[dict[Any, tuple[Segment, ...]], dict[Any, tuple[Segment, ...]]]:
-        ours = {axis: _segments(vector, groups, order, unprunable) for axis, vector in axes.items()}
-        return ours, {key: _segments(vector, groups, order, unprunable) for key, vector in attributes.items()}
+        found = {id(vector): _segments(vector, groups, order, unprunable) for vector in alike.values()}
+        ours = {axis: found[id(vector)] for axis, vector in axes.items()}
+        return ours, {key: found[id(vector)] for key, vector in attributes.items()}
 
     segments = segmented()
     once = {part.group for parts in segments[0].values() for part, count in _counted(parts) if count == 1}
@@ -104,6 +107,11 @@ def group(trace: LabelTrace) -> Layout:
         known = [(int(n), int(c)) for n, c in zip(members, counts, strict=True) if n >= 0]
         maps.append((tuple(Segment(number, count // sizes[number]) for number, count in known), entries))
     return Layout(*segments, sizes, bonds, frozen, even, unprunable, conditions, maps)
+
+
+def _interned(vector: Vector, alike: dict[bytes, Vector]) -> Vector:
+    """The first one of vectors with the same entries."""
+    return alike.setdefault(vector.tobytes(), vector)
 
 
 def _conditions(trace: LabelTrace, groups: Vector, sizes: list[int]) -> list[Condition]:
@@ -183,10 +191,10 @@ def _refined(axes: list[Vector], count: int) -> Vector:
 def _segments(vector: Vector, groups: Vector, order: dict[int, Vector], fixed: list[str | None]) -> tuple[Segment, ...]:
     """Cut a dimension into runs of one group each, and these into whole passes through the group."""
     member = groups[vector]
-    cuts = np.flatnonzero(np.diff(member)) + 1
+    starts = [0, *(np.flatnonzero(np.diff(member)) + 1).tolist()] if len(vector) else []
     segments: list[Segment] = []
-    for run in np.split(vector, cuts) if len(vector) else []:
-        number = int(groups[run[0]])
+    for start, stop in pairwise([*starts, len(vector)]):
+        run, number = vector[start:stop], int(member[start])
         passes = None if fixed[number] else _passes(run, number, order)
         if passes is None:
             fixed[number] = fixed[number] or _DISORDER
@@ -201,6 +209,8 @@ def _passes(run: Vector, number: int, order: dict[int, Vector]) -> list[int] | N
     if number not in order:
         order[number] = run[np.sort(np.unique(run, return_index=True)[1])]
     channels, passes = order[number], []
+    if len(run) == len(channels) and run.tobytes() == channels.tobytes():  # as nearly always
+        return [1]
     while len(run):
         repeat = int(np.argmax(run != run[0])) if (run != run[0]).any() else len(run)
         whole = np.repeat(channels, repeat)

@@ -76,8 +76,9 @@ class _Watch(DispatchMode):
             return leaf if not isinstance(leaf, Tensor) or not leaf.is_meta else self.labels.values.get(id(leaf))
 
         tensors = tensors_among(*args, *kwargs.values())
-        sizes = [each for each in pytree.tree_leaves(args) if type(each) is int]
-        if any(real(each) is None for each in tensors) or (not tensors and prod(sizes) > MOST_KNOWN):
+        if any(real(each) is None for each in tensors):
+            return None
+        if not tensors and prod(each for each in pytree.tree_leaves(args) if type(each) is int) > MOST_KNOWN:
             return None
         place = {} if tensors else {"device": torch.device("cpu")}
         try:

@@ -67,7 +67,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
         raise UserError("channel groups: the network is on the meta device; give it weights, or use prove=False")
     left = [group for group in groups if group.unprunable is None]
     limit = max(SMALL, sum(tensor.nbytes for tensor, _ in places(model)))
-    with _quick_collections():
+    with quick_collections():
         if left:
             example, shrunk = smaller(model, example, left[0].map, limit / 4)
             footprint = Footprint(shrunk)
@@ -81,8 +81,8 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
 
 
 @contextmanager
-def _quick_collections() -> Iterator[None]:
-    """Let the garbage collector pass over all that is there now; stand-ins are many objects, and call it often."""
+def quick_collections() -> Iterator[None]:
+    """Let the garbage collector pass over all that is there now; traces and stand-ins make many objects, and call it."""
     if gc.get_freeze_count():
         yield
         return
