@@ -1,5 +1,6 @@
 """Convolutions in double precision that take little memory."""
 
+from math import prod
 from typing import Any
 
 import torch
@@ -13,22 +14,24 @@ MOST = 2**24
 
 def in_parts(func: Any, args: Any, kwargs: Any) -> Tensor:
     """A convolution, carried out for some places of one sample after others where all together take much memory."""
-    call = Call(func, args, kwargs, None)
-    x, weight = call["input"], call["weight"]
-    if call["transposed"] or x.device.type != "cpu" or weight[0, 0].numel() == 1:
+    if kwargs:
         return func(*args, **kwargs)
+    x, weight, _, stride, padding, dilation, transposed, _, _ = args
+    windows = weight[0, 0].numel()
+    if transposed or x.device.type != "cpu" or windows == 1:
+        return func(*args)
+    count = x.dim() - 2
+    stride, padding, dilation = (_each(numbers, count) for numbers in (stride, padding, dilation))
     sizes = [
         (n + 2 * pad - step * (width - 1) - 1) // pace + 1
-        for n, pad, step, width, pace in zip(
-            x.shape[2:], *(_each(call[name], x.dim() - 2) for name in ("padding", "dilation")), weight.shape[2:],
-            _each(call["stride"], x.dim() - 2), strict=True,
-        )
-    ]  # fmt: skip
-    inside = all(pad < width for pad, width in zip(_each(call["padding"], x.dim() - 2), weight.shape[2:], strict=True))
-    row = x.element_size() * x.shape[1] * weight[0, 0].numel() * torch.Size(sizes[1:]).numel()
-    if row * sizes[0] * len(x) <= MOST or min(sizes) < 1 or not inside:
-        return func(*args, **kwargs)
-    out = x.new_empty((len(x), weight.shape[0], *sizes))
+        for n, pad, step, width, pace in zip(x.shape[2:], padding, dilation, weight.shape[2:], stride, strict=True)
+    ]
+    row = x.element_size() * x.shape[1] * windows * prod(sizes[1:])
+    if row * sizes[0] * len(x) <= MOST or min(sizes) < 1:
+        return func(*args)
+    if any(pad >= width for pad, width in zip(padding, weight.shape[2:], strict=True)):
+        return func(*args)
+    out, call = x.new_empty((len(x), weight.shape[0], *sizes)), Call(func, args, kwargs, None)
     for sample in range(len(x)):
         for first in range(0, sizes[0], max(1, MOST // row)):
             last = min(sizes[0], first + max(1, MOST // row))

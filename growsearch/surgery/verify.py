@@ -82,7 +82,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
 
 @contextmanager
 def quick_collections() -> Iterator[None]:
-    """Let the garbage collector pass over all that is there now; traces and stand-ins make many objects, and call it."""
+    """Let the garbage collector pass over all that is there now; traces and stand-ins make many objects."""
     if gc.get_freeze_count():
         yield
         return
