@@ -10,6 +10,7 @@ from torch import Tensor
 
 from growsearch.data.augment import PassPlan
 from growsearch.randomness import host_generators
+from growsearch.training.compiled import CompiledForward
 from growsearch.training.cuda_stream import CudaStream, Launch, NotCapturable
 from growsearch.training.cursor import Cursor
 from growsearch.training.host_reads import HostReads
@@ -52,6 +53,8 @@ class CapturedStep(Step):
     Args:
         cuda_stream: where it is captured.
         tell: hears in a sentence why a step stays eager, should it.
+        compiled: the forward pass where a compiler makes its kernels. Its first steps, which compile it, load the
+            kernels and choose among them, are the warm-ups; a graph records what is launched after that.
     """
 
     def __init__(
@@ -62,8 +65,9 @@ class CapturedStep(Step):
         seed: int,
         cuda_stream: CudaStream,
         tell: Callable[[str], None],
+        compiled: CompiledForward | None = None,
     ) -> None:
-        super().__init__(network, recipe, precision, seed)
+        super().__init__(network, recipe, precision, seed, compiled)
         self.cuda_stream, self.tell = cuda_stream, tell
         self.capturable = True
         self.replays: dict[Key, Replay] = {}
@@ -94,7 +98,8 @@ class CapturedStep(Step):
     def _approach(self, loader: Loader, key: Key, reads: tuple[Tensor, ...]) -> Replay | None:
         """Count batches of one size, and capture when there have been enough."""
         self._seen[key] += 1
-        return self._capture(loader, key, reads) if self.capturable and self._seen[key] > WARM_UPS else None
+        enough = self._seen[key] > WARM_UPS and (self.compiled is None or self.compiled.has_made(self.variant(key[1])))
+        return self._capture(loader, key, reads) if self.capturable and enough else None
 
     def _capture(self, loader: Loader, key: Key, reads: tuple[Tensor, ...]) -> Replay | None:
         fixed = tuple(torch.zeros_like(each) for each in reads)
@@ -102,7 +107,8 @@ class CapturedStep(Step):
         self.count(key[1])  # made here, outside of the graph's memory
 
         def body() -> None:
-            sums.copy_(self.body(*_batch(loader, fixed)))
+            with nullcontext() if self.compiled is None else self.compiled.frozen():
+                sums.copy_(self.body(*_batch(loader, fixed)))
 
         try:
             self.replays[key] = Replay(fixed, sums, self.cuda_stream.capture(body))
@@ -117,9 +123,10 @@ class CapturedStep(Step):
         return self.replays.get(key)
 
     def _take_eagerly(self, loader: Loader, reads: tuple[Tensor, ...], key: Key, cursor: Cursor, number: int) -> None:
-        watch = HostReads() if self.capturable and self._seen[key] == WARM_UPS else None
+        last = self.capturable and self._seen[key] == WARM_UPS
+        watch = HostReads() if last and self.compiled is None else None  # compiled kernels are no operators to watch
         self.seed(number)
-        before = host_generators() if watch is not None and self.draws_elsewhere else None
+        before = host_generators() if last and self.draws_elsewhere else None
         with self.cuda_stream.aside(), watch or nullcontext():
             cursor.sums.add_(self.body(*_batch(loader, reads)))
         if before is not None and host_generators() != before:

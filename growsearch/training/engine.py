@@ -4,22 +4,24 @@ from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from growsearch.data.augment import Augmentation
 from growsearch.data.dataset import Dataset, Split
 from growsearch.errors import UserError
 from growsearch.randomness import derive_seed, draws_elsewhere, seed_default_generators
+from growsearch.training.compiled import CompiledForward
 from growsearch.training.config import HardwareConfig
 from growsearch.training.cost import TrainingCost
 from growsearch.training.cuda_graphs import CapturedStep
 from growsearch.training.cuda_stream import CudaStream
 from growsearch.training.cursor import Cursor
-from growsearch.training.device import Gauge, memory_gauge, resolve_device, resolve_step
+from growsearch.training.device import COMPILED, REPLAYED, Gauge, memory_gauge, resolve_device, resolve_step
 from growsearch.training.evaluate import Evaluation, evaluate
 from growsearch.training.loader import Loader
 from growsearch.training.network import Network
@@ -73,7 +75,7 @@ class Engine:
         gauge: fraction of the device's memory in use at its peak since the last call; batch-size
             autoscaling asks it. Tests put a function of their own here.
         work: what training has spent; engines of one run share it.
-        step_kind: how steps are taken: ``eager``, ``captured`` or ``compiled``.
+        step_kind: how steps are taken: ``eager``, ``captured``, ``compiled`` or ``fused``.
         cuda_streams: where steps are captured; empty where none are.
         notes: what a reader of the result must know of how steps were taken, not told yet.
         divisors: what batches of ``training`` and ``evaluation`` are divided by, since memory ran out.
@@ -99,7 +101,7 @@ class Engine:
         self.gauge = gauge or memory_gauge(self.device)
         self.work = work or TrainingCost()
         self.step_kind = resolve_step(hardware.step, self.device)
-        self.cuda_streams = [CudaStream(self.device)] if self.step_kind == "captured" else []
+        self.cuda_streams = [CudaStream(self.device)] if self.step_kind in REPLAYED else []
         self.notes: list[str] = []
         self._loaders: OrderedDict[tuple[object, ...], Loader] = OrderedDict()
         self._steps: WeakKeyDictionary[Network, dict[Recipe, Step]] = WeakKeyDictionary()
@@ -126,7 +128,7 @@ class Engine:
 
     def place(self, network: Network) -> None:
         """Bring a network to this engine's device and layout; for new and restored networks."""
-        network.place(self.device, self.hardware.layout)
+        network.place(self.device, self.hardware.layout, self.hardware.precision)
 
     def split(self, name: str) -> Split:
         """One of ``train``, ``val`` and ``test``."""
@@ -163,11 +165,16 @@ class Engine:
     def _make_step(self, network: Network, recipe: Recipe) -> Step:
         if isinstance(recipe, UnrolledRecipe):
             return UnrolledStep(network, recipe, self.hardware.precision, self.seed)
-        if self.step_kind == "captured":
+        precision, tell, replayed = self.hardware.precision, self.notes.append, self.step_kind in REPLAYED
+        compiled = None
+        if self.step_kind in COMPILED:
+            make = partial(CompiledForward, network.module, replayed, tell)
+            # One for all recipes, where it does not depend on the sizes that it has met.
+            compiled = network.cached("compiled", make) if replayed else make()
+        if replayed:
             cuda_stream = self._cuda_stream(network)
-            return CapturedStep(network, recipe, self.hardware.precision, self.seed, cuda_stream, self.notes.append)
-        compiled = compile_forward(network.module) if self.step_kind == "compiled" else None
-        return Step(network, recipe, self.hardware.precision, self.seed, compiled)
+            return CapturedStep(network, recipe, precision, self.seed, cuda_stream, tell, compiled)
+        return Step(network, recipe, precision, self.seed, compiled)
 
     def _cuda_stream(self, network: Network) -> CudaStream:
         return self.cuda_streams[network.id % len(self.cuda_streams)]
@@ -303,13 +310,3 @@ def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...]) -
     while len(kept) > KEPT:
         kept.popitem(last=False)
     return kept[key]
-
-
-def compile_forward(module: nn.Module) -> Callable[..., Any]:
-    """The module's forward pass, compiled when it is first called.
-
-    What was compiled before is forgotten: TorchDynamo keeps a few versions of a class's code and runs
-    further ones uncompiled, without a word, and a network that grows is a version more with every edit.
-    """
-    torch.compiler.reset()
-    return torch.compile(module)

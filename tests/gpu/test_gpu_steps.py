@@ -64,6 +64,25 @@ def test_replays_equal_eager_steps(name, config, layout, precision):
     torch.testing.assert_close(*(cursor.sums for cursor in cursors), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("name", SPECS)
+def test_replays_of_compiled_passes_equal_eager_steps_to_rounding(name, precision):
+    """And a process that begins anew, as a resumed run does, has them to the bit."""
+    ends = []
+    for kind in ("eager", "fused", "fused"):
+        on = engine(kind, layout="auto", precision=precision)
+        network, cursor = placed(on, SPECS[name]), Cursor()
+        assert (network.layout == torch.channels_last) == (precision == "bf16")
+        train(on, network, cursor, WARM_UPS + 6)
+        assert on.step(network, RECIPE).replayed == (kind == "fused")
+        assert on.notes == []
+        ends.append(network.module.state_dict())
+    rough = {"rtol": 1e-3, "atol": 1e-4} if precision == "float32" else {"rtol": 0.1, "atol": 0.02}
+    for name in ends[0]:
+        torch.testing.assert_close(ends[0][name], ends[1][name], **rough, msg=lambda text, name=name: f"{name}: {text}")
+        assert torch.equal(ends[1][name], ends[2][name]), name
+
+
 def test_a_capture_leaves_no_trace():
     on = engine("captured")
     network, cursor = placed(on, SPECS["sequential"]), Cursor()
