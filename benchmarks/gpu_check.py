@@ -75,6 +75,7 @@ def parts_of(options: argparse.Namespace) -> Iterator[Part]:
     yield methods("prdarts-128", "prdarts-search", "--batch", "128")
     if not options.tiny:
         yield Part("prdarts", [python, str(HERE / "prdarts.py"), "--device", device])
+        yield Part("conet", [python, str(HERE / "conet.py"), "--device", device])
         yield Part("vip", [python, str(HERE / "vip.py"), "--device", device])
         yield Part("surgery", [python, str(HERE / "surgery.py"), "--device", device, "--names", "resnet18,densenet121"])
     data = "data=digits schedule=smoke" if options.tiny else "data=fashion_mnist schedule=paper"
