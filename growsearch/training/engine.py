@@ -1,5 +1,6 @@
 """Everything a method trains with: the data on a device, passes, steps and evaluations."""
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -34,8 +35,8 @@ from growsearch.training.unrolled import UnrolledRecipe, UnrolledStep
 
 K = TypeVar("K")
 
-KEPT = 16
-"""So many loaders stay ready."""
+KEPT, KEPT_BY_EACH = 16, 3
+"""So many loaders stay ready, or so many for each network that is trained side by side: they draw a pass when made."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,8 @@ class Engine:
         self.notes: list[str] = []
         self._loaders: OrderedDict[tuple[object, ...], Loader] = OrderedDict()
         self._steps: WeakKeyDictionary[Network, dict[Recipe, Step]] = WeakKeyDictionary()
+        self._lanes: WeakKeyDictionary[Network, int] = WeakKeyDictionary()
+        self._next_lane = itertools.count()
         self._eager_steps = 0
 
     def on(self, data: Dataset) -> "Engine":
@@ -120,6 +123,7 @@ class Engine:
         """
         if self.cuda_streams and len(self.cuda_streams) != count:
             self.cuda_streams = [CudaStream(self.device) for _ in range(count)]
+            self._lanes.clear()
 
     def wait(self) -> None:
         """Let all networks' steps end; to be called before their tensors are read during an epoch."""
@@ -150,7 +154,7 @@ class Engine:
                 copies=copies,
                 shuffle=shuffle,
             )
-        return _newest(self._loaders, key)
+        return _newest(self._loaders, key, max(KEPT, KEPT_BY_EACH * len(self.cuda_streams)))
 
     def step(self, network: Network, recipe: Recipe) -> Step:
         """The step of a network under a recipe; made anew after each structural change, gone with the network."""
@@ -177,7 +181,12 @@ class Engine:
         return Step(network, recipe, precision, self.seed, compiled)
 
     def _cuda_stream(self, network: Network) -> CudaStream:
-        return self.cuda_streams[network.id % len(self.cuda_streams)]
+        """The stream of a network: they are given out by turns, to networks as they are first trained."""
+        if len(self.cuda_streams) == 1:
+            return self.cuda_streams[0]
+        if network not in self._lanes:
+            self._lanes[network] = next(self._next_lane) % len(self.cuda_streams)
+        return self.cuda_streams[self._lanes[network]]
 
     def _stream(self, network: Network) -> AbstractContextManager[None]:
         """Select the stream that a network is trained on: the current one, or one of its own if there are several."""
@@ -304,9 +313,9 @@ class Engine:
             return evaluate(network.module, loader, cursor, batch, each)
 
 
-def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...]) -> K:
-    """Mark an entry as used last, and let the oldest go."""
+def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...], most: int) -> K:
+    """Mark an entry as used last, and let the oldest of more than ``most`` go."""
     kept.move_to_end(key)
-    while len(kept) > KEPT:
+    while len(kept) > most:
         kept.popitem(last=False)
     return kept[key]
