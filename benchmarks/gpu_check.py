@@ -76,7 +76,7 @@ def parts_of(options: argparse.Namespace) -> Iterator[Part]:
     if not options.tiny:
         yield Part("prdarts", [python, str(HERE / "prdarts.py"), "--device", device])
         yield Part("conet", [python, str(HERE / "conet.py"), "--device", device])
-        yield Part("vip", [python, str(HERE / "vip.py"), "--device", device])
+        yield Part("vip", [python, str(HERE / "vip.py"), "--device", device, "--seeds", "1", "--repeats", "1"])
         yield Part("surgery", [python, str(HERE / "surgery.py"), "--device", device, "--names", "resnet18,densenet121"])
     data = "data=digits schedule=smoke" if options.tiny else "data=fashion_mnist schedule=paper"
     root = [f"data.root={options.data}", "data.download=false"] if options.data else []

@@ -177,7 +177,8 @@ class Engine:
             compiled = network.cached("compiled", make) if replayed else make()
         if replayed:
             cuda_stream = self._cuda_stream(network)
-            return CapturedStep(network, recipe, precision, self.seed, cuda_stream, tell, compiled)
+            beside = len(self.cuda_streams) > 1
+            return CapturedStep(network, recipe, precision, self.seed, cuda_stream, tell, compiled, beside)
         return Step(network, recipe, precision, self.seed, compiled)
 
     def _cuda_stream(self, network: Network) -> CudaStream:
@@ -200,8 +201,10 @@ class Engine:
         """Images of a batch that is to hold ``planned``: fewer once memory ran out and the policy says so."""
         return divided(planned, self.divisors["training"])
 
-    def train_batch(self, network: Network, cursor: Cursor, recipe: Recipe, size: int) -> None:
+    def train_batch(self, network: Network, cursor: Cursor, recipe: Recipe, size: int, left: int = 1) -> None:
         """Take one optimizer step on the next ``size`` images; ``cursor.outcome`` tells of a failure.
+
+        Where ``left`` such batches are to come, a GPU may take several steps in one launch.
 
         Raises:
             OutOfMemory: with network and cursor somewhere within the step.
@@ -211,11 +214,11 @@ class Engine:
             loader = self.loader(network, cursor, recipe.augmentation, recipe.copies)
             cursor.sums = cursor.sums.to(self.device, non_blocking=True)
             with attempt("training", network, size), single_values():
-                step.take(loader, cursor, size, network.steps)
+                taken = step.take(loader, cursor, size, network.steps, left)
             self._eager_steps += not step.replayed
-            network.steps += 1
-            self.work.count(network, size, self.data.image_shape, step.passes)
-            look = self.device.type == "cpu" or network.steps % self.hardware.heartbeat == 0
+            network.steps += taken
+            self.work.count(network, taken * size, self.data.image_shape, step.passes, taken)
+            look = self.device.type == "cpu" or network.steps % self.hardware.heartbeat < taken
             if look and step.has_failed():
                 cursor.outcome = "diverged"
 
@@ -243,8 +246,8 @@ class Engine:
     ) -> Generator[None, None, EpochStats]:
         """Train from where ``cursor`` stands to the end of its pass (or for ``batches`` batches in all).
 
-        Yields after every optimizer step, with the state whole; returns what the pass showed. The
-        caller moves the cursor on (``next_pass``) before its next yield. With ``time_decay`` each step's
+        Yields after every optimizer step, or the several of one launch, with the state whole; returns what the pass
+        showed. The caller moves the cursor on (``next_pass``) before its next yield. With ``time_decay`` each step's
         rate is ``rate`` over 1 + ``time_decay`` * steps that the network has taken.
         """
         if rate is not None:
@@ -258,9 +261,11 @@ class Engine:
             size = min(self.batch_size(recipe.batch_size), end - cursor.used)
             if end - cursor.used - size == 1:
                 size += 1  # batch norm cannot train on a single image
+            whole, rest = divmod(end - cursor.used, size)
+            left = 1 if time_decay else whole - (rest == 1)
             if time_decay and isinstance(rate, float | int):
                 network.set_rate(used_rate(rate, time_decay, network.steps), recipe.optimizer)
-            self.train_batch(network, cursor, recipe, size)
+            self.train_batch(network, cursor, recipe, size, left)
             yield None
         return self.stats(network, cursor, recipe)
 

@@ -180,12 +180,16 @@ class Step:
         # Naming the parameters cuts the backward pass short where others are trained too, and costs time.
         self.inputs = self.parameters if every - set(map(id, self.parameters)) else None
 
-    def take(self, loader: Loader, cursor: Cursor, size: int, number: int) -> None:
-        """Train on the next ``size`` images as the network's step ``number``; the cursor counts what they showed."""
+    def take(self, loader: Loader, cursor: Cursor, size: int, number: int, left: int = 1) -> int:
+        """Train on the next ``size`` images as the network's step ``number``; the cursor counts what they showed.
+
+        Where ``left`` batches of that size are to come, more than one may be taken; returns how many.
+        """
         images, labels = loader.take(cursor, size)
         self.paths.look()
         self.seed(number)
         cursor.sums.add_(self.body(images, labels))
+        return 1
 
     def seed(self, number: int) -> None:
         """Make what step ``number`` draws a function of the run's seed, the network and that number."""

@@ -10,7 +10,7 @@ from growsearch.data.dataset import Split
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.surgery import channel_groups, widen
-from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
+from growsearch.training import Cursor, Network, OptimizerConfig, Recipe, cuda_graphs
 from growsearch.training.cuda_graphs import WARM_UPS
 
 pytestmark = pytest.mark.gpu
@@ -228,6 +228,21 @@ def test_networks_side_by_side_equal_one_after_another():
     for one, other in zip(ends[0][1], ends[1][1], strict=True):
         assert one.loss == pytest.approx(other.loss, rel=1e-4)
         assert one.images == other.images == 150
+
+
+def test_many_steps_in_one_launch_equal_single_ones(monkeypatch):
+    monkeypatch.setattr(cuda_graphs, "WORTH_CAPTURING", 16)
+    data, ends = tiny_dataset(train=16 * 40), []
+    for cuda_streams in (1, 2):
+        on = tiny_engine(data=data, device="cuda", step="captured")
+        on.open_cuda_streams(cuda_streams)
+        network, cursor = placed(on, SPECS["sequential"]), Cursor()
+        stats = finish(on.epoch(network, cursor, RECIPE, 0.05))
+        assert len(on.step(network, RECIPE).replays_of_many) == cuda_streams - 1
+        assert network.steps == 40 and stats.images == len(data.train)
+        ends.append((network, stats))
+    assert_close(ends[0][0], ends[1][0])
+    assert ends[0][1].loss == pytest.approx(ends[1][1].loss, rel=1e-4)
 
 
 def finish(epoch):

@@ -14,7 +14,7 @@ from growsearch.config import typed
 from growsearch.networks.sequential import Sequential
 from growsearch.runner import start
 from growsearch.runner.start import prepare
-from growsearch.training import Engine
+from growsearch.training import Engine, cuda_graphs
 
 
 def algorithm(name, *more):
@@ -34,13 +34,19 @@ def test_replayed_steps_change_nothing(name):
     assert_same_tree(end, replayed_end)
 
 
-def test_candidates_side_by_side_equal_one_after_another():
-    events, end = run_through(algorithm("ectonas"))
+@pytest.mark.parametrize("many", [8, 2])
+def test_candidates_side_by_side_equal_one_after_another(many, monkeypatch):
+    monkeypatch.setattr(cuda_graphs, "MANY", many)
+    monkeypatch.setattr(cuda_graphs, "WORTH_CAPTURING", many)
+    longer = "data.train_size=128"
+    events, end = run_through(algorithm("ectonas", longer))
     with pretended_captures(warm_ups=1) as cuda_streams:
-        method = algorithm("ectonas", "algo.interleave=4")
+        method = algorithm("ectonas", "algo.interleave=4", longer)
         together, together_end = run_through(method)
     assert len(method.bench.engine.cuda_streams) == 4
     assert sum(cuda_stream.replays > 0 for cuda_stream in cuda_streams) > 1
+    steps = [step for each in method.bench.engine._steps.values() for step in each.values()]
+    assert any(step.replays_of_many for step in steps) == (many == 2)
 
     def key(event):
         return json.dumps(event, sort_keys=True)
