@@ -23,3 +23,4 @@ for seed in 0 1 2 3 4; do # the dearest comes last
 done
 
 table uniform1
+evidence agreement "$ARCHIVE"
