@@ -117,7 +117,7 @@ def counts_of(loop: Loop, device: torch.device, name: str, seconds: float, tops:
     counts: dict[str, Any] = {}
     if device.type == "cuda":
         counts["kernels"], counts["launches"] = launches(lambda: loop(1))
-    if not name.startswith(("captured", "compiled")):
+    if not name.startswith(("captured", "compiled", "fused")):
         with Operators() as operators:
             loop(1)
         counts["operators"] = operators.count
