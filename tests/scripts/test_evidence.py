@@ -65,3 +65,22 @@ def test_differences_are_paired_by_group_and_seed():
 
 def lines(runs):
     return evidence.table(runs, "old").splitlines()[2:]
+
+
+def choice(cell, seed, deepened):
+    networks = [{"role": "initial", "iteration": 0, "depths": [1, 1, 1]}, {"role": "uniform"}]
+    networks.append({"role": "candidate", "iteration": 1, "depths": [1 + one for one in deepened]})
+    networks.append({"role": "candidate", "iteration": 2, "depths": [9, 9, 9]})
+    return {"cell": cell, "seed": seed, "method": {"networks": networks}}
+
+
+def test_agreement_of_seeds_is_compared_with_chance():
+    runs = [choice("sure", seed, [1, 0, 0]) for seed in range(5)]
+    runs += [choice("unsure", seed, [int(seed % 3 == stage) for stage in range(3)]) for seed in range(5)]
+    runs += [choice("all", seed, [1, 1, 1]) for seed in range(2)] + [{"cell": "plain", "seed": 0, "method": {}}]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in evidence.agreement(runs).splitlines()[2:]]
+    assert rows == [
+        ["sure", "5", "5/5 0/5 0/5", "100%", "56%", "0.012"],  # by chance 1/9 + 4/9 for each stage; p is 3 / 3^5
+        ["unsure", "5", "2/5 2/5 1/5", "47%", "56%", "1"],
+        ["all", "2", "2/2 2/2 2/2", "100%", "100%", ""],
+    ]
