@@ -48,17 +48,18 @@ def find(archive: Path, cell: str, seed: str) -> dict[str, Any] | None:
     return next((run for run in read(archive) if run["cell"] == cell and str(run["seed"]) == seed), None)
 
 
-def entry(cell: str, seed: str, run: RunRecord) -> dict[str, Any]:
-    """What an archive keeps of a finished run."""
+def entry(cell: str, seed: str, run: RunRecord, kept: str = "") -> dict[str, Any]:
+    """What an archive keeps of a finished run, which lies where the runs of its campaign are ``kept``."""
     result = {key: value for key, value in run.result.items() if key not in LEFT_OUT}
     result["method"] = short(run.method)
-    result["command"] = anywhere(str(run.result.get("command")))
+    result["command"] = anywhere(str(run.result.get("command")), kept)
     return {"cell": cell, "seed": int(seed), **short(result), "val_accuracies": accuracies(run)}
 
 
-def anywhere(command: str) -> str:
-    """A command without the folders in which one machine keeps its data and its runs."""
-    return " ".join(word for word in command.split(" ") if not word.startswith(("data.root=", "output.root=")))
+def anywhere(command: str, kept: str = "") -> str:
+    """A command without the folders in which one machine keeps its data and its runs, and without half a last word."""
+    words = ["…" if word.endswith("…") else word.replace(f"={kept}/", "=") for word in command.split(" ")]
+    return " ".join(word for word in words if not word.startswith(("data.root=", "output.root=")))
 
 
 def accuracies(run: RunRecord) -> list[float]:
@@ -88,7 +89,8 @@ def add(archive: Path, cell: str, seed: str, folder: Path) -> None:
         raise UserError(f"{folder}: it has {len(runs)} finished runs; it needs one")
     archive.parent.mkdir(parents=True, exist_ok=True)
     with archive.open("a") as file:
-        file.write(json.dumps(entry(cell, seed, runs[0]), separators=(",", ":")) + "\n")
+        kept = str(folder).removesuffix(f"/{cell}/{seed}")
+        file.write(json.dumps(entry(cell, seed, runs[0], kept), separators=(",", ":")) + "\n")
 
 
 Runs = dict[tuple[str, int], dict[str, Any]]

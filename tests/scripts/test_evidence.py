@@ -38,6 +38,8 @@ def test_a_finished_run_is_added_once_and_found(tmp_path, capsys):
 def test_a_command_in_the_archive_names_no_folder_of_data_or_runs():
     command = "growsearch run seed=1 data.root=/mine/data output.root=/mine/runs algo=grow"
     assert evidence.anywhere(command) == "growsearch run seed=1 algo=grow"
+    command = "growsearch run network.run=/mine/runs/start/1/a seed=1 data.root=/mine/da…"
+    assert evidence.anywhere(command, "/mine/runs") == "growsearch run network.run=start/1/a seed=1 …"
 
 
 def test_a_folder_without_one_finished_run_is_refused(tmp_path):
