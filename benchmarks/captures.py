@@ -1,11 +1,11 @@
 """Captured steps of small networks: several at a time, and memory over many captures.
 
-    python benchmarks/captures.py [--device cuda] [--lanes 1,2,4,8,16] [--captures 100] [--steps 400]
+    python benchmarks/captures.py [--device cuda] [--lanes 1,2,4,8,16] [--captures 100] [--steps 2000]
 
-Lanes: so many copies of ECToNAS' start network train side by side, each on a CUDA stream of its own; told is how many
-times as many steps they take in a second as one network does alone. Captures: a network is trained until its step is
-captured, then changed, so often; the memory that is held must be that of the first captures, else the exit code is 1.
-On a CPU steps are eager, and the numbers mean nothing.
+Lanes: so many copies of ECToNAS' start network train side by side, each on a CUDA stream of its own and for so many
+steps; told is how many times as many steps they take in a second as one network does alone. Captures: a network is
+trained until its step is captured, then changed, so often; the memory that is held must be that of the first captures,
+else the exit code is 1. On a CPU steps are eager, and the numbers mean nothing.
 """
 
 import argparse
@@ -14,31 +14,33 @@ from collections.abc import Sequence
 
 import torch
 from gauges import MIB, clock, held_memory
-from loops import BATCHES
 from subjects import SUBJECTS
 
 from growsearch.training import Cursor, Engine, Network
 from growsearch.training.config import HardwareConfig
-from growsearch.training.cuda_graphs import WARM_UPS
+from growsearch.training.cuda_graphs import WARM_UPS, WORTH_CAPTURING
 
 SUBJECT = SUBJECTS["ectonas-medium_cnn"](False)
+BATCHES = 512
+"""Batches of a pass: drawing one is little beside training on it."""
+
 SETTLED, ROOM = 10, 32 * MIB
 """Captures after which memory is read first, and bytes that it may grow by from there on."""
 
 
 def engine_on(device: torch.device) -> Engine:
-    """An engine with a few batches of noise."""
+    """An engine with a pass of noise."""
     return Engine(SUBJECT.noise(BATCHES), HardwareConfig(device=str(device), threads=1), 0)
 
 
 def steps(engine: Engine, networks: Sequence[Network], cursors: Sequence[Cursor], count: int) -> None:
-    """Let networks take so many steps in turn, and wait for the last."""
+    """Let networks take so many steps each by turns, and wait for the last."""
     (recipe,) = SUBJECT.recipes
-    for _ in range(count):
-        for network, cursor in zip(networks, cursors, strict=True):
-            if cursor.used == len(engine.data.train):
-                cursor.next_pass()
-            engine.train_batch(network, cursor, recipe, SUBJECT.batch_size)
+    ends = [network.steps + count for network in networks]
+    while any(network.steps < end for network, end in zip(networks, ends, strict=True)):
+        for network, cursor, end in zip(networks, cursors, ends, strict=True):
+            if left := end - network.steps:
+                engine.train_batch(network, cursor, recipe, SUBJECT.batch_size, left)
     for network, cursor in zip(networks, cursors, strict=True):
         outcome = engine.stats(network, cursor, recipe).outcome
         if outcome != "ok":
@@ -55,10 +57,10 @@ def rate(device: torch.device, lanes: int, count: int) -> float:
         network.module.train()
     engine.wait()
     cursors = [Cursor() for _ in networks]
-    steps(engine, networks, cursors, WARM_UPS + 2)
+    steps(engine, networks, cursors, WARM_UPS + 2 + min(count, WORTH_CAPTURING))
     begun = clock(device)
-    steps(engine, networks, cursors, max(1, count // lanes))
-    return lanes * max(1, count // lanes) / (clock(device) - begun)
+    steps(engine, networks, cursors, count)
+    return lanes * count / (clock(device) - begun)
 
 
 def growth(device: torch.device, captures: int) -> int:
@@ -82,7 +84,7 @@ def main() -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--lanes", default="1,2,4,8,16")
     parser.add_argument("--captures", type=int, default=100)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=2000)
     options = parser.parse_args()
     torch.set_num_threads(1)
     device = torch.device(options.device)

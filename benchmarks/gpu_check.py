@@ -4,11 +4,11 @@
 
 Parts, in this order: the GPU tests; `methods.py` for each network (eager and captured beside the bare loops);
 two equal runs of each method; captured networks side by side, and memory over a hundred captures; some networks
-in bf16 and tf32 and with compiled steps, and PR-DARTS' supernet at batch 128; the other benchmarks that know a
-GPU; and a DensEMANN run of the paper's full schedule on Fashion-MNIST for as long as the time lasts, which the
-next call continues. OUT gets a log of each part, what it wrote, and
-state.json, by which a later call (with this folder as --out, or as --earlier where OUT must be a new one)
-knows what is done. Nothing is fetched: missing packages are installed from WHEELS into OUT. See README.md.
+in bf16 and tf32 and with compiled and fused steps, and PR-DARTS' supernet at batch 128; the other benchmarks that
+know a GPU; and a DensEMANN run of the paper's full schedule on Fashion-MNIST for as long as the time lasts, which
+the next call continues. OUT gets a log of each part, what it wrote, and state.json, by which a later call (with this
+folder as --out, or as --earlier where OUT must be a new one) knows what is done. Nothing is fetched: missing packages
+are installed from WHEELS into OUT. See README.md.
 """
 
 import argparse
@@ -71,11 +71,12 @@ def parts_of(options: argparse.Namespace) -> Iterator[Part]:
     for name in VARIED:
         for precision in ("bf16",) if device == "cpu" else ("bf16", "tf32"):
             yield methods(f"{precision}-{name}", name, "--precision", precision)
-        yield methods(f"compiled-{name}", name, "--steps", "compiled")
+        yield methods(f"compiled-{name}", name, "--steps", "compiled" if device == "cpu" else "compiled,fused")
     yield methods("prdarts-128", "prdarts-search", "--batch", "128")
     if not options.tiny:
         yield Part("prdarts", [python, str(HERE / "prdarts.py"), "--device", device])
-        yield Part("vip", [python, str(HERE / "vip.py"), "--device", device])
+        yield Part("conet", [python, str(HERE / "conet.py"), "--device", device])
+        yield Part("vip", [python, str(HERE / "vip.py"), "--device", device, "--seeds", "1", "--repeats", "1"])
         yield Part("surgery", [python, str(HERE / "surgery.py"), "--device", device, "--names", "resnet18,densenet121"])
     data = "data=digits schedule=smoke" if options.tiny else "data=fashion_mnist schedule=paper"
     root = [f"data.root={options.data}", "data.download=false"] if options.data else []

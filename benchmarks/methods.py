@@ -32,6 +32,7 @@ from subjects import SUBJECTS, Subject
 
 from growsearch.errors import UserError
 from growsearch.probes import cost
+from growsearch.training.cuda_graphs import WARM_UPS
 from growsearch.training.layout import layout_of
 
 BASE = "bare contiguous"
@@ -76,7 +77,7 @@ def measure(
     for name, make in makers.items():
         with peak_memory(device) as peak:
             loops[name] = make()
-            loops[name](2)
+            loops[name](2 if device.type == "cpu" else WARM_UPS + 2)  # past the capture
             rows[name] = {"loop": name, "peak_mib": peak()}
     begun = clock(device)
     loops[BASE](1)
@@ -117,7 +118,7 @@ def counts_of(loop: Loop, device: torch.device, name: str, seconds: float, tops:
     counts: dict[str, Any] = {}
     if device.type == "cuda":
         counts["kernels"], counts["launches"] = launches(lambda: loop(1))
-    if not name.startswith(("captured", "compiled")):
+    if not name.startswith(("captured", "compiled", "fused")):
         with Operators() as operators:
             loop(1)
         counts["operators"] = operators.count

@@ -61,6 +61,14 @@ def draws_elsewhere(module: nn.Module) -> bool:
     )
 
 
+def default_generators_stand(device: torch.device) -> bytes:
+    """Where the generators stand that dropout and its kin draw from, for a comparison; nothing waits for a GPU."""
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        generators.append(torch.cuda.default_generators[device.index or 0])
+    return b"".join(each.get_state().numpy().tobytes() for each in generators)
+
+
 def host_generators() -> Any:
     """The next draws of ``random``'s and ``numpy.random``'s generators, for a comparison."""
     numbers = np.random.get_state(legacy=False)["state"]

@@ -75,11 +75,17 @@ def methods() -> dict[str, Method]:
 
 def papers() -> dict[str, Any]:
     """Figures and tables of methods, by method; torch is not imported. Methods without a paper are left out."""
-    found = {method.name: _resolve(method.paper) for method in OWN if method.paper}
-    for name, point in plugins.points(plugins.PAPERS).items():
-        if name not in found and (paper := plugins.loaded(point)) is not None:
-            found[name] = paper
-    return found
+    names = [*(method.name for method in OWN), *plugins.points(plugins.PAPERS)]
+    return {name: found for name in dict.fromkeys(names) if (found := paper(name)) is not None}
+
+
+def paper(name: str) -> Any:
+    """Those of one method; None if it is not known or has none."""
+    for method in OWN:
+        if method.name == name and method.paper:
+            return _resolve(method.paper)
+    point = plugins.points(plugins.PAPERS).get(name)
+    return None if point is None else plugins.loaded(point)
 
 
 def method(name: str) -> Method:

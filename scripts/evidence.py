@@ -5,6 +5,7 @@
     evidence.py of FOLDER KEY                  what result.json of a run has under a key, such as method.additions
     evidence.py add ARCHIVE CELL SEED FOLDER   add the one finished run below FOLDER
     evidence.py table ARCHIVE [AGAINST]        a row for each cell, paired by seed with the cell AGAINST
+    evidence.py agreement ARCHIVE              how alike seeds of Stage-Wise choose stages
 
 An archive is a text file of one JSON object a line: its cell and seed, the run's result without long lists, and the
 validation accuracy of each epoch of the network that was found, to four digits.
@@ -13,6 +14,7 @@ validation accuracy of each epoch of the network that was found, to four digits.
 import json
 import sys
 from functools import reduce
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -46,17 +48,18 @@ def find(archive: Path, cell: str, seed: str) -> dict[str, Any] | None:
     return next((run for run in read(archive) if run["cell"] == cell and str(run["seed"]) == seed), None)
 
 
-def entry(cell: str, seed: str, run: RunRecord) -> dict[str, Any]:
-    """What an archive keeps of a finished run."""
+def entry(cell: str, seed: str, run: RunRecord, kept: str = "") -> dict[str, Any]:
+    """What an archive keeps of a finished run, which lies where the runs of its campaign are ``kept``."""
     result = {key: value for key, value in run.result.items() if key not in LEFT_OUT}
     result["method"] = short(run.method)
-    result["command"] = anywhere(str(run.result.get("command")))
+    result["command"] = anywhere(str(run.result.get("command")), kept)
     return {"cell": cell, "seed": int(seed), **short(result), "val_accuracies": accuracies(run)}
 
 
-def anywhere(command: str) -> str:
-    """A command without the folders in which one machine keeps its data and its runs."""
-    return " ".join(word for word in command.split(" ") if not word.startswith(("data.root=", "output.root=")))
+def anywhere(command: str, kept: str = "") -> str:
+    """A command without the folders in which one machine keeps its data and its runs, and without half a last word."""
+    words = ["…" if word.endswith("…") else word.replace(f"={kept}/", "=") for word in command.split(" ")]
+    return " ".join(word for word in words if not word.startswith(("data.root=", "output.root=")))
 
 
 def accuracies(run: RunRecord) -> list[float]:
@@ -86,7 +89,8 @@ def add(archive: Path, cell: str, seed: str, folder: Path) -> None:
         raise UserError(f"{folder}: it has {len(runs)} finished runs; it needs one")
     archive.parent.mkdir(parents=True, exist_ok=True)
     with archive.open("a") as file:
-        file.write(json.dumps(entry(cell, seed, runs[0]), separators=(",", ":")) + "\n")
+        kept = str(folder).removesuffix(f"/{cell}/{seed}")
+        file.write(json.dumps(entry(cell, seed, runs[0], kept), separators=(",", ":")) + "\n")
 
 
 Runs = dict[tuple[str, int], dict[str, Any]]
@@ -162,6 +166,45 @@ def paired(here: Runs, other: Runs) -> list[str]:
     return [f"{np.mean(gaps):+.2f} ± {error:.2f}", p]
 
 
+def agreement(runs: list[dict[str, Any]]) -> str:
+    """How alike the seeds of each Stage-Wise cell choose stages in the first iteration; all begin at the same depths.
+
+    ``alike`` is the share of stages that two seeds decide alike, over all pairs of seeds; ``by chance`` what it would
+    be if each seed deepened as many stages as it did, but any; ``p`` how often choices that are shuffled so are at
+    least as alike.
+    """
+    rows = []
+    for cell in dict.fromkeys(run["cell"] for run in runs):
+        chosen = [found for run in runs if run["cell"] == cell and (found := deepened(run["method"])) is not None]
+        if len(chosen) > 1:
+            shares = " ".join(f"{sum(stage)}/{len(chosen)}" for stage in zip(*chosen, strict=True))
+            rows.append([cell, str(len(chosen)), shares, *significance(chosen)])
+    headers = ["cell", "runs", "deepened, by stage", "alike", "by chance", "p"]
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def deepened(method: dict[str, Any]) -> list[int] | None:
+    """Which stages the first candidate of a Stage-Wise search has deepened, as 0 or 1; None for other results."""
+    networks = method.get("networks", [])
+    depths = {one["role"]: one["depths"] for one in networks if one.get("iteration") in (0, 1) and "depths" in one}
+    if not {"initial", "candidate"} <= depths.keys():
+        return None
+    return [int(after > before) for before, after in zip(depths["initial"], depths["candidate"], strict=True)]
+
+
+def significance(chosen: list[list[int]]) -> list[str]:
+    """How alike choices are, what chance would give, and the p value of a permutation test."""
+    how = {"permutation_type": "pairings", "alternative": "greater", "n_resamples": 20_000}
+    test = stats.permutation_test(chosen, alike, rng=np.random.default_rng(0), **how)
+    p = "" if np.ptp(test.null_distribution) == 0 else f"{test.pvalue:.2g}"
+    return [f"{test.statistic:.0%}", f"{test.null_distribution.mean():.0%}", p]
+
+
+def alike(*chosen: Any, axis: int = -1) -> Any:
+    """The share of equal entries over all pairs of choices."""
+    return np.mean([one == other for one, other in combinations(chosen, 2)], axis=(0, axis))
+
+
 def main(words: list[str]) -> int:
     """Do what the words say; see the module's text."""
     match words:
@@ -179,8 +222,10 @@ def main(words: list[str]) -> int:
             add(Path(archive), cell, seed, Path(folder))
         case ["table", archive, *against]:
             print(table(read(Path(archive)), against[0] if against else None))
+        case ["agreement", archive]:
+            print(agreement(read(Path(archive))))
         case _:
-            raise UserError("use has, get, of, add or table; see the head of this file")
+            raise UserError("use has, get, of, add, table or agreement; see the head of this file")
     return 0
 
 

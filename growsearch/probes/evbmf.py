@@ -9,6 +9,7 @@ Dimension key: B matrices, K singular values (padded to the longest), L rows, M 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,15 +69,41 @@ def evbmf(matrix: Tensor | Array, *, transpose: bool = True, tolerance: float = 
 
 
 def squared_singular_values(matrices_blm: Tensor) -> Array:
-    """Squared singular values of matrices [B, L, M] of one shape, descending: float64 [B, min(L, M)].
+    """Squared singular values of matrices [B, L, M] of one shape, descending: float64 [B, min(L, M)]."""
+    return spectra_of([gram_matrices(matrices_blm)])[0]
 
-    The eigenvalues of the smaller Gram matrix, in double precision; the Gram matrices are formed where the
-    matrices lie and travel to the CPU once.
-    """
+
+def gram_matrices(matrices_blm: Tensor) -> Tensor:
+    """The smaller Gram matrix of each matrix [B, L, M], where these lie: float64 [B, K, K]."""
     wide = matrices_blm if matrices_blm.shape[1] <= matrices_blm.shape[2] else matrices_blm.mT
     wide = wide.double()
-    eigenvalues = torch.linalg.eigvalsh((wide @ wide.mT).cpu())
-    return eigenvalues.flip(-1).clamp_min(0).numpy()
+    return wide @ wide.mT
+
+
+def spectra_of(grams_bkk: Sequence[Tensor]) -> list[Array]:
+    """Eigenvalues of stacks of Gram matrices [B, K, K], descending: float64 [B, K] for each stack.
+
+    Stacks on a GPU are solved there, those of one size together, and the host reads all eigenvalues at once: they are
+    a K-th of the matrices. What a GPU's method does not converge for, and what lies on a CPU, is solved stack by stack.
+    """
+    if any(gram.device.type != "cpu" for gram in grams_bkk):
+        with suppress(torch.linalg.LinAlgError):
+            return _spectra_there(grams_bkk)
+    return [torch.linalg.eigvalsh(gram.cpu()).flip(-1).clamp_min(0).numpy() for gram in grams_bkk]
+
+
+def _spectra_there(grams_bkk: Sequence[Tensor]) -> list[Array]:
+    by_size: dict[int, list[int]] = {}
+    for index, gram in enumerate(grams_bkk):
+        by_size.setdefault(gram.shape[-1], []).append(index)
+    solved = [torch.linalg.eigvalsh(torch.cat([grams_bkk[i] for i in indices])) for indices in by_size.values()]
+    on_host = torch.cat([values.flatten() for values in solved]).cpu().split([values.numel() for values in solved])
+    found: dict[int, Array] = {}
+    for (size, indices), values in zip(by_size.items(), on_host, strict=True):
+        rows = values.view(-1, size).flip(-1).clamp_min(0)
+        pieces = rows.split([len(grams_bkk[i]) for i in indices])
+        found |= {i: piece.numpy() for i, piece in zip(indices, pieces, strict=True)}
+    return [found[i] for i in range(len(grams_bkk))]
 
 
 def evbmf_spectra(

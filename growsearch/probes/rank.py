@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from growsearch.probes.evbmf import Solution, Spectrum, solve, squared_singular_values
+from growsearch.probes.evbmf import Solution, Spectrum, gram_matrices, solve, spectra_of
 
 Condition = Literal["shrunk", "observed"]
 
@@ -85,14 +85,20 @@ def _spectra(weights: Sequence[Tensor], transpose: bool) -> tuple[list[Spectrum]
                 f"rank_metrics: shape {tuple(weight.shape)} is not accepted; use a weight [out, in, kh, kw]"
             )
         by_shape[weight.shape].append(index)
+    grams: list[Tensor] = []
+    for (_, _, *kernel), indices in by_shape.items():
+        stack_boihw = torch.stack([weights[i].detach() for i in indices])
+        grams.append(gram_matrices(stack_boihw.flatten(2)))
+        if kernel != [1, 1]:
+            grams.append(gram_matrices(stack_boihw.transpose(1, 2).flatten(2)))
     spectra: list[Spectrum] = []
     of_input, of_output = [0] * len(weights), [0] * len(weights)
+    squares = iter(spectra_of(grams))
     for (num_out, num_in, *kernel), indices in by_shape.items():
-        stack_boihw = torch.stack([weights[i].detach() for i in indices])
         area = kernel[0] * kernel[1]
-        squares_out = squared_singular_values(stack_boihw.flatten(2))
+        squares_out = next(squares)
         # the unfoldings of a 1x1 convolution are each other's transposes: the same, seen from the short side
-        squares_in = squares_out if area == 1 else squared_singular_values(stack_boihw.transpose(1, 2).flatten(2))
+        squares_in = squares_out if area == 1 else next(squares)
         for index, values_in, values_out in zip(indices, squares_in, squares_out, strict=True):
             of_output[index] = of_input[index] = len(spectra)
             spectra.append(Spectrum(values_out, num_out, num_in * area))

@@ -74,7 +74,7 @@ def papers() -> list[Paper]:
 
 def papers_of(record: RunRecord) -> list[Paper]:
     """The paper of a run's method; those of all where its method is not known or has none, as in a retraining."""
-    own = registry.papers().get(str(record.options.get("algo.name")))
+    own = registry.paper(str(record.options.get("algo.name")))
     return [own] if isinstance(own, Paper) else papers()
 
 

@@ -93,6 +93,7 @@ class ScriptRunner:
         self.groups: dict[str, Group] = {}
         self.results: dict[str, Any] = {}
         self.halting = False
+        self.turns: dict[str, int] = {}
         self.expected: int | None = None
         self.found: Found | None = None
         self.running = False
@@ -285,12 +286,20 @@ class ScriptRunner:
         return [self.results.pop(name) for name in names]
 
     def _next(self) -> str:
-        """The branch to go on with: one whose worker reports, or of those here the one least far in its pass."""
+        """The branch to go on with: one whose worker reports, or of those here the one least far in its pass.
+
+        Where branches have CUDA streams of their own, each of those here in its turn: the least far would have an
+        epoch for itself once it has ended the one before, and the GPU nothing to do beside it.
+        """
         while self._begin_another():
             pass
         here = self._here()
         if (worker := self.crew.first(block=not here)) and (name := self._on(worker)):
             return name
+        if len(self.bench.engine.cuda_streams) > 1:
+            longest_ago = min(here, key=lambda name: self.turns.get(name, 0))
+            self.turns[longest_ago] = max(self.turns.values(), default=0) + 1
+            return longest_ago
         return min(here, key=lambda name: getattr(self.carrier.positions.get(name), "used", 0))
 
     def _begin_another(self) -> bool:
@@ -335,6 +344,7 @@ class ScriptRunner:
             return next(self.branches[name])
         except StopIteration as end:
             self.results[name] = end.value
+            self.turns.pop(name, None)
             del self.branches[name]
             if worker is not None and worker.branch == name:
                 self._bring_home(worker)

@@ -47,15 +47,15 @@ class HardwareConfig(Options):
     layout: str = option(
         "auto",
         "Memory layout of images and kernels; auto is channels_last for convolutional networks on a CPU where it is"
-        " sound, else contiguous. Numbers differ by rounding.",
+        " sound and on a GPU with precision=bf16, else contiguous. Numbers differ by rounding.",
         choices=("auto", "contiguous", "channels_last"),
     )
     step: str = option(
         "auto",
         "How a training step is taken: eager, operation by operation; captured (GPU), replayed as a CUDA graph until"
         " network changes, with the same numbers; compiled by torch.compile after each change, in seconds to minutes"
-        " and with other rounding; auto is captured on a GPU, else eager.",
-        choices=("auto", "eager", "captured", "compiled"),
+        " and with other rounding; fused (GPU), compiled and captured; auto is captured on a GPU, else eager.",
+        choices=("auto", "eager", "captured", "compiled", "fused"),
     )
     eval_batch: int = option(512, "Images of an evaluation batch.", unit="images", low=1)
     heartbeat: int = option(

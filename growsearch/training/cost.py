@@ -26,9 +26,9 @@ class TrainingCost:
     steps: int = 0
     images: int = 0
 
-    def count(self, network: Network, images: int, image_shape: Sequence[int], passes: int = 1) -> None:
-        """Add a step of ``network`` on so many images (C, H, W), in so many passes, and its teacher's answers."""
-        self.steps += 1
+    def count(self, network: Network, images: int, image_shape: Sequence[int], passes: int = 1, steps: int = 1) -> None:
+        """Add steps of ``network`` on so many images (C, H, W), in so many passes, and its teacher's answers."""
+        self.steps += steps
         self.images += images
         if self.macs is not None:
             teacher = 0 if network.guide is None else network.guide.teacher.macs(image_shape)

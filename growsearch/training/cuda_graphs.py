@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from growsearch.data.augment import PassPlan
-from growsearch.randomness import host_generators
+from growsearch.randomness import default_generators_stand, host_generators
+from growsearch.training.compiled import CompiledForward
 from growsearch.training.cuda_stream import CudaStream, Launch, NotCapturable
 from growsearch.training.cursor import Cursor
 from growsearch.training.host_reads import HostReads
@@ -23,6 +24,13 @@ WARM_UPS = 5
 
 As many as PR-DARTS takes between two looks at the memory gauge while its batch grows.
 """
+
+MANY = 8
+"""Steps in one launch where networks train side by side. A small network's step is a few dozen kernels, which a GPU has
+done before the host has launched those of the others; eight of them take it about as long as one."""
+
+WORTH_CAPTURING = 512
+"""Steps to come for which a launch of many is captured: that takes as long as some hundred launches."""
 
 Key = tuple[str, int, bool, bool]
 """What a capture holds for: split, batch size, training mode, whether paths are dropped.
@@ -52,6 +60,10 @@ class CapturedStep(Step):
     Args:
         cuda_stream: where it is captured.
         tell: hears in a sentence why a step stays eager, should it.
+        side_by_side: other networks train beside it. Then :data:`MANY` steps may be one launch, unless it draws random
+            numbers: the host seeds the generator before each step.
+        compiled: the forward pass where a compiler makes its kernels. Its first steps, which compile it, load the
+            kernels and choose among them, are the warm-ups; a graph records what is launched after that.
     """
 
     def __init__(
@@ -62,39 +74,79 @@ class CapturedStep(Step):
         seed: int,
         cuda_stream: CudaStream,
         tell: Callable[[str], None],
+        compiled: CompiledForward | None = None,
+        side_by_side: bool = False,
     ) -> None:
-        super().__init__(network, recipe, precision, seed)
+        super().__init__(network, recipe, precision, seed, compiled)
         self.cuda_stream, self.tell = cuda_stream, tell
-        self.capturable = True
+        self.capturable, self.at_once = True, MANY if side_by_side else 1
         self.replays: dict[Key, Replay] = {}
+        self.replays_of_many: dict[Key, Replay] = {}
         self._seen: Counter[Key] = Counter()
 
-    def take(self, loader: Loader, cursor: Cursor, size: int, number: int) -> None:
+    def take(self, loader: Loader, cursor: Cursor, size: int, number: int, left: int = 1) -> int:
         """As :meth:`Step.take`."""
         self.paths.look()
-        rows, key = loader.rows(cursor, size), (cursor.split, size, self.module.training, self.paths.on)
-        reads = _reads(loader, rows)
+        key = cursor.split, size, self.module.training, self.paths.on
+        if left >= self.at_once > 1 and (many := self._many(loader, key, left)) is not None:
+            return self._take_many(many, loader, cursor, size)
+        reads = _reads(loader, loader.rows(cursor, size))
         replay = self.replays.get(key) or self._approach(loader, key, reads)
         self.replayed = replay is not None
         if replay is None:
-            return self._take_eagerly(loader, reads, key, cursor, number)
+            self._take_eagerly(loader, reads, key, cursor, number)
+            return 1
         for fixed, given in zip(replay.reads, reads, strict=True):
             fixed.copy_(given)
         self.seed(number)
         replay.launch()
         cursor.sums.add_(replay.sums)
+        return 1
+
+    def _many(self, loader: Loader, key: Key, left: int) -> Replay | None:
+        """The launch of many steps, captured if it pays once single ones are; None where there is none."""
+        if key in self.replays and key not in self.replays_of_many and left >= WORTH_CAPTURING and loader.resident:
+            self._capture_many(loader, key)
+        return self.replays_of_many.get(key)
+
+    def _take_many(self, replay: Replay, loader: Loader, cursor: Cursor, size: int) -> int:
+        """As many single steps would: the sums are added up one by one, from where the cursor's stand."""
+        replay.reads[0].copy_(loader.rows(cursor, self.at_once * size).table)
+        replay.sums.copy_(cursor.sums)
+        replay.launch()
+        cursor.sums.copy_(replay.sums)
+        self.replayed = True
+        return self.at_once
+
+    def _capture_many(self, loader: Loader, key: Key) -> None:
+        fixed = self.replays[key].reads[0].repeat(self.at_once, 1)
+        sums = torch.zeros(3, dtype=torch.float64, device=self.device)  # as a cursor has them
+
+        def body() -> None:
+            with nullcontext() if self.compiled is None else self.compiled.frozen():
+                for rows in fixed.split(key[1]):
+                    sums.add_(self.body(*_batch(loader, (rows,))))
+
+        try:
+            self.replays_of_many[key] = Replay((fixed,), sums, self.cuda_stream.capture(body))
+        except (NotCapturable, torch.OutOfMemoryError):
+            self.at_once = 1  # single ones are captured already
+        finally:
+            self.drop_gradients()
 
     def release(self) -> bool:
         """Give the captures' memory back; the next batches are warm-ups again."""
         held = bool(self.replays)
         self.replays.clear()
+        self.replays_of_many.clear()
         self._seen.clear()
         return held
 
     def _approach(self, loader: Loader, key: Key, reads: tuple[Tensor, ...]) -> Replay | None:
         """Count batches of one size, and capture when there have been enough."""
         self._seen[key] += 1
-        return self._capture(loader, key, reads) if self.capturable and self._seen[key] > WARM_UPS else None
+        enough = self._seen[key] > WARM_UPS and (self.compiled is None or self.compiled.has_made(self.variant(key[1])))
+        return self._capture(loader, key, reads) if self.capturable and enough else None
 
     def _capture(self, loader: Loader, key: Key, reads: tuple[Tensor, ...]) -> Replay | None:
         fixed = tuple(torch.zeros_like(each) for each in reads)
@@ -102,7 +154,8 @@ class CapturedStep(Step):
         self.count(key[1])  # made here, outside of the graph's memory
 
         def body() -> None:
-            sums.copy_(self.body(*_batch(loader, fixed)))
+            with nullcontext() if self.compiled is None else self.compiled.frozen():
+                sums.copy_(self.body(*_batch(loader, fixed)))
 
         try:
             self.replays[key] = Replay(fixed, sums, self.cuda_stream.capture(body))
@@ -117,11 +170,15 @@ class CapturedStep(Step):
         return self.replays.get(key)
 
     def _take_eagerly(self, loader: Loader, reads: tuple[Tensor, ...], key: Key, cursor: Cursor, number: int) -> None:
-        watch = HostReads() if self.capturable and self._seen[key] == WARM_UPS else None
+        last = self.capturable and self._seen[key] == WARM_UPS
+        watch = HostReads() if last and self.compiled is None else None  # compiled kernels are no operators to watch
         self.seed(number)
-        before = host_generators() if watch is not None and self.draws_elsewhere else None
+        before = host_generators() if last and self.draws_elsewhere else None
+        stood = default_generators_stand(self.device) if last and self.at_once > 1 else b""
         with self.cuda_stream.aside(), watch or nullcontext():
             cursor.sums.add_(self.body(*_batch(loader, reads)))
+        if stood and default_generators_stand(self.device) != stood:
+            self.at_once = 1
         if before is not None and host_generators() != before:
             self._stay_eager("it draws from Python's or numpy's generator, which a replay would not ask again")
         elif watch is not None and watch.found is not None:

@@ -10,6 +10,9 @@ from growsearch.training.config import MOST_THREADS
 
 Gauge = Callable[[], float]
 
+REPLAYED, COMPILED = ("captured", "fused"), ("compiled", "fused")
+"""Ways of taking steps in which a GPU replays them, and in which a compiler makes the network's kernels."""
+
 WORTH_MORE_THREADS = 0.6
 """More threads are used only if they cut a step's time to this share: on a busy machine they cost far more."""
 
@@ -36,11 +39,11 @@ def resolve_step(name: str, device: torch.device) -> str:
     """Turn ``auto`` into ``captured`` on a GPU and ``eager`` on a CPU; other ways of taking steps stay.
 
     Raises:
-        UserError: for ``captured`` on a CPU.
+        UserError: for ``captured`` and ``fused`` on a CPU.
     """
-    if name == "captured" and device.type == "cpu":
+    if name in REPLAYED and device.type == "cpu":
         raise UserError(
-            "hardware.step: captured is not accepted, as only a GPU replays steps; use auto, eager or compiled"
+            f"hardware.step: {name} is not accepted, as only a GPU replays steps; use auto, eager or compiled"
         )
     if name == "auto":
         return "eager" if device.type == "cpu" else "captured"

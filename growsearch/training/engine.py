@@ -1,25 +1,28 @@
 """Everything a method trains with: the data on a device, passes, steps and evaluations."""
 
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from growsearch.data.augment import Augmentation
 from growsearch.data.dataset import Dataset, Split
 from growsearch.errors import UserError
 from growsearch.randomness import derive_seed, draws_elsewhere, seed_default_generators
+from growsearch.training.compiled import CompiledForward
 from growsearch.training.config import HardwareConfig
 from growsearch.training.cost import TrainingCost
 from growsearch.training.cuda_graphs import CapturedStep
 from growsearch.training.cuda_stream import CudaStream
 from growsearch.training.cursor import Cursor
-from growsearch.training.device import Gauge, memory_gauge, resolve_device, resolve_step
+from growsearch.training.device import COMPILED, REPLAYED, Gauge, memory_gauge, resolve_device, resolve_step
 from growsearch.training.evaluate import Evaluation, evaluate
 from growsearch.training.loader import Loader
 from growsearch.training.network import Network
@@ -32,8 +35,8 @@ from growsearch.training.unrolled import UnrolledRecipe, UnrolledStep
 
 K = TypeVar("K")
 
-KEPT = 16
-"""So many loaders stay ready."""
+KEPT, KEPT_BY_EACH = 16, 3
+"""So many loaders stay ready, or so many for each network that is trained side by side: they draw a pass when made."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Engine:
         gauge: fraction of the device's memory in use at its peak since the last call; batch-size
             autoscaling asks it. Tests put a function of their own here.
         work: what training has spent; engines of one run share it.
-        step_kind: how steps are taken: ``eager``, ``captured`` or ``compiled``.
+        step_kind: how steps are taken: ``eager``, ``captured``, ``compiled`` or ``fused``.
         cuda_streams: where steps are captured; empty where none are.
         notes: what a reader of the result must know of how steps were taken, not told yet.
         divisors: what batches of ``training`` and ``evaluation`` are divided by, since memory ran out.
@@ -99,10 +102,12 @@ class Engine:
         self.gauge = gauge or memory_gauge(self.device)
         self.work = work or TrainingCost()
         self.step_kind = resolve_step(hardware.step, self.device)
-        self.cuda_streams = [CudaStream(self.device)] if self.step_kind == "captured" else []
+        self.cuda_streams = [CudaStream(self.device)] if self.step_kind in REPLAYED else []
         self.notes: list[str] = []
         self._loaders: OrderedDict[tuple[object, ...], Loader] = OrderedDict()
         self._steps: WeakKeyDictionary[Network, dict[Recipe, Step]] = WeakKeyDictionary()
+        self._lanes: WeakKeyDictionary[Network, int] = WeakKeyDictionary()
+        self._next_lane = itertools.count()
         self._eager_steps = 0
 
     def on(self, data: Dataset) -> "Engine":
@@ -118,6 +123,7 @@ class Engine:
         """
         if self.cuda_streams and len(self.cuda_streams) != count:
             self.cuda_streams = [CudaStream(self.device) for _ in range(count)]
+            self._lanes.clear()
 
     def wait(self) -> None:
         """Let all networks' steps end; to be called before their tensors are read during an epoch."""
@@ -126,7 +132,7 @@ class Engine:
 
     def place(self, network: Network) -> None:
         """Bring a network to this engine's device and layout; for new and restored networks."""
-        network.place(self.device, self.hardware.layout)
+        network.place(self.device, self.hardware.layout, self.hardware.precision)
 
     def split(self, name: str) -> Split:
         """One of ``train``, ``val`` and ``test``."""
@@ -148,7 +154,7 @@ class Engine:
                 copies=copies,
                 shuffle=shuffle,
             )
-        return _newest(self._loaders, key)
+        return _newest(self._loaders, key, max(KEPT, KEPT_BY_EACH * len(self.cuda_streams)))
 
     def step(self, network: Network, recipe: Recipe) -> Step:
         """The step of a network under a recipe; made anew after each structural change, gone with the network."""
@@ -163,14 +169,25 @@ class Engine:
     def _make_step(self, network: Network, recipe: Recipe) -> Step:
         if isinstance(recipe, UnrolledRecipe):
             return UnrolledStep(network, recipe, self.hardware.precision, self.seed)
-        if self.step_kind == "captured":
+        precision, tell, replayed = self.hardware.precision, self.notes.append, self.step_kind in REPLAYED
+        compiled = None
+        if self.step_kind in COMPILED:
+            make = partial(CompiledForward, network.module, replayed, tell)
+            # One for all recipes, where it does not depend on the sizes that it has met.
+            compiled = network.cached("compiled", make) if replayed else make()
+        if replayed:
             cuda_stream = self._cuda_stream(network)
-            return CapturedStep(network, recipe, self.hardware.precision, self.seed, cuda_stream, self.notes.append)
-        compiled = compile_forward(network.module) if self.step_kind == "compiled" else None
-        return Step(network, recipe, self.hardware.precision, self.seed, compiled)
+            beside = len(self.cuda_streams) > 1
+            return CapturedStep(network, recipe, precision, self.seed, cuda_stream, tell, compiled, beside)
+        return Step(network, recipe, precision, self.seed, compiled)
 
     def _cuda_stream(self, network: Network) -> CudaStream:
-        return self.cuda_streams[network.id % len(self.cuda_streams)]
+        """The stream of a network: they are given out by turns, to networks as they are first trained."""
+        if len(self.cuda_streams) == 1:
+            return self.cuda_streams[0]
+        if network not in self._lanes:
+            self._lanes[network] = next(self._next_lane) % len(self.cuda_streams)
+        return self.cuda_streams[self._lanes[network]]
 
     def _stream(self, network: Network) -> AbstractContextManager[None]:
         """Select the stream that a network is trained on: the current one, or one of its own if there are several."""
@@ -184,8 +201,10 @@ class Engine:
         """Images of a batch that is to hold ``planned``: fewer once memory ran out and the policy says so."""
         return divided(planned, self.divisors["training"])
 
-    def train_batch(self, network: Network, cursor: Cursor, recipe: Recipe, size: int) -> None:
+    def train_batch(self, network: Network, cursor: Cursor, recipe: Recipe, size: int, left: int = 1) -> None:
         """Take one optimizer step on the next ``size`` images; ``cursor.outcome`` tells of a failure.
+
+        Where ``left`` such batches are to come, a GPU may take several steps in one launch.
 
         Raises:
             OutOfMemory: with network and cursor somewhere within the step.
@@ -195,11 +214,11 @@ class Engine:
             loader = self.loader(network, cursor, recipe.augmentation, recipe.copies)
             cursor.sums = cursor.sums.to(self.device, non_blocking=True)
             with attempt("training", network, size), single_values():
-                step.take(loader, cursor, size, network.steps)
+                taken = step.take(loader, cursor, size, network.steps, left)
             self._eager_steps += not step.replayed
-            network.steps += 1
-            self.work.count(network, size, self.data.image_shape, step.passes)
-            look = self.device.type == "cpu" or network.steps % self.hardware.heartbeat == 0
+            network.steps += taken
+            self.work.count(network, taken * size, self.data.image_shape, step.passes, taken)
+            look = self.device.type == "cpu" or network.steps % self.hardware.heartbeat < taken
             if look and step.has_failed():
                 cursor.outcome = "diverged"
 
@@ -227,8 +246,8 @@ class Engine:
     ) -> Generator[None, None, EpochStats]:
         """Train from where ``cursor`` stands to the end of its pass (or for ``batches`` batches in all).
 
-        Yields after every optimizer step, with the state whole; returns what the pass showed. The
-        caller moves the cursor on (``next_pass``) before its next yield. With ``time_decay`` each step's
+        Yields after every optimizer step, or the several of one launch, with the state whole; returns what the pass
+        showed. The caller moves the cursor on (``next_pass``) before its next yield. With ``time_decay`` each step's
         rate is ``rate`` over 1 + ``time_decay`` * steps that the network has taken.
         """
         if rate is not None:
@@ -242,9 +261,11 @@ class Engine:
             size = min(self.batch_size(recipe.batch_size), end - cursor.used)
             if end - cursor.used - size == 1:
                 size += 1  # batch norm cannot train on a single image
+            whole, rest = divmod(end - cursor.used, size)
+            left = 1 if time_decay else whole - (rest == 1)
             if time_decay and isinstance(rate, float | int):
                 network.set_rate(used_rate(rate, time_decay, network.steps), recipe.optimizer)
-            self.train_batch(network, cursor, recipe, size)
+            self.train_batch(network, cursor, recipe, size, left)
             yield None
         return self.stats(network, cursor, recipe)
 
@@ -297,19 +318,9 @@ class Engine:
             return evaluate(network.module, loader, cursor, batch, each)
 
 
-def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...]) -> K:
-    """Mark an entry as used last, and let the oldest go."""
+def _newest(kept: OrderedDict[tuple[object, ...], K], key: tuple[object, ...], most: int) -> K:
+    """Mark an entry as used last, and let the oldest of more than ``most`` go."""
     kept.move_to_end(key)
-    while len(kept) > KEPT:
+    while len(kept) > most:
         kept.popitem(last=False)
     return kept[key]
-
-
-def compile_forward(module: nn.Module) -> Callable[..., Any]:
-    """The module's forward pass, compiled when it is first called.
-
-    What was compiled before is forgotten: TorchDynamo keeps a few versions of a class's code and runs
-    further ones uncompiled, without a word, and a network that grows is a version more with every edit.
-    """
-    torch.compiler.reset()
-    return torch.compile(module)

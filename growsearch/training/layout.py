@@ -15,21 +15,23 @@ FEWEST_CHANNELS = 16
 outside of its memory on some processors: 8 with AVX2, 16 with AVX-512 (oneDNN issue 6035)."""
 
 
-def layout_of(name: str, module: nn.Module, device: torch.device) -> torch.memory_format:
-    """The layout that ``hardware.layout`` gives a network as it stands.
+def layout_of(name: str, module: nn.Module, device: torch.device, precision: str = "float32") -> torch.memory_format:
+    """The layout that ``hardware.layout`` gives a network as it stands, under ``hardware.precision``.
 
-    ``auto`` is a rule and no measurement, so that a run repeated or resumed ends the same: on a CPU convolutional
-    networks get channels_last where that is sound. All stay contiguous on a GPU, and so do those with ``own_layout``
-    (they see to the layout of their maps themselves, or their code is not known) and classes of other packages,
-    whose forward pass may view maps as rows or call convolutions that no layer tells of.
+    ``auto`` is a rule and no measurement, so that a run repeated or resumed ends the same: convolutional networks get
+    channels_last on a CPU where that is sound, and in bf16 on a GPU, whose tensor cores want it. Others stay
+    contiguous, and so do those with ``own_layout`` (they see to the layout of their maps themselves, or their code
+    is not known) and classes of other packages, whose forward pass may view maps as rows or call convolutions that
+    no layer tells of.
 
     Raises:
         UserError: if channels_last is asked for where training could corrupt memory.
     """
     if name == "auto":
         known = type(module).__module__.partition(".")[0] in KNOWN and not getattr(module, "own_layout", False)
-        pays = device.type == "cpu" and known and _convolves(module)
-        name = "channels_last" if pays and not _unsound(module) else "contiguous"
+        pays = known and _convolves(module) and (device.type == "cpu" or precision == "bf16")
+        sound = device.type != "cpu" or not _unsound(module)
+        name = "channels_last" if pays and sound else "contiguous"
     elif name == "channels_last" and device.type == "cpu" and (found := _unsound(module)):
         raise UserError(
             f"hardware.layout: channels_last is not accepted: on a CPU {found} input channels, may "

@@ -101,7 +101,7 @@ class Network:
         self.version = 0
         self.guide: Guide | None = None
         self.pace: Pace | None = None
-        self.layout_option, self.layout = "contiguous", torch.contiguous_format
+        self.layout_option, self.layout = ("contiguous", "float32"), torch.contiguous_format
         self._cache: dict[str, tuple[int, Any]] = {}
         named = self._named()
         self._optimizers = {role: build_optimizer(named, config) for role, config in configs.items()}
@@ -138,9 +138,12 @@ class Network:
         named = self._named() if isinstance(rate, dict) else {}  # once a step where the rate decays by the step
         set_rate(self._optimizers[role], named, self.configs[role], rate)
 
-    def place(self, device: torch.device, layout: str) -> None:
-        """Bring module and optimizer state to a device and a memory layout, named as in ``hardware.layout``."""
-        self.layout_option = layout
+    def place(self, device: torch.device, layout: str, precision: str = "float32") -> None:
+        """Bring module and optimizer state to a device and a memory layout, named as in ``hardware.layout``.
+
+        Which layout ``auto`` is, depends on ``hardware.precision`` too.
+        """
+        self.layout_option = layout, precision
         state = self.optimizer_tensors()
         self.module.to(device=device)
         self.settle(keep_state=False)
@@ -156,7 +159,8 @@ class Network:
         Raises:
             UserError: if the network must not have that layout on its device.
         """
-        self.layout = layout_of(self.layout_option, self.module, self.device)
+        layout, precision = self.layout_option
+        self.layout = layout_of(layout, self.module, self.device, precision)
         named = self._named()  # once: supernets have thousands of modules
         states = {role: state_by_name(o, named) for role, o in self._optimizers.items()} if keep_state else {}
         self.module.to(memory_format=self.layout)

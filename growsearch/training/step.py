@@ -1,8 +1,8 @@
 """One optimizer step, written so that it can be captured: device tensors in, device tensors out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from growsearch.randomness import derive_seed, draws_elsewhere, seed_default_generators
+from growsearch.training.compiled import CompiledForward
 from growsearch.training.cursor import Cursor
 from growsearch.training.loader import Loader
 from growsearch.training.network import Network
@@ -155,13 +156,14 @@ class Step:
         recipe: Recipe,
         precision: str,
         seed: int,
-        forward: Callable[[Tensor], Any] | None = None,
+        compiled: CompiledForward | None = None,
     ) -> None:
         self.module, self.network_id, self.version = network.module, network.id, network.version
         self.recipe, self.seed_of_run = recipe, seed
         self.guide, self.pace = network.guide, network.pace
-        self.forward = network.module if forward is None else forward
-        self.counters = BatchCounters(network.module) if forward is None else None
+        self.compiled = compiled if compiled is not None and compiled.works else None
+        self.counters = BatchCounters(network.module) if self.compiled is None else None
+        self.number = 0
         self.optimizer = network.optimizer(recipe.optimizer)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.statistics = Statistics(network.module)
@@ -178,24 +180,45 @@ class Step:
         # Naming the parameters cuts the backward pass short where others are trained too, and costs time.
         self.inputs = self.parameters if every - set(map(id, self.parameters)) else None
 
-    def take(self, loader: Loader, cursor: Cursor, size: int, number: int) -> None:
-        """Train on the next ``size`` images as the network's step ``number``; the cursor counts what they showed."""
+    def take(self, loader: Loader, cursor: Cursor, size: int, number: int, left: int = 1) -> int:
+        """Train on the next ``size`` images as the network's step ``number``; the cursor counts what they showed.
+
+        Where ``left`` batches of that size are to come, more than one may be taken; returns how many.
+        """
         images, labels = loader.take(cursor, size)
         self.paths.look()
         self.seed(number)
         cursor.sums.add_(self.body(images, labels))
+        return 1
 
     def seed(self, number: int) -> None:
         """Make what step ``number`` draws a function of the run's seed, the network and that number."""
+        self.number = number
         value = derive_seed(self.seed_of_run, "step", self.network_id, number)
         seed_default_generators(value, self.device, self.draws_elsewhere)
 
     def body(self, images: Tensor, labels: Tensor) -> Tensor:
         """The device's part: train on one batch, and return (loss * images, correct, images) as float32 [3]."""
-        recipe = self.recipe
         self.statistics.remember()
+        loss, total, logits = self._passes(images, labels) if self.compiled is None else self._try(images, labels)
+        with torch.no_grad():
+            probe = total.detach()
+            if self.recipe.clip is not None:
+                probe = probe + nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
+            self.failed.masked_fill_(probe - probe != 0, 1.0)  # inf - inf is not a number, and so is not 0
+            self.update()
+            failed = self.failed != 0
+            if self.undoes_at_once:
+                self.statistics.keep_if(~failed)
+            correct = (logits.argmax(1) == labels).sum(dtype=loss.dtype)
+            batch = torch.stack((loss.detach() * len(labels), correct, self.count(len(labels))))
+            return batch.masked_fill_(failed, 0.0)
+
+    def _passes(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Forward and backward pass: the loss, what was differentiated, and the logits."""
+        recipe, forward = self.recipe, self.module if self.compiled is None else self.compiled
         with self.counters.together() if self.counters else nullcontext(), self.paths.set(), self.autocast:
-            output = self.forward(images)
+            output = forward(images)
         logits, auxiliary = output if isinstance(output, tuple) else (output, None)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         total = loss
@@ -206,18 +229,32 @@ class Step:
             total = self.guide.mixed(total, logits, images)
         self.drop_gradients()
         total.backward(inputs=self.inputs)
-        with torch.no_grad():
-            probe = total.detach()
-            if recipe.clip is not None:
-                probe = probe + nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
-            self.failed.masked_fill_(probe - probe != 0, 1.0)  # inf - inf is not a number, and so is not 0
-            self.update()
-            failed = self.failed != 0
-            if self.undoes_at_once:
-                self.statistics.keep_if(~failed)
-            correct = (logits.argmax(1) == labels).sum(dtype=loss.dtype)
-            batch = torch.stack((loss.detach() * len(labels), correct, self.count(len(labels))))
-            return batch.masked_fill_(failed, 0.0)
+        return loss, total, logits
+
+    def _try(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The passes as they are compiled; should they not be when they are first called, those of the module."""
+        assert self.compiled is not None
+        variant = self.variant(len(labels))
+        if self.compiled.has_made(variant):
+            return self._passes(images, labels)
+        before = [(buffer, buffer.clone()) for buffer in self.module.buffers()]
+        try:
+            found = self._passes(images, labels)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a compiler may fail in any way; what is the network's own fault, comes again
+            self.compiled.give_up(error, self.network_id)
+            self.compiled, self.counters = None, BatchCounters(self.module)
+            for buffer, old in before:  # statistics of what comes before the part that failed
+                buffer.copy_(old)
+            self.seed(self.number)
+            return self._passes(images, labels)
+        self.compiled.note_made(variant)
+        return found
+
+    def variant(self, size: int) -> tuple[int, bool, bool]:
+        """What a step on a batch of ``size`` is compiled for."""
+        return size, self.module.training, self.paths.on
 
     def drop_gradients(self) -> None:
         """All that ``zero_grad`` does, without its book-keeping."""

@@ -55,16 +55,10 @@ class UnrolledStep(Step):
         self.inner_optimizer = optimizer
         self.weights: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
         self.inner_batch: Callable[[int], Batch] | None = None
-        self.number = 0
 
     def look_ahead(self, loader: Loader, cursor: Cursor) -> None:
         """Say where the weights' next batch comes from; it is read and left for the weights' own step."""
         self.inner_batch = lambda size: loader.take(replace(cursor), size)
-
-    def seed(self, number: int) -> None:
-        """As :meth:`Step.seed`; remembered, as every pass begins with it."""
-        self.number = number
-        super().seed(number)
 
     def body(self, images: Tensor, labels: Tensor) -> Tensor:
         """As :meth:`Step.body`, on a batch of the architecture weights' images."""
@@ -132,9 +126,9 @@ class UnrolledStep(Step):
 
     def _loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         images, labels = batch
-        super().seed(self.number)
+        self.seed(self.number)  # every pass begins with it
         with self.autocast:
-            output = self.forward(images)
+            output = self.module(images)
         logits = output[0] if isinstance(output, tuple) else output
         wide = logits if logits.dtype == torch.float64 else logits.float()
         return logits, F.cross_entropy(wide, labels, label_smoothing=self.recipe.label_smoothing)

@@ -10,7 +10,7 @@ from growsearch.data.dataset import Split
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.surgery import channel_groups, widen
-from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
+from growsearch.training import Cursor, Network, OptimizerConfig, Recipe, cuda_graphs
 from growsearch.training.cuda_graphs import WARM_UPS
 
 pytestmark = pytest.mark.gpu
@@ -62,6 +62,25 @@ def test_replays_equal_eager_steps(name, config, layout, precision):
         cursors.append(cursor)
     assert_close(*networks)
     torch.testing.assert_close(*(cursor.sums for cursor in cursors), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("name", SPECS)
+def test_replays_of_compiled_passes_equal_eager_steps_to_rounding(name, precision):
+    """And a process that begins anew, as a resumed run does, has them to the bit."""
+    ends = []
+    for kind in ("eager", "fused", "fused"):
+        on = engine(kind, layout="auto", precision=precision)
+        network, cursor = placed(on, SPECS[name]), Cursor()
+        assert (network.layout == torch.channels_last) == (precision == "bf16")
+        train(on, network, cursor, WARM_UPS + 6)
+        assert on.step(network, RECIPE).replayed == (kind == "fused")
+        assert on.notes == []
+        ends.append(network.module.state_dict())
+    rough = {"rtol": 1e-3, "atol": 1e-4} if precision == "float32" else {"rtol": 0.1, "atol": 0.02}
+    for name in ends[0]:
+        torch.testing.assert_close(ends[0][name], ends[1][name], **rough, msg=lambda text, name=name: f"{name}: {text}")
+        assert torch.equal(ends[1][name], ends[2][name]), name
 
 
 def test_a_capture_leaves_no_trace():
@@ -209,6 +228,21 @@ def test_networks_side_by_side_equal_one_after_another():
     for one, other in zip(ends[0][1], ends[1][1], strict=True):
         assert one.loss == pytest.approx(other.loss, rel=1e-4)
         assert one.images == other.images == 150
+
+
+def test_many_steps_in_one_launch_equal_single_ones(monkeypatch):
+    monkeypatch.setattr(cuda_graphs, "WORTH_CAPTURING", 16)
+    data, ends = tiny_dataset(train=16 * 40), []
+    for cuda_streams in (1, 2):
+        on = tiny_engine(data=data, device="cuda", step="captured")
+        on.open_cuda_streams(cuda_streams)
+        network, cursor = placed(on, SPECS["sequential"]), Cursor()
+        stats = finish(on.epoch(network, cursor, RECIPE, 0.05))
+        assert len(on.step(network, RECIPE).replays_of_many) == cuda_streams - 1
+        assert network.steps == 40 and stats.images == len(data.train)
+        ends.append((network, stats))
+    assert_close(ends[0][0], ends[1][0])
+    assert ends[0][1].loss == pytest.approx(ends[1][1].loss, rel=1e-4)
 
 
 def finish(epoch):

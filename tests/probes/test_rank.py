@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -74,3 +74,52 @@ def test_weights_stay_as_they_are() -> None:
 def test_refuses_a_matrix() -> None:
     with pytest.raises(ValueError, match="out, in, kh, kw"):
         rank_metrics(torch.zeros(4, 4))
+
+
+class OnGpu(torch.Tensor):
+    """A tensor that says it lies on a GPU; ``reads`` are the shapes of what the host has copied from there."""
+
+    device = property(lambda self: torch.device("cuda:0"))
+    reads: ClassVar[list[tuple[int, ...]]] = []
+
+    def cpu(self):
+        OnGpu.reads.append(tuple(self.shape))
+        return self.as_subclass(torch.Tensor)
+
+    def numpy(self):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+
+SHAPES = [(8, 4, 3, 3), (8, 8, 3, 3), (8, 4, 3, 3), (4, 8, 1, 1), (6, 1, 3, 3), (8, 8, 1, 1)]
+
+
+@pytest.mark.parametrize("transpose", [True, False])
+def test_on_a_gpu_matrices_of_one_size_are_solved_together_and_read_once(monkeypatch, transpose):
+    draw = torch.Generator().manual_seed(0)
+    weights = [torch.randn(shape, generator=draw) for shape in SHAPES]
+    solved, solve = [], torch.linalg.eigvalsh
+
+    def eigvalsh(grams):
+        solved.append(tuple(grams.shape))
+        return solve(grams)
+
+    here = rank_metrics_of(weights, transpose=transpose)
+    monkeypatch.setattr(torch.linalg, "eigvalsh", eigvalsh)
+    monkeypatch.setattr(OnGpu, "reads", [])
+    there = rank_metrics_of([weight.as_subclass(OnGpu) for weight in weights], transpose=transpose)
+    assert sorted(solved) == [(1, 1, 1), (1, 6, 6), (3, 4, 4), (5, 8, 8)]
+    assert OnGpu.reads == [(1 + 6 + 3 * 4 + 5 * 8,)]
+    for ours, theirs in zip(here, there, strict=True):
+        assert vars(ours) == pytest.approx(vars(theirs), rel=1e-10, abs=1e-10)
+
+
+def test_what_a_gpu_cannot_solve_a_cpu_does(monkeypatch):
+    weights, solve = [torch.randn(8, 4, 3, 3, generator=torch.Generator().manual_seed(0))], torch.linalg.eigvalsh
+
+    def eigvalsh(grams):
+        if isinstance(grams, OnGpu):
+            raise torch.linalg.LinAlgError("failed to converge")
+        return solve(grams)
+
+    monkeypatch.setattr(torch.linalg, "eigvalsh", eigvalsh)
+    assert rank_metrics_of([weights[0].as_subclass(OnGpu)]) == rank_metrics_of(weights)

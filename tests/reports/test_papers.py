@@ -63,6 +63,17 @@ def test_names_are_those_of_the_drawings_and_differ(tmp_path: Path) -> None:
             assert drawing is not None and drawing.name == name
 
 
+def test_the_paper_of_a_method_is_found_without_those_of_others() -> None:
+    code = (
+        "import sys; from growsearch import registry; own = registry.paper('conet')\n"
+        "read = [name for name in sys.modules if name.endswith('.paper') and 'algorithms' in name]\n"
+        "assert read == ['growsearch.algorithms.conet.paper'], read\n"
+        "assert own is registry.papers()['conet'] and registry.paper('fixed') is registry.paper('none') is None"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_runs_without_a_paper_of_their_own_have_those_of_all(tmp_path: Path) -> None:
     run = MAKERS["prdarts"](tmp_path / "run")
     for text in ("algo:\n  name: fixed\n", ""):

@@ -38,6 +38,8 @@ def test_a_finished_run_is_added_once_and_found(tmp_path, capsys):
 def test_a_command_in_the_archive_names_no_folder_of_data_or_runs():
     command = "growsearch run seed=1 data.root=/mine/data output.root=/mine/runs algo=grow"
     assert evidence.anywhere(command) == "growsearch run seed=1 algo=grow"
+    command = "growsearch run network.run=/mine/runs/start/1/a seed=1 data.root=/mine/da…"
+    assert evidence.anywhere(command, "/mine/runs") == "growsearch run network.run=start/1/a seed=1 …"
 
 
 def test_a_folder_without_one_finished_run_is_refused(tmp_path):
@@ -65,3 +67,22 @@ def test_differences_are_paired_by_group_and_seed():
 
 def lines(runs):
     return evidence.table(runs, "old").splitlines()[2:]
+
+
+def choice(cell, seed, deepened):
+    networks = [{"role": "initial", "iteration": 0, "depths": [1, 1, 1]}, {"role": "uniform"}]
+    networks.append({"role": "candidate", "iteration": 1, "depths": [1 + one for one in deepened]})
+    networks.append({"role": "candidate", "iteration": 2, "depths": [9, 9, 9]})
+    return {"cell": cell, "seed": seed, "method": {"networks": networks}}
+
+
+def test_agreement_of_seeds_is_compared_with_chance():
+    runs = [choice("sure", seed, [1, 0, 0]) for seed in range(5)]
+    runs += [choice("unsure", seed, [int(seed % 3 == stage) for stage in range(3)]) for seed in range(5)]
+    runs += [choice("all", seed, [1, 1, 1]) for seed in range(2)] + [{"cell": "plain", "seed": 0, "method": {}}]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in evidence.agreement(runs).splitlines()[2:]]
+    assert rows == [
+        ["sure", "5", "5/5 0/5 0/5", "100%", "56%", "0.012"],  # by chance 1/9 + 4/9 for each stage; p is 3 / 3^5
+        ["unsure", "5", "2/5 2/5 1/5", "47%", "56%", "1"],
+        ["all", "2", "2/2 2/2 2/2", "100%", "100%", ""],
+    ]

@@ -15,6 +15,7 @@ from growsearch.training import engine as engine_module
 from growsearch.training import step as step_module
 from growsearch.training.cuda_graphs import WARM_UPS
 from growsearch.training.cuda_stream import NotCapturable
+from growsearch.training.loader import Loader
 
 SGD = OptimizerConfig(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4)
 ADAM = OptimizerConfig(kind="adam", lr=1e-3, betas=(0.5, 0.999))
@@ -334,3 +335,22 @@ def test_an_evaluation_without_room_gets_what_captures_hold(cuda_streams, monkey
     assert engine.evaluate(net).images == 60
     assert tries == [0, 0]
     assert not engine.step(net, RECIPE).replays
+
+
+def test_networks_side_by_side_get_streams_by_turns_and_keep_their_loaders(cuda_streams, monkeypatch):
+    made, init = [], Loader.__init__
+
+    def noted(self, *args, **kwargs):
+        made.append(args[4])
+        init(self, *args, **kwargs)
+
+    monkeypatch.setattr(Loader, "__init__", noted)
+    engine, several = tiny_engine(), 20
+    engine.open_cuda_streams(several)
+    nets, cursors = [network(id=several * id) for id in range(several)], [Cursor() for _ in range(several)]
+    for _ in range(2):
+        for net, cursor in zip(nets, cursors, strict=True):
+            engine.train_batch(net, cursor, RECIPE, 16)
+            engine.evaluate(net)
+    assert len({engine._cuda_stream(net) for net in nets}) == several
+    assert len(made) == 2 * several  # one to train with and one for evaluations

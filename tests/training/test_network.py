@@ -10,6 +10,7 @@ from growsearch.networks import build
 from growsearch.networks.external import External
 from growsearch.networks.sequential import sequential_spec
 from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
+from growsearch.training import network as network_module
 from growsearch.training.layout import LAYOUTS, layout_of
 from growsearch.training.optimizer import set_rate
 
@@ -112,19 +113,37 @@ class Strange(nn.Sequential):
 
 
 @pytest.mark.parametrize(
-    ("module", "device", "layout"),
+    ("module", "device", "precision", "layout"),
     [
-        (strided(16), "cpu", "channels_last"),
-        (strided(8), "cpu", "contiguous"),  # unsound there
-        (strided(16), "cuda", "contiguous"),  # nothing was measured there
-        (nn.Linear(4, 4), "cpu", "contiguous"),
-        (Strange(nn.Conv2d(3, 4, 3)), "cpu", "contiguous"),
-        (External(nn.Conv2d(3, 4, 3), "torchvision/resnet18"), "cpu", "channels_last"),
-        (External(nn.Conv2d(3, 4, 3), "timm/resnet18"), "cpu", "contiguous"),
+        (strided(16), "cpu", "float32", "channels_last"),
+        (strided(8), "cpu", "bf16", "contiguous"),  # unsound there
+        (strided(16), "cuda", "float32", "contiguous"),  # nothing was measured there
+        (strided(16), "cuda", "tf32", "contiguous"),
+        (strided(8), "cuda", "bf16", "channels_last"),  # what tensor cores compute on
+        (nn.Linear(4, 4), "cpu", "float32", "contiguous"),
+        (nn.Linear(4, 4), "cuda", "bf16", "contiguous"),
+        (Strange(nn.Conv2d(3, 4, 3)), "cpu", "float32", "contiguous"),
+        (Strange(nn.Conv2d(3, 4, 3)), "cuda", "bf16", "contiguous"),
+        (External(nn.Conv2d(3, 4, 3), "torchvision/resnet18"), "cpu", "float32", "channels_last"),
+        (External(nn.Conv2d(3, 4, 3), "timm/resnet18"), "cpu", "float32", "contiguous"),
     ],
 )
-def test_an_automatic_layout_is_a_rule(module, device, layout):
-    assert layout_of("auto", module, torch.device(device)) == LAYOUTS[layout]
+def test_an_automatic_layout_is_a_rule(module, device, precision, layout):
+    assert layout_of("auto", module, torch.device(device), precision) == LAYOUTS[layout]
+
+
+def test_the_precision_decides_on_an_automatic_layout_after_edits_and_in_copies_too(monkeypatch):
+    monkeypatch.setattr(network_module, "layout_of", lambda name, module, device, precision: (name, precision))
+    monkeypatch.setattr(nn.Module, "to", lambda self, **_: self)
+    engine = tiny_engine(precision="bf16")
+    net = Network(0, strided(16), weights=OptimizerConfig())
+    assert net.layout == torch.contiguous_format
+    engine.place(net)
+    net.layout = None
+    net.settle()
+    twin = net.copy()
+    twin.settle()
+    assert net.layout == twin.layout == ("auto", "bf16")
 
 
 def test_an_automatic_layout_follows_the_structure_and_images_follow_it():

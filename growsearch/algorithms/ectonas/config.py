@@ -220,7 +220,7 @@ class EctonasConfig(AlgoConfig):
     batch_size: int = option(32, "Images of a training step.", unit="images", low=1)
     interleave: int = option(
         0,
-        "Candidates of a round trained in turn, step by step; 0 for one on a CPU and four on a GPU.",
+        "Candidates of a round trained in turn, step by step; 0 for one on a CPU and eight on a GPU.",
         unit="networks",
         low=0,
         changes_results=False,

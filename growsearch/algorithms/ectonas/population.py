@@ -13,8 +13,9 @@ from growsearch.algorithms.ectonas.offspring import Offspring, child_spec, offsp
 from growsearch.events import Edit as Edited
 from growsearch.training import OptimizerConfig, Recipe
 
-SIDE_BY_SIDE = 4
-"""Candidates that a GPU trains at a time: one alone leaves most of it idle."""
+SIDE_BY_SIDE = 8
+"""Candidates that a GPU trains at a time, one alone leaves most of it idle; it has so many queues unless told otherwise
+(``CUDA_DEVICE_MAX_CONNECTIONS``)."""
 
 
 class Population:

@@ -156,6 +156,7 @@ def test_ranks_that_show_nothing_are_told():
 
     rising, falling, zero = [0.1, 0.2], [0.2, 0.1], [0.0, 0.0]
     assert blindness(shown(rising, rising, zero)) == ""
+    assert "of 1 of 2 sizes" in blindness(shown(rising, falling))
     assert blindness(shown(rising, falling, zero)).startswith(
         "the ranks say nothing of 2 of 3 sizes: their slopes are 0 (1"
     )
