@@ -40,6 +40,7 @@ from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.momentum import Entry, Optimizers
 from growsearch.surgery.remap import COMPUTED, Initialiser, Slab, grow
+from growsearch.surgery.replace import is_parameter
 from growsearch.surgery.replace import replace as replace_tensor
 from growsearch.surgery.tensors import lookup, owner
 
@@ -65,7 +66,7 @@ class Silent:
         unbiased: whether a norm divides its sum of squares by one less than the number of channels.
         gains: whether factors of weights that are standardised, and read the channels, are scaled.
         tables: entries for new channels of weights that the code computes with, or that both read and write the
-            channels: as ``fill``, zero, or the mean of a filter's others.
+            channels: as ``fill``, zero (buffers have copies, or zero too), or the mean of a filter's others.
     """
 
     fill: Literal["zero", "mean", "random", "copies"]
@@ -74,7 +75,7 @@ class Silent:
     keys: Keys = ()
     unbiased: bool = False
     gains: bool = False
-    tables: Literal["fill", "zero", "mean"] = "fill"
+    tables: Literal["fill", "unread", "zero", "mean"] = "fill"
 
 
 class Prover(Protocol):
@@ -111,7 +112,7 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
         keys = list(dict.fromkeys(_keys(group)))
         found += [Silent("copies", unbiased=True)] if simple and norms else []
         if group.producers and tables and simple:  # without a layer that writes them they would never learn
-            found += [Silent("random", True, tables="zero")]
+            found += [Silent("random", True, tables="unread"), Silent("random", True, tables="zero")]
             found += [Silent("random", True, gains=True, tables="mean")] if gains else []
         found += [Silent("copies", gains=True)] if gains else []
         divided = str(group.map.frozen[group.number]).endswith("norm over channels")
@@ -305,10 +306,8 @@ def add_silent(
     """
     old, norms = group.size, _norms(model, group)
     counts = {name: lookup(model, name).numel() for name in norms}
-    keys, axes = (
-        {layer: passes for layer, passes, _ in silent.keys},
-        {(axis.name, axis.dim): axis for axis in group.axes},
-    )
+    keys = {layer: passes for layer, passes, _ in silent.keys}
+    axes = {(axis.name, axis.dim): axis for axis in group.axes}
     first = {key: [group.positions(axis, channel) for channel in range(old)] for key, axis in axes.items()}
 
     def written(slab: Slab) -> Tensor:
@@ -320,16 +319,20 @@ def add_silent(
         passes, fill = _passes(group, axis), silent.fill
         if slab.name in norms:
             return 1.0
-        if silent.tables != "fill" and _is_table(model, axis):
-            if silent.tables == "mean":  # of all that a filter reads, so that its mean and its squares stay
-                return before.mean(tuple(range(1, before.dim())), keepdim=True)
-            fill = silent.tables
+        places = torch.tensor(first[key], device=before.device).view(old, passes, -1)
+        table = silent.tables != "fill" and _is_table(model, axis)
+        copied = silent.tables == "unread" if table else fill == "random" and axis.layer not in keys
+        if copied and not is_parameter(*owner(model, slab.name)):  # such as a mask of weights
+            again = places[torch.arange(size - old, device=before.device) % old]
+            return before.index_select(axis.dim, again.movedim(0, 1).flatten())
+        if table and silent.tables == "mean":  # of all that a filter reads, so that its mean and its squares stay
+            return before.mean(tuple(range(1, before.dim())), keepdim=True)
+        fill = "zero" if table else fill
         if silent.factors and slab.role == "scale" and before.numel() == before.shape[axis.dim]:
             return float(before.mean())
         if fill == "zero" and slab.role != "depthwise":
             return 0.0
         if fill == "mean":
-            places = torch.tensor(first[key], device=before.device).view(old, passes, -1)
             others = before.index_select(axis.dim, places.movedim(0, 1).flatten())
             mean = others.unflatten(axis.dim, (passes, old, -1)).mean(axis.dim + 1, keepdim=True)
             return mean.repeat_interleave(size - old, axis.dim + 1).flatten(axis.dim, axis.dim + 2)
@@ -345,8 +348,8 @@ def add_silent(
         return torch.zeros(()) if silent.unread else _random(slab, lookup(model, slab.name), generator, spread)
 
     fresh: dict[str, Initialiser] = {role: written for role in ("producer", "bias", "depthwise", "scale")}
-    copied = silent.fill == "copies"
-    sources = [*range(old)] * (size // old) if copied else [*range(old), *[-1] * (size - old)]
+    whole = silent.fill == "copies"
+    sources = [*range(old)] * (size // old) if whole else [*range(old), *[-1] * (size - old)]
     grow(model, group, sources, {**fresh, "consumer": read}, momentum, optimizer)
     for name, modules in norms.items() if not (keys or silent.gains) else ():
         before, after = counts[name], lookup(model, name).numel()
@@ -356,9 +359,9 @@ def add_silent(
             held = vars(module)
             held["eps"] = (torch.finfo(lookup(model, name).dtype).eps if held["eps"] is None else held["eps"]) * ratio
     for name in _gains(model, group) if silent.gains else ():
-        _scale(model, name, old / size if copied else (old / size) ** 0.5, optimizer)
+        _scale(model, name, old / size if whole else (old / size) ** 0.5, optimizer)
         held = vars(owner(model, name)[0])
-        if not copied and "eps" in held:  # the mean of the others leaves the sum of squares
+        if not whole and "eps" in held:  # the mean of the others leaves the sum of squares
             held["eps"] *= old / size
     powers = {layer: power for layer, _, power in silent.keys if power}
     for axis in group.axes:
