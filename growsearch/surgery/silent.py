@@ -17,8 +17,12 @@ Under a norm that divides a sum of squares by one less than the number of channe
 often: weight and epsilon are scaled by what that changes.
 
 Where heads share the width of the stream that they read, all channels can be copied equally often: keys are divided by
-the number of copies, or by its root where the code divides scores by the root of the number of channels. So can those
-that convolutions with standardised weights read: the factors of these weights are divided by the number of copies.
+the number of copies, or by its root where the code divides scores by the root of the number of channels. A last norm is
+divided too, if the head's weights are those of the embedding.
+
+Channels that computed weights read (a mask, rounding, a norm of weights) go unread: the tensors that these are computed
+from are zero there. Weights that are standardised and have factors get the mean of each filter, which the
+standardisation turns into zero: of D channels becoming E, their factors are multiplied by sqrt(D/E) and epsilon by D/E.
 
 What is divided by its length over the channels takes new channels that are zero.
 

@@ -87,10 +87,11 @@ class Sizes(TorchFunctionMode):
             **dict.fromkeys(_CREATES, self._create),
             "unflatten": self._unflatten,
             **dict.fromkeys(("__getitem__", "__setitem__"), self._slice),
-            "numel": self._numel,
+            **dict.fromkeys(("numel", "nelement"), self._numel),
             "split": self._split,
             "chunk": self._chunk,
             "tensor_split": self._tensor_split,
+            "normal": self._normal,
             "tensor": self._constant,
             "broadcast_tensors": self._broadcast,
             "tolist": self._list,
@@ -117,6 +118,8 @@ class Sizes(TorchFunctionMode):
             self._running.discard(func)
 
     def _shape(self, func: Any, args: Any, kwargs: Any) -> Any:
+        if getattr(func, "__self__", None) is Tensor.nbytes:
+            return self._numel(func, args, kwargs) * args[0].element_size()
         out = func(*args, **kwargs)
         return self._marked(args[0], out) if isinstance(out, torch.Size) else out
 
@@ -190,6 +193,11 @@ class Sizes(TorchFunctionMode):
         if out.is_meta:
             self.labels.give_value(out, func(*args, **{**kwargs, "device": "cpu", "requires_grad": False}))
         return out
+
+    def _normal(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Draws of a written size, for which torch does not ask where tensors are made."""
+        drawn = not any(isinstance(each, Tensor) for each in (*args, *kwargs.values()))
+        return self._create(func, args, {"device": "meta", **kwargs} if drawn else kwargs)
 
     def _list(self, func: Any, args: Any, kwargs: Any) -> Any:
         return func(self.labels.values.get(id(args[0]), args[0]), **kwargs)

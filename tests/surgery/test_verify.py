@@ -227,6 +227,11 @@ class NoiseOfGivenShape(Drawing):
         return h + torch.rand(h.shape, dtype=h.dtype)
 
 
+class NormalOfGivenShape(Drawing):
+    def draw(self, h):
+        return h + torch.normal(0.0, 0.1, h.shape, dtype=h.dtype)
+
+
 class DropPathByHand(Drawing):
     def draw(self, h):
         return h / 0.9 * torch.floor(0.9 + torch.rand((h.shape[0], 1, 1, 1), dtype=h.dtype))
