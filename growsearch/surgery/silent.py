@@ -123,11 +123,11 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
         computed = any(COMPUTED in axis.name for axis in axes)  # such weights would be zero too, and never learn
         found += [Silent("zero")] if simple and divided and not computed else []
         found += [Silent("random", True, keys=_to(each, power)) for each in keys if simple for power in (0.5, 0.0)]
-        last = tuple(_last_norm(group)) if tables and norms else ()
+        last = tuple(_last_norm(group)) if any((each.name, each.dim) in group.map.shared for each in axes) else ()
         found += [Silent("copies", keys=(*_to(each, power), *last)) for each in keys for power in (-0.5, -1.0)]
         named = list(_named_keys(model, group))
         found += [Silent("random", True, keys=_to(each, power)) for each in named[:1] if simple for power in (0.5, 0.0)]
-        found += [Silent("copies", keys=each) for each in named]
+        found += [Silent("copies", keys=(*each, *last)) for each in named]
     return found
 
 
