@@ -27,7 +27,7 @@ class Axis:
         name: the tensor's (first) name in the network.
         dim: the dimension.
         role: producer (weight, output side), bias, norm, depthwise, consumer (weight, input side) or
-            scale (any other parameter or buffer with these channels).
+            scale (any other parameter or buffer with these channels, and a weight that reads them and more).
         segments: what tiles the dimension, in order.
     """
 
@@ -60,6 +60,7 @@ class ChannelMap:
         largest: entries of the largest result.
         silent: group number -> how it gets channels that change nothing, where a proof found a way.
         lineage: group number -> for each channel a number that exact copies have in common.
+        shared: (tensor name, dimension) of weights that read the channels and are used otherwise too.
         names: tensor name -> all its names.
         version: the structure version of the network that the map is true for.
     """
@@ -72,11 +73,13 @@ class ChannelMap:
             other = group(again)
             if other.stuck() < layout.stuck():
                 traced, layout = again, other
+        self.shared = {key for key, roles in traced.roles.items() if "consumer" in roles and len(roles) > 1}
         self.axes: list[list[Axis]] = [[] for _ in layout.sizes]
         alike: dict[tuple[Segment, ...], tuple[Segment, ...]] = {}  # an edit knows them by their identity
         for (name, dim), segments in layout.axes.items():
             segments = alike.setdefault(segments, segments)
-            axis = Axis(name, dim, _role(model, name, dim, traced.roles.get((name, dim), ())), segments)
+            roles = traced.roles.get((name, dim), ())  # no entry may be divided of what is used otherwise too
+            axis = Axis(name, dim, "scale" if (name, dim) in self.shared else _role(model, name, dim, roles), segments)
             for number in dict.fromkeys(segment.group for segment in segments):
                 self.axes[number].append(axis)
         self.sizes, self.bonds = layout.sizes, layout.bonds

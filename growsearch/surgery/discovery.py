@@ -1,6 +1,6 @@
 """Find the channel groups of a network and prove them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from torch import Tensor, nn
@@ -49,7 +49,7 @@ def _handles(channel_map: ChannelMap) -> list[ChannelGroup]:
     handles: list[ChannelGroup] = []
     taken: set[str] = set()
     for number, axes in enumerate(channel_map.axes):
-        base = _name(axes)
+        base = _name(axes, channel_map.shared)
         if base is None:
             continue
         name = base
@@ -60,12 +60,12 @@ def _handles(channel_map: ChannelMap) -> list[ChannelGroup]:
     return handles
 
 
-def _name(axes: list[Axis]) -> str | None:
+def _name(axes: list[Axis], shared: Collection[tuple[str, int]]) -> str | None:
     """The first layer that writes the channels, or that reads them; None for a dimension of no layer."""
     writers = [axis.layer for axis in axes if axis.role == "producer"]
     if writers:
         return writers[0]
-    others = [axis.layer for axis in axes if axis.role in ("consumer", "depthwise")]
+    others = [each.layer for each in axes if each.role in ("consumer", "depthwise") or (each.name, each.dim) in shared]
     return f"{others[0]} (input)" if others else None
 
 

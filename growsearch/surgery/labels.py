@@ -6,7 +6,9 @@ its dimensions; operators carry them to activations and say which labels must be
 space, a constant) has a size that no edit changes.
 """
 
+import operator
 from collections import defaultdict
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Any, TypeAlias
 
@@ -19,6 +21,8 @@ Vector: TypeAlias = np.ndarray
 """One label (int64) for each entry of a dimension."""
 Labels: TypeAlias = tuple[Vector | None, ...]
 """One vector, or None, for each dimension of a tensor."""
+Origin: TypeAlias = tuple[str, tuple[int | None, ...]]
+"""Name of a parameter, and which of its dimensions, if any, each dimension of a tensor is."""
 
 
 class Bond(IntEnum):
@@ -139,7 +143,7 @@ class LabelTrace:
         self.values: dict[int, Tensor] = {}
         self._parts: dict[int, tuple[Vector, str]] = {}
         self._labels: dict[int, Labels] = {}
-        self._origin: dict[int, tuple[str, tuple[int, ...]]] = {}
+        self._origin: dict[int, Origin] = {}
         self._fixed: set[int] = set()
         self._padded: dict[int, Vector] = {}
         self._alive: list[Any] = []  # an id is only unique while its object lives
@@ -175,21 +179,28 @@ class LabelTrace:
                     self._alive.append(vector)
                     self.maps[id(vector)] = vector, entries // len(vector)
 
-    def origin(self, tensor: Tensor) -> tuple[str, tuple[int, ...]] | None:
-        """Name of the parameter that this tensor is, or is a transposed view of, and its dimensions in this order."""
+    def origin(self, tensor: Tensor) -> Origin | None:
+        """The parameter that this tensor is, or is a part or another view of."""
         return self._origin.get(id(tensor))
 
-    def put_origin(self, tensor: Tensor, name: str, dims: tuple[int, ...]) -> None:
-        """Note that a tensor is a parameter with its dimensions in this order."""
+    def put_origin(self, tensor: Tensor, name: str, dims: tuple[int | None, ...]) -> None:
+        """Note that a tensor has entries of a parameter alone, with its dimensions in this order."""
         self._alive.append(tensor)
         self._origin[id(tensor)] = (name, dims)
 
+    def pass_origin(self, x: Tensor, out: Tensor, order: Sequence[int | None]) -> None:
+        """Note that a tensor has entries of another alone; each of its dimensions is one of the other, or None."""
+        origin = self.origin(x)
+        if origin is not None and tuple(order) != (None,) * len(order):
+            self.put_origin(out, origin[0], tuple(None if dim is None else origin[1][dim] for dim in order))
+
     def play(self, tensor: Tensor, dim: int, role: str) -> bool:
-        """Note the role in which a parameter's dimension is used; False if the tensor is no parameter."""
-        origin = self.origin(tensor)
-        if origin is not None:
-            self.roles[origin[0], origin[1][dim]].add(role)
-        return origin is not None
+        """Note the role in which a parameter's dimension is used; False if the dimension is none of a parameter."""
+        name, dims = self.origin(tensor) or ("", ())
+        known = dims[dim] if dims else None
+        if known is not None:
+            self.roles[name, known].add(role)
+        return known is not None
 
     def freeze(self, vector: Vector | None, reason: str, bond: Bond = Bond.FIXED) -> None:
         """Limit what may be done with these labels' channels."""
@@ -291,6 +302,14 @@ class LabelTrace:
             self._equal(self.attributes.setdefault(width.attribute, whole), whole)
         elif width.vector is not None and len(width.vector) == len(vector) * width.parts:
             self._equal(width.vector, np.tile(vector, width.parts))
+
+    def measure_compared(self) -> None:
+        """Let numbers that modules hold, and that the code found equal to a width, stay so."""
+        for operate, *pair in self.comparisons:
+            if operate in (operator.eq, operator.ne) and all(isinstance(each, Width) for each in pair):
+                held, width = sorted(pair, key=lambda each: each.attribute is None)
+                if held.attribute is not None and width.attribute is None and held.parts == width.parts == width.times:
+                    self.measure(held, width.vector)
 
     def _equal(self, first: Vector, second: Vector) -> None:
         if first is not second and not np.array_equal(first, second):

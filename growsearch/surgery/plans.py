@@ -45,6 +45,7 @@ class Plans:
     ) -> None:
         self._stand_in, self._map, self._random = stand_in, channel_map, random
         self._footprint, self._limit = footprint, limit
+        self._projected = list(_projected(channel_map))
 
     def exact(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
         """All to true sizes; then every ordered pair of groups parts in some plan, up and down; then all up and down.
@@ -137,6 +138,25 @@ class Plans:
                 return [together]
         return alone
 
+    def apart(self, plan: Plan) -> Plan:
+        """A plan with a channel more of states of an LSTM that would be as wide as their projection.
+
+        torch takes such a projection for none, and such an edit is refused.
+        """
+        plan, sizes = dict(plan), self._sizes(plan)
+        while equal := [pair for pair in self._projected if sizes[pair[0]] == sizes[pair[1]] and plan.keys() & pair]:
+            number = next(each for each in equal[0] if each in plan)
+            even = self._map.bonds[number] is Bond.EVEN
+            plan[number] = [*plan[number], *(range(self._stand_in.sizes[number]) if even else plan[number][-1:])]
+            sizes[number] = len(plan[number])
+        return plan
+
+    def narrow_apart(self, sizes: dict[int, int]) -> None:
+        """The same for the sizes that a stand-in shall have: the projection gets a channel less."""
+        for states, projection in self._projected:
+            if sizes.get(projection, 1) > 1 and sizes[projection] == sizes.get(states, self._map.sizes[states]):
+                sizes[projection] -= 1
+
     def _possible(self, number: int, condition: Condition) -> list[int]:
         """Sizes that a group may get in a plan: small ones, then fewer, and those around what it is compared with."""
         now, constants = self._stand_in.sizes[number], condition.constants
@@ -211,9 +231,17 @@ class Plans:
 
     def _any(self, number: int) -> int:
         now, true = self._stand_in.sizes[number], self._map.sizes[number]
-        return int(self._random.integers(2, max(3, min(true, 4 * now) + 1)))
+        return int(self._random.integers(max(1, min(2, true - 1)), max(3, min(true, 4 * now) + 1)))
 
     def _resized(self, numbers: list[int], size: Callable[[int], int]) -> Plan:
         """Sources that give groups new sizes, in their order."""
         now = self._stand_in.sizes
         return {number: np.sort(np.arange(size(number)) % now[number]).tolist() for number in numbers}
+
+
+def _projected(channel_map: ChannelMap) -> Iterator[tuple[int, int]]:
+    """The groups of states and of projections of LSTMs that have both."""
+    for (path, name, index), segments in channel_map.attributes.items():
+        states = channel_map.attributes.get((path, "hidden_size", index), ())
+        if name == "proj_size" and len(states) == len(segments) == 1:
+            yield states[0].group, segments[0].group

@@ -199,7 +199,9 @@ class Rehearsal(DispatchMode):
                 torch.zeros_like(args[0]), lambda small: small.uniform_(float(call["lower"]), float(call["upper"]))
             )
             return torch.where(args[0] > 0, args[0], args[0] * slope)
-        if name == "normal" and any(isinstance(each, Tensor) for each in args):
+        if name == "normal" and not any(isinstance(each, Tensor) for each in args):
+            return self._fill(func(*args, **kwargs), lambda small: small.normal_(*args[:2]))
+        if name == "normal":
             mean, deviation = (*args, 1.0)[:2]
             return mean + deviation * self._fill(torch.zeros_like(mean + deviation), lambda small: small.normal_())
         if name in ("poisson", "binomial", "_standard_gamma"):

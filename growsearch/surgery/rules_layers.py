@@ -55,7 +55,7 @@ def depthwise(trace: LabelTrace, x: Tensor, weight: Tensor, multiplier: int) -> 
     sized, origin = isinstance(groups, Width), trace.origin(weight)
     if not trace.play(weight, 0, "depthwise") and not sized:
         trace.freeze(channels, "depthwise convolution with a computed weight")
-    if sized and origin is not None:
+    if sized and origin is not None and origin[1][0] is not None:
         trace.grouped.add((origin[0], origin[1][0]))
     joined = trace.join(filters, owners)
     if spread is not None or joined is None:
@@ -113,9 +113,9 @@ def grouped_transposed(trace: LabelTrace, x: Tensor, weight: Tensor, groups: int
 def contract(trace: LabelTrace, x: Tensor, x_dim: int, weight: Tensor, weight_dim: int) -> None:
     """A sum over channels: exact under copies only where a parameter can be divided by their number."""
     joined = trace.join(trace.get(x)[x_dim], trace.get(weight)[weight_dim])
-    if trace.origin(x) is not None and trace.origin(weight) is not None:
-        trace.freeze(joined, "product of two parameters", Bond.CUT)
-    elif not trace.play(weight, weight_dim, "consumer") and not trace.play(x, x_dim, "consumer"):
+    if trace.play(weight, weight_dim, "consumer"):
+        trace.play(x, x_dim, "scale")
+    elif not trace.play(x, x_dim, "consumer"):
         trace.freeze(joined, "sum over channels without a parameter to scale", Bond.CUT)
 
 

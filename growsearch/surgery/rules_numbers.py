@@ -13,6 +13,7 @@ def select(trace: LabelTrace, call: Call) -> None:
     (along,) = normal(call["dim"], len(labels))
     trace.freeze(labels.pop(along), "one channel selected by its number")
     trace.put(call.out, tuple(labels))
+    trace.pass_origin(call["self"], call.out, [dim for dim in range(len(labels) + 1) if dim != along])
 
 
 @rule("roll", "flip")
@@ -49,6 +50,8 @@ def pick(trace: LabelTrace, call: Call) -> None:
     together = picked == list(range(picked[0], picked[-1] + 1)) if picked else True
     at = picked[0] if picked and together else 0
     trace.put(call.out, (*rest[:at], *[None] * new, *rest[at:]))
+    left = [dim for dim in range(x.dim()) if dim not in picked]
+    trace.pass_origin(x, call.out, [*left[:at], *[None] * new, *left[at:]])
 
 
 @rule("scatter", "scatter_", "scatter_add", "scatter_add_", "scatter_reduce", "scatter_reduce_")

@@ -24,21 +24,25 @@ def pointwise(trace: LabelTrace, call: Call) -> None:
     tensors = call.inputs
     labels = []
     for dim in range(-out.dim(), 0):
-        meet = [t for t in tensors if t.dim() >= -dim]
+        meet = [t for t in tensors if t.dim() >= -dim and not _is_one_value(call, t, dim)]
         for tensor in meet:
             if tensor.shape[dim] != out.shape[dim]:
                 trace.freeze(trace.get(tensor)[dim], "a single channel spread over many")
         labels.append(trace.join(*[trace.get(t)[dim] for t in meet if t.shape[dim] == out.shape[dim]]))
-    same = call.name in ("detach", "alias", "lift_fresh")
+    same = call.name in ("detach", "alias", "lift_fresh", "clone", "contiguous", "_to_copy")
     for tensor in () if same else tensors:
         for dim in range(tensor.dim()):
             trace.play(tensor, dim, "scale")
-    origin = trace.origin(tensors[0]) if same else None
     for each in tensors_among(call.out):
         if each.shape == out.shape:
             trace.put(each, tuple(labels))
-    if origin is not None:
-        trace.put_origin(out, *origin)
+    if same:
+        trace.pass_origin(tensors[0], out, range(out.dim()))
+
+
+def _is_one_value(call: Call, tensor: Tensor, dim: int) -> bool:
+    """Whether one value is written into all entries of a dimension, as ``x[:, 0] = 1.0`` does."""
+    return call.name == "copy_" and tensor is call.args[1] and tensor.stride(dim) == 0
 
 
 @rule("_softmax", "_log_softmax", "_safe_softmax", "cumsum", "cumprod", "cummax", "cummin", "sort")

@@ -16,8 +16,6 @@ def view(trace: LabelTrace, call: Call) -> None:
     """Dimensions that stay keep their labels; channels merged with others are repeated, split ones are tied."""
     x = call["self"]
     labels = trace.get(x)
-    for dim in range(x.dim()):
-        trace.play(x, dim, "scale")
     written = trace.written if trace.written and len(trace.written) == call.out.dim() else call.out.shape
     out: list[Vector | None] = [None] * call.out.dim()
     for old, new in blocks(x.shape, call.out.shape):
@@ -38,6 +36,16 @@ def view(trace: LabelTrace, call: Call) -> None:
     for width, vector in zip(written, out, strict=True):
         trace.measure(width, vector)
     trace.put(call.out, tuple(out))
+    if trace.origin(x) is not None:
+        known = [(dim, vector) for dim, vector in enumerate(labels) if vector is not None]
+        order = [
+            None if vector is None else next((dim for dim, each in known if np.array_equal(each, vector)), None)
+            for vector in out
+        ]
+        if all(dim in order for dim, _ in known):
+            trace.pass_origin(x, call.out, order)
+        for dim in range(x.dim()) if trace.origin(call.out) is None else ():
+            trace.play(x, dim, "scale")
 
 
 def _placed(
@@ -142,9 +150,11 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
             vector = origin  # spread over as many entries as another tensor has channels
         out.append(vector)
     trace.put(call.out, tuple(out))
-    origin = trace.origin(x)
-    if origin is not None and call.name.rstrip("_") in ("t", "transpose", "permute"):
-        trace.put_origin(call.out, origin[0], tuple(origin[1][dim] for dim in order if dim is not None))
+    trace.pass_origin(
+        x,
+        call.out,
+        [None if dim is None or vector is not labels[dim] else dim for dim, vector in zip(order, out, strict=True)],
+    )
 
 
 def _order(call: Call, ndim: int) -> list[int | None]:
@@ -215,7 +225,7 @@ def split(trace: LabelTrace, call: Call) -> None:
     elif vector is not None and len(written) == len(sizes) and any(isinstance(each, Computed) for each in written):
         for width, part in zip(written, np.split(vector, np.cumsum(sizes)[:-1]), strict=True):
             trace.measure(width, part)
-            if not isinstance(width, Width) and not _is_rest(trace, width, vector, written):
+            if not isinstance(width, Width) and not _is_product(width) and not _is_rest(trace, width, vector, written):
                 trace.freeze(part, "a part of set size")
     else:
         trace.freeze(vector, "split into parts of set sizes")
@@ -228,6 +238,7 @@ def split(trace: LabelTrace, call: Call) -> None:
             rest[along] = vector[start : start + sizes[index]]
             start += sizes[index]
         trace.put(part, tuple(rest))
+        trace.pass_origin(x, part, [dim for dim in range(x.dim()) if dim != along or call.name != "unbind"])
 
 
 def _uneven(trace: LabelTrace, parts: list[Vector]) -> None:
@@ -236,6 +247,12 @@ def _uneven(trace: LabelTrace, parts: list[Vector]) -> None:
     for part in parts[:-1]:
         trace.join(parts[-1], part[:shared])
         trace.freeze(part[shared:], "more channels than the last part has")
+
+
+def _is_product(size: int) -> bool:
+    """Whether the code multiplies two numbers that it holds, as of heads and of places in them; a view tells which."""
+    operate, *factors = getattr(size, "formula", None) or (None,)
+    return operate is operator.mul and all(getattr(each, "attribute", None) is not None for each in factors)
 
 
 def _is_rest(trace: LabelTrace, size: int, vector: Vector, sizes: tuple[int, ...]) -> bool:
@@ -265,6 +282,7 @@ def slice_(trace: LabelTrace, call: Call) -> None:
         elif labels[along] is None:
             trace.freeze(vector, "sliced across channels")
     trace.put(call.out, tuple(labels))
+    trace.pass_origin(call["self"], call.out, range(len(labels)))
 
 
 def _is_every(call: Call, length: int) -> bool:

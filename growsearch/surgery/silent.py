@@ -17,8 +17,12 @@ Under a norm that divides a sum of squares by one less than the number of channe
 often: weight and epsilon are scaled by what that changes.
 
 Where heads share the width of the stream that they read, all channels can be copied equally often: keys are divided by
-the number of copies, or by its root where the code divides scores by the root of the number of channels. So can those
-that convolutions with standardised weights read: the factors of these weights are divided by the number of copies.
+the number of copies, or by its root where the code divides scores by the root of the number of channels. A last norm is
+divided too, if the head's weights are those of the embedding.
+
+Channels that computed weights read (a mask, rounding, a norm of weights) go unread: the tensors that these are computed
+from are zero there. Weights that are standardised and have factors get the mean of each filter, which the
+standardisation turns into zero: of D channels becoming E, their factors are multiplied by sqrt(D/E) and epsilon by D/E.
 
 What is divided by its length over the channels takes new channels that are zero.
 
@@ -40,12 +44,15 @@ from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.momentum import Entry, Optimizers
 from growsearch.surgery.remap import COMPUTED, Initialiser, Slab, grow
+from growsearch.surgery.replace import is_parameter
 from growsearch.surgery.replace import replace as replace_tensor
 from growsearch.surgery.tensors import lookup, owner
 
 Keys: TypeAlias = tuple[tuple[str, tuple[int, ...], float], ...]
 """Layers with their passes through a group that are keys, and the power of the ratio of sizes that multiplies them."""
 _WORDS = {"query": "q", "key": "k", "value": "v", "wq": "q", "wk": "k", "wv": "v"}
+SPREAD = 16.0
+"""New random weights of a proof are so many times larger than others: what depends on the largest of them shows."""
 MOST_KINDS = 3
 """Keys of up to so many kinds of layers may be multiplied by different powers."""
 
@@ -61,7 +68,9 @@ class Silent:
         factors: whether vectors that are no norm's multiply the channels: new entries are their mean, else as ``fill``.
         keys: whose new entries are zero unless they are copies.
         unbiased: whether a norm divides its sum of squares by one less than the number of channels.
-        gains: whether factors of weights that are standardised, and read the channels, are divided by the copies.
+        gains: whether factors of weights that are standardised, and read the channels, are scaled.
+        tables: entries for new channels of weights that the code computes with, or that both read and write the
+            channels: as ``fill``, zero (buffers have copies, or zero too), or the mean of a filter's others.
     """
 
     fill: Literal["zero", "mean", "random", "copies"]
@@ -70,6 +79,7 @@ class Silent:
     keys: Keys = ()
     unbiased: bool = False
     gains: bool = False
+    tables: Literal["fill", "unread", "zero", "mean"] = "fill"
 
 
 class Prover(Protocol):
@@ -94,24 +104,30 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
     """Ways that may be exact for a group, the likeliest first."""
     axes, bond = group.axes, group.map.bonds[group.number]
     repeats = [{part.repeat for part in axis.segments if part.group == group.number} for axis in axes]
-    simple = len({axis.name for axis in axes}) == len(axes) and all(len(each) == 1 for each in repeats)
+    simple = all(len(each) == 1 for each in repeats)
+    norms, gains, tables = _norms(model, group), _gains(model, group), any(_is_table(model, axis) for axis in axes)
     found: list[Silent] = []
-    if bond is Bond.EVEN and simple and _norms(model, group):
-        found = [Silent("zero", factors=True), Silent("zero"), Silent("mean"), Silent("mean", unread=True)]
+    if simple and norms and (bond is Bond.EVEN or (bond is Bond.CUT and tables)):
+        found = [Silent("zero", factors=True), Silent("zero"), Silent("mean")]
+        found += [Silent("mean", unread=True)] if bond is Bond.EVEN else []
     if bond is Bond.ORDERED and simple:
-        found = [Silent("zero")]
+        found = [Silent("zero"), *([Silent("zero", gains=True, tables="mean")] if gains else [])]
     if bond is Bond.CUT:
         keys = list(dict.fromkeys(_keys(group)))
-        found = [Silent("copies", unbiased=True)] if simple and _norms(model, group) else []
-        found += [Silent("copies", gains=True)] if _gains(model, group) else []
+        found += [Silent("copies", unbiased=True)] if simple and norms else []
+        if group.producers and tables and simple:  # without a layer that writes them they would never learn
+            found += [Silent("random", True, tables="unread"), Silent("random", True, tables="zero")]
+            found += [Silent("random", True, gains=True, tables="mean")] if gains else []
+        found += [Silent("copies", gains=True)] if gains else []
         divided = str(group.map.frozen[group.number]).endswith("norm over channels")
         computed = any(COMPUTED in axis.name for axis in axes)  # such weights would be zero too, and never learn
         found += [Silent("zero")] if simple and divided and not computed else []
         found += [Silent("random", True, keys=_to(each, power)) for each in keys if simple for power in (0.5, 0.0)]
-        found += [Silent("copies", keys=_to(each, power)) for each in keys for power in (-0.5, -1.0)]
-        named = list(_named_keys(group))
+        last = tuple(_last_norm(group)) if any((each.name, each.dim) in group.map.shared for each in axes) else ()
+        found += [Silent("copies", keys=(*_to(each, power), *last)) for each in keys for power in (-0.5, -1.0)]
+        named = list(_named_keys(model, group))
         found += [Silent("random", True, keys=_to(each, power)) for each in named[:1] if simple for power in (0.5, 0.0)]
-        found += [Silent("copies", keys=each) for each in named]
+        found += [Silent("copies", keys=(*each, *last)) for each in named]
     return found
 
 
@@ -126,6 +142,21 @@ def _keys(group: ChannelGroup) -> Iterator[Keys]:
             if count % parts == 0 and (parts > 1 or len(layers) > 1):  # keys alone would never learn
                 for part in _part(count, parts, min(1, parts - 1)):
                     yield tuple((layer, part, 0.0) for layer in dict.fromkeys(like))
+    for (_, count), like in layers.items():  # many queries with one key, and a value: the key, or else the queries
+        for one in ((count - 1,), (count - 2,), tuple(range(count - 1))) if count > 2 else ():
+            yield tuple((layer, one, 0.0) for layer in dict.fromkeys(like))
+
+
+def _last_norm(group: ChannelGroup) -> Iterator[tuple[str, tuple[int, ...], float]]:
+    """The last norm over the channels as keys that are divided, for a head whose weights are an embedding's too."""
+    for axis in [axis for axis in group.axes if axis.role == "norm"][-1:]:
+        yield axis.layer, tuple(range(_passes(group, axis))), -1.0
+
+
+def _is_table(model: nn.Module, axis: Axis) -> bool:
+    """Whether a dimension belongs to a weight that does not simply write or read the channels."""
+    tensor = lookup(model, axis.name)
+    return axis.role == "scale" and tensor.numel() > tensor.shape[axis.dim]
 
 
 def _part(count: int, parts: int, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -138,8 +169,10 @@ def _to(keys: Keys, power: float) -> Keys:
     return tuple((layer, passes, power) for layer, passes, _ in keys)
 
 
-def _named_keys(group: ChannelGroup) -> Iterator[Keys]:
+def _named_keys(model: nn.Module, group: ChannelGroup) -> Iterator[Keys]:
     """Keys of all layers whose names say so, where several kinds of attentions share a stream.
+
+    One of several kinds may sum over no channels of keys, as an attention between channels.
 
     Of queries alone and keys it is the keys, or the norm that they go through; of packed ones the part.
     """
@@ -161,10 +194,10 @@ def _named_keys(group: ChannelGroup) -> Iterator[Keys]:
             elif letters in ("k", "kv") or (parts > 1 and "k" in letters):
                 index = 1 if parts > 2 and letters != "k" else 0
                 part = _part(count, 1 if letters == "k" else parts, index)[0 if side_by_side else 1]
-                kinds.setdefault((letters, parts), []).append((axis.layer, part))
+                kinds.setdefault((letters, parts, type(model.get_submodule(above))), []).append((axis.layer, part))
         if not kinds:
             return
-        several = product((-0.5, -1.0), repeat=len(kinds)) if len(kinds) <= MOST_KINDS else ()
+        several = product((-0.5, -1.0, 0.0), repeat=len(kinds)) if 1 < len(kinds) <= MOST_KINDS else ()
         for powers in several or [[power] * len(kinds) for power in (-0.5, -1.0)]:
             chosen = [(*each, power) for held, power in zip(kinds.values(), powers, strict=True) for each in held]
             yield tuple(dict.fromkeys(chosen))
@@ -254,7 +287,7 @@ def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
             generator = torch.Generator().manual_seed(0)
             for number in numbers:
                 group = prover.groups[number].on(handles)
-                add_silent(net, group, wanted[number], plan[number], generator, "drop", None)
+                add_silent(net, group, wanted[number], plan[number], generator, "drop", None, SPREAD)
 
         return prover.agrees(edit)
 
@@ -269,44 +302,58 @@ def add_silent(
     generator: torch.Generator,
     momentum: Literal["follow", "drop"],
     optimizer: Optimizers,
+    spread: float = 1.0,
 ) -> list[int]:
-    """Widen a group so, inside the caller's transaction; the sources, -1 for a new channel."""
+    """Widen a group so, inside the caller's transaction; the sources, -1 for a new channel.
+
+    Random values are spread as those that they extend, times ``spread``.
+    """
     old, norms = group.size, _norms(model, group)
     counts = {name: lookup(model, name).numel() for name in norms}
-    keys, axes = {layer: passes for layer, passes, _ in silent.keys}, {axis.name: axis for axis in group.axes}
-    first = {axis.name: [group.positions(axis, channel) for channel in range(old)] for axis in group.axes}
+    keys = {layer: passes for layer, passes, _ in silent.keys}
+    axes = {(axis.name, axis.dim): axis for axis in group.axes}
+    first = {key: [group.positions(axis, channel) for channel in range(old)] for key, axis in axes.items()}
 
     def written(slab: Slab) -> Tensor:
         return torch.as_tensor(_written(slab))
 
     def _written(slab: Slab) -> Tensor | float:
-        axis, before = axes[slab.name], lookup(model, slab.name).detach()
-        passes = _passes(group, axis)
+        key = slab.name, slab.dim
+        axis, before = axes[key], lookup(model, slab.name).detach()
+        passes, fill = _passes(group, axis), silent.fill
         if slab.name in norms:
             return 1.0
+        places = torch.tensor(first[key], device=before.device).view(old, passes, -1)
+        table = silent.tables != "fill" and _is_table(model, axis)
+        copied = silent.tables == "unread" if table else fill == "random" and axis.layer not in keys
+        if copied and not is_parameter(*owner(model, slab.name)):  # such as a mask of weights
+            again = places[torch.arange(size - old, device=before.device) % old]
+            return before.index_select(axis.dim, again.movedim(0, 1).flatten())
+        if table and silent.tables == "mean":  # of all that a filter reads, so that its mean and its squares stay
+            return before.mean(tuple(range(1, before.dim())), keepdim=True)
+        fill = "zero" if table else fill
         if silent.factors and slab.role == "scale" and before.numel() == before.shape[axis.dim]:
             return float(before.mean())
-        if silent.fill == "zero" and slab.role != "depthwise":
+        if fill == "zero" and slab.role != "depthwise":
             return 0.0
-        if silent.fill == "mean":
-            places = torch.tensor(first[slab.name], device=before.device).view(old, passes, -1)
+        if fill == "mean":
             others = before.index_select(axis.dim, places.movedim(0, 1).flatten())
             mean = others.unflatten(axis.dim, (passes, old, -1)).mean(axis.dim + 1, keepdim=True)
             return mean.repeat_interleave(size - old, axis.dim + 1).flatten(axis.dim, axis.dim + 2)
         if slab.role == "bias":
             return 0.0
-        values = _random(slab, before, generator).unflatten(axis.dim, (passes, -1))
+        values = _random(slab, before, generator, spread).unflatten(axis.dim, (passes, -1))
         where = torch.tensor(keys.get(axis.layer, ()), dtype=torch.long, device=values.device)
         if len(where) and max(keys[axis.layer]) < passes:
             values = values.index_fill(axis.dim, where, 0.0)
         return values.flatten(axis.dim, axis.dim + 1)
 
     def read(slab: Slab) -> Tensor:
-        return torch.zeros(()) if silent.unread else _random(slab, lookup(model, slab.name), generator)
+        return torch.zeros(()) if silent.unread else _random(slab, lookup(model, slab.name), generator, spread)
 
     fresh: dict[str, Initialiser] = {role: written for role in ("producer", "bias", "depthwise", "scale")}
-    copied = silent.fill == "copies"
-    sources = [*range(old)] * (size // old) if copied else [*range(old), *[-1] * (size - old)]
+    whole = silent.fill == "copies"
+    sources = [*range(old)] * (size // old) if whole else [*range(old), *[-1] * (size - old)]
     grow(model, group, sources, {**fresh, "consumer": read}, momentum, optimizer)
     for name, modules in norms.items() if not (keys or silent.gains) else ():
         before, after = counts[name], lookup(model, name).numel()
@@ -316,7 +363,10 @@ def add_silent(
             held = vars(module)
             held["eps"] = (torch.finfo(lookup(model, name).dtype).eps if held["eps"] is None else held["eps"]) * ratio
     for name in _gains(model, group) if silent.gains else ():
-        _scale(model, name, old / size, optimizer)
+        _scale(model, name, old / size if whole else (old / size) ** 0.5, optimizer)
+        held = vars(owner(model, name)[0])
+        if not whole and "eps" in held:  # the mean of the others leaves the sum of squares
+            held["eps"] *= old / size
     powers = {layer: power for layer, _, power in silent.keys if power}
     for axis in group.axes:
         if axis.role in ("producer", "bias", "norm") and axis.layer in powers:
@@ -332,9 +382,9 @@ def _along(axis: Axis, factor: Tensor, tensor: Tensor) -> Tensor:
     return factor.repeat_interleave(tensor.shape[axis.dim] // len(factor)).view(shape).to(tensor)
 
 
-def _random(slab: Slab, like: Tensor, generator: torch.Generator) -> Tensor:
-    """Values spread as those of the tensor that they extend."""
-    values = torch.randn(slab.shape, generator=generator, dtype=torch.float64)
+def _random(slab: Slab, like: Tensor, generator: torch.Generator, spread: float) -> Tensor:
+    """Values spread as those of the tensor that they extend, times a number."""
+    values = torch.randn(slab.shape, generator=generator, dtype=torch.float64) * spread
     return (values * float(like.detach().double().std(correction=0))).to(slab.device, slab.dtype)
 
 

@@ -21,7 +21,7 @@ from growsearch.surgery.labels import LabelTrace, Width
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 _SIZED = frozenset(("view", "reshape", "unflatten", "expand", "expand_as", "view_as", "size", "shape", "split"))
 """Python functions of torch that use one of these are watched from inside."""
-_FOLLOWED = {"normalized_shape", "hidden_size", "proj_size"}
+_FOLLOWED = {"normalized_shape", "hidden_size", "proj_size", "d_model"}
 _CREATES = {"zeros", "ones", "full", "empty", "rand", "randn", "new_zeros", "new_ones", "new_full", "new_empty"}
 
 
@@ -29,7 +29,8 @@ def mark_attributes(model: nn.Module, heads: bool = False) -> None:
     """Make the whole numbers that modules hold remember that they are attributes; for a copy that is thrown away.
 
     Layers of torch are left out: their sizes are those of their tensors, except for a norm's shape, for the sizes of
-    the states that recurrent layers begin with, and for numbers of heads where these may change.
+    the states that recurrent layers begin with, for what a transformer compares with its inputs, and for numbers of
+    heads where these may change.
     """
     followed = {*_FOLLOWED, "num_heads"} if heads else _FOLLOWED
     for path, module in model.named_modules():
@@ -85,11 +86,12 @@ class Sizes(TorchFunctionMode):
             **dict.fromkeys(("conv1d", "conv2d", "conv3d"), self._conv),
             **dict.fromkeys(_CREATES, self._create),
             "unflatten": self._unflatten,
-            "__getitem__": self._slice,
-            "numel": self._numel,
+            **dict.fromkeys(("__getitem__", "__setitem__"), self._slice),
+            **dict.fromkeys(("numel", "nelement"), self._numel),
             "split": self._split,
             "chunk": self._chunk,
             "tensor_split": self._tensor_split,
+            "normal": self._normal,
             "tensor": self._constant,
             "broadcast_tensors": self._broadcast,
             "tolist": self._list,
@@ -116,6 +118,8 @@ class Sizes(TorchFunctionMode):
             self._running.discard(func)
 
     def _shape(self, func: Any, args: Any, kwargs: Any) -> Any:
+        if getattr(func, "__self__", None) is Tensor.nbytes:
+            return self._numel(func, args, kwargs) * args[0].element_size()
         out = func(*args, **kwargs)
         return self._marked(args[0], out) if isinstance(out, torch.Size) else out
 
@@ -189,6 +193,11 @@ class Sizes(TorchFunctionMode):
         if out.is_meta:
             self.labels.give_value(out, func(*args, **{**kwargs, "device": "cpu", "requires_grad": False}))
         return out
+
+    def _normal(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Draws of a written size, for which torch does not ask where tensors are made."""
+        drawn = not any(isinstance(each, Tensor) for each in (*args, *kwargs.values()))
+        return self._create(func, args, {"device": "meta", **kwargs} if drawn else kwargs)
 
     def _list(self, func: Any, args: Any, kwargs: Any) -> Any:
         return func(self.labels.values.get(id(args[0]), args[0]), **kwargs)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import signature
 from itertools import zip_longest
 from math import prod
 from typing import Any
@@ -136,12 +137,18 @@ def trace(
                     "it must take the example in train and in eval mode (in place of a detector, trace a module that "
                     "returns the outputs of its backbone and heads)"
                 )
-                if "meta" in str(error).lower():
+                named = [
+                    each for each in signature(shadow.forward).parameters.values() if each.kind is each.KEYWORD_ONLY
+                ]
+                if any(each.default is each.empty for each in named):
+                    needs = "inputs are given by their places; trace a module that passes them on by their names"
+                elif "meta" in str(error).lower():
                     needs = "it needs a forward pass that runs without values (no control flow that depends on them)"
                 raise UserError(f"channel map of {type(model).__name__}: {describe(error)}; {needs}") from error
             outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
             labels.settle(outputs)
             labels.freeze_all(outputs, "network output")
+    labels.measure_compared()
     _freeze_conflicts(labels, shadow)
     return labels
 

