@@ -41,6 +41,7 @@ from network_names import NAMES
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from growsearch.errors import LackOfMemory, is_lack_of_memory
 from growsearch.surgery import ChannelGroup, channel_groups, editable_share, prunable_share, prune, widen
 from growsearch.surgery.interface import output_leaves
 
@@ -191,6 +192,8 @@ def errors(model: nn.Module, example: Tensor, groups: list[ChannelGroup]) -> int
                     ]
                 wrong += not all(same)
             except Exception as error:
+                if is_lack_of_memory(error) or isinstance(error, LackOfMemory):
+                    raise
                 print(f"{type(error).__name__}: {error}", file=sys.stderr)
                 wrong += 1
     return wrong
