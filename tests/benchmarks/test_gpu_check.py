@@ -11,7 +11,9 @@ import torch
 from algorithms.methods import METHODS
 from training.replays import pretended_captures
 
+from growsearch.training import compiled as compiled_module
 from growsearch.training import engine as engine_module
+from growsearch.training.compiled import CompiledForward
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 LAST = "channels_last"
@@ -110,17 +112,20 @@ def test_parts_that_need_a_gpu_measure_with_a_pretended_one(load, monkeypatch, t
     command = {part.name: part.command for part in load("gpu_check.py")["parts_of"](options)}[name]
     words = ["cpu" if word == "cuda" else word for word in command[1:]]
     words += [] if "--steps" in words else ["--steps", "captured"]
+    kinds = words[words.index("--steps") + 1].split(",")
     compile, precisions = torch.compile, []
-    monkeypatch.setattr(torch, "compile", lambda module: compile(module, backend="eager"))
+    monkeypatch.setattr(torch, "compile", lambda module, **words: compile(module, **{"backend": "eager", **words}))
+    monkeypatch.setattr(compiled_module, "backend", lambda: torch._dynamo.lookup_backend("eager"))
+    monkeypatch.setattr(CompiledForward, "frozen", lambda self: nullcontext())  # the tape is compiled for anew
     monkeypatch.setattr(engine_module, "check_precision", lambda precision, device: precisions.append(precision))
     monkeypatch.setattr(sys, "argv", words)
-    with pretended_captures(warm_ups=1) if "captured" in words else nullcontext() as streams:
+    with pretended_captures(warm_ups=1) as streams:
+        monkeypatch.setattr(engine_module, "resolve_step", lambda name, device: name)
         load("methods.py")["main"]()
-    assert streams is None or sum(stream.replays for stream in streams) > 0
+    assert sum(stream.replays for stream in streams) > 0
     (record,) = (json.loads(file.read_text()) for file in tmp_path.rglob("*.json"))
     ((_, rows),) = record["subjects"].items()
-    kind = "compiled" if "compiled" in words else "captured"
-    assert {row["loop"].split()[0] for row in rows} == {"bare", "unread", kind}
+    assert {row["loop"].split()[0] for row in rows} == {"bare", "unread", *kinds}
     assert set(precisions) == {record["precision"]} and (record["precision"] in name) != (
         record["precision"] == "float32"
     )
