@@ -119,8 +119,7 @@ def test_parts_that_need_a_gpu_measure_with_a_pretended_one(load, monkeypatch, t
     monkeypatch.setattr(CompiledForward, "frozen", lambda self: nullcontext())  # the tape is compiled for anew
     monkeypatch.setattr(engine_module, "check_precision", lambda precision, device: precisions.append(precision))
     monkeypatch.setattr(sys, "argv", words)
-    with pretended_captures(warm_ups=1) as streams:
-        monkeypatch.setattr(engine_module, "resolve_step", lambda name, device: name)
+    with pretended_captures(warm_ups=1, kind=None) as streams:
         load("methods.py")["main"]()
     assert sum(stream.replays for stream in streams) > 0
     (record,) = (json.loads(file.read_text()) for file in tmp_path.rglob("*.json"))

@@ -126,12 +126,15 @@ class UndoingStep(CapturedStep):
 
 @contextmanager
 def pretended_captures(warm_ups=cuda_graphs.WARM_UPS, kind="captured"):
-    """Within, engines made for the CPU take steps as on a GPU; gives the list of their cuda_streams."""
+    """Within, engines made for the CPU take steps as on a GPU; gives the list of their cuda_streams.
+
+    Without a ``kind`` steps are taken as ``hardware.step`` says.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cuda_graphs, "WARM_UPS", warm_ups)
         patch.setattr(PretendedLane, "all", [], raising=False)
         patch.setattr(engine_module, "CudaStream", PretendedLane)
         patch.setattr(engine_module, "CapturedStep", UndoingStep)
-        patch.setattr(engine_module, "resolve_step", lambda name, device: kind)
+        patch.setattr(engine_module, "resolve_step", lambda name, device: kind or name)
         patch.setattr(engine_module.torch.cuda, "synchronize", lambda device: None)
         yield PretendedLane.all
