@@ -152,7 +152,6 @@ def _rendered(height: float, paint: Callable[[Any], None], format: str) -> bytes
         figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=PRINT_DPI if format == "png" else 72)
         paint(figure)
         for axes in figure.axes:
-            _leave_out_of_layout(axes)
             _remember_ticks(axes.xaxis)
             _remember_ticks(axes.yaxis)
         _settle(figure)
@@ -181,13 +180,6 @@ def _settle(figure: Any) -> None:
     figure.set_layout_engine("none")
     for axes in figure.axes:
         axes.set_position([round(edge, 5) for edge in axes.get_position(original=True).bounds])
-
-
-def _leave_out_of_layout(axes: Any) -> None:
-    """Spare the layout to measure lines and marks that are cut at the edges of their axes anyway."""
-    for artist in (*axes.lines, *axes.collections, *axes.patches):
-        if artist.get_clip_on():
-            artist.set_in_layout(False)
 
 
 def _remember_ticks(axis: Any) -> None:

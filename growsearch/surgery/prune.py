@@ -8,7 +8,7 @@ from torch import nn
 from growsearch.errors import UserError
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers
-from growsearch.surgery.remap import Removed, carry_out, channel_numbers
+from growsearch.surgery.remap import Removed, channel_numbers, remap_checked
 
 
 def prune(
@@ -40,4 +40,4 @@ def prune(
     if len(set(kept)) != len(kept):
         twice = sorted({channel for channel in kept if kept.count(channel) > 1})
         raise UserError(f"keep of {group.name}: {twice[:5]} come more than once; name each channel at most once")
-    carry_out(model, group, kept, {}, "scale_consumers", momentum, optimizer, removed)
+    remap_checked(model, group, kept, {}, "scale_consumers", momentum, optimizer, removed)

@@ -129,10 +129,10 @@ def remap(
         ... )
     """
     new = channel_numbers(sources, f"sources of {group.name}", -1, group.size - 1)
-    carry_out(model, group, new, fresh or {}, duplicate, momentum, optimizer, removed)
+    remap_checked(model, group, new, fresh or {}, duplicate, momentum, optimizer, removed)
 
 
-def carry_out(
+def remap_checked(
     model: nn.Module,
     group: ChannelGroup,
     new: list[int],

@@ -27,10 +27,10 @@ As many as PR-DARTS takes between two looks at the memory gauge while its batch 
 
 MANY = 8
 """Steps in one launch where networks train side by side. A small network's step is a few dozen kernels, which a GPU has
-done before the host has launched those of the others; eight of them take it about as long as one."""
+done before the host has launched those of the others: eight in one launch should take it about as long as one does."""
 
 WORTH_CAPTURING = 512
-"""Steps to come for which a launch of many is captured: that takes as long as some hundred launches."""
+"""Steps to come for which a launch of many is captured. No GPU has said yet how many launches that is worth."""
 
 Key = tuple[str, int, bool, bool]
 """What a capture holds for: split, batch size, training mode, whether paths are dropped.

@@ -40,13 +40,18 @@ def test_a_paper_imports_reports_and_nothing_of_the_search(module: str) -> None:
         assert name.split(".")[0] != "torch" and known, name
 
 
+def run_alone(code: str) -> None:
+    """Run code in a process that has imported nothing yet."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_papers_are_found_without_torch() -> None:
     code = (
         "import sys; from growsearch.reports.paper import tables; assert len(tables()) == 22\n"
         "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_alone(code)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -70,8 +75,7 @@ def test_the_paper_of_a_method_is_found_without_those_of_others() -> None:
         "assert read == ['growsearch.algorithms.conet.paper'], read\n"
         "assert own is registry.papers()['conet'] and registry.paper('fixed') is registry.paper('none') is None"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_alone(code)
 
 
 def test_runs_without_a_paper_of_their_own_have_those_of_all(tmp_path: Path) -> None:
