@@ -20,3 +20,4 @@ for seed in 0 1 2 3 4; do
 done
 
 table baseline
+figure compression

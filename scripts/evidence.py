@@ -6,6 +6,8 @@
     evidence.py add ARCHIVE CELL SEED FOLDER   add the one finished run below FOLDER
     evidence.py table ARCHIVE [AGAINST]        a row for each cell, paired by seed with the cell AGAINST
     evidence.py agreement ARCHIVE              how alike seeds of Stage-Wise choose stages
+    evidence.py ranks ARCHIVE NAME             which group's cell NAME is most accurate, seed by seed
+    evidence.py figure WHICH ARCHIVE FILE      draw together or compression as .svg, .png or .pdf
 
 An archive is a text file of one JSON object a line: its cell and seed, the run's result without long lists, and the
 validation accuracy of each epoch of the network that was found, to four digits.
@@ -19,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from evidence_figures import FIGURES
 from scipy import stats
 from tabulate import tabulate
 
@@ -166,6 +169,29 @@ def paired(here: Runs, other: Runs) -> list[str]:
     return [f"{np.mean(gaps):+.2f} ± {error:.2f}", p]
 
 
+def ranks(runs: list[dict[str, Any]], name: str) -> str:
+    """The mean rank by test accuracy of each cell ``GROUP/NAME`` among them all, 1 the best, with its 95 % interval.
+
+    Over the seeds that all have; the interval is Student's. Below, Friedman's test of whether the ranks differ at all.
+    """
+    cells = {cell: chosen(runs, cell) for run in runs if name_of(cell := run["cell"]) == name}
+    seeds = sorted(set.intersection(*({seed for _, seed in here} for here in cells.values())))
+    if len(cells) < 3 or len(seeds) < 2:
+        raise UserError(f"{name}: {len(cells)} cells have {len(seeds)} seeds in common; ranks need three and two")
+    accuracies = np.array(
+        [[run["test_accuracy"] for (_, seed), run in sorted(here.items()) if seed in seeds] for here in cells.values()]
+    )
+    found = len(cells) + 1 - stats.rankdata(accuracies, axis=0)
+    half = stats.t.ppf(0.975, len(seeds) - 1) * stats.sem(found, axis=1)
+    rows = [
+        [cell, f"{mean:.1f}", f"{max(1, mean - more):.1f} to {min(len(cells), mean + more):.1f}"]
+        for mean, more, cell in sorted(zip(found.mean(axis=1), half, cells, strict=True))
+    ]
+    p = stats.friedmanchisquare(*accuracies).pvalue
+    below = f"\n{len(seeds)} seeds; Friedman's test: p {p:.2g}"
+    return tabulate(rows, ["cell", "mean rank", "95 %"], tablefmt="github", disable_numparse=True) + below
+
+
 def agreement(runs: list[dict[str, Any]]) -> str:
     """How alike the seeds of each Stage-Wise cell choose stages in the first iteration; all begin at the same depths.
 
@@ -224,8 +250,12 @@ def main(words: list[str]) -> int:
             print(table(read(Path(archive)), against[0] if against else None))
         case ["agreement", archive]:
             print(agreement(read(Path(archive))))
+        case ["ranks", archive, name]:
+            print(ranks(read(Path(archive)), name))
+        case ["figure", which, archive, file] if which in FIGURES:
+            FIGURES[which](read(Path(archive))).save(file)
         case _:
-            raise UserError("use has, get, of, add, table or agreement; see the head of this file")
+            raise UserError("use has, get, of, add, table, agreement, ranks or figure; see the head of this file")
     return 0
 
 

@@ -54,3 +54,10 @@ result() { evidence get "$ARCHIVE" "$@"; }
 
 # table [AGAINST]: the archive's table, each cell against the one of that name in its group.
 table() { evidence table "$ARCHIVE" "$@"; }
+
+# figure WHICH: drawn from the archive, beside it.
+figure() {
+    local file="${ARCHIVE%/*}/$1.png"
+    evidence figure "$1" "$ARCHIVE" "$file"
+    echo "figure: $file"
+}

@@ -1,17 +1,16 @@
-"""The archive of evidence runs: what it keeps of a run, and the table that is drawn from it."""
+"""The archive of evidence runs: what it keeps of a run, and the tables and figures that are drawn from it."""
 
-import importlib.util
 import json
 from pathlib import Path
 
+import evidence
+import evidence_figures
 import pytest
 from reports.report_runs import MAKERS
 
 from growsearch.errors import UserError
 
-FILE = Path(__file__).parents[2] / "scripts" / "evidence.py"
-evidence = importlib.util.module_from_spec(importlib.util.spec_from_file_location("evidence", FILE))
-evidence.__spec__.loader.exec_module(evidence)
+ARCHIVES = Path(__file__).parents[2] / "docs" / "evidence"
 
 
 def run(cell, seed, accuracy):
@@ -86,3 +85,56 @@ def test_agreement_of_seeds_is_compared_with_chance():
         ["unsure", "5", "2/5 2/5 1/5", "47%", "56%", "1"],
         ["all", "2", "2/2 2/2 2/2", "100%", "100%", ""],
     ]
+
+
+def contest(accuracies, name="method"):
+    return [run(f"{group}/{name}", seed, found) for group, all in accuracies.items() for seed, found in enumerate(all)]
+
+
+def test_ranks_are_taken_seed_by_seed_over_the_seeds_that_all_have():
+    runs = contest({"a": [0.9, 0.8, 0.9], "b": [0.7, 0.9, 0.8], "c": [0.5, 0.5, 0.5, 0.99]}) + contest(
+        {"d": [1]}, "plain"
+    )
+    *rows, below = evidence.ranks(runs, "method").splitlines()[2:]
+    assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows] == [
+        ["a/method", "1.3", "1.0 to 2.8"],  # 1, 2, 1: 4/3 and Student's 4.303 standard errors of 1/3
+        ["b/method", "1.7", "1.0 to 3.0"],
+        ["c/method", "3.0", "3.0 to 3.0"],
+    ]
+    assert below == "3 seeds; Friedman's test: p 0.097"  # chi square 14/3, two degrees of freedom
+    with pytest.raises(UserError, match="plain: 1 cells have 1 seeds in common; ranks need three and two"):
+        evidence.ranks(runs, "plain")
+
+
+def test_accuracies_that_are_equal_share_their_ranks():
+    runs = contest({"a": [0.9, 0.9], "b": [0.9, 0.9], "c": [0.5, 0.5]})
+    assert [row.split("|")[2].strip() for row in evidence.ranks(runs, "method").splitlines()[2:5]] == [
+        "1.5",
+        "1.5",
+        "3.0",
+    ]
+
+
+def test_a_pruned_network_costs_what_its_first_training_did_too():
+    runs = [
+        run(f"{group}/method", seed, 0.5) | {"macs_spent": 10.0**seed}
+        for group in ("start", "prune")
+        for seed in (1, 2)
+    ]
+    pruned = runs[3]
+    assert [evidence_figures.cost(pruned, runs, key) for key in ("macs_spent", "cpu_seconds")] == [200.0, 4.0]
+    assert [evidence_figures.cost(pruned, runs, key) for key in ("params", "macs")] == [100.0, 1000.0]
+    assert evidence_figures.cost(runs[1], runs, "macs_spent") == 100.0
+
+
+@pytest.mark.parametrize(
+    ("which", "archive", "told"),
+    [("together", "together", ["densemann", "MACs spent"]), ("compression", "ectonas", ["small_ffnn", "parameters"])],
+)
+def test_figures_are_drawn_from_the_archives(which, archive, told, tmp_path):
+    file = tmp_path / "figure.svg"
+    assert evidence.main(["figure", which, str(ARCHIVES / f"{archive}.jsonl"), str(file)]) == 0
+    drawn = file.read_text()
+    assert all(f">{word}<" in drawn for word in told)
+    with pytest.raises(UserError, match="use has, get, of, add, table"):
+        evidence.main(["figure", "nothing", str(ARCHIVES / f"{archive}.jsonl"), str(file)])
