@@ -6,6 +6,7 @@
     evidence.py add ARCHIVE CELL SEED FOLDER   add the one finished run below FOLDER
     evidence.py table ARCHIVE [AGAINST]        a row for each cell, paired by seed with the cell AGAINST
     evidence.py agreement ARCHIVE              how alike seeds of Stage-Wise choose stages
+    evidence.py crossings ARCHIVE              how many searches of ECToNAS end in the other class of networks
     evidence.py ranks ARCHIVE NAME             which group's cell NAME is most accurate, seed by seed
     evidence.py figure WHICH ARCHIVE FILE      draw together or compression as .svg, .png or .pdf
 
@@ -169,6 +170,17 @@ def paired(here: Runs, other: Runs) -> list[str]:
     return [f"{np.mean(gaps):+.2f} ± {error:.2f}", p]
 
 
+def crossings(runs: list[dict[str, Any]]) -> str:
+    """Of the searches that begin with a convolutional and with a dense network, those that end with the other kind."""
+    searches = [run for run in runs if "crossed" in run["method"]]
+    rows = []
+    for name in dict.fromkeys(name_of(run["cell"]) for run in searches):
+        here = [run["method"] for run in searches if name_of(run["cell"]) == name]
+        ended = [[method["crossed"] for method in here if method["start_class"] == start] for start in ("cnn", "ffnn")]
+        rows.append([name, *(f"{sum(crossed)} of {len(crossed)}" for crossed in ended)])
+    return tabulate(rows, ["search", "from cnn", "from ffnn"], tablefmt="github", disable_numparse=True)
+
+
 def ranks(runs: list[dict[str, Any]], name: str) -> str:
     """The mean rank by test accuracy of each cell ``GROUP/NAME`` among them all, 1 the best, with its 95 % interval.
 
@@ -250,12 +262,16 @@ def main(words: list[str]) -> int:
             print(table(read(Path(archive)), against[0] if against else None))
         case ["agreement", archive]:
             print(agreement(read(Path(archive))))
+        case ["crossings", archive]:
+            print(crossings(read(Path(archive))))
         case ["ranks", archive, name]:
             print(ranks(read(Path(archive)), name))
         case ["figure", which, archive, file] if which in FIGURES:
             FIGURES[which](read(Path(archive))).save(file)
         case _:
-            raise UserError("use has, get, of, add, table, agreement, ranks or figure; see the head of this file")
+            raise UserError(
+                "use has, get, of, add, table, agreement, crossings, ranks or figure; see the head of this file"
+            )
     return 0
 
 

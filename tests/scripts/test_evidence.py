@@ -87,6 +87,18 @@ def test_agreement_of_seeds_is_compared_with_chance():
     ]
 
 
+def test_crossings_are_counted_by_the_kind_of_the_start_network():
+    ends = [("a/new", "cnn", False), ("a/new", "cnn", True), ("b/new", "ffnn", True), ("b/old", "ffnn", False)]
+    runs = [
+        {"cell": cell, "seed": 0, "method": {"start_class": start, "crossed": crossed}} for cell, start, crossed in ends
+    ]
+    rows = evidence.crossings([*runs, {"cell": "a/plain", "seed": 0, "method": {}}]).splitlines()[2:]
+    assert [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows] == [
+        ["new", "1 of 2", "1 of 1"],
+        ["old", "0 of 0", "0 of 1"],
+    ]
+
+
 def contest(accuracies, name="method"):
     return [run(f"{group}/{name}", seed, found) for group, all in accuracies.items() for seed, found in enumerate(all)]
 
