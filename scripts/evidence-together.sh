@@ -42,5 +42,5 @@ for seed in 0 1 2 3 4; do # the dearest method comes last
 done
 
 table plain
-evidence ranks "$ARCHIVE" method
+evidence ranks "$ARCHIVE" method plain
 figure together

@@ -7,7 +7,7 @@
     evidence.py table ARCHIVE [AGAINST]        a row for each cell, paired by seed with the cell AGAINST
     evidence.py agreement ARCHIVE              how alike seeds of Stage-Wise choose stages
     evidence.py crossings ARCHIVE              how many searches of ECToNAS end in the other class of networks
-    evidence.py ranks ARCHIVE NAME             which group's cell NAME is most accurate, seed by seed
+    evidence.py ranks ARCHIVE NAME [BESIDE]    which group's cell NAME is most accurate, of groups with a cell BESIDE
     evidence.py figure WHICH ARCHIVE FILE      draw together or compression as .svg, .png or .pdf
 
 An archive is a text file of one JSON object a line: its cell and seed, the run's result without long lists, and the
@@ -181,12 +181,13 @@ def crossings(runs: list[dict[str, Any]]) -> str:
     return tabulate(rows, ["search", "from cnn", "from ffnn"], tablefmt="github", disable_numparse=True)
 
 
-def ranks(runs: list[dict[str, Any]], name: str) -> str:
+def ranks(runs: list[dict[str, Any]], name: str, beside: str | None = None) -> str:
     """The mean rank by test accuracy of each cell ``GROUP/NAME`` among them all, 1 the best, with its 95 % interval.
 
-    Over the seeds that all have; the interval is Student's. Below, Friedman's test of whether the ranks differ at all.
+    Of the groups that have a cell ``beside``, and over the seeds that all have; the interval is Student's. Below, Friedman's test of whether the ranks differ at all.
     """
-    cells = {cell: chosen(runs, cell) for run in runs if name_of(cell := run["cell"]) == name}
+    groups = {group_of(run["cell"]) for run in runs if name_of(run["cell"]) == (beside or name)}
+    cells = {cell: chosen(runs, cell) for run in runs if (cell := run["cell"]) in {f"{each}/{name}" for each in groups}}
     seeds = sorted(set.intersection(*({seed for _, seed in here} for here in cells.values())))
     if len(cells) < 3 or len(seeds) < 2:
         raise UserError(f"{name}: {len(cells)} cells have {len(seeds)} seeds in common; ranks need three and two")
@@ -264,8 +265,8 @@ def main(words: list[str]) -> int:
             print(agreement(read(Path(archive))))
         case ["crossings", archive]:
             print(crossings(read(Path(archive))))
-        case ["ranks", archive, name]:
-            print(ranks(read(Path(archive)), name))
+        case ["ranks", archive, name, *beside]:
+            print(ranks(read(Path(archive)), name, *beside[:1]))
         case ["figure", which, archive, file] if which in FIGURES:
             FIGURES[which](read(Path(archive))).save(file)
         case _:

@@ -116,6 +116,9 @@ def test_ranks_are_taken_seed_by_seed_over_the_seeds_that_all_have():
     assert below == "3 seeds; Friedman's test: p 0.097"  # chi square 14/3, two degrees of freedom
     with pytest.raises(UserError, match="plain: 1 cells have 1 seeds in common; ranks need three and two"):
         evidence.ranks(runs, "plain")
+    runs += contest({"a": [0], "b": [0], "d": [0]}, "control") + contest({"d": [1, 1, 1], "e": [1, 1, 1]})
+    told = evidence.ranks(runs, "method", "control")
+    assert [row.split("|")[1].strip() for row in told.splitlines()[2:5]] == ["d/method", "a/method", "b/method"]
 
 
 def test_accuracies_that_are_equal_share_their_ranks():
