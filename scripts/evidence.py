@@ -184,7 +184,8 @@ def crossings(runs: list[dict[str, Any]]) -> str:
 def ranks(runs: list[dict[str, Any]], name: str, beside: str | None = None) -> str:
     """The mean rank by test accuracy of each cell ``GROUP/NAME`` among them all, 1 the best, with its 95 % interval.
 
-    Of the groups that have a cell ``beside``, and over the seeds that all have; the interval is Student's. Below, Friedman's test of whether the ranks differ at all.
+    Of the groups that have a cell ``beside``, and over the seeds that all have; the interval is Student's. Below,
+    Friedman's test of whether the ranks differ at all.
     """
     groups = {group_of(run["cell"]) for run in runs if name_of(run["cell"]) == (beside or name)}
     cells = {cell: chosen(runs, cell) for run in runs if (cell := run["cell"]) in {f"{each}/{name}" for each in groups}}
