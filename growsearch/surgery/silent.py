@@ -26,35 +26,26 @@ standardisation turns into zero: of D channels becoming E, their factors are mul
 
 What is divided by its length over the channels takes new channels that are zero.
 
-Which of them is exact is tried in the stand-ins of the proof, in double precision.
+Which of them is exact for a group is tried, in double precision, in :mod:`growsearch.surgery.silent_proof`.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from itertools import chain, product
-from typing import Any, Literal, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
-from growsearch.surgery.labels import Bond
+from growsearch.surgery.channels import Axis, ChannelGroup
 from growsearch.surgery.momentum import Entry, Optimizers
-from growsearch.surgery.remap import COMPUTED, Initialiser, Slab, grow
+from growsearch.surgery.remap import Initialiser, Slab, grow
 from growsearch.surgery.replace import is_parameter
 from growsearch.surgery.replace import replace as replace_tensor
 from growsearch.surgery.tensors import lookup, owner
 
 Keys: TypeAlias = tuple[tuple[str, tuple[int, ...], float], ...]
 """Layers with their passes through a group that are keys, and the power of the ratio of sizes that multiplies them."""
-_WORDS = {"query": "q", "key": "k", "value": "v", "wq": "q", "wk": "k", "wv": "v"}
-SPREAD = 16.0
-"""New random weights of a proof are so many times larger than others: what depends on the largest of them shows."""
-MOST_KINDS = 3
-"""Keys of up to so many kinds of layers may be multiplied by different powers."""
 
 
 @dataclass(frozen=True)
@@ -82,159 +73,159 @@ class Silent:
     tables: Literal["fill", "unread", "zero", "mean"] = "fill"
 
 
-class Prover(Protocol):
-    """The parts of a proof that are needed: its groups, and its stand-ins."""
+def add_silent(
+    model: nn.Module,
+    group: ChannelGroup,
+    size: int,
+    silent: Silent,
+    generator: torch.Generator,
+    momentum: Literal["follow", "drop"],
+    optimizer: Optimizers,
+    spread: float = 1.0,
+) -> list[int]:
+    """Widen a group so, inside the caller's transaction; the sources, -1 for a new channel.
 
-    model: nn.Module
-    map: ChannelMap
-    groups: dict[int, ChannelGroup]
-
-    @property
-    def sizes(self) -> list[int]:
-        """Number of channels of each of the stand-in's groups."""
-
-    def shared_out(self, wanted: dict[int, int]) -> list[list[int]]:
-        """Lists of groups that there is room for at once at these sizes."""
-
-    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
-        """Whether an edit of a copy of the stand-in leaves its outputs."""
-
-
-def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
-    """Ways that may be exact for a group, the likeliest first."""
-    axes, bond = group.axes, group.map.bonds[group.number]
-    repeats = [{part.repeat for part in axis.segments if part.group == group.number} for axis in axes]
-    simple = all(len(each) == 1 for each in repeats)
-    norms, gains, tables = _norms(model, group), _gains(model, group), any(_is_table(model, axis) for axis in axes)
-    found: list[Silent] = []
-    if simple and norms and (bond is Bond.EVEN or (bond is Bond.CUT and tables)):
-        found = [Silent("zero", factors=True), Silent("zero"), Silent("mean")]
-        found += [Silent("mean", unread=True)] if bond is Bond.EVEN else []
-    if bond is Bond.ORDERED and simple:
-        found = [Silent("zero"), *([Silent("zero", gains=True, tables="mean")] if gains else [])]
-    if bond is Bond.CUT:
-        keys = list(dict.fromkeys(_keys(group)))
-        found += [Silent("copies", unbiased=True)] if simple and norms else []
-        if group.producers and tables and simple:  # without a layer that writes them they would never learn
-            found += [Silent("random", True, tables="unread"), Silent("random", True, tables="zero")]
-            found += [Silent("random", True, gains=True, tables="mean")] if gains else []
-        found += [Silent("copies", gains=True)] if gains else []
-        divided = str(group.map.frozen[group.number]).endswith("norm over channels")
-        computed = any(COMPUTED in axis.name for axis in axes)  # such weights would be zero too, and never learn
-        found += [Silent("zero")] if simple and divided and not computed else []
-        found += [Silent("random", True, keys=_to(each, power)) for each in keys if simple for power in (0.5, 0.0)]
-        last = tuple(_last_norm(group)) if any((each.name, each.dim) in group.map.shared for each in axes) else ()
-        found += [Silent("copies", keys=(*_to(each, power), *last)) for each in keys for power in (-0.5, -1.0)]
-        named = list(_named_keys(model, group))
-        found += [Silent("random", True, keys=_to(each, power)) for each in named[:1] if simple for power in (0.5, 0.0)]
-        found += [Silent("copies", keys=(*each, *last)) for each in named]
-    return found
-
-
-def _keys(group: ChannelGroup) -> Iterator[Keys]:
-    """The parts of like layers that may be keys: the second of three that lie side by side or alternate, or of two."""
-    layers: dict[tuple[str, int], list[str]] = {}
-    for axis in group.axes:
-        if axis.role == "producer":
-            layers.setdefault((axis.layer.rpartition(".")[2], _passes(group, axis)), []).append(axis.layer)
-    for parts in (3, 2, 1):
-        for (_, count), like in layers.items():
-            if count % parts == 0 and (parts > 1 or len(layers) > 1):  # keys alone would never learn
-                for part in _part(count, parts, min(1, parts - 1)):
-                    yield tuple((layer, part, 0.0) for layer in dict.fromkeys(like))
-    for (_, count), like in layers.items():  # many queries with one key, and a value: the key, or else the queries
-        for one in ((count - 1,), (count - 2,), tuple(range(count - 1))) if count > 2 else ():
-            yield tuple((layer, one, 0.0) for layer in dict.fromkeys(like))
-
-
-def _last_norm(group: ChannelGroup) -> Iterator[tuple[str, tuple[int, ...], float]]:
-    """The last norm over the channels as keys that are divided, for a head whose weights are an embedding's too."""
-    for axis in [axis for axis in group.axes if axis.role == "norm"][-1:]:
-        yield axis.layer, tuple(range(_passes(group, axis))), -1.0
-
-
-def _is_table(model: nn.Module, axis: Axis) -> bool:
-    """Whether a dimension belongs to a weight that does not simply write or read the channels."""
-    tensor = lookup(model, axis.name)
-    return axis.role == "scale" and tensor.numel() > tensor.shape[axis.dim]
-
-
-def _part(count: int, parts: int, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """One of some equal parts of passes, if they lie side by side, and if they alternate."""
-    size = count // parts
-    return tuple(range(index * size, (index + 1) * size)), tuple(range(index, count, parts))
-
-
-def _to(keys: Keys, power: float) -> Keys:
-    return tuple((layer, passes, power) for layer, passes, _ in keys)
-
-
-def _named_keys(model: nn.Module, group: ChannelGroup) -> Iterator[Keys]:
-    """Keys of all layers whose names say so, where several kinds of attentions share a stream.
-
-    One of several kinds may sum over no channels of keys, as an attention between channels.
-
-    Of queries alone and keys it is the keys, or the norm that they go through; of packed ones the part.
+    Random values are spread as those that they extend, times ``spread``.
     """
-    counts = {(axis.name, axis.dim): _passes(group, axis) for axis in group.axes}
-    once, norms = math.gcd(*counts.values()), {}
+    old, copies = group.size, silent.fill == "copies"
+    new = _NewChannels(model, group, size, silent, generator, spread)
+    written: dict[str, Initialiser] = {role: new.written for role in ("producer", "bias", "depthwise", "scale")}
+    sources = [*range(old)] * (size // old) if copies else [*range(old), *[-1] * (size - old)]
+    norms = {name: (lookup(model, name).numel(), modules) for name, modules in norms_over(model, group).items()}
+    grow(model, group, sources, {**written, "consumer": new.read}, momentum, optimizer)
+    if not (silent.keys or silent.gains):
+        _rescale_norms(model, norms, silent, optimizer)
+    if silent.gains:
+        _rescale_gains(model, group, old / size, silent, optimizer)
+    _rescale_keys(model, group, size / old, silent.keys, optimizer)
+    return sources
+
+
+class _NewChannels:
+    """The entries of new channels in each tensor that carries them."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        group: ChannelGroup,
+        size: int,
+        silent: Silent,
+        generator: torch.Generator,
+        spread: float,
+    ) -> None:
+        self.model, self.group, self.silent, self.generator, self.spread = model, group, silent, generator, spread
+        self.old, self.count = group.size, size - group.size
+        self.keys = {layer: passes for layer, passes, _ in silent.keys}
+        self.norms = norms_over(model, group)
+        self.axes = {(axis.name, axis.dim): axis for axis in group.axes}
+        self.places = {
+            key: [group.positions(axis, channel) for channel in range(self.old)] for key, axis in self.axes.items()
+        }
+
+    def read(self, slab: Slab) -> Tensor:
+        """Entries that read the new channels."""
+        return torch.zeros(()) if self.silent.unread else self._random(slab)
+
+    def written(self, slab: Slab) -> Tensor:
+        """Entries that write the new channels, or multiply them."""
+        axis, before = self.axes[slab.name, slab.dim], lookup(self.model, slab.name).detach()
+        fill, table = self.silent.fill, self.silent.tables != "fill" and is_table(self.model, axis)
+        if slab.name in self.norms:
+            return torch.ones(())
+        copied = self.silent.tables == "unread" if table else fill == "random" and axis.layer not in self.keys
+        if copied and not is_parameter(*owner(self.model, slab.name)):  # such as a mask of weights
+            return self._copies(axis, before)
+        if table and self.silent.tables == "mean":  # of all that a filter reads, so that its mean and its squares stay
+            return before.mean(tuple(range(1, before.dim())), keepdim=True)
+        if self.silent.factors and slab.role == "scale" and before.numel() == before.shape[axis.dim]:
+            return torch.tensor(float(before.mean()))
+        if (table or fill == "zero") and slab.role != "depthwise":
+            return torch.zeros(())
+        if fill == "mean" and not table:
+            return self._mean(axis, before)
+        return torch.zeros(()) if slab.role == "bias" else self._random_but_keys(axis, slab)
+
+    def _places(self, axis: Axis, device: torch.device) -> Tensor:
+        """Entries of the channels there were, of shape [channels, passes, entries of a pass]."""
+        places = torch.tensor(self.places[axis.name, axis.dim], device=device)
+        return places.view(self.old, passes_of(self.group, axis), -1)
+
+    def _copies(self, axis: Axis, before: Tensor) -> Tensor:
+        """Of the channels there were, one after another."""
+        again = torch.arange(self.count, device=before.device) % self.old
+        return before.index_select(axis.dim, self._places(axis, before.device)[again].movedim(0, 1).flatten())
+
+    def _mean(self, axis: Axis, before: Tensor) -> Tensor:
+        """Of the channels there were, in each pass."""
+        others = before.index_select(axis.dim, self._places(axis, before.device).movedim(0, 1).flatten())
+        mean = others.unflatten(axis.dim, (passes_of(self.group, axis), self.old, -1)).mean(axis.dim + 1, keepdim=True)
+        return mean.repeat_interleave(self.count, axis.dim + 1).flatten(axis.dim, axis.dim + 2)
+
+    def _random_but_keys(self, axis: Axis, slab: Slab) -> Tensor:
+        """Random entries, and zero for keys."""
+        passes, keys = passes_of(self.group, axis), self.keys.get(axis.layer, ())
+        values = self._random(slab).unflatten(axis.dim, (passes, -1))
+        if keys and max(keys) < passes:
+            values = values.index_fill(axis.dim, torch.tensor(keys, device=values.device), 0.0)
+        return values.flatten(axis.dim, axis.dim + 1)
+
+    def _random(self, slab: Slab) -> Tensor:
+        """Values spread as those of the tensor that they extend, times a number."""
+        values = torch.randn(slab.shape, generator=self.generator, dtype=torch.float64) * self.spread
+        deviation = lookup(self.model, slab.name).detach().double().std(correction=0)
+        return (values * float(deviation)).to(slab.device, slab.dtype)
+
+
+def _rescale_norms(
+    model: nn.Module, norms: dict[str, tuple[int, list[nn.Module]]], silent: Silent, optimizer: Optimizers
+) -> None:
+    """Multiply weight and epsilon of norms, given with their sizes before, by what their statistics have lost."""
+    for name, (before, modules) in norms.items():
+        after = lookup(model, name).numel()
+        ratio = after / before * (before - 1) / (after - 1) if silent.unbiased else before / after
+        _scale(model, name, ratio**0.5, optimizer)
+        for module in modules:
+            held = vars(module)
+            held["eps"] = (torch.finfo(lookup(model, name).dtype).eps if held["eps"] is None else held["eps"]) * ratio
+
+
+def _rescale_gains(model: nn.Module, group: ChannelGroup, ratio: float, silent: Silent, optimizer: Optimizers) -> None:
+    """Multiply factors of standardised weights that read more channels now; ``ratio`` is sizes, before to after."""
+    copies = silent.fill == "copies"
+    for name in gains_over(model, group):
+        _scale(model, name, ratio if copies else ratio**0.5, optimizer)
+        held = vars(owner(model, name)[0])
+        if not copies and "eps" in held:  # the mean of the others leaves the sum of squares
+            held["eps"] *= ratio
+
+
+def _rescale_keys(model: nn.Module, group: ChannelGroup, ratio: float, keys: Keys, optimizer: Optimizers) -> None:
+    """Multiply keys by their power of the ratio of sizes, after to before."""
+    powers = {layer: (passes, power) for layer, passes, power in keys if power}
     for axis in group.axes:
-        if axis.role == "norm" and _letters(axis.name) == "k":
-            norms[axis.layer.rpartition(".")[0]] = axis.layer, counts[axis.name, axis.dim]
-    for side_by_side in (True, False):
-        kinds: dict[Any, list[tuple[str, tuple[int, ...]]]] = {}
-        for axis in group.axes:
-            count, letters = counts[axis.name, axis.dim], _letters(axis.name)
-            if axis.role != "producer" or not letters or count % once:
-                continue
-            above, parts = axis.layer.rpartition(".")[0], count // once
-            if above in norms:
-                layer, passes = norms[above]
-                kinds.setdefault("norm", []).append((layer, tuple(range(passes))))
-            elif letters in ("k", "kv") or (parts > 1 and "k" in letters):
-                index = 1 if parts > 2 and letters != "k" else 0
-                part = _part(count, 1 if letters == "k" else parts, index)[0 if side_by_side else 1]
-                kinds.setdefault((letters, parts, type(model.get_submodule(above))), []).append((axis.layer, part))
-        if not kinds:
-            return
-        several = product((-0.5, -1.0, 0.0), repeat=len(kinds)) if 1 < len(kinds) <= MOST_KINDS else ()
-        for powers in several or [[power] * len(kinds) for power in (-0.5, -1.0)]:
-            chosen = [(*each, power) for held, power in zip(kinds.values(), powers, strict=True) for each in held]
-            yield tuple(dict.fromkeys(chosen))
+        if axis.role in ("producer", "bias", "norm") and axis.layer in powers:
+            passes, power = powers[axis.layer]
+            factor = torch.ones(passes_of(group, axis), dtype=torch.float64)
+            factor[list(passes)] = ratio**power
+            _scale(model, axis.name, _along(axis, factor, lookup(model, axis.name)), optimizer)
 
 
-def _letters(name: str) -> str:
-    """The letters q, k and v that the name of a tensor's layer consists of, such as ``kv`` in ``attn.kv.weight``."""
-    for part in reversed(name.lower().split(".")):
-        if part.startswith("in_proj"):
-            return "qkv"
-        for word in (part, *part.split("_")):
-            letters = _WORDS.get(word, word)
-            if letters and set(letters) <= set("qkv"):
-                return letters
-    return ""
+def _along(axis: Axis, factor: Tensor, tensor: Tensor) -> Tensor:
+    """One factor a pass as a tensor that multiplies another."""
+    shape = [-1 if dim == axis.dim else 1 for dim in range(tensor.dim())]
+    return factor.repeat_interleave(tensor.shape[axis.dim] // len(factor)).view(shape).to(tensor)
 
 
-def _gains(model: nn.Module, group: ChannelGroup) -> list[str]:
-    """Factors, one an output, of the standardised weights of convolutions that read the channels."""
-    found: list[str] = []
-    for axis in group.axes:
-        module, leaf = owner(model, axis.name)
-        if axis.role == "scale" and axis.dim == 1 and leaf == "weight" and isinstance(module, nn.modules.conv._ConvNd):
-            shape = (module.weight.shape[0], *[1] * (module.weight.dim() - 1))
-            found += [f"{axis.layer}.{name}" for name, each in module._parameters.items() if _has(each, shape)]
-    return found
+def _scale(model: nn.Module, name: str, factor: float | Tensor, optimizer: Optimizers) -> None:
+    """Multiply a tensor; gradients of what is multiplied are divided."""
+
+    def carry(state: Tensor, entry: Entry, start: Tensor | float) -> Tensor:
+        return state * factor if entry.averages_weight else state / factor**entry.power
+
+    replace_tensor(model, name, lookup(model, name).detach() * factor, optimizer=optimizer, carry=carry)
 
 
-def _has(tensor: Tensor | None, shape: tuple[int, ...]) -> bool:
-    return tensor is not None and tuple(tensor.shape) == shape
-
-
-def _passes(group: ChannelGroup, axis: Axis) -> int:
-    return sum(segment.group == group.number for segment in axis.segments)
-
-
-def _norms(model: nn.Module, group: ChannelGroup) -> dict[str, list[nn.Module]]:
+def norms_over(model: nn.Module, group: ChannelGroup) -> dict[str, list[nn.Module]]:
     """The weights of norms over the channels, with the modules that hold them."""
     found: dict[str, list[nn.Module]] = {}
     for axis in group.axes:
@@ -251,147 +242,27 @@ def _is_norm(module: nn.Module) -> bool:
     return "eps" in vars(module) and not isinstance(module, others)
 
 
-def offer(prover: Prover) -> None:
-    """Enter in the map what is exact in the stand-in; one group of each kind is tried first, then all of the kind."""
-    kinds: dict[tuple[Silent, ...], list[int]] = {}
-    for number, group in prover.groups.items():
-        found = candidates(prover.model, group) if group.unprunable is None else []
-        if found:
-            kinds.setdefault(tuple(replace(each, keys=_leaves(each.keys)) for each in found), []).append(number)
-    for numbers in kinds.values():
-        for index in range(len(candidates(prover.model, prover.groups[numbers[0]]))):
-            plan = {n: candidates(prover.model, prover.groups[n])[index] for n in numbers}
-            if _is_exact(prover, dict([next(iter(plan.items()))]), False):
-                if not (_is_exact(prover, plan, False) and _is_exact(prover, plan, True)):
-                    alone = [{number: silent} for number, silent in plan.items()]
-                    exact = [each for each in alone if _is_exact(prover, each, False) and _is_exact(prover, each, True)]
-                    plan = dict(chain.from_iterable(each.items() for each in exact))
-                prover.map.silent.update(plan)
-                break
-
-
-def _leaves(keys: Keys) -> Keys:
-    """The same parts of layers of one name in all blocks."""
-    return tuple((layer.rpartition(".")[2], passes, power) for layer, passes, power in keys)
-
-
-def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
-    """Whether groups that get new channels so leave the stand-in's outputs: a few, or more than the network has."""
-    wanted: dict[int, int] = {}
-    for index, (number, silent) in enumerate(plan.items()):
-        now, times = prover.sizes[number], prover.groups[number].size // prover.sizes[number] if beyond else 1
-        wanted[number] = now * (times + 1) if silent.fill == "copies" else now * times + 1 + index % 3
-
-    def agrees(numbers: list[int]) -> bool:
-        def edit(net: nn.Module, handles: ChannelMap) -> None:
-            generator = torch.Generator().manual_seed(0)
-            for number in numbers:
-                group = prover.groups[number].on(handles)
-                add_silent(net, group, wanted[number], plan[number], generator, "drop", None, SPREAD)
-
-        return prover.agrees(edit)
-
-    return all(map(agrees, prover.shared_out(wanted) if beyond else [list(plan)]))
-
-
-def add_silent(
-    model: nn.Module,
-    group: ChannelGroup,
-    size: int,
-    silent: Silent,
-    generator: torch.Generator,
-    momentum: Literal["follow", "drop"],
-    optimizer: Optimizers,
-    spread: float = 1.0,
-) -> list[int]:
-    """Widen a group so, inside the caller's transaction; the sources, -1 for a new channel.
-
-    Random values are spread as those that they extend, times ``spread``.
-    """
-    old, norms = group.size, _norms(model, group)
-    counts = {name: lookup(model, name).numel() for name in norms}
-    keys = {layer: passes for layer, passes, _ in silent.keys}
-    axes = {(axis.name, axis.dim): axis for axis in group.axes}
-    first = {key: [group.positions(axis, channel) for channel in range(old)] for key, axis in axes.items()}
-
-    def written(slab: Slab) -> Tensor:
-        return torch.as_tensor(_written(slab))
-
-    def _written(slab: Slab) -> Tensor | float:
-        key = slab.name, slab.dim
-        axis, before = axes[key], lookup(model, slab.name).detach()
-        passes, fill = _passes(group, axis), silent.fill
-        if slab.name in norms:
-            return 1.0
-        places = torch.tensor(first[key], device=before.device).view(old, passes, -1)
-        table = silent.tables != "fill" and _is_table(model, axis)
-        copied = silent.tables == "unread" if table else fill == "random" and axis.layer not in keys
-        if copied and not is_parameter(*owner(model, slab.name)):  # such as a mask of weights
-            again = places[torch.arange(size - old, device=before.device) % old]
-            return before.index_select(axis.dim, again.movedim(0, 1).flatten())
-        if table and silent.tables == "mean":  # of all that a filter reads, so that its mean and its squares stay
-            return before.mean(tuple(range(1, before.dim())), keepdim=True)
-        fill = "zero" if table else fill
-        if silent.factors and slab.role == "scale" and before.numel() == before.shape[axis.dim]:
-            return float(before.mean())
-        if fill == "zero" and slab.role != "depthwise":
-            return 0.0
-        if fill == "mean":
-            others = before.index_select(axis.dim, places.movedim(0, 1).flatten())
-            mean = others.unflatten(axis.dim, (passes, old, -1)).mean(axis.dim + 1, keepdim=True)
-            return mean.repeat_interleave(size - old, axis.dim + 1).flatten(axis.dim, axis.dim + 2)
-        if slab.role == "bias":
-            return 0.0
-        values = _random(slab, before, generator, spread).unflatten(axis.dim, (passes, -1))
-        where = torch.tensor(keys.get(axis.layer, ()), dtype=torch.long, device=values.device)
-        if len(where) and max(keys[axis.layer]) < passes:
-            values = values.index_fill(axis.dim, where, 0.0)
-        return values.flatten(axis.dim, axis.dim + 1)
-
-    def read(slab: Slab) -> Tensor:
-        return torch.zeros(()) if silent.unread else _random(slab, lookup(model, slab.name), generator, spread)
-
-    fresh: dict[str, Initialiser] = {role: written for role in ("producer", "bias", "depthwise", "scale")}
-    whole = silent.fill == "copies"
-    sources = [*range(old)] * (size // old) if whole else [*range(old), *[-1] * (size - old)]
-    grow(model, group, sources, {**fresh, "consumer": read}, momentum, optimizer)
-    for name, modules in norms.items() if not (keys or silent.gains) else ():
-        before, after = counts[name], lookup(model, name).numel()
-        ratio = after / before * (before - 1) / (after - 1) if silent.unbiased else before / after
-        _scale(model, name, ratio**0.5, optimizer)
-        for module in modules:
-            held = vars(module)
-            held["eps"] = (torch.finfo(lookup(model, name).dtype).eps if held["eps"] is None else held["eps"]) * ratio
-    for name in _gains(model, group) if silent.gains else ():
-        _scale(model, name, old / size if whole else (old / size) ** 0.5, optimizer)
-        held = vars(owner(model, name)[0])
-        if not whole and "eps" in held:  # the mean of the others leaves the sum of squares
-            held["eps"] *= old / size
-    powers = {layer: power for layer, _, power in silent.keys if power}
+def gains_over(model: nn.Module, group: ChannelGroup) -> list[str]:
+    """Factors, one an output, of the standardised weights of convolutions that read the channels."""
+    found: list[str] = []
     for axis in group.axes:
-        if axis.role in ("producer", "bias", "norm") and axis.layer in powers:
-            factor = torch.ones(_passes(group, axis), dtype=torch.float64)
-            factor[list(keys[axis.layer])] = (size / old) ** powers[axis.layer]
-            _scale(model, axis.name, _along(axis, factor, lookup(model, axis.name)), optimizer)
-    return sources
+        module, leaf = owner(model, axis.name)
+        if axis.role == "scale" and axis.dim == 1 and leaf == "weight" and isinstance(module, nn.modules.conv._ConvNd):
+            shape = (module.weight.shape[0], *[1] * (module.weight.dim() - 1))
+            found += [f"{axis.layer}.{name}" for name, each in module._parameters.items() if _has(each, shape)]
+    return found
 
 
-def _along(axis: Axis, factor: Tensor, tensor: Tensor) -> Tensor:
-    """One factor a pass as a tensor that multiplies another."""
-    shape = [-1 if dim == axis.dim else 1 for dim in range(tensor.dim())]
-    return factor.repeat_interleave(tensor.shape[axis.dim] // len(factor)).view(shape).to(tensor)
+def _has(tensor: Tensor | None, shape: tuple[int, ...]) -> bool:
+    return tensor is not None and tuple(tensor.shape) == shape
 
 
-def _random(slab: Slab, like: Tensor, generator: torch.Generator, spread: float) -> Tensor:
-    """Values spread as those of the tensor that they extend, times a number."""
-    values = torch.randn(slab.shape, generator=generator, dtype=torch.float64) * spread
-    return (values * float(like.detach().double().std(correction=0))).to(slab.device, slab.dtype)
+def is_table(model: nn.Module, axis: Axis) -> bool:
+    """Whether a dimension belongs to a weight that does not simply write or read the channels."""
+    tensor = lookup(model, axis.name)
+    return axis.role == "scale" and tensor.numel() > tensor.shape[axis.dim]
 
 
-def _scale(model: nn.Module, name: str, factor: float | Tensor, optimizer: Optimizers) -> None:
-    """Multiply a tensor; gradients of what is multiplied are divided."""
-
-    def carry(state: Tensor, entry: Entry, start: Tensor | float) -> Tensor:
-        return state * factor if entry.averages_weight else state / factor**entry.power
-
-    replace_tensor(model, name, lookup(model, name).detach() * factor, optimizer=optimizer, carry=carry)
+def passes_of(group: ChannelGroup, axis: Axis) -> int:
+    """How often a dimension runs through a group's channels, such as three times for a fused qkv."""
+    return sum(segment.group == group.number for segment in axis.segments)

@@ -20,7 +20,7 @@ from growsearch.surgery.footprint import Footprint
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.plans import Plans
 from growsearch.surgery.rehearsal import Outputs, compared
-from growsearch.surgery.silent import offer
+from growsearch.surgery.silent_proof import offer
 from growsearch.surgery.smaller import smaller
 from growsearch.surgery.stand_in import Modes, Plan, StandIn
 from growsearch.surgery.tensors import places

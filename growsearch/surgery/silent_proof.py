@@ -1,0 +1,199 @@
+"""Which silent channels are exact for a group: likely ways are tried in the stand-ins of the proof."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import chain, product
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from growsearch.surgery.channels import ChannelGroup, ChannelMap
+from growsearch.surgery.labels import Bond
+from growsearch.surgery.remap import COMPUTED
+from growsearch.surgery.silent import Keys, Silent, add_silent, gains_over, is_table, norms_over, passes_of
+
+SPREAD = 16.0
+"""New random weights of a proof are so many times larger than others: what depends on the largest of them shows."""
+
+MOST_KINDS = 3
+"""Keys of up to so many kinds of layers may be multiplied by different powers."""
+
+_WORDS = {"query": "q", "key": "k", "value": "v", "wq": "q", "wk": "k", "wv": "v"}
+
+
+class Prover(Protocol):
+    """The parts of a proof that are needed: its groups, and its stand-ins."""
+
+    model: nn.Module
+    map: ChannelMap
+    groups: dict[int, ChannelGroup]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Number of channels of each of the stand-in's groups."""
+
+    def shared_out(self, wanted: dict[int, int]) -> list[list[int]]:
+        """Lists of groups that there is room for at once at these sizes."""
+
+    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
+        """Whether an edit of a copy of the stand-in leaves its outputs."""
+
+
+def offer(prover: Prover) -> None:
+    """Enter in the map what is exact in the stand-in; one group of each kind is tried first, then all of the kind."""
+    kinds: dict[tuple[Silent, ...], list[int]] = {}
+    for number, group in prover.groups.items():
+        found = candidates(prover.model, group) if group.unprunable is None else []
+        if found:
+            kinds.setdefault(tuple(replace(each, keys=_leaves(each.keys)) for each in found), []).append(number)
+    for numbers in kinds.values():
+        for index in range(len(candidates(prover.model, prover.groups[numbers[0]]))):
+            plan = {n: candidates(prover.model, prover.groups[n])[index] for n in numbers}
+            if _is_exact(prover, dict([next(iter(plan.items()))]), False):
+                if not (_is_exact(prover, plan, False) and _is_exact(prover, plan, True)):
+                    alone = [{number: silent} for number, silent in plan.items()]
+                    exact = [each for each in alone if _is_exact(prover, each, False) and _is_exact(prover, each, True)]
+                    plan = dict(chain.from_iterable(each.items() for each in exact))
+                prover.map.silent.update(plan)
+                break
+
+
+def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
+    """Whether groups that get new channels so leave the stand-in's outputs: a few, or more than the network has."""
+    wanted: dict[int, int] = {}
+    for index, (number, silent) in enumerate(plan.items()):
+        now, times = prover.sizes[number], prover.groups[number].size // prover.sizes[number] if beyond else 1
+        wanted[number] = now * (times + 1) if silent.fill == "copies" else now * times + 1 + index % 3
+
+    def agrees(numbers: list[int]) -> bool:
+        def edit(net: nn.Module, handles: ChannelMap) -> None:
+            generator = torch.Generator().manual_seed(0)
+            for number in numbers:
+                group = prover.groups[number].on(handles)
+                add_silent(net, group, wanted[number], plan[number], generator, "drop", None, SPREAD)
+
+        return prover.agrees(edit)
+
+    return all(map(agrees, prover.shared_out(wanted) if beyond else [list(plan)]))
+
+
+def _leaves(keys: Keys) -> Keys:
+    """The same parts of layers of one name in all blocks."""
+    return tuple((layer.rpartition(".")[2], passes, power) for layer, passes, power in keys)
+
+
+def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
+    """Ways that may be exact for a group, the likeliest first."""
+    axes, bond = group.axes, group.map.bonds[group.number]
+    repeats = [{part.repeat for part in axis.segments if part.group == group.number} for axis in axes]
+    simple = all(len(each) == 1 for each in repeats)
+    norms, gains, tables = (
+        norms_over(model, group),
+        gains_over(model, group),
+        any(is_table(model, axis) for axis in axes),
+    )
+    found: list[Silent] = []
+    if simple and norms and (bond is Bond.EVEN or (bond is Bond.CUT and tables)):
+        found = [Silent("zero", factors=True), Silent("zero"), Silent("mean")]
+        found += [Silent("mean", unread=True)] if bond is Bond.EVEN else []
+    if bond is Bond.ORDERED and simple:
+        found = [Silent("zero"), *([Silent("zero", gains=True, tables="mean")] if gains else [])]
+    if bond is Bond.CUT:
+        keys = list(dict.fromkeys(_keys(group)))
+        found += [Silent("copies", unbiased=True)] if simple and norms else []
+        if group.producers and tables and simple:  # without a layer that writes them they would never learn
+            found += [Silent("random", True, tables="unread"), Silent("random", True, tables="zero")]
+            found += [Silent("random", True, gains=True, tables="mean")] if gains else []
+        found += [Silent("copies", gains=True)] if gains else []
+        divided = str(group.map.frozen[group.number]).endswith("norm over channels")
+        computed = any(COMPUTED in axis.name for axis in axes)  # such weights would be zero too, and never learn
+        found += [Silent("zero")] if simple and divided and not computed else []
+        found += [Silent("random", True, keys=_to(each, power)) for each in keys if simple for power in (0.5, 0.0)]
+        last = tuple(_last_norm(group)) if any((each.name, each.dim) in group.map.shared for each in axes) else ()
+        found += [Silent("copies", keys=(*_to(each, power), *last)) for each in keys for power in (-0.5, -1.0)]
+        named = list(_named_keys(model, group))
+        found += [Silent("random", True, keys=_to(each, power)) for each in named[:1] if simple for power in (0.5, 0.0)]
+        found += [Silent("copies", keys=(*each, *last)) for each in named]
+    return found
+
+
+def _keys(group: ChannelGroup) -> Iterator[Keys]:
+    """The parts of like layers that may be keys: the second of three that lie side by side or alternate, or of two."""
+    layers: dict[tuple[str, int], list[str]] = {}
+    for axis in group.axes:
+        if axis.role == "producer":
+            layers.setdefault((axis.layer.rpartition(".")[2], passes_of(group, axis)), []).append(axis.layer)
+    for parts in (3, 2, 1):
+        for (_, count), like in layers.items():
+            if count % parts == 0 and (parts > 1 or len(layers) > 1):  # keys alone would never learn
+                for part in _part(count, parts, min(1, parts - 1)):
+                    yield tuple((layer, part, 0.0) for layer in dict.fromkeys(like))
+    for (_, count), like in layers.items():  # many queries with one key, and a value: the key, or else the queries
+        for one in ((count - 1,), (count - 2,), tuple(range(count - 1))) if count > 2 else ():
+            yield tuple((layer, one, 0.0) for layer in dict.fromkeys(like))
+
+
+def _named_keys(model: nn.Module, group: ChannelGroup) -> Iterator[Keys]:
+    """Keys of all layers whose names say so, where several kinds of attentions share a stream.
+
+    One of several kinds may sum over no channels of keys, as an attention between channels.
+
+    Of queries alone and keys it is the keys, or the norm that they go through; of packed ones the part.
+    """
+    counts = {(axis.name, axis.dim): passes_of(group, axis) for axis in group.axes}
+    once, norms = math.gcd(*counts.values()), {}
+    for axis in group.axes:
+        if axis.role == "norm" and _letters(axis.name) == "k":
+            norms[axis.layer.rpartition(".")[0]] = axis.layer, counts[axis.name, axis.dim]
+    for side_by_side in (True, False):
+        kinds: dict[Any, list[tuple[str, tuple[int, ...]]]] = {}
+        for axis in group.axes:
+            count, letters = counts[axis.name, axis.dim], _letters(axis.name)
+            if axis.role != "producer" or not letters or count % once:
+                continue
+            above, parts = axis.layer.rpartition(".")[0], count // once
+            if above in norms:
+                layer, passes = norms[above]
+                kinds.setdefault("norm", []).append((layer, tuple(range(passes))))
+            elif letters in ("k", "kv") or (parts > 1 and "k" in letters):
+                index = 1 if parts > 2 and letters != "k" else 0
+                part = _part(count, 1 if letters == "k" else parts, index)[0 if side_by_side else 1]
+                kinds.setdefault((letters, parts, type(model.get_submodule(above))), []).append((axis.layer, part))
+        if not kinds:
+            return
+        several = product((-0.5, -1.0, 0.0), repeat=len(kinds)) if 1 < len(kinds) <= MOST_KINDS else ()
+        for powers in several or [[power] * len(kinds) for power in (-0.5, -1.0)]:
+            chosen = [(*each, power) for held, power in zip(kinds.values(), powers, strict=True) for each in held]
+            yield tuple(dict.fromkeys(chosen))
+
+
+def _letters(name: str) -> str:
+    """The letters q, k and v that the name of a tensor's layer consists of, such as ``kv`` in ``attn.kv.weight``."""
+    for part in reversed(name.lower().split(".")):
+        if part.startswith("in_proj"):
+            return "qkv"
+        for word in (part, *part.split("_")):
+            letters = _WORDS.get(word, word)
+            if letters and set(letters) <= set("qkv"):
+                return letters
+    return ""
+
+
+def _part(count: int, parts: int, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """One of some equal parts of passes, if they lie side by side, and if they alternate."""
+    size = count // parts
+    return tuple(range(index * size, (index + 1) * size)), tuple(range(index, count, parts))
+
+
+def _to(keys: Keys, power: float) -> Keys:
+    return tuple((layer, passes, power) for layer, passes, _ in keys)
+
+
+def _last_norm(group: ChannelGroup) -> Iterator[tuple[str, tuple[int, ...], float]]:
+    """The last norm over the channels as keys that are divided, for a head whose weights are an embedding's too."""
+    for axis in [axis for axis in group.axes if axis.role == "norm"][-1:]:
+        yield axis.layer, tuple(range(passes_of(group, axis))), -1.0
