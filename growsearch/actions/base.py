@@ -5,6 +5,7 @@ class, its numbers and texts, and the names of its networks. A class of answers 
 """
 
 import dataclasses
+import json
 import math
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
@@ -102,7 +103,8 @@ class All:
     Attributes:
         scripts: each yields actions of its own.
         at_once: how many go on at a time in one process, the one least far in its pass first.
-        work: of each script, in any unit: the largest begins first, so that several processes end together.
+        work: passes of training that each script takes itself, or in any unit what those below it take: the largest
+            begins first, and one may be left off between two passes, so that several processes end together.
         nested: each begins with an ``All`` of its own. Versions before 0.4 asked for that in one branch, script by
             script, and a journal that says so continues that way.
     """
@@ -117,6 +119,14 @@ def asked(action: Action) -> dict[str, Any]:
     """The journal's record of an action."""
     fields = {f.name: plain(getattr(action, f.name)) for f in dataclasses.fields(action)}
     return {"action": type(action).__name__, **fields}
+
+
+def answered(answer: Any) -> Any:
+    """The journal's record of an answer, in JSON types."""
+    if isinstance(answer, Failure):
+        return {"failure": answer.reason}
+    plain = dataclasses.asdict(answer) if dataclasses.is_dataclass(answer) and not isinstance(answer, type) else answer
+    return json.loads(json.dumps(plain))
 
 
 def plain(value: Any) -> Any:

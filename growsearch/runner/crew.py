@@ -175,6 +175,15 @@ class Crew:
         hardware = replace(engine.hardware, device="cpu", workers=1, out_of_memory="stop")
         return Job(bare, file, hardware, engine.seed, torch.get_num_threads())
 
+    @property
+    def processes(self) -> int:
+        """Those that branches can go on in: the run's own one, and workers that have come up."""
+        return 1 + sum(worker.up for worker in self.workers)
+
+    def has_news(self) -> bool:
+        """Whether a worker has something to tell, such as that it has come up."""
+        return any(worker.inbox.waits() for worker in self.workers)
+
     def free(self) -> Worker | None:
         """A worker without a branch."""
         return next((worker for worker in self.workers if worker.up and not worker.branch), None)
@@ -222,3 +231,9 @@ def names_in(value: Any) -> list[str]:
     if isinstance(value, Iterable) and not isinstance(value, str | bytes | Tensor):
         return [name for each in value for name in names_in(each)]
     return []
+
+
+def for_a_worker(action: Action) -> bool:
+    """Whether a worker can carry an action out: it is about a live network, and reads no module that was handed in."""
+    sources = getattr(action, "sources", ())
+    return isinstance(getattr(action, "net", None), Net) and all(isinstance(source, Net) for source in sources)

@@ -4,7 +4,6 @@ Durable execution: a resumed script starts anew and hears its recorded answers, 
 again; the action that was under way goes on at its very step.
 """
 
-import dataclasses
 import json
 import time
 from collections import defaultdict, deque
@@ -15,13 +14,14 @@ from typing import Any
 
 from torch import nn
 
-from growsearch.actions import Action, All, Expect, Failure, Net, Script, Workbench
-from growsearch.actions.base import asked, difference
+from growsearch.actions import Action, All, Expect, Failure, Script, Train, Workbench
+from growsearch.actions.base import answered, asked, difference
 from growsearch.algorithms.base import Algorithm, Found, Outcome
 from growsearch.errors import UserError
 from growsearch.events import Event
 from growsearch.runner.carrier import Carrier
-from growsearch.runner.crew import Crew, Worker, names_in
+from growsearch.runner.crew import Crew, Worker, for_a_worker, names_in
+from growsearch.runner.groups import Group, above, is_below
 from growsearch.training import Engine
 
 
@@ -39,28 +39,14 @@ class Line:
 
 
 class At(Enum):
-    """What a branch yields in place of a line: a worker is at work on it, or it stands still."""
+    """What a branch yields in place of steps or a line: a worker is at work on it, or it stands still."""
 
     WORK = auto()
     HALT = auto()
 
 
-Branch = Generator[Line | At | None, None, Any]
-
-
-@dataclass
-class Group:
-    """Branches that another one waits for.
-
-    Attributes:
-        names: of all of them.
-        waiting: those that have not begun, in the order in which they will.
-        at_once: how many processes' worth of them go on at a time in the run's own process.
-    """
-
-    names: list[str]
-    waiting: deque[tuple[str, Script]]
-    at_once: int
+Branch = Generator[Line | At | int, None, Any]
+"""A branch yields how many steps it has taken, each line, and where it is when there is nothing to tell."""
 
 
 class ScriptRunner:
@@ -92,7 +78,7 @@ class ScriptRunner:
         self.branches: dict[str, Branch] = {}
         self.groups: dict[str, Group] = {}
         self.results: dict[str, Any] = {}
-        self.halting = False
+        self.halting, self.alone = False, ""
         self.turns: dict[str, int] = {}
         self.expected: int | None = None
         self.found: Found | None = None
@@ -116,8 +102,7 @@ class ScriptRunner:
         while self.begun:
             yield self.begun.popleft()
         for found in self.lines:
-            if not isinstance(found, At):
-                yield found
+            yield from _told(found)
 
     def outcome(self) -> Outcome:
         """The search's outcome, with live networks.
@@ -136,8 +121,7 @@ class ScriptRunner:
             worker.hold()
         for worker in self.crew.workers:
             while (name := self._on(worker)) and (found := self._advance(name)) is not At.HALT:
-                if not isinstance(found, At):
-                    yield found
+                yield from _told(found)
 
     def save(self) -> dict[str, Any]:
         """Networks, phases of training and positions, as plain types and tensors; the journal is kept by the caller."""
@@ -147,8 +131,12 @@ class ScriptRunner:
                 tree["networks"] = {name: kept for name, kept in tree["networks"].items() if name not in worker.held}
                 tree["fits"] = {name: kept for name, kept in tree["fits"].items() if name not in worker.held}
                 tree = {part: tree[part] | theirs for part, theirs in worker.state().items()}
-        self.halting = False
-        return {**tree, "seconds": self.bench.clock()}
+        tree["seconds"] = self.bench.clock()
+        if self.halting:
+            self.halting = False
+            for name in filter(None, map(self._on, self.crew.workers)):
+                self._advance(name)  # workers go on while the tree is written
+        return tree
 
     def load(self, tree: dict[str, Any], journal: Iterable[dict[str, Any]]) -> None:
         """Continue from a saved state, with the records of all lines up to it.
@@ -167,11 +155,14 @@ class ScriptRunner:
         """End the workers."""
         self.crew.close()
 
-    def _search(self) -> Generator[Line | At | None, None, None]:
+    def _search(self) -> Generator[Line | At | int, None, None]:
         """The method's script to its end: its branches go on in turn, or on workers."""
         self.branches[""] = self._drive(self.method.search(), "")
         while self.branches:
-            yield self._advance(self._next())
+            name = self._next()
+            yield (found := self._advance(name))
+            while isinstance(found, int) and name == self.alone and not self.crew.has_news():
+                yield (found := self._advance(name))
         self.found = self.results.pop("")
         self.close()
 
@@ -193,24 +184,26 @@ class ScriptRunner:
                 answer = self._replayed(action, self.journal[branch].popleft()[1])
             else:
                 answer = yield from self._carried_out(action, branch)
+                if isinstance(action, Train):
+                    yield from self._give_way(branch)
 
     def _carried_out(self, action: Action, branch: str) -> Branch:
         """Carry an action out, and put it into the journal."""
         worker = self.crew.of(branch)
-        if worker is not None and not _for_a_worker(action):
+        if worker is not None and not for_a_worker(action):
             if worker.held.intersection(names_in(action)):
                 self._bring_home(worker)
             worker = None
         if worker is None:
             steps = _Returning(self.carrier.carry_out(action, branch))
             for event in steps:
-                yield None if event is None else Line({**event.to_json(), "branch": branch}, event)
+                yield 1 if event is None else Line({**event.to_json(), "branch": branch}, event)
             answer = steps.value
         else:
             answer = yield from self._carried_out_by(worker, action, branch)
         event = action.event(answer) if not isinstance(answer, Failure) else None
         told = event.to_json() if event is not None else {"kind": "action"}
-        yield Line({**told, "branch": branch, "ask": asked(action), "answer": _plain(answer)}, event)
+        yield Line({**told, "branch": branch, "ask": asked(action), "answer": answered(answer)}, event)
         return answer
 
     def _carried_out_by(self, worker: Worker, action: Action, branch: str) -> Branch:
@@ -223,7 +216,7 @@ class ScriptRunner:
             report = worker.report()
             self.bench.engine.work.add(report.work)
             self.bench.engine.notes += report.notes
-            yield from [None] * report.steps
+            yield report.steps
             if report.event is not None:
                 yield Line({**report.event.to_json(), "branch": branch}, report.event)
             if report.ended:
@@ -261,8 +254,8 @@ class ScriptRunner:
 
     def _recorded_in(self, branch: str, depth: int) -> bool:
         """Whether what is asked next was recorded, or is under way, in a branch less than ``depth`` below this one."""
-        kept = {name: lines[0][0] for name, lines in self.journal.items() if lines and _is_below(name, branch)}
-        under_way = (name for name in self.carrier.positions if _is_below(name, branch))
+        kept = {name: lines[0][0] for name, lines in self.journal.items() if lines and is_below(name, branch)}
+        under_way = (name for name in self.carrier.positions if is_below(name, branch))
         first = min(kept, key=kept.__getitem__) if kept else next(under_way, None)
         return first is not None and first.count("/") < branch.count("/") + depth
 
@@ -276,14 +269,31 @@ class ScriptRunner:
     def _side_by_side(self, action: All, branch: str) -> Branch:
         """Let scripts go on in branches of their own; their results in order."""
         self.bench.engine.open_cuda_streams(action.at_once)
-        names = [f"{branch}/{number}" for number in range(len(action.scripts))]
-        work = dict(zip(names, action.work, strict=False))
-        waiting = sorted(zip(names, action.scripts, strict=True), key=lambda one: -work.get(one[0], 0.0))
-        self.groups[branch] = Group(names, deque(waiting), action.at_once)
-        while any(name not in self.results for name in names):
+        scripts = {f"{branch}/{number}": script for number, script in enumerate(action.scripts)}
+        work = dict.fromkeys(scripts, 0.0) | dict(zip(scripts, action.work, strict=False))
+        group = self.groups[branch] = Group.of(work, action.at_once)
+        self.branches |= {name: self._drive(scripts[name], name) for name in group.waiting}
+        while any(name not in self.results for name in scripts):
             yield At.HALT
         del self.groups[branch]
-        return [self.results.pop(name) for name in names]
+        return [self.results.pop(name) for name in scripts]
+
+    def _give_way(self, branch: str) -> Branch:
+        """Between two passes: let another branch have the process, or other processes a share of a worker's group."""
+        group, worker = self.groups.get(above(branch)), self.crew.of(branch)
+        if group is None:
+            return
+        group.count_pass(branch)
+        if worker is not None and worker.branch != branch:
+            if group.waiting and not self._here():
+                self._bring_home(worker)
+                worker.branch = branch
+        elif group.gives_way(branch, self.crew.processes):
+            if worker is not None:
+                self._bring_home(worker)
+                worker.branch = ""
+            group.waiting.append(branch)
+            yield At.HALT
 
     def _next(self) -> str:
         """The branch to go on with: one whose worker reports, or of those here the one least far in its pass.
@@ -294,6 +304,7 @@ class ScriptRunner:
         while self._begin_another():
             pass
         here = self._here()
+        self.alone = here[0] if len(here) == 1 else ""
         if (worker := self.crew.first(block=not here)) and (name := self._on(worker)):
             return name
         if len(self.bench.engine.cuda_streams) > 1:
@@ -303,41 +314,38 @@ class ScriptRunner:
         return min(here, key=lambda name: getattr(self.carrier.positions.get(name), "used", 0))
 
     def _begin_another(self) -> bool:
-        """Begin a branch of those that wait, on a worker or here; false if there is no room for any."""
+        """Let one of the branches that wait go on, on a worker or here; false if there is no room for any."""
         open_groups = [(parent, group) for parent, group in self.groups.items() if group.waiting]
         if not open_groups:
             return False
         self.crew.muster(self.bench.engine)
         for parent, group in open_groups:  # the outermost first, whose branches take least to be handed over
             if self.crew.of(parent):  # the worker that has the branch above
-                if not self.branches.keys() & group.names:
-                    return self._begin(group)
+                if not any(name in self.branches for name in group.left.keys() - group.waiting):
+                    return bool(group.take())
             elif (worker := self.crew.free()) is not None:
-                worker.branch = group.waiting[0][0]
-                return self._begin(group)
+                worker.branch = group.take()
+                return True
         own = [group for parent, group in open_groups if not self.crew.of(parent)]
-        return bool(own) and len(self._here()) < own[-1].at_once and self._begin(own[-1])
-
-    def _begin(self, group: Group) -> bool:
-        name, script = group.waiting.popleft()
-        self.branches[name] = self._drive(script, name)
-        return True
+        return bool(own) and len(self._here()) < own[-1].at_once and bool(own[-1].take())
 
     def _here(self) -> list[str]:
         """Branches that go on in the run's own process."""
         return [name for name in self.branches if self._goes_on(name) and not self.crew.of(name)]
 
     def _goes_on(self, name: str) -> bool:
-        """Whether a branch does not wait for others."""
-        group = self.groups.get(name)
-        return group is None or all(each in self.results for each in group.names)
+        """Whether a branch waits neither for its turn nor for others."""
+        beside, below = self.groups.get(above(name)), self.groups.get(name)
+        if beside is not None and name in beside.waiting:
+            return False
+        return below is None or all(each in self.results for each in below.left)
 
     def _on(self, worker: Worker) -> str | None:
         """The branch that a worker is at: its own, or one below that this waits for; None before that begins."""
-        own = (name for name in reversed(self.branches) if worker.branch and _is_below(name, worker.branch))
+        own = (name for name in reversed(self.branches) if worker.branch and is_below(name, worker.branch))
         return next(filter(self._goes_on, own), None)
 
-    def _advance(self, name: str) -> "Line | At | None":
+    def _advance(self, name: str) -> Line | At | int:
         """Let a branch go on to its next yield, or to its end."""
         worker, began = self.crew.of(name), time.process_time()
         try:
@@ -346,6 +354,8 @@ class ScriptRunner:
             self.results[name] = end.value
             self.turns.pop(name, None)
             del self.branches[name]
+            if name and (group := self.groups.get(above(name))):
+                group.left[name] = 0.0
             if worker is not None and worker.branch == name:
                 self._bring_home(worker)
                 worker.branch = ""
@@ -355,9 +365,11 @@ class ScriptRunner:
                 self.crew.seconds_alone += time.process_time() - began
 
 
-def _is_below(name: str, branch: str) -> bool:
-    """Whether a branch is another one, or below it."""
-    return f"{name}/".startswith(f"{branch}/")
+def _told(found: Line | At | int) -> list[Line | None]:
+    """What the run hears of it: None for each step."""
+    if isinstance(found, int):
+        return [None] * found
+    return [found] if isinstance(found, Line) else []
 
 
 class _Returning:
@@ -368,17 +380,3 @@ class _Returning:
 
     def __iter__(self) -> Generator[Event | None, None, None]:
         self.value = yield from self.steps
-
-
-def _for_a_worker(action: Action) -> bool:
-    """Whether a worker can carry an action out: it is about a live network, and reads no module that was handed in."""
-    sources = getattr(action, "sources", ())
-    return isinstance(getattr(action, "net", None), Net) and all(isinstance(source, Net) for source in sources)
-
-
-def _plain(answer: Any) -> Any:
-    """An answer as JSON types."""
-    if isinstance(answer, Failure):
-        return {"failure": answer.reason}
-    plain = dataclasses.asdict(answer) if dataclasses.is_dataclass(answer) and not isinstance(answer, type) else answer
-    return json.loads(json.dumps(plain))

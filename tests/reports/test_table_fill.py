@@ -4,12 +4,14 @@ import csv
 import io
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
 
 from growsearch.cli import main
 from growsearch.cli.compose import compose_run
+from growsearch.reports.tables.fill import belongs
 
 RESULT = {"device": "a card", "precision": "float32", "lossy": False, "val_loss": 0.5, "search_seconds": 3600.0}
 
@@ -58,6 +60,18 @@ def test_mean_and_deviation_over_seeds_best_run_and_device(tmp_path, capsys):
     (best,) = of(lines, "cifar10: best network")
     assert (best["test acc % ours"], best["n"], best["all runs h ours"]) == ("94.00", "1", "4.00")
     assert best["setting"] == "as published; best of 2"
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "fits"),
+    [
+        *((0.3, 0.3, True), (0.1 + 0.2, 0.3, True), (0.3000001, 0.3, True), (0.300001, 0.3, False)),
+        *((0.29999, 0.3, False), (0.0, 0.0, True), (1e-11, 0.0, False), (1_000_001, 1_000_000, True)),
+    ],
+)
+def test_a_number_may_differ_from_a_row_s_by_rounding_only(found, wanted, fits):
+    run = SimpleNamespace(result={}, value=lambda name: found)
+    assert belongs(run, SimpleNamespace(data=None, match={"algo.alpha": wanted})) == fits
 
 
 def test_errors_are_what_accuracies_leave(tmp_path, capsys):

@@ -12,17 +12,18 @@ import pytest
 import torch
 from algorithms.chain import assert_same_tree, by_branch
 from algorithms.tiny import tiny_engine
-from runner.test_script import League, Tournament, lines_of, tournament
+from runner.test_script import Even, League, Tournament, Uneven, lines_of, tournament
 
 from growsearch import processes
-from growsearch.actions import Edit, Net, Train
+from growsearch.actions import Edit, Net, Train, Workbench
 from growsearch.errors import UserError
 from growsearch.processes import called_early
 from growsearch.runner import crew
 from growsearch.runner import worker as worker_module
-from growsearch.runner.crew import WORTH_STARTING, Crew, WorkerLost, names_in
+from growsearch.runner.carrier import Carrier
+from growsearch.runner.crew import WORTH_STARTING, Crew, Worker, WorkerLost, names_in
 from growsearch.runner.start import prepare
-from growsearch.runner.worker import Go, Hold, receive, send
+from growsearch.runner.worker import Begin, Give, Go, Hold, Report, receive, send
 from growsearch.training import Recipe
 
 
@@ -40,7 +41,7 @@ def saved(runner, lines):
     return runner.save()
 
 
-@pytest.mark.parametrize("kind", [Tournament, League])
+@pytest.mark.parametrize("kind", [Tournament, League, Even, Uneven])
 def test_workers_give_the_same_lines_weights_and_counts(kind):
     one, two = tournament(kind=kind), with_workers(tournament(kind=kind, workers=2))
     lines, left = lines_of(one), []
@@ -161,3 +162,78 @@ def test_processes_that_were_called_end_with_a_run_that_cannot_begin(monkeypatch
     with pytest.raises(UserError, match="data: none"):
         prepare(SimpleNamespace(data=None, seed=0), called)
     assert worker.process.poll() is not None
+
+
+class PretendedWorker(Worker):
+    """A worker in the same process, which takes as many looks at its inbox for an action as the run takes steps."""
+
+    def __init__(self, steps):
+        self.carrier, self.nothing = Carrier(Workbench(tiny_engine())), tiny_engine().work.save()
+        self.up, self.branch, self.held, self.busy, self.peak_bytes = True, "", set(), False, 0
+        self.steps, self.looks, self.answers, self.trained = steps, 0, [], []
+        self.inbox = self
+
+    def waits(self):
+        self.looks += 1
+        return self.busy and self.looks >= self.steps
+
+    def send(self, message):
+        if isinstance(message, Give):
+            self.answers.append(self.carrier.save())
+            if message.all:
+                self.carrier.clear()
+        elif isinstance(message, Begin):
+            self.carrier.take_in(message.tree)
+            self.trained.append(message.action.net.name)
+            steps, self.looks = self.carrier.carry_out(message.action, message.branch), 0
+            count, answer = 0, None
+            while True:
+                try:
+                    count += next(steps) is None
+                except StopIteration as end:
+                    answer = end.value
+                    break
+            self.answers.append(Report(count, None, True, False, answer, self.nothing, [], 0))
+
+    def receive(self):
+        return self.answers.pop(0)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def one_more(monkeypatch):
+    """A run with one pretended worker, which has come up: what it is to be, what it told, and what the worker did."""
+    monkeypatch.setattr(Crew, "muster", lambda self, engine: None)
+
+    def first(self, block):
+        has = [worker for worker in self.workers if worker.branch]
+        return next((worker for worker in has if block or not worker.busy or worker.waits()), None)
+
+    monkeypatch.setattr(Crew, "first", first)
+
+    def run(kind):
+        runner = tournament(1, kind)
+        worker = PretendedWorker(steps=7)
+        runner.crew.workers = [worker]
+        return runner, lines_of(runner), worker
+
+    return run
+
+
+def test_a_network_is_left_off_between_passes_so_that_processes_end_together(one_more):
+    runner, lines, worker = one_more(Even)
+    alone = tournament(1, Even)
+    assert by_branch(lines) == by_branch(lines_of(alone))
+    assert_same_tree(runner.save(), alone.save())
+    assert len(worker.trained) == 3  # of six passes
+    assert any(worker.trained.count(name) == 1 for name in worker.trained)
+
+
+def test_the_run_s_process_takes_a_share_of_a_group_that_a_worker_has(one_more):
+    runner, lines, worker = one_more(Uneven)
+    alone = tournament(1, Uneven)
+    assert by_branch(lines) == by_branch(lines_of(alone))
+    assert_same_tree(runner.save(), alone.save())
+    assert len(worker.trained) == 4  # of eight passes, six of them in its group

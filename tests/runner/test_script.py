@@ -64,6 +64,26 @@ class League(Tournament):
         return first + second
 
 
+class Even(Tournament):
+    """Three networks of equally many passes."""
+
+    rates = (0.1, 0.05, 0.2)
+
+    def play(self, nets):
+        return (yield All(tuple(self.train(net) for net in nets), self.at_once, work=(2, 2, 2)))
+
+
+class Uneven(Tournament):
+    """One network, and three of a group of their own."""
+
+    rates = (0.1, 0.05, 0.2, 0.15)
+
+    def play(self, nets):
+        groups = [super(Uneven, self).play(group) for group in (nets[:1], nets[1:])]
+        first, second = yield All(tuple(groups), self.at_once, work=(1, 3), nested=True)
+        return first + second
+
+
 def tournament(at_once=2, kind=Tournament, **hardware):
     class Mine(kind):
         pass

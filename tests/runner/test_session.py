@@ -73,6 +73,28 @@ def test_the_result_knows_its_command_and_what_it_cost(tmp_path):
     assert result["cpu_seconds"] > 0
 
 
+def test_the_memory_of_workers_counts(tmp_path, monkeypatch):
+    measured = session.make_result
+    alone = []
+
+    def made(*args):
+        result = measured(*args)
+        alone.append(result["peak_memory_bytes"])
+        return result
+
+    monkeypatch.setattr(session, "make_result", made)
+    close = ScriptRunner.close
+
+    def closed(runner):
+        runner.crew.peak_bytes = 3_000_000
+        close(runner)
+
+    monkeypatch.setattr(ScriptRunner, "close", closed)
+    assert main(["run", *WORDS]) == 0
+    (path,) = tmp_path.glob("outputs/*/*/*/result.json")
+    assert json.loads(path.read_text())["peak_memory_bytes"] == alone[0] + 3_000_000
+
+
 @pytest.mark.parametrize(("said", "done", "expected"), [(None, 5, None), (9, 5, 9), (3, 5, 5)])
 def test_never_fewer_epochs_are_expected_than_there_were(said, done, expected):
     run = SimpleNamespace(runner=SimpleNamespace(expected=said), ledger=Ledger(epochs=done))

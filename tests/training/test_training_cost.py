@@ -4,14 +4,17 @@ import pytest
 import torch
 from algorithms.tiny import tiny_engine
 
+from growsearch.data.augment import Augmentation
 from growsearch.networks import build
 from growsearch.networks.sequential import sequential_spec
 from growsearch.probes import cost
 from growsearch.surgery import channel_groups, prune
 from growsearch.training import Cursor, Network, OptimizerConfig, Recipe
 from growsearch.training.cost import TrainingCost
+from growsearch.training.network import Guide
 from growsearch.training.out_of_memory import OutOfMemory
 from growsearch.training.step import Step
+from growsearch.training.unrolled import UnrolledRecipe, UnrolledStep
 
 SHAPE = (1, 8, 8)
 
@@ -37,6 +40,21 @@ def test_macs_follow_the_structure_and_networks_are_counted_once():
     after = cost(first.module, SHAPE).macs
     assert after < before
     assert engine.work.macs == 60 * before + 7 * after
+
+
+def test_every_pass_of_a_step_is_counted_and_its_teacher_s_once():
+    engine, network, teacher = tiny_engine(), made(1), made(2)
+    alphas = OptimizerConfig(kind="adam", lr=0.01, parameters="(?!cells)")
+    network = Network(1, network.module, weights=OptimizerConfig(lr=0.1, parameters="cells"), alphas=alphas)
+    one, recipe = cost(network.module, SHAPE).macs, UnrolledRecipe(optimizer="alphas")
+    weights = Cursor("weights")
+    engine.step(network, recipe).look_ahead(engine.loader(network, weights, Augmentation()), weights)
+    engine.train_batch(network, Cursor(), recipe, 20)
+    assert (engine.work.macs, engine.work.images) == (UnrolledStep.passes * 20 * one, 20)
+    network.guide = Guide(teacher, 0.5, 1.0)
+    work = TrainingCost()
+    work.count(network, 3, SHAPE, passes=4, steps=2)
+    assert (work.macs, work.steps, work.images) == (3 * (4 * one + cost(teacher.module, SHAPE).macs), 2, 3)
 
 
 def test_a_step_that_failed_is_not_counted(monkeypatch):

@@ -94,8 +94,9 @@ class Population:
             Scores of those that were begun; None for one that was lost.
         """
         scripts = tuple(self.train_one(phase, id, epochs) for id, epochs in calls)
+        passes = tuple(float(math.ceil(epochs)) for _, epochs in calls)
         scores: dict[int, float | None] = {}
-        for (id, _), (one, parts) in zip(calls, (yield All(scripts, self.at_once)), strict=True):
+        for (id, _), (one, parts) in zip(calls, (yield All(scripts, self.at_once, passes)), strict=True):
             for part in parts:
                 self.spent = tidy(self.spent + part)
             if one is None:

@@ -67,8 +67,10 @@ def test_brackets_of_the_paper_end_when_the_wanted_number_is_left() -> None:
     assert paper_rounds(5, 1) == [[2, 2, 1], [2, 1], [2]]
     assert paper_rounds(9, 2) == [[2, 2, 2, 2, 1], [2, 2, 1], [2, 1]]
     assert paper_rounds(3, 2) == [[2, 1]]
+    assert paper_rounds(7, 5) == [[2, 2, 1, 1, 1]]
+    assert paper_rounds(15, 5) == [[2] * 7 + [1], [2, 2, 2, 1, 1]]
     for members in range(1, 20):
-        for winners in range(1, 4):
+        for winners in range(1, 7):
             paper_rounds(members, winners)
 
 
