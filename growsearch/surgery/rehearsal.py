@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from growsearch.dispatch import DispatchMode
 from growsearch.surgery.in_parts import in_parts
-from growsearch.surgery.operators import Call, rule_of, tensors_among
+from growsearch.surgery.operators import Call, name_of, rule_of, tensors_among
 from growsearch.surgery.rules_layers import (
     attention,
     batch_norm,
@@ -124,7 +124,7 @@ class Rehearsal(DispatchMode):
         if kwargs.get("dtype") in _REDUCED or (
             kind.creates and kwargs.get("dtype") is None and not isinstance(args[0], Tensor)
         ):
-            fill = args[1] if _name(func) == "full" else 0.0
+            fill = args[1] if name_of(func) == "full" else 0.0
             if isinstance(fill, float) or kwargs.get("dtype") is not None:
                 kwargs["dtype"] = torch.float64
         inputs = tensors_among(*args, *kwargs.values())
@@ -176,7 +176,7 @@ class Rehearsal(DispatchMode):
     def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._draws += 1
         torch.manual_seed(self._draws)
-        name = _name(func)
+        name = name_of(func)
         if name in ("rand", "rand_like"):
             return self._fill(func(*args, **kwargs), lambda small: small.uniform_())
         if name in ("randn", "randn_like"):
@@ -218,10 +218,6 @@ class Rehearsal(DispatchMode):
         return out.copy_(draw(out.new_empty((samples, *[1] * (out.dim() - 1)) if out.dim() else ())))
 
 
-def _name(func: Any) -> str:
-    return str(func.overloadpacket).removeprefix("aten.")
-
-
 class _Kind(NamedTuple):
     """Facts of an operator that a rehearsal needs."""
 
@@ -236,7 +232,7 @@ class _Kind(NamedTuple):
 
 @cache
 def _kind(func: Any) -> _Kind:
-    name = _name(func)
+    name = name_of(func)
     return _Kind(
         creates=name in _FACTORIES,
         overwrites=func._schema.is_mutable,
