@@ -1,6 +1,6 @@
 """Watching a network's operators one by one."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -26,7 +26,7 @@ def carry_out(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     torch works their shapes out in Python, which takes most of the time, and imports its compiler for some.
     """
     rule = _rule_of(func)
-    if rule is not None and not kwargs and _are_alike(_tensors_of(args)):
+    if rule is not None and not kwargs and _are_alike(args):
         made = rule(func, *args)
         if made is not None:
             return made
@@ -38,18 +38,16 @@ def _rule_of(func: Any) -> Callable[..., Any] | None:
     return _RULES.get(str(func.overloadpacket))
 
 
-def _tensors_of(args: tuple[Any, ...]) -> Iterator[Tensor]:
-    """An operator's arguments lie in lists at most one deep."""
+def _are_alike(args: tuple[Any, ...]) -> bool:
+    """Whether the tensors among arguments, in lists at most one deep, have no values and one type of real numbers."""
+    kind: torch.dtype | None = None
     for each in args:
         for leaf in each if isinstance(each, (list, tuple)) else (each,):
             if isinstance(leaf, Tensor):
-                yield leaf
-
-
-def _are_alike(tensors: Iterable[Tensor]) -> bool:
-    """Whether tensors are without values, and of one type for real numbers."""
-    kinds = {(each.is_meta, each.dtype) for each in tensors}
-    return len(kinds) == 1 and all(meta and dtype.is_floating_point for meta, dtype in kinds)
+                kind = kind or leaf.dtype
+                if not leaf.is_meta or leaf.dtype != kind or not kind.is_floating_point:
+                    return False
+    return kind is not None
 
 
 def _fresh(shape: Sequence[int], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -83,7 +81,12 @@ def _spread(*tensors: Tensor) -> Tensor | None:
 def _norm(func: Any, first: Tensor, *others: Any) -> tuple[Tensor, ...] | None:
     if first.dim() < 2 or any(isinstance(each, Tensor) and each.shape != first.shape[1:2] for each in others):
         return None
-    return _empty_like(first), *(_fresh(first.shape[1:2], first) for _ in func._schema.returns[1:])
+    return _empty_like(first), *(_fresh(first.shape[1:2], first) for _ in range(1, _count_of_results(func)))
+
+
+@cache
+def _count_of_results(func: Any) -> int:
+    return len(func._schema.returns)
 
 
 def _cat(func: Any, tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
@@ -175,7 +178,12 @@ def _slide(
 
 def _is_plain(tensor: Tensor) -> bool:
     """Whether it is contiguous, and does not look as if its channels were last."""
-    return tensor.stride() == torch.empty(tensor.shape, device="meta").stride()
+    inside = 1
+    for size, step in zip(tensor.shape[::-1], tensor.stride()[::-1], strict=True):
+        if step != inside:
+            return False
+        inside *= max(1, size)
+    return True
 
 
 _NORMS = [

@@ -203,13 +203,14 @@ def _is_even(sources: Sequence[int]) -> bool:
 
 
 def _role(model: nn.Module, name: str, dim: int, roles: Collection[str]) -> str:
-    known = ("depthwise", "consumer", "producer", "bias", "norm")
-    holder, leaf = owner(model, name)
-    if leaf == "weight" and isinstance(holder, (nn.modules.conv._ConvNd, nn.Linear)) and "scale" in roles:
-        transposed = isinstance(holder, nn.modules.conv._ConvTransposeNd)
-        if dim == (1 if transposed else 0) and not any(role in roles for role in known):
-            return "producer"  # through a weight that is computed from this one
-    return next((role for role in known if role in roles), "scale")
+    known = next((role for role in ("depthwise", "consumer", "producer", "bias", "norm") if role in roles), None)
+    if known is None and "scale" in roles:
+        holder, leaf = owner(model, name)
+        if leaf == "weight" and isinstance(holder, (nn.modules.conv._ConvNd, nn.Linear)):
+            transposed = isinstance(holder, nn.modules.conv._ConvTransposeNd)
+            if dim == (1 if transposed else 0):
+                return "producer"  # through a weight that is computed from this one
+    return known or "scale"
 
 
 class ChannelGroup:

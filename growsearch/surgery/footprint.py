@@ -1,6 +1,7 @@
 """Memory that a network takes as a function of its groups' sizes."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from growsearch.surgery.groups import Segment
 
 ALIVE = 3
 """So many results of operators are there at once."""
+Lengths: TypeAlias = tuple[np.ndarray, np.ndarray]
+"""Of the dimensions of tensors that carry channels, and of those of large results of operators."""
 
 
 class Footprint:
@@ -26,10 +29,23 @@ class Footprint:
         self._maps = _lengths([segments for segments, _ in channel_map.maps], len(channel_map.sizes))
         self._entries = np.array([entries for _, entries in channel_map.maps], float)
 
-    def bytes(self, sizes: Sequence[int]) -> float:
-        """Of the network with these numbers of channels."""
+    def lengths(self, sizes: Sequence[int]) -> Lengths:
+        """Of all dimensions with these numbers of channels."""
         now = np.asarray(sizes, float)
-        weights, maps = (repeats @ now + fixed for repeats, fixed in (self._weights, self._maps))
+        weights, maps = (now @ repeats + fixed for repeats, fixed in (self._weights, self._maps))
+        return weights, maps
+
+    def changed(self, lengths: Lengths, number: int, channels: int) -> Lengths:
+        """Lengths after a group got so many channels more."""
+        weights, maps = (
+            before + channels * repeats[number]
+            for before, (repeats, _) in zip(lengths, (self._weights, self._maps), strict=True)
+        )
+        return weights, maps
+
+    def bytes(self, lengths: Lengths) -> float:
+        """Of the network with dimensions of these lengths."""
+        weights, maps = lengths
         held = float(np.multiply.reduceat(weights, self._starts).sum()) if len(weights) else 0.0
         return 8 * (held + ALIVE * float((maps * self._entries).max(initial=0)))
 
@@ -43,26 +59,50 @@ class Footprint:
             sizes: of all groups before.
             limit: bytes.
         """
-        lists: list[tuple[list[int], list[int]]] = []
+        lists: list[tuple[list[int], Room]] = []
         for number, size in wanted.items():
-            for members, taken in lists:
-                before, taken[number] = taken[number], size
-                if self.bytes(taken) <= limit:
-                    members.append(number)
-                    break
-                taken[number] = before
-            else:
-                taken = list(sizes)
-                taken[number] = size
-                lists.append(([number], taken))
+            members = next((members for members, room in lists if room.fits(number, size)), None)
+            if members is None:
+                members, room = [], Room(self, sizes, limit)
+                room.put(number, size)
+                lists.append((members, room))
+            members.append(number)
         return [members for members, _ in lists]
+
+
+class Room:
+    """A network whose groups get other sizes, one after another, while it stays within a limit.
+
+    Args:
+        footprint: its memory.
+        sizes: of all groups at first.
+        limit: bytes.
+    """
+
+    def __init__(self, footprint: Footprint, sizes: Sequence[int], limit: float) -> None:
+        self._footprint, self._sizes, self._limit = footprint, list(sizes), limit
+        self._lengths = footprint.lengths(sizes)
+
+    def fits(self, number: int, size: int) -> bool:
+        """Whether there is room for a group of this size; if so it gets it."""
+        if self._footprint.bytes(self._after(number, size)) > self._limit:
+            return False
+        self.put(number, size)
+        return True
+
+    def put(self, number: int, size: int) -> None:
+        """Give a group this size."""
+        self._lengths, self._sizes[number] = self._after(number, size), size
+
+    def _after(self, number: int, size: int) -> Lengths:
+        return self._footprint.changed(self._lengths, number, size - self._sizes[number])
 
 
 def _lengths(dimensions: Sequence[tuple[Segment, ...]], groups: int) -> tuple[np.ndarray, np.ndarray]:
     """What makes lengths of sizes: entries that each channel of each group has in each dimension, and fixed ones."""
-    repeats, fixed = np.zeros((len(dimensions), groups)), np.zeros(len(dimensions))
-    for row, segments in enumerate(dimensions):
+    repeats, fixed = np.zeros((groups, len(dimensions))), np.zeros(len(dimensions))
+    for index, segments in enumerate(dimensions):
         for segment in segments:
-            repeats[row, segment.group] += segment.repeat
-            fixed[row] += segment.fixed
+            repeats[segment.group, index] += segment.repeat
+            fixed[index] += segment.fixed
     return repeats, fixed

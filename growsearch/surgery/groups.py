@@ -73,11 +73,11 @@ def group(trace: LabelTrace) -> Layout:
     unprunable: list[str | None] = [None for _ in sizes]
     frozen: list[str | None] = [None for _ in sizes]
     even: list[str | None] = [None for _ in sizes]
-    for vector, reason, bond in trace.frozen:
-        members = np.unique(groups[label[vector]])
-        if bond is Bond.EVEN and len(members) > 1:  # copies of some entries change a mean over all of them
+    for vector, reason, bond in {(id(each[0]), *each[1:]): each for each in trace.frozen}.values():
+        numbers = set(groups[label[vector]].tolist())
+        if bond is Bond.EVEN and len(numbers) > 1:  # copies of some entries change a mean over all of them
             bond = Bond.CUT
-        for each in members:
+        for each in numbers:
             if each >= 0:
                 bonds[each] = max(bonds[each], bond)
                 held = even if bond is Bond.EVEN else frozen
@@ -160,13 +160,41 @@ def _joined(trace: LabelTrace) -> Vector:
 
 
 def _classes(joins: list[tuple[Vector, Vector]], count: int) -> Vector:
-    from scipy.sparse import coo_array  # slow to import, and many runs never edit
+    """Label -> a label of its class, the same one for all of a class.
+
+    Nearly every join is of a tensor's own labels, which come one after another, with labels that were given out
+    before: each of these then points to the one it is joined with. The others are edges of a graph.
+    """
+    every, label = np.arange(count), np.arange(count)
+    pointing, edges = dict[int, int](), list[tuple[Vector, Vector]]()
+    for first, second in {(id(a), id(b)): (a, b) for a, b in joins if len(a)}.values():
+        old, new = (first, second) if first[0] < second[0] else (second, first)
+        start, stop = int(new[0]), int(new[-1]) + 1
+        in_turn = np.array_equal(new, every[start:stop])
+        if in_turn and np.array_equal(new, label[start:stop]) and old.max() < start:
+            label[start:stop], pointing[start] = old, stop
+        elif not in_turn or not np.array_equal(old, label[start:stop]):  # as it is in the other mode
+            edges.append((first, second))
+    for start, stop in sorted(pointing.items()):  # what they point to comes before them
+        label[start:stop] = label[label[start:stop]]
+    pairs = np.concatenate([np.stack((label[a], label[b])) for a, b in edges] or [np.empty((2, 0), np.int64)], axis=1)
+    pairs = pairs[:, pairs[0] != pairs[1]]
+    return _connected(pairs, count)[label] if pairs.size else label
+
+
+def _connected(pairs: Vector, count: int) -> Vector:
+    """Label -> a label of its part of a graph, for the edges between pairs of labels (2, edges)."""
+    from scipy.sparse import coo_array  # slow to import, and often not needed
     from scipy.sparse.csgraph import connected_components
 
-    left = np.concatenate([a for a, _ in joins] or [np.empty(0, np.int64)])
-    right = np.concatenate([b for _, b in joins] or [np.empty(0, np.int64)])
-    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(count, count))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
+    nodes, edges = np.unique(pairs, return_inverse=True)
+    left, right = edges.reshape(pairs.shape)
+    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(len(nodes), len(nodes)))
+    parts = connected_components(graph, directed=False)[1]
+    first = np.unique(parts, return_index=True)[1]
+    label = np.arange(count)
+    label[nodes] = nodes[first[parts]]
+    return label
 
 
 def _refined(axes: list[Vector], count: int) -> Vector:

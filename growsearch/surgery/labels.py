@@ -160,11 +160,13 @@ class LabelTrace:
 
     def get(self, tensor: Tensor) -> Labels:
         """The labels of a tensor; all None if no operator gave it any."""
-        return self._labels.get(id(tensor), (None,) * tensor.dim())
+        found = self._labels.get(id(tensor))
+        return found if found is not None else (None,) * tensor.dim()
 
     def put(self, tensor: Tensor, labels: Labels) -> None:
         """Label a tensor."""
-        assert tuple(len(v) if v is not None else n for v, n in zip(labels, tensor.shape, strict=True)) == tensor.shape
+        for vector, size in zip(labels, tensor.shape, strict=True):
+            assert vector is None or len(vector) == size
         self._alive.append(tensor)
         self._labels[id(tensor)] = labels
 
@@ -196,11 +198,12 @@ class LabelTrace:
 
     def play(self, tensor: Tensor, dim: int, role: str) -> bool:
         """Note the role in which a parameter's dimension is used; False if the dimension is none of a parameter."""
-        name, dims = self.origin(tensor) or ("", ())
-        known = dims[dim] if dims else None
-        if known is not None:
-            self.roles[name, known].add(role)
-        return known is not None
+        origin = self.origin(tensor)
+        known = origin[1][dim] if origin is not None and origin[1] else None
+        if origin is None or known is None:
+            return False
+        self.roles[origin[0], known].add(role)
+        return True
 
     def freeze(self, vector: Vector | None, reason: str, bond: Bond = Bond.FIXED) -> None:
         """Limit what may be done with these labels' channels."""
@@ -221,9 +224,14 @@ class LabelTrace:
         self._alive.append(tensor)
         self._parts[id(tensor)] = vector, reason
 
+    @property
+    def defers(self) -> bool:
+        """Whether anything was deferred."""
+        return bool(self._parts)
+
     def settle(self, tensors: list[Tensor]) -> None:
         """Carry out what was deferred until one of these tensors is used."""
-        for tensor in tensors if self._parts else ():
+        for tensor in tensors if self.defers else ():
             self.freeze(*self._parts.get(id(tensor), (None, "")))
 
     def give_value(self, tensor: Tensor, value: Tensor | None) -> None:

@@ -10,8 +10,8 @@ not, the rule says with a :class:`~growsearch.surgery.labels.Bond` what may be d
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,30 +21,52 @@ from growsearch.surgery.labels import LabelTrace
 aten = torch.ops.aten
 
 
+class _Signature(NamedTuple):
+    """An operator's name without overload, the names of its arguments and their defaults."""
+
+    name: str
+    arguments: tuple[str, ...]
+    defaults: dict[str, Any]
+
+
+@cache
+def _signature(func: Any) -> _Signature:
+    """As its schema says, which takes torch longer to tell than many an operator to run."""
+    arguments = func._schema.arguments
+    defaults = {each.name: each.default_value for each in arguments if each.has_default_value()}
+    return _Signature(str(func.overloadpacket).removeprefix("aten."), tuple(each.name for each in arguments), defaults)
+
+
+def name_of(func: Any) -> str:
+    """An operator's name without overload, such as ``softmax``."""
+    return _signature(func).name
+
+
 class Call:
     """One executed operator: its arguments by their names in the schema, and its output."""
 
     def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         self.func, self.args, self.kwargs, self.out = func, args, kwargs, out
+        self._signature, self._found = _signature(func), dict[str, Any]()
 
-    @cached_property
     def _bound(self) -> dict[str, Any]:
-        schema = self.func._schema.arguments
-        defaults = {argument.name: argument.default_value for argument in schema if argument.has_default_value()}
-        given = zip((argument.name for argument in schema), self.args, strict=False)
-        return defaults | dict(given) | self.kwargs
+        if not self._found:
+            self._found |= self._signature.defaults
+            self._found.update(zip(self._signature.arguments, self.args, strict=False))
+            self._found.update(self.kwargs)
+        return self._found
 
     def __getitem__(self, name: str) -> Any:
-        return self._bound[name]
+        return self._bound()[name]
 
     def get(self, name: str) -> Any:
         """An argument that not every overload has."""
-        return self._bound.get(name)
+        return self._bound().get(name)
 
     @property
     def name(self) -> str:
         """The operator without overload, such as ``softmax``."""
-        return str(self.func.overloadpacket).removeprefix("aten.")
+        return self._signature.name
 
     @property
     def inputs(self) -> list[Tensor]:

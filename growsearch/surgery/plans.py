@@ -8,7 +8,7 @@ import numpy as np
 
 from growsearch.surgery.channels import ChannelMap
 from growsearch.surgery.conditions import Condition
-from growsearch.surgery.footprint import Footprint
+from growsearch.surgery.footprint import Footprint, Room
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn
 
@@ -83,14 +83,12 @@ class Plans:
     def _enlarged(self, numbers: list[int], plans: list[Plan]) -> list[list[int]]:
         """Let each group be large in one of the plans that change it; those for which there is no room, in lists."""
         left: list[int] = []
-        sizes = [self._sizes(plan) for plan in plans]
+        rooms = [Room(self._footprint, self._sizes(plan), self._limit) for plan in plans]
         for number in numbers:
             for index in self._random.permutation([i for i, plan in enumerate(plans) if number in plan]):
-                before, sizes[index][number] = sizes[index][number], self._large(number)
-                if self._footprint.bytes(sizes[index]) <= self._limit:
+                if rooms[index].fits(number, self._large(number)):
                     plans[index] |= self._plan([number], self._large)
                     break
-                sizes[index][number] = before
             else:
                 left.append(number)
         return self.shared_out(left, self._large)

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from growsearch.dispatch import DispatchMode
 from growsearch.surgery.in_parts import in_parts
-from growsearch.surgery.operators import Call, rule_of, tensors_among
+from growsearch.surgery.operators import Call, name_of, rule_of, tensors_among
 from growsearch.surgery.rules_layers import (
     attention,
     batch_norm,
@@ -44,7 +44,7 @@ class WithoutDropout(TorchFunctionMode):
         if "dropout" in name:
             self.met = True
             return args[0] if args else kwargs["input"]
-        if name == "scaled_dot_product_attention":
+        if name == "scaled_dot_product_attention" and (args[4] if len(args) > 4 else kwargs.get("dropout_p", 0.0)):
             self.met = True
             args, kwargs = (*args[:4], 0.0, *args[5:]) if len(args) > 4 else args, {**kwargs}
             kwargs.pop("dropout_p", None)
@@ -78,11 +78,21 @@ def own_streams() -> Iterator[None]:
     np.random.seed(0)
     try:
         with torch.random.fork_rng():
-            torch.manual_seed(0)
+            _seed(0)
             yield
     finally:
         random.setstate(kept[0])
         np.random.set_state(kept[1])
+
+
+def _seed(number: int) -> None:
+    """As ``torch.manual_seed``, which notes the whole stack for devices that are not there each time."""
+    (torch.manual_seed if _has_accelerator() else torch.default_generator.manual_seed)(number)
+
+
+@cache
+def _has_accelerator() -> bool:
+    return torch.accelerator.is_available()
 
 
 _ENDS = (convolution, matrix_product, attention, batch_norm, layer_norm, group_norm, reduction, embedding)
@@ -124,7 +134,7 @@ class Rehearsal(DispatchMode):
         if kwargs.get("dtype") in _REDUCED or (
             kind.creates and kwargs.get("dtype") is None and not isinstance(args[0], Tensor)
         ):
-            fill = args[1] if _name(func) == "full" else 0.0
+            fill = args[1] if name_of(func) == "full" else 0.0
             if isinstance(fill, float) or kwargs.get("dtype") is not None:
                 kwargs["dtype"] = torch.float64
         inputs = tensors_among(*args, *kwargs.values())
@@ -175,8 +185,8 @@ class Rehearsal(DispatchMode):
 
     def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._draws += 1
-        torch.manual_seed(self._draws)
-        name = _name(func)
+        _seed(self._draws)
+        name = name_of(func)
         if name in ("rand", "rand_like"):
             return self._fill(func(*args, **kwargs), lambda small: small.uniform_())
         if name in ("randn", "randn_like"):
@@ -213,13 +223,9 @@ class Rehearsal(DispatchMode):
 
     def _fill(self, out: Tensor, draw: Any) -> Tensor:
         """Write one drawn value a sample."""
-        torch.manual_seed(self._draws)
+        _seed(self._draws)
         samples = self._batch if out.dim() and out.shape[0] == self._batch else 1
         return out.copy_(draw(out.new_empty((samples, *[1] * (out.dim() - 1)) if out.dim() else ())))
-
-
-def _name(func: Any) -> str:
-    return str(func.overloadpacket).removeprefix("aten.")
 
 
 class _Kind(NamedTuple):
@@ -236,7 +242,7 @@ class _Kind(NamedTuple):
 
 @cache
 def _kind(func: Any) -> _Kind:
-    name = _name(func)
+    name = name_of(func)
     return _Kind(
         creates=name in _FACTORIES,
         overwrites=func._schema.is_mutable,

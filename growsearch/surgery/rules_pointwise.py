@@ -22,8 +22,9 @@ def pointwise(trace: LabelTrace, call: Call) -> None:
     """Entries that meet are the same channel; a single entry spread over many must stay single."""
     out = call.out[0] if isinstance(call.out, (tuple, list)) else call.out
     tensors = call.inputs
-    labels = []
-    for dim in range(-out.dim(), 0):
+    alone = len(tensors) == 1 and tensors[0].shape == out.shape  # as nearly always
+    labels = list(trace.get(tensors[0])) if alone else []
+    for dim in () if alone else range(-out.dim(), 0):
         meet = [t for t in tensors if t.dim() >= -dim and not _is_one_value(call, t, dim)]
         for tensor in meet:
             if tensor.shape[dim] != out.shape[dim]:
@@ -31,7 +32,7 @@ def pointwise(trace: LabelTrace, call: Call) -> None:
         labels.append(trace.join(*[trace.get(t)[dim] for t in meet if t.shape[dim] == out.shape[dim]]))
     same = call.name in ("detach", "alias", "lift_fresh", "clone", "contiguous", "_to_copy")
     for tensor in () if same else tensors:
-        for dim in range(tensor.dim()):
+        for dim in range(tensor.dim()) if trace.origin(tensor) is not None else ():
             trace.play(tensor, dim, "scale")
     for each in tensors_among(call.out):
         if each.shape == out.shape:

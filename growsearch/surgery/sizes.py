@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
 from growsearch.surgery.conditions import Computed
 from growsearch.surgery.labels import LabelTrace, Width
+from growsearch.surgery.rehearsal import WithoutDropout
 
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 _SIZED = frozenset(("view", "reshape", "unflatten", "expand", "expand_as", "view_as", "size", "shape", "split"))
@@ -70,8 +70,8 @@ def mark_layers(model: nn.Module, labels: LabelTrace) -> None:
                 module.__dict__[name] = Width.make(len(vector), vector)
 
 
-class Sizes(TorchFunctionMode):
-    """Marks the sizes of labelled tensors, and hands written sizes to the trace."""
+class Sizes(WithoutDropout):
+    """Marks the sizes of labelled tensors, and hands written sizes to the trace; one mode, as each takes time."""
 
     def __init__(self, labels: LabelTrace) -> None:
         super().__init__()
@@ -99,14 +99,13 @@ class Sizes(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types_: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func in self._running:
-            return func(*args, **kwargs)
-        handler = self._handlers.get(getattr(func, "__name__", ""))
-        if handler is not None:
-            return handler(func, args, kwargs)
-        if isinstance(func, types.FunctionType) and _SIZED.intersection(func.__code__.co_names):
-            return self._opened(func, args, kwargs)
-        return func(*args, **kwargs)
+        if func not in self._running:
+            handler = self._handlers.get(getattr(func, "__name__", ""))
+            if handler is not None:
+                return handler(func, args, kwargs)
+            if isinstance(func, types.FunctionType) and _SIZED.intersection(func.__code__.co_names):
+                return self._opened(func, args, kwargs)
+        return super().__torch_function__(func, types_, args, kwargs)
 
     def _opened(self, func: types.FunctionType, args: Any, kwargs: Any) -> Any:
         """Run a Python function of torch so that what it calls is seen too."""

@@ -24,11 +24,15 @@ def smaller(model: nn.Module, example: Example, channel_map: ChannelMap, limit: 
         channel_map: what a trace with it found.
         limit: bytes in double precision that the largest result of an operator may take; nothing more is made smaller.
     """
+    tried = [_shapes(example)]
     for change in (_first_samples, _halved, _halved, _halved):
         other = pytree.tree_map(change, example)
         if 8 * channel_map.largest <= limit:
             break
-        found = channel_map.of(model, other) if _shapes(other) != _shapes(example) else None
+        if _shapes(other) in tried:
+            continue
+        tried.append(_shapes(other))
+        found = channel_map.of(model, other)
         if found is not None:
             example, channel_map = other, found
     return example, channel_map

@@ -74,12 +74,13 @@ class Copier:
     def __init__(self, model: nn.Module, *, hooks: bool = True) -> None:
         modules = modules_of(model)
         held = [tensor for module in modules for tensor in (*module._parameters.values(), *module._buffers.values())]
-        values = [(name, value) for module in modules for name, value in vars(module).items()]
+        others = [pair for module in modules if not _is_plain(type(module)) for pair in vars(module).items()]  # type: ignore[arg-type]
         self._model = model
         self._tensors = list({id(tensor): tensor for tensor in held if tensor is not None}.values())
-        self._left = [value for _, value in values if isinstance(value, Tensor)]
-        self._hooks = [value for name, value in values if "_hooks" in name and isinstance(value, dict) and not hooks]
         self._recipes = [_Recipe.of(module, hooks) for module in modules if _is_plain(type(module))]  # type: ignore[arg-type]
+        deep = [*others, *(pair for recipe in self._recipes for pair in recipe.rest)]
+        self._left = [value for _, value in deep if isinstance(value, Tensor)]
+        self._hooks = [value for name, value in others if "_hooks" in name and isinstance(value, dict) and not hooks]
 
     def copy(self, convert: Callable[[Tensor], Tensor]) -> nn.Module:
         """One copy; ``convert`` gets each of the network's tensors once, and returns one of the copy's own."""
@@ -105,6 +106,7 @@ class _Recipe:
         module: the module.
         kept: attributes that copies share.
         held: dicts of tensors and modules, by attribute.
+        hooks: dicts of hooks that copies have none of.
         plain: other dicts and sets whose content copies share.
         rest: all else, which is copied deeply.
     """
@@ -112,19 +114,22 @@ class _Recipe:
     module: nn.Module
     kept: dict[str, Any]
     held: list[tuple[str, dict[str, Any]]]
+    hooks: list[str]
     plain: list[tuple[str, Any]]
     rest: list[tuple[str, Any]]
 
     @staticmethod
     def of(module: nn.Module, hooks: bool) -> "_Recipe":
-        recipe = _Recipe(module, {}, [], [], [])
+        recipe = _Recipe(module, {}, [], [], [], [])
         for name, value in vars(module).items():
             kind = type(value)
             if kind in _UNCHANGING or (kind is tuple and set(map(type, value)) <= _UNCHANGING):
                 recipe.kept[name] = value
             elif name in ("_parameters", "_buffers", "_modules"):
                 recipe.held.append((name, value))
-            elif kind in (dict, OrderedDict, set) and _is_plain_content(value) and (hooks or "_hooks" not in name):
+            elif not hooks and "_hooks" in name and isinstance(value, dict):
+                recipe.hooks.append(name)
+            elif kind in (dict, OrderedDict, set) and (not value or _is_plain_content(value)):
                 recipe.plain.append((name, value))
             else:
                 recipe.rest.append((name, value))
@@ -133,12 +138,13 @@ class _Recipe:
     def fill(self, attributes: dict[str, Any], memo: dict[int, Any]) -> None:
         """Give a copy of the module its attributes; ``memo`` knows what was copied before."""
         attributes.update(self.kept)
+        for name in self.hooks:
+            attributes[name] = OrderedDict()
         for name, content in self.held:
             if id(content) not in memo:
-                memo[id(content)] = type(content)(
-                    (key, memo[id(each)] if id(each) in memo else copy.deepcopy(each, memo))
-                    for key, each in content.items()
-                )
+                new = memo[id(content)] = type(content)()
+                for key, each in content.items():
+                    new[key] = memo[id(each)] if id(each) in memo else copy.deepcopy(each, memo)
             attributes[name] = memo[id(content)]
         for name, content in self.plain:
             if id(content) not in memo:

@@ -91,43 +91,39 @@ class Tilings:
         self._sources = {number: np.array(each) for number, each in plan.items()}
         self._copies = {number: np.bincount(each)[each] for number, each in self._sources.items()}
         self._passes: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
-        self._tilings: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._tilings: dict[tuple[int, torch.device], tuple[Tensor, Tensor | None]] = {}
 
     def take(self, tensor: Tensor, axis: Axis) -> Tensor:
         """The new entries of a dimension; weights that sum over copies are divided by their number."""
-        key = id(axis.segments)
+        key = id(axis.segments), tensor.device
         if key not in self._tilings:
-            self._tilings[key] = self._tiled(axis.segments)
-        entries, divisors = self._tilings[key]
-        taken = tensor.index_select(axis.dim, on_device(entries, tensor))
-        if axis.role == "consumer" and divisors.max(initial=1) > 1:
-            taken /= (
-                on_device(divisors, tensor).to(tensor).view([-1 if d == axis.dim else 1 for d in range(tensor.dim())])
-            )
+            entries, copies = self._tiled(axis.segments)
+            divisors = on_device(copies, tensor) if copies.max(initial=1) > 1 else None
+            self._tilings[key] = on_device(entries, tensor), divisors
+        where, divisors = self._tilings[key]
+        taken = tensor.index_select(axis.dim, where)
+        if axis.role == "consumer" and divisors is not None:
+            taken /= divisors.to(tensor).view([-1 if d == axis.dim else 1 for d in range(tensor.dim())])
         return taken
 
     def _tiled(self, segments: tuple[Segment, ...]) -> tuple[np.ndarray, np.ndarray]:
         """For each new entry the old one it copies, and the number of copies that there are of it."""
-        entries, divisors, start, done = [], [], 0, 0
-        for segment in segments:
-            length = self._map.length(segment)
-            if segment.group in self._sources and segment.repeat:
-                found, copies = self._pass(segment)
-                entries += [np.arange(done, start), start + found]
-                divisors += [np.ones(start - done, int), copies]
-                done = start + length
-            start += length
-        return np.concatenate([*entries, np.arange(done, start)]), np.concatenate(
-            [*divisors, np.ones(start - done, int)]
-        )
+        passes = [self._pass(segment) for segment in segments]
+        lengths = [self._map.length(segment) for segment in segments]
+        starts = np.cumsum([0, *lengths[:-1]])
+        entries, copies = (np.concatenate(each) for each in zip(*passes, strict=True))
+        return entries + np.repeat(starts, [len(found) for found, _ in passes]), copies
 
     def _pass(self, segment: Segment) -> tuple[np.ndarray, np.ndarray]:
         """The entries of one pass through a group, counted from its start, and their numbers of copies."""
-        key = segment.group, segment.repeat
-        if key not in self._passes:
+        edited = segment.group in self._sources and segment.repeat
+        key = (segment.group, segment.repeat) if edited else (-1, self._map.length(segment))
+        if key not in self._passes and edited:
             first = self._sources[segment.group][:, None] * segment.repeat
             copies = np.repeat(self._copies[segment.group], segment.repeat)
             self._passes[key] = (first + np.arange(segment.repeat)).ravel(), copies
+        elif key not in self._passes:
+            self._passes[key] = np.arange(key[1]), np.ones(key[1], int)
         return self._passes[key]
 
 

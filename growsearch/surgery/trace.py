@@ -58,9 +58,9 @@ class _Watch(DispatchMode):
             for tensor, entries in zip_longest(tensors_among(out), tensors_among(value)):
                 if tensor is not None:
                     self.labels.give_value(tensor, entries)
-        if str(func.overloadpacket) not in _SHAPED:
-            self.labels.settle(tensors_among(*args, *kwargs.values()))
         call = Call(func, args, kwargs, out)
+        if self.labels.defers and call.name not in _SHAPED:
+            self.labels.settle(call.inputs)
         rule(self.labels, call)
         self.labels.note(func, tensors_among(out))
         if rule is convolution:  # it is computed from each window's entries
@@ -77,18 +77,28 @@ class _Watch(DispatchMode):
             return leaf if not isinstance(leaf, Tensor) or not leaf.is_meta else self.labels.values.get(id(leaf))
 
         tensors = tensors_among(*args, *kwargs.values())
-        if any(real(each) is None for each in tensors):
+        if any(each.is_meta and id(each) not in self.labels.values for each in tensors):
             return None
-        if not tensors and prod(each for each in pytree.tree_leaves(args) if type(each) is int) > MOST_KNOWN:
+        if not tensors and prod(each for each in _flat(args) if type(each) is int) > MOST_KNOWN:
             return None
-        place = {} if tensors else {"device": torch.device("cpu")}
         try:
-            return func(*pytree.tree_map(real, args), **pytree.tree_map(real, kwargs) | place)
+            if not tensors:
+                return func(*args, **kwargs | {"device": torch.device("cpu")})
+            return func(*pytree.tree_map(real, args), **pytree.tree_map(real, kwargs))
         except Exception:  # the same call on the meta device says what is wrong
             return None
 
 
-_SHAPED = {f"aten.{name}" for name in ("rand_like", "randn_like", "zeros_like", "ones_like", "full_like", "empty_like")}
+def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
+    """An operator's arguments, which lie in lists at most one deep."""
+    for each in args:
+        if isinstance(each, (list, tuple)):
+            yield from each
+        else:
+            yield each
+
+
+_SHAPED = {"rand_like", "randn_like", "zeros_like", "ones_like", "full_like", "empty_like"}
 """Operators that use the shape of a tensor and not its entries."""
 
 
@@ -120,7 +130,7 @@ def trace(
             for tensor in (*module._parameters.values(), *_originals(module)):
                 for kernel in labels.get(tensor)[2:] if tensor is not None else ():
                     labels.freeze(kernel, "kernel size")
-    with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow), _unchecked():
+    with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow, False), _unchecked():
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
             for leaf in pytree.tree_leaves(inputs):
@@ -180,8 +190,8 @@ def _freeze_conflicts(labels: LabelTrace, model: nn.Module) -> None:
         if "consumer" in roles and len(roles) > 1:
             reason = f"{name} both reads these channels and is used otherwise"
             labels.freeze(labels.axes[name, dim], reason, Bond.CUT)
-        grouped = (name, dim) in labels.grouped or isinstance(owner(model, name)[0], nn.modules.conv._ConvNd)
-        if "depthwise" in roles and not grouped:
+        alone = "depthwise" in roles and (name, dim) not in labels.grouped
+        if alone and not isinstance(owner(model, name)[0], nn.modules.conv._ConvNd):
             labels.freeze(labels.axes[name, dim], f"functional depthwise convolution with {name}")
 
 
