@@ -89,6 +89,20 @@ def _count_of_results(func: Any) -> int:
     return len(func._schema.returns)
 
 
+def _layer_norm(
+    func: Any, first: Tensor, shape: Sequence[int], weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, ...] | None:
+    """Contiguous, whatever the order of the input in memory."""
+    axis, shape = first.dim() - len(shape), torch.Size(shape)
+    fits = axis >= 0 and len(shape) > 0 and first.shape[axis:] == shape
+    if not fits or any(each is not None and each.shape != shape for each in (weight, bias)):
+        return None
+    if first.dtype not in (torch.float32, torch.float64):  # statistics of shorter types are of another one
+        return None
+    statistics = (*first.shape[:axis], *[1] * len(shape))
+    return _fresh(first.shape, first), _fresh(statistics, first), _fresh(statistics, first)
+
+
 def _cat(func: Any, tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
     first = tensors[0]
     if not _are_dimensions([dim], first) or any(each.dim() != first.dim() for each in tensors):
@@ -198,7 +212,14 @@ _ELEMENTWISE = [
 _RULES: dict[str, Callable[..., Any]] = {
     **{f"aten.{name}": _norm for name in _NORMS},
     **{f"aten.{name}": _elementwise for name in _ELEMENTWISE},
-    **{"aten.cat": _cat, "aten.mean": _mean, "aten.addmm": _addmm, "aten.mm": _mm, "aten.convolution": _convolution},
+    **{
+        "aten.native_layer_norm": _layer_norm,
+        "aten.cat": _cat,
+        "aten.mean": _mean,
+        "aten.addmm": _addmm,
+        "aten.mm": _mm,
+        "aten.convolution": _convolution,
+    },
     **{"aten.avg_pool2d": _avg_pool, "aten.max_pool2d_with_indices": _max_pool},
 }
 """Makers of results, by operator; None where torch has to do it."""

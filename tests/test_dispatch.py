@@ -112,6 +112,23 @@ def test_means(dims, keep, layout):
     assert_like_torch(aten.mean.dim, meta(2, 3, 4, 5, layout=layout), dims, keep, made=False)
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 3), min_size=1, max_size=4),
+    st.integers(0, 4),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([torch.float32, torch.float64, torch.bfloat16]),
+)
+def test_layer_norms(shape, count, turned, scaled, dtype):
+    count = min(count, len(shape))
+    x = meta(*shape).to(dtype)
+    x = x.movedim(0, -1) if turned else x
+    weight = torch.empty(x.shape[len(shape) - count :], device="meta", dtype=dtype) if scaled else None
+    full = dtype != torch.bfloat16 and count > 0 and 0 not in shape
+    assert_like_torch(aten.native_layer_norm.default, x, x.shape[len(shape) - count :], weight, weight, 1e-5, made=full)
+
+
 def test_a_mean_of_a_single_number():
     assert_like_torch(aten.mean.dim, meta(), [0], made=False)
 

@@ -219,13 +219,16 @@ def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int)
         UserError: if there are none or too many, or one is no whole number from ``lowest`` to ``highest``; a mask is
             none.
     """
-    listed = values.tolist() if isinstance(values, Tensor | np.ndarray) else values
-    numbers: list[Any] = list(islice(listed, MOST + 1)) if isinstance(listed, Iterable) else []
+    listed = values.tolist() if isinstance(values, (Tensor, np.ndarray)) else values
+    known = type(listed) in (list, range) or isinstance(listed, Iterable)  # the latter takes a while to tell
+    numbers: list[Any] = list(islice(listed, MOST + 1)) if known else []
     if len(numbers) > MOST:
         raise UserError(f"{what}: there are more than {MOST} of them; use fewer")
-    if set(map(type, numbers)) != {int}:
-        numbers = [each.tolist() if isinstance(each, Tensor | np.generic) else each for each in numbers]
-    if set(map(type, numbers)) != {int} or min(numbers) < lowest or max(numbers) > highest:
+    kinds = set(map(type, numbers))
+    if kinds != {int}:
+        numbers = [each.tolist() if isinstance(each, (Tensor, np.generic)) else each for each in numbers]
+        kinds = set(map(type, numbers))
+    if kinds != {int} or min(numbers) < lowest or max(numbers) > highest:
         found = f"{len(numbers)} entries such as {numbers[:3]}" if len(numbers) > 12 else str(numbers or values)
         raise UserError(f"{what}: {found} is not accepted; use whole numbers from {lowest} to {highest}")
     return numbers
