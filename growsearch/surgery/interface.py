@@ -76,8 +76,8 @@ def output_leaves(output: Any) -> Iterator[Any]:
         yield output
     elif isinstance(output, Mapping):
         for key, value in output.items():
-            if isinstance(key, (str, int)):  # which may be made of a width
-                yield key
+            if isinstance(key, (str, int, float, tuple)):  # which may be made of a width
+                yield from output_leaves(key)
             yield from output_leaves(value)
     elif isinstance(output, (tuple, list, deque)):
         for value in output:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.conditions import Comparison, Computed
+from growsearch.surgery.conditions import Comparison, Computed, plain
 
 Vector: TypeAlias = np.ndarray
 """One label (int64) for each entry of a dimension."""
@@ -69,14 +69,14 @@ class Width(Computed):
         return width
 
     def __floordiv__(self, other: Any) -> Any:
-        if not isinstance(other, int) or other <= 0 or int(self) % other:
+        if not isinstance(other, int) or other <= 0 or self.plain % other:
             return super().__floordiv__(other)
-        return Width.make(int(self) // other, self.vector, self.attribute, self.parts * int(other), self.times)
+        return Width.make(self.plain // other, self.vector, self.attribute, self.parts * plain(other), self.times)
 
     def __mul__(self, other: Any) -> Any:
         if type(other) is not int or other <= 0:
             return super().__mul__(other)
-        return Width.make(int(self) * other, self.vector, self.attribute, self.parts, self.times * other)
+        return Width.make(self.plain * other, self.vector, self.attribute, self.parts, self.times * other)
 
     __rmul__ = __mul__
 
@@ -84,7 +84,7 @@ class Width(Computed):
         return self
 
     def __reduce__(self) -> Any:
-        return int, (int(self),)
+        return int, (self.plain,)
 
 
 LARGE = 2**17
@@ -284,13 +284,13 @@ class LabelTrace:
         if not isinstance(width, Width) or width.parts != 1 or width.times != 1:
             return None
         if width.attribute is not None and width.attribute not in self.attributes:
-            self.attributes[width.attribute] = self.new(width)
+            self.attributes[width.attribute] = self.new(width.plain)
         vector = self.attributes.get(width.attribute) if width.attribute is not None else width.vector
         return vector if vector is not None and len(vector) == width else None
 
     def measure(self, width: int, vector: Vector | None) -> None:
         """Note that the code sizes these labelled entries by ``width``, which must stay true after an edit."""
-        if vector is None or not isinstance(width, Width) or int(width) != len(vector):
+        if vector is None or not isinstance(width, Width) or width.plain != len(vector):
             return
         if width.times != 1:  # as heads of all samples
             once = vector[: len(vector) // width.times]

@@ -299,7 +299,7 @@ class _Plan:
         while len(twins):
             _, first, inverse = np.unique(number[twins], return_index=True, return_inverse=True)
             leaders = twins[first][inverse]
-            twins = twins[~self._equal(twins, leaders)]
+            twins = twins[(twins != leaders) & ~self._equal(twins, leaders)]  # NaN equals nothing, itself included
             number[twins] += number.max() + 1
         return np.unique(number, return_inverse=True)[1]
 

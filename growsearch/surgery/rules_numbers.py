@@ -70,5 +70,21 @@ def put_in(trace: LabelTrace, call: Call) -> None:
     trace.put(call.out, tuple(labels))
 
 
+@rule("index_add", "index_add_", "index_copy", "index_copy_", "index_fill", "index_fill_", "index_reduce", "index_reduce_")
+def add_at(trace: LabelTrace, call: Call) -> None:
+    """Writes whole slices into places of one dimension that are named by number; the other dimensions meet."""
+    x, source = call["self"], call.get("source")
+    labels = list(trace.get(x))
+    (along,) = normal(call["dim"], x.dim())
+    parts = trace.get(source) if isinstance(source, Tensor) and source.dim() == x.dim() else labels
+    for dim, (vector, part) in enumerate(zip(labels, parts, strict=True)):
+        if dim == along:
+            for each in (vector, part):
+                trace.freeze(each, "entries put in places by their numbers")
+        else:
+            labels[dim] = trace.join(vector, part)
+    trace.put(call.out, tuple(labels))
+
+
 def _sized(vector: Vector | None, size: int) -> Vector | None:
     return vector if vector is not None and len(vector) == size else None

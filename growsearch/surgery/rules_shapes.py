@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.conditions import Computed
+from growsearch.surgery.conditions import Computed, plain
 from growsearch.surgery.labels import LabelTrace, Vector, Width
 from growsearch.surgery.operators import Call, normal, rule
 
@@ -261,7 +261,7 @@ def _is_rest(trace: LabelTrace, size: int, vector: Vector, sizes: tuple[int, ...
     if formula is None or formula[0] is not operator.sub or len(sizes) != 2:
         return False
     _, whole, part = formula
-    if not isinstance(whole, Width) or int(whole) != len(vector) or int(part) not in map(int, sizes):
+    if not isinstance(whole, Width) or whole.plain != len(vector) or plain(part) not in map(plain, sizes):
         return False
     trace.measure(whole, vector)
     return True

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
-from growsearch.surgery.conditions import Computed
+from growsearch.surgery.conditions import Computed, plain
 from growsearch.surgery.labels import LabelTrace, Width
 
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -80,7 +80,7 @@ class Sizes(TorchFunctionMode):
         self._handlers: dict[str, Callable[[Any, Any, Any], Any]] = {
             "__get__": self._shape,
             "size": self._size,
-            **dict.fromkeys(("view", "reshape", "expand", "repeat"), self._view),
+            **dict.fromkeys(("view", "reshape", "expand", "broadcast_to", "repeat", "tile"), self._view),
             **dict.fromkeys(("view_as", "reshape_as", "expand_as"), self._view_as),
             **dict.fromkeys(("layer_norm", "rms_norm"), self._norm),
             **dict.fromkeys(("conv1d", "conv2d", "conv3d"), self._conv),
@@ -95,6 +95,7 @@ class Sizes(TorchFunctionMode):
             "tensor": self._constant,
             "broadcast_tensors": self._broadcast,
             "tolist": self._list,
+            "__len__": self._len,
         }
 
     def __torch_function__(self, func: Any, types_: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -145,7 +146,8 @@ class Sizes(TorchFunctionMode):
             self.labels.written = None
 
     def _view(self, func: Any, args: Any, kwargs: Any) -> Any:
-        sizes = kwargs.get("shape", kwargs.get("size", kwargs.get("repeats", args[1:])))
+        named = [kwargs[name] for name in ("shape", "size", "repeats", "dims") if name in kwargs]
+        sizes = named[0] if named else args[1:]
         sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
         plain = all(isinstance(each, int) for each in sizes)
         return self._written(func, args, kwargs, sizes if plain else ())
@@ -190,6 +192,9 @@ class Sizes(TorchFunctionMode):
     def _constant(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A tensor of numbers of Python, whose values the meta device would lose."""
         out = func(*args, **kwargs)
+        for size in pytree.tree_leaves(args):
+            if isinstance(size, Computed):
+                size.leave()
         if out.is_meta:
             self.labels.give_value(out, func(*args, **{**kwargs, "device": "cpu", "requires_grad": False}))
         return out
@@ -218,6 +223,13 @@ class Sizes(TorchFunctionMode):
 
     def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
         return prod(self._marked(args[0], args[0].shape))
+
+    def _len(self, func: Any, args: Any, kwargs: Any) -> int:
+        """Python makes a plain number of it."""
+        size = self._marked(args[0], args[0].shape)[0]
+        if isinstance(size, Width):
+            size.leave()
+        return plain(size)
 
     def _norm(self, func: Any, args: Any, kwargs: Any) -> Any:
         x = args[0] if args else kwargs["input"]

@@ -134,7 +134,11 @@ class StandIn:
     def _run(self, net: nn.Module, training: bool, watched: bool = False) -> tuple[Outputs, bool, bool]:
         """What a network computes that is used up by it."""
         inputs = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self._inputs)
-        with own_streams(), without_dropout(net, self._drops) as drops, Rehearsal(self._batch, watched) as rehearsal:
+        with (
+            own_streams(),
+            without_dropout(net, self._drops) as drops,
+            Rehearsal(net, self._batch, watched) as rehearsal,
+        ):
             leaves = output_leaves(net.train(training)(*inputs))
             found = [(leaf, rehearsal.behind(leaf) if isinstance(leaf, Tensor) else []) for leaf in leaves]
         return found, rehearsal.dead, drops.met
@@ -169,7 +173,7 @@ class StandIn:
         for norm in norms:
             norm.momentum = 1.0
         state = copied(self._base, torch.clone, hooks=False)
-        with own_streams(), without_dropout(state), Rehearsal(self._batch):
+        with own_streams(), without_dropout(state), Rehearsal(state, self._batch):
             state.train()(*self._inputs)
         for name, buffer in state.named_buffers():  # take over this input's statistics
             if name.endswith(("running_mean", "running_var")):

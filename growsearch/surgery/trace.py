@@ -74,6 +74,8 @@ class _Watch(DispatchMode):
         def real(leaf: Any) -> Any:
             if isinstance(leaf, torch.device):
                 return torch.device("cpu")
+            if isinstance(leaf, torch.Generator):  # the caller's own goes on where it was
+                return torch.Generator(leaf.device).set_state(leaf.get_state())
             return leaf if not isinstance(leaf, Tensor) or not leaf.is_meta else self.labels.values.get(id(leaf))
 
         tensors = tensors_among(*args, *kwargs.values())
