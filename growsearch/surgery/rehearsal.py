@@ -18,11 +18,14 @@ from growsearch.surgery.operators import Call, rule_of, tensors_among
 from growsearch.surgery.rules_layers import (
     attention,
     batch_norm,
+    bilinear,
     convolution,
+    distances,
     embedding,
     group_norm,
     layer_norm,
     matrix_product,
+    vector_product,
 )
 from growsearch.surgery.rules_pointwise import reduction
 from growsearch.surgery.tensors import modules_of
@@ -85,7 +88,10 @@ def own_streams() -> Iterator[None]:
         np.random.set_state(kept[1])
 
 
-_ENDS = (convolution, matrix_product, attention, batch_norm, layer_norm, group_norm, reduction, embedding)
+_ENDS = (
+    *(convolution, matrix_product, vector_product, bilinear, distances, attention),
+    *(batch_norm, layer_norm, group_norm, reduction, embedding),
+)
 _FACTORIES = {"zeros", "ones", "full", "empty", "rand", "randn", "linspace", "eye", "normal", "scalar_tensor"}
 _MOVES = {"view", "_unsafe_view", "_reshape_alias", "clone", "permute", "transpose", "t", "expand", "alias", "detach"}
 """Operators that compute nothing; which of them run depends on the order in memory."""

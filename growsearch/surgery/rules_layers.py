@@ -224,16 +224,31 @@ def layer_norm(trace: LabelTrace, call: Call) -> None:
 
 @rule("native_group_norm")
 def group_norm(trace: LabelTrace, call: Call) -> None:
-    """Its statistics are means over groups, which stay equal in number and size."""
+    """Its statistics are means over groups, which stay equal in number and size, or are those of single channels."""
     labels = list(trace.get(call["input"]))
     tensors = [t for t in (call["weight"], call["bias"]) if t is not None]
     labels[1] = trace.join(labels[1], *[trace.get(t)[0] for t in tensors])
     for tensor in tensors:
         trace.play(tensor, 0, "norm")
-    if labels[1] is not None:
-        trace.blocks(labels[1], call["group"])
-    trace.freeze(labels[1], "group norm over channels", Bond.EVEN)
+    if call["group"] == call["input"].shape[1] > 1:  # each channel by itself, if the number of groups follows
+        trace.measure(trace.written[0] if trace.written else 0, labels[1])
+    else:
+        if labels[1] is not None:
+            trace.blocks(labels[1], call["group"])
+        trace.freeze(labels[1], "group norm over channels", Bond.EVEN)
     trace.put(call.out[0], tuple(labels))
+
+
+@rule("_cdist_forward")
+def distances(trace: LabelTrace, call: Call) -> None:
+    """Between the rows of two matrices, over their columns."""
+    left, right = trace.get(call["x1"]), trace.get(call["x2"])
+    trace.freeze(trace.join(left[-1], right[-1]), "distance between channels", Bond.CUT)
+    for tensor in (call["x1"], call["x2"]):
+        trace.play(tensor, tensor.dim() - 2, "producer")
+        trace.play(tensor, tensor.dim() - 1, "scale")
+    batch = [trace.join(*dims) for dims in zip(left[:-2], right[:-2], strict=True)]
+    trace.put(call.out, (*batch, left[-2], right[-2]))
 
 
 @rule("_trilinear")

@@ -70,7 +70,9 @@ def put_in(trace: LabelTrace, call: Call) -> None:
     trace.put(call.out, tuple(labels))
 
 
-@rule("index_add", "index_add_", "index_copy", "index_copy_", "index_fill", "index_fill_", "index_reduce", "index_reduce_")
+@rule(
+    "index_add", "index_add_", "index_copy", "index_copy_", "index_fill", "index_fill_", "index_reduce", "index_reduce_"
+)
 def add_at(trace: LabelTrace, call: Call) -> None:
     """Writes whole slices into places of one dimension that are named by number; the other dimensions meet."""
     x, source = call["self"], call.get("source")

@@ -24,6 +24,9 @@ def view(trace: LabelTrace, call: Call) -> None:
             marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)}
         for dim in [dim for dim in marked if len(marked) > 1 and x.shape[dim] == 1]:
             trace.freeze(marked.pop(dim), "a single channel squeezed away")
+        lengths = sorted(marked, key=lambda dim: (x.shape[dim], dim), reverse=not trace.heads)
+        for dim in lengths[1:]:  # of heads or experts and what is in each of them the longer one, or else the heads
+            trace.freeze(marked.pop(dim), "reshaped across channels")
         if len(marked) == 1:
             ((dim, vector),) = marked.items()
             after = prod(x.shape[d] for d in old if d > dim)
@@ -37,15 +40,23 @@ def view(trace: LabelTrace, call: Call) -> None:
         trace.measure(width, vector)
     trace.put(call.out, tuple(out))
     if trace.origin(x) is not None:
-        known = [(dim, vector) for dim, vector in enumerate(labels) if vector is not None]
+        known = [(dim, v) for dim, v in enumerate(labels) if v is not None and not trace.is_fixed(v)]
         order = [
-            None if vector is None else next((dim for dim, each in known if np.array_equal(each, vector)), None)
+            None if vector is None else next((dim for dim, each in known if _same(each, vector)), None)
             for vector in out
         ]
         if all(dim in order for dim, _ in known):
             trace.pass_origin(x, call.out, order)
         for dim in range(x.dim()) if trace.origin(call.out) is None else ():
             trace.play(x, dim, "scale")
+
+
+def _same(channels: Vector, vector: Vector) -> bool:
+    """Whether a dimension has these channels, each of them equally often."""
+    return np.array_equal(channels, vector) or (
+        len(vector) > len(channels)
+        and np.array_equal(np.sort(vector), np.repeat(np.sort(channels), len(vector) // len(channels)))
+    )
 
 
 def _placed(

@@ -29,14 +29,15 @@ def mark_attributes(model: nn.Module, heads: bool = False) -> None:
     """Make the whole numbers that modules hold remember that they are attributes; for a copy that is thrown away.
 
     Layers of torch are left out: their sizes are those of their tensors, except for a norm's shape, for the sizes of
-    the states that recurrent layers begin with, for what a transformer compares with its inputs, and for numbers of
-    heads where these may change.
+    the states that recurrent layers begin with, for what a transformer compares with its inputs, for the groups of a
+    norm that are single channels, and for numbers of heads where these may change.
     """
     followed = {*_FOLLOWED, "num_heads"} if heads else _FOLLOWED
     for path, module in model.named_modules():
         own = not type(module).__module__.startswith("torch.nn.")
         for name, value in list(vars(module).items()):
-            if name.startswith("_") or not (own or name in followed):
+            each = name == "num_groups" and isinstance(module, nn.GroupNorm) and value == module.num_channels
+            if name.startswith("_") or not (own or each or name in followed):
                 continue
             if type(value) is int and value > 1:
                 module.__dict__[name] = Width.make(value, attribute=(path, name, None))
@@ -85,6 +86,7 @@ class Sizes(TorchFunctionMode):
             **dict.fromkeys(("layer_norm", "rms_norm"), self._norm),
             **dict.fromkeys(("conv1d", "conv2d", "conv3d"), self._conv),
             **dict.fromkeys(_CREATES, self._create),
+            "group_norm": self._group_norm,
             "unflatten": self._unflatten,
             **dict.fromkeys(("__getitem__", "__setitem__"), self._slice),
             **dict.fromkeys(("numel", "nelement"), self._numel),
@@ -241,6 +243,9 @@ class Sizes(TorchFunctionMode):
     def _conv(self, func: Any, args: Any, kwargs: Any) -> Any:
         groups = args[6] if len(args) > 6 else kwargs.get("groups", 1)
         return self._written(func, args, kwargs, (groups,))
+
+    def _group_norm(self, func: Any, args: Any, kwargs: Any) -> Any:
+        return self._written(func, args, kwargs, (args[1] if len(args) > 1 else kwargs["num_groups"],))
 
     def _create(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A constant whose size was read off a labelled tensor, or off a module, has its labels."""

@@ -22,7 +22,7 @@ from growsearch.surgery.plans import Plans
 from growsearch.surgery.rehearsal import Outputs, compared
 from growsearch.surgery.silent import offer
 from growsearch.surgery.smaller import smaller
-from growsearch.surgery.stand_in import Modes, Plan, StandIn
+from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn
 from growsearch.surgery.tensors import places
 from growsearch.surgery.trace import describe
 
@@ -43,7 +43,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     or an argmax hides nothing. Groups
     under a norm over channels are copied as wholes. Groups whose operators allow cuts only are
     resized at random: the network must run, with outputs of the same shapes, and not notice a
-    permutation of the channels.
+    permutation of the channels. Last, each group is cut to a single channel, or to as few as the network runs with.
 
     Draws are one value a sample, the same in every pass; each pass runs on a fresh copy, so that counters
     and statistics start alike. Random streams of torch, Python and numpy are put back.
@@ -73,6 +73,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
             prover = _Prover(model, example, left, footprint, limit)
             prover.prove()
             if not prover.found:
+                prover.find_least()
                 offer(prover)
                 return
             left = [group for group in left if group.unprunable is None]
@@ -166,17 +167,41 @@ class _Prover:
 
     def _breaks(self, plan: Plan, modes: Modes) -> str | None:
         """None if the network runs with these sizes and does not see the channels' order, else what happens."""
+        plan = self.plans.apart(plan)
+        resized = self._resized(plan, modes)
+        if isinstance(resized, str):
+            return resized
+        shuffled = self._resized({number: self._shuffled(number, sources) for number, sources in plan.items()}, modes)
+        return shuffled if isinstance(shuffled, str) else compared(resized, shuffled, "when its channels are permuted")
+
+    def _resized(self, plan: Plan, modes: Modes) -> Outputs | str:
+        """What the stand-in computes with other sizes, or why that cannot be."""
         try:
-            plan = self.plans.apart(plan)
             resized = self.stand_in.outputs(plan, modes)
-            if _shapes(resized) != _shapes(self.stand_in.before(modes)):
-                return "its output has another shape when it is cut"
-            shuffled = {number: self._shuffled(number, sources) for number, sources in plan.items()}
-            return compared(resized, self.stand_in.outputs(shuffled, modes), "when its channels are permuted")
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
             return f"the network fails when it is cut: {describe(error)}"
+        same = _shapes(resized) == _shapes(self.stand_in.before(modes))
+        return resized if same else "its output has another shape when it is cut"
+
+    def find_least(self) -> None:
+        """Note the groups of which the network needs more than one channel, as where code picks the largest two."""
+        least = dict.fromkeys(self.groups, 1)
+
+        def fails(numbers: list[int]) -> str | None:
+            plan = self.plans.apart({number: list(range(least[number])) for number in numbers})
+            resized = self._resized(plan, BOTH)
+            return resized if isinstance(resized, str) else None
+
+        while (reason := fails(list(least))) is not None:
+            needed = _smallest(list(least), lambda part: fails(part) is not None)
+            grown = [number for number in needed if least[number] < self.sizes[number]]
+            if not grown:  # nothing to do with sizes
+                return
+            for number in grown:
+                least[number] += 1
+                self.map.least[number] = least[number], reason
 
     def _shuffled(self, number: int, sources: list[int]) -> list[int]:
         """The same channels in another order, where their order has no meaning."""
