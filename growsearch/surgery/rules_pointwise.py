@@ -122,6 +122,16 @@ for _spatial in (1, 2, 3):
     _window(_spatial)
 
 
+@rule("unfold")
+def windows(trace: LabelTrace, call: Call) -> None:
+    """Sliding windows over one dimension, as a new last one."""
+    labels = list(trace.get(call["self"]))
+    (along,) = normal(call["dimension"], len(labels))
+    trace.freeze(labels[along], "windows over channels")
+    labels[along] = None
+    trace.put(call.out, (*labels, None))
+
+
 @rule("grid_sampler_2d", "grid_sampler_3d")
 def sampled(trace: LabelTrace, call: Call) -> None:
     """Every channel is read at the same places."""

@@ -18,6 +18,7 @@ def view(trace: LabelTrace, call: Call) -> None:
     labels = trace.get(x)
     written = trace.written if trace.written and len(trace.written) == call.out.dim() else call.out.shape
     out: list[Vector | None] = [None] * call.out.dim()
+    left: list[int] = []  # dimensions whose entries stay as many
     for old, new in blocks(x.shape, call.out.shape):
         marked = {dim: vector for dim in old if (vector := labels[dim]) is not None}
         if len(old) > 1 or len(new) > 1:  # what is known to be of fixed size need not be followed
@@ -27,6 +28,7 @@ def view(trace: LabelTrace, call: Call) -> None:
         lengths = sorted(marked, key=lambda dim: (x.shape[dim], dim), reverse=not trace.heads)
         for dim in lengths[1:]:  # of heads or experts and what is in each of them the longer one, or else the heads
             trace.freeze(marked.pop(dim), "reshaped across channels")
+            left.append(dim)
         if len(marked) == 1:
             ((dim, vector),) = marked.items()
             after = prod(x.shape[d] for d in old if d > dim)
@@ -40,9 +42,9 @@ def view(trace: LabelTrace, call: Call) -> None:
         trace.measure(width, vector)
     trace.put(call.out, tuple(out))
     if trace.origin(x) is not None:
-        known = [(dim, v) for dim, v in enumerate(labels) if v is not None and not trace.is_fixed(v)]
+        known = [(dim, v) for dim, v in enumerate(labels) if v is not None and (not left or not trace.is_fixed(v))]
         order = [
-            None if vector is None else next((dim for dim, each in known if _same(each, vector)), None)
+            None if vector is None else next((dim for dim, each in known if _same(each, vector, bool(left))), None)
             for vector in out
         ]
         if all(dim in order for dim, _ in known):
@@ -51,12 +53,11 @@ def view(trace: LabelTrace, call: Call) -> None:
             trace.play(x, dim, "scale")
 
 
-def _same(channels: Vector, vector: Vector) -> bool:
-    """Whether a dimension has these channels, each of them equally often."""
-    return np.array_equal(channels, vector) or (
-        len(vector) > len(channels)
-        and np.array_equal(np.sort(vector), np.repeat(np.sort(channels), len(vector) // len(channels)))
-    )
+def _same(channels: Vector, vector: Vector, repeated: bool) -> bool:
+    """Whether a dimension has just these channels, if need be each of them equally often."""
+    if np.array_equal(vector, channels):
+        return True
+    return repeated and np.array_equal(np.sort(vector), np.repeat(np.sort(channels), len(vector) // len(channels)))
 
 
 def _placed(
@@ -389,16 +390,6 @@ def gated(trace: LabelTrace, call: Call) -> None:
     vector = labels[along]
     labels[along] = None if vector is None else trace.blocks(vector, 2)
     trace.put(call.out, tuple(labels))
-
-
-@rule("unfold")
-def windows(trace: LabelTrace, call: Call) -> None:
-    """Sliding windows over one dimension, as a new last one."""
-    labels = list(trace.get(call["self"]))
-    (along,) = normal(call["dimension"], len(labels))
-    trace.freeze(labels[along], "windows over channels")
-    labels[along] = None
-    trace.put(call.out, (*labels, None))
 
 
 @rule("as_strided_")

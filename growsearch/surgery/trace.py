@@ -27,6 +27,7 @@ from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.rules_layers import convolution
+from growsearch.surgery.rules_numbers import pick, put_at
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places
 
@@ -37,9 +38,12 @@ class _Watch(DispatchMode):
     def __init__(self, labels: LabelTrace) -> None:
         super().__init__()
         self.labels = labels
+        self.moved: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         rule, kwargs = rule_of(func), kwargs or {}
+        if rule is not pick and rule is not put_at:  # which look at masks
+            args, kwargs = self._on_meta(args, kwargs)
         first = next((each for each in args if isinstance(each, Tensor)), None)
         if func is aten._local_scalar_dense.default and id(first) in self.labels.values:
             return self.labels.values[id(first)].item()
@@ -67,6 +71,19 @@ class _Watch(DispatchMode):
             windows = out.numel() // max(1, out.shape[1]) * (call["weight"].numel() // max(1, out.shape[1]))
             self.labels.largest = max(self.labels.largest, windows)
         return out
+
+    def _on_meta(self, args: Any, kwargs: Any) -> Any:
+        """Arguments with constants of the code, which lie elsewhere, moved to the tensors of the meta device."""
+        tensors = tensors_among(*args, *kwargs.values())
+        constants = [each for each in tensors if not each.is_meta and each.dim()]
+        if not constants or len(constants) == len(tensors):
+            return args, kwargs
+        for each in constants:
+            if id(each) not in self.moved:
+                self.moved[id(each)] = each, _without_values(each)
+                self.labels.give_value(self.moved[id(each)][1], each)
+        known = {number: moved for number, (_, moved) in self.moved.items()}
+        return pytree.tree_map(lambda leaf: known.get(id(leaf), leaf), (tuple(args), kwargs))
 
     def _value(self, func: Any, args: Any, kwargs: Any) -> Any:
         """What an operator gives whose arguments are all known, and small; else None."""
