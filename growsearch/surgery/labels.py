@@ -119,6 +119,8 @@ class LabelTrace:
         operators: what ran, in order.
         largest: entries of the largest tensor that an operator made or, as far as is known, needed meanwhile.
         maps: id of a vector of labels -> it, and the most entries that each of them had in the result of an operator.
+        given: id of a tensor that was made of one of the network's inputs alone, whole numbers -> that input's place.
+        rows: place of an input -> fewest rows of the tables in which its entries are looked up.
         values: id of a tensor -> its entries, where these depend on neither weights nor inputs: draws and constants.
     """
 
@@ -140,6 +142,8 @@ class LabelTrace:
         self.operators: list[Any] = []
         self.largest = 0
         self.maps: dict[int, tuple[Vector, int]] = {}
+        self.given: dict[int, int] = {}
+        self.rows: dict[int, int] = {}
         self.values: dict[int, Tensor] = {}
         self._parts: dict[int, tuple[Vector, str]] = {}
         self._labels: dict[int, Labels] = {}
@@ -220,6 +224,22 @@ class LabelTrace:
         """Freeze labels when the entries of a tensor, a part of theirs, are used; its shape may be."""
         self._alive.append(tensor)
         self._parts[id(tensor)] = vector, reason
+
+    def give(self, numbers: Tensor, place: int) -> None:
+        """Note an input of whole numbers."""
+        self._alive.append(numbers)
+        self.given[id(numbers)] = place
+
+    def look_up(self, table: Tensor, numbers: Tensor) -> None:
+        """Note that rows of a table are looked up."""
+        place = self.given.get(id(numbers))
+        if place is not None:
+            self.rows[place] = min(self.rows.get(place, table.shape[0]), table.shape[0])
+
+    def hand_on(self, tensors: list[Tensor], out: Any) -> None:
+        """Note that a result was made of an input's whole numbers alone, if it was."""
+        if self.given and len(tensors) == 1 and id(tensors[0]) in self.given and isinstance(out, Tensor):
+            self.give(out, self.given[id(tensors[0])])
 
     def settle(self, tensors: list[Tensor]) -> None:
         """Carry out what was deferred until one of these tensors is used."""

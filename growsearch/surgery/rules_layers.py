@@ -279,6 +279,7 @@ def embedding(trace: LabelTrace, call: Call) -> None:
     """Columns are channels, rows are the vocabulary."""
     rows, columns = trace.get(call["weight"])
     trace.freeze(rows, "vocabulary")
+    trace.look_up(call["weight"], call["indices"])
     trace.play(call["weight"], 1, "producer")
     trace.put(call.out, (*trace.get(call["indices"]), columns))
 
@@ -288,6 +289,7 @@ def embedding_bag(trace: LabelTrace, call: Call) -> None:
     """As :func:`embedding`, with the rows of a bag summed up or compared entry by entry."""
     rows, columns = trace.get(call["weight"])
     trace.freeze(rows, "vocabulary")
+    trace.look_up(call["weight"], call["indices"])
     trace.play(call["weight"], 1, "producer")
     trace.put(call.out[0], (None, columns))
 

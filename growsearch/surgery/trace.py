@@ -67,6 +67,7 @@ class _Watch(DispatchMode):
         call = Call(func, args, kwargs, out)
         rule(self.labels, call)
         self.labels.note(func, tensors_among(out))
+        self.labels.hand_on(call.inputs, out)
         if rule is convolution:  # it is computed from each window's entries
             windows = out.numel() // max(1, out.shape[1]) * (call["weight"].numel() // max(1, out.shape[1]))
             self.labels.largest = max(self.labels.largest, windows)
@@ -127,10 +128,16 @@ def trace(
 
     Raises:
         UserError: if the network cannot run so, as when its control flow depends on values, if its
-            weights are computed by hooks, or if its output is in a container that cannot be searched.
+            weights are computed by hooks, if its output is in a container that cannot be searched, or if it
+            cannot be copied.
     """
     refuse_unsuitable(model, example)
-    shadow = copied(model, _without_values, hooks=False)
+    try:
+        shadow = copied(model, _without_values, hooks=False)
+    except (TypeError, RecursionError) as error:
+        raise UserError(
+            f"channel map of {type(model).__name__}: {describe(error)}; it needs a network that copy.deepcopy copies"
+        ) from error
     mark_attributes(shadow, heads)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole)
     mark_layers(shadow, labels)
@@ -142,13 +149,16 @@ def trace(
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow), _unchecked():
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
-            for leaf in pytree.tree_leaves(inputs):
+            for place, leaf in enumerate(pytree.tree_leaves(inputs)):
+                if isinstance(leaf, Tensor) and leaf.dtype in (torch.int32, torch.int64):
+                    labels.give(leaf, place)
                 if isinstance(leaf, Tensor) and leaf.dim() > 1:
                     vector = labels.fixed(leaf.shape[1], "network input")
                     labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
             try:
+                shadow.train(training)
                 with Sizes(labels), _Watch(labels), noted(labels.comparisons):
-                    output = shadow.train(training)(*inputs)
+                    output = shadow(*inputs)
             except Exception as error:
                 if is_lack_of_memory(error):
                     raise

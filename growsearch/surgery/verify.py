@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery.channels import ChannelGroup, ChannelMap
@@ -59,10 +60,12 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
         groups: handles of one trace; the frozen ones among them may be prunable. Others keep their sizes.
 
     Raises:
-        UserError: if the network has no weights (meta device).
+        UserError: if the network has no weights, or the example no entries (meta device).
     """
     if any(parameter.is_meta for parameter in model.parameters()):
         raise UserError("channel groups: the network is on the meta device; give it weights, or use prove=False")
+    if any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in pytree.tree_leaves(example)):
+        raise UserError("channel groups: the example is on the meta device; give it entries, or use prove=False")
     left = [group for group in groups if group.unprunable is None]
     limit = max(SMALL, sum(tensor.nbytes for tensor, _ in places(model)))
     with quick_collections():
