@@ -93,6 +93,10 @@ MOST_KNOWN = 4096
 """Up to so many entries of a tensor of the meta device are kept beside it."""
 
 
+ALONE = "scores of a single entry, which tell nothing of its channels; take an example with several"
+"""Why channels of queries and keys cannot be proven."""
+
+
 class LabelTrace:
     """The labels of every tensor of one run, and what operators said about them.
 
@@ -120,6 +124,7 @@ class LabelTrace:
         largest: entries of the largest tensor that an operator made or, as far as is known, needed meanwhile.
         maps: id of a vector of labels -> it, and the most entries that each of them had in the result of an operator.
         given: id of a tensor that was made of one of the network's inputs alone, whole numbers -> that input's place.
+        scores: id of a tensor -> channels that were summed over for it, without a parameter.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
         values: id of a tensor -> its entries, where these depend on neither weights nor inputs: draws and constants.
     """
@@ -143,6 +148,7 @@ class LabelTrace:
         self.largest = 0
         self.maps: dict[int, tuple[Vector, int]] = {}
         self.given: dict[int, int] = {}
+        self.scores: dict[int, list[Vector]] = {}
         self.rows: dict[int, int] = {}
         self.values: dict[int, Tensor] = {}
         self._parts: dict[int, tuple[Vector, str]] = {}
@@ -214,6 +220,10 @@ class LabelTrace:
                 self._fixed.add(id(vector))
                 self._alive.append(vector)
 
+    def leave_alone(self, vectors: Sequence[Vector | None]) -> None:
+        """Note channels of queries and keys whose scores, of one entry each, do not show what they are."""
+        self.frozen[:0] = [(vector, ALONE, Bond.CUT) for vector in vectors if vector is not None]
+
     def freeze_all(self, tensors: list[Tensor], reason: str) -> None:
         """Forbid any change of every dimension of these tensors."""
         for tensor in tensors:
@@ -236,8 +246,12 @@ class LabelTrace:
         if place is not None:
             self.rows[place] = min(self.rows.get(place, table.shape[0]), table.shape[0])
 
-    def hand_on(self, tensors: list[Tensor], out: Any) -> None:
-        """Note that a result was made of an input's whole numbers alone, if it was."""
+    def hand_on(self, tensors: list[Tensor], out: Any, scores: bool) -> None:
+        """Note that a result was made of an input's whole numbers alone, or of scores, if it was."""
+        found = [vector for tensor in tensors for vector in self.scores.get(id(tensor), ())] if scores else []
+        if found and isinstance(out, Tensor):
+            self._alive.append(out)
+            self.scores[id(out)] = list({id(vector): vector for vector in found}.values())
         if self.given and len(tensors) == 1 and id(tensors[0]) in self.given and isinstance(out, Tensor):
             self.give(out, self.given[id(tensors[0])])
 

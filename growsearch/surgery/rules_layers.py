@@ -110,13 +110,19 @@ def grouped_transposed(trace: LabelTrace, x: Tensor, weight: Tensor, groups: int
     return None if outputs is None else np.tile(outputs, groups)
 
 
-def contract(trace: LabelTrace, x: Tensor, x_dim: int, weight: Tensor, weight_dim: int) -> None:
-    """A sum over channels: exact under copies only where a parameter can be divided by their number."""
+def contract(trace: LabelTrace, x: Tensor, x_dim: int, weight: Tensor, weight_dim: int) -> Vector | None:
+    """A sum over channels: exact under copies only where a parameter can be divided by their number.
+
+    Returns:
+        The channels, if there is no such parameter.
+    """
     joined = trace.join(trace.get(x)[x_dim], trace.get(weight)[weight_dim])
     if trace.play(weight, weight_dim, "consumer"):
         trace.play(x, x_dim, "scale")
     elif not trace.play(x, x_dim, "consumer"):
         trace.freeze(joined, "sum over channels without a parameter to scale", Bond.CUT)
+        return joined
+    return None
 
 
 def add_bias(trace: LabelTrace, bias: Tensor | None, out: Vector | None) -> None:
@@ -130,7 +136,7 @@ def add_bias(trace: LabelTrace, bias: Tensor | None, out: Vector | None) -> None
 def matrix_product(trace: LabelTrace, call: Call) -> None:
     """Rows of the left and columns of the right go through; what lies between is summed over."""
     a, b = (call["self"], call["mat2"]) if call.get("mat1") is None and call.get("batch1") is None else _pair(call)
-    contract(trace, a, a.dim() - 1, b, b.dim() - 2)
+    summed = contract(trace, a, a.dim() - 1, b, b.dim() - 2)
     labels_a, labels_b = trace.get(a), trace.get(b)
     for weight, dim in ((a, a.dim() - 2), (b, b.dim() - 1)):
         trace.play(weight, dim, "producer")
@@ -145,6 +151,8 @@ def matrix_product(trace: LabelTrace, call: Call) -> None:
             for vector in out:
                 trace.freeze(vector, "matrix added to a product")
     trace.put(call.out, out if a.dim() == 2 else (batch, *out))
+    if summed is not None:
+        trace.scores[id(call.out)] = [summed]
 
 
 def _pair(call: Call) -> tuple[Tensor, Tensor]:
@@ -163,7 +171,10 @@ def _pair(call: Call) -> tuple[Tensor, Tensor]:
 def attention(trace: LabelTrace, call: Call) -> None:
     """Queries and keys are multiplied channel by channel and summed; values go through."""
     query, key, value = (trace.get(call[name]) for name in ("query", "key", "value"))
-    trace.freeze(trace.join(query[-1], key[-1]), "attention between channels", Bond.CUT)
+    summed = trace.join(query[-1], key[-1])
+    trace.freeze(summed, "attention between channels", Bond.CUT)
+    if call["key"].shape[-2] == 1:
+        trace.leave_alone([summed])
     trace.freeze(trace.join(key[-2], value[-2]), "softmax over channels", Bond.CUT)
     batch = [trace.join(*dims) for dims in zip(query[:-2], key[:-2], value[:-2], strict=True)]
     for name in ("attn_mask", "attn_bias"):

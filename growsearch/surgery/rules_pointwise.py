@@ -53,6 +53,8 @@ def along_a_dimension(trace: LabelTrace, call: Call) -> None:
     bond = Bond.CUT if call.name.endswith("softmax") else Bond.ORDERED
     for dim in normal(call["dim"], len(labels)):
         trace.freeze(labels[dim], f"{call.name.strip('_')} over channels", bond)
+        if call["self"].shape[dim] == 1:
+            trace.leave_alone(trace.scores.get(id(call["self"]), []))
     for out in tensors_among(call.out):
         trace.put(out, labels)
 

@@ -41,7 +41,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
-from growsearch.surgery.labels import Bond
+from growsearch.surgery.labels import ALONE, Bond
 from growsearch.surgery.momentum import Entry, Optimizers
 from growsearch.surgery.remap import COMPUTED, Initialiser, Slab, grow
 from growsearch.surgery.replace import is_parameter
@@ -103,6 +103,8 @@ class Prover(Protocol):
 def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
     """Ways that may be exact for a group, the likeliest first."""
     axes, bond = group.axes, group.map.bonds[group.number]
+    if group.map.frozen[group.number] == ALONE:
+        return []
     repeats = [{part.repeat for part in axis.segments if part.group == group.number} for axis in axes]
     simple = all(len(each) == 1 for each in repeats)
     norms, gains, tables = _norms(model, group), _gains(model, group), any(_is_table(model, axis) for axis in axes)

@@ -26,8 +26,9 @@ from growsearch.surgery.interface import as_arguments, output_leaves, refuse_uns
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
-from growsearch.surgery.rules_layers import convolution
+from growsearch.surgery.rules_layers import convolution, matrix_product
 from growsearch.surgery.rules_numbers import pick, put_at
+from growsearch.surgery.rules_pointwise import along_a_dimension
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places
 
@@ -67,7 +68,7 @@ class _Watch(DispatchMode):
         call = Call(func, args, kwargs, out)
         rule(self.labels, call)
         self.labels.note(func, tensors_among(out))
-        self.labels.hand_on(call.inputs, out)
+        self.labels.hand_on(call.inputs, out, rule not in (along_a_dimension, matrix_product, convolution))
         if rule is convolution:  # it is computed from each window's entries
             windows = out.numel() // max(1, out.shape[1]) * (call["weight"].numel() // max(1, out.shape[1]))
             self.labels.largest = max(self.labels.largest, windows)

@@ -45,6 +45,19 @@ def test_tokens_that_are_all_alike_hide_nothing(divided, example):
             assert torch.allclose(model(TOKENS), before, rtol=1e-10, atol=1e-10), group
 
 
+@pytest.mark.parametrize("fused", [True, False])
+def test_scores_of_a_single_token_do_not_tell_how_keys_may_grow(fused):
+    class Fused(Attention):
+        def forward(self, tokens: Tensor) -> Tensor:
+            x = self.embedding(tokens)
+            heads = (each(x)[:, None] for each in (self.query, self.key, self.value))
+            return self.head(x + self.out(nn.functional.scaled_dot_product_attention(*heads, scale=0.5)[:, 0]))
+
+    model = (Fused if fused else Attention)(False).double()
+    assert "take an example with several" in by_name(model, TOKENS[:, :1])["query"].frozen
+    assert by_name(model, TOKENS[:, :2])["query"].frozen is None
+
+
 def by_name(model: nn.Module, example) -> dict:
     return {group.name: group for group in channel_groups(model, example)}
 
