@@ -58,7 +58,9 @@ class ChannelMap:
         conditions: comparisons of the network's code whose outcome may depend on sizes.
         maps: what tiles a dimension of a large result of an operator, and how many entries each channel of it has.
         largest: entries of the largest result.
+        rows: place of an input -> fewest rows of the tables in which its entries are looked up.
         silent: group number -> how it gets channels that change nothing, where a proof found a way.
+        least: group number -> how few channels the network runs with and why, where a proof found that it is not one.
         lineage: group number -> for each channel a number that exact copies have in common.
         shared: (tensor name, dimension) of weights that read the channels and are used otherwise too.
         names: tensor name -> all its names.
@@ -86,8 +88,10 @@ class ChannelMap:
         self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
         self.attributes, self.conditions = layout.attributes, layout.conditions
         self.maps, self.largest, self._operators, self._heads = layout.maps, traced.largest, traced.operators, heads
+        self.rows = traced.rows
         self.lineage = [list(range(size)) for size in self.sizes]
         self.silent: dict[int, Any] = {}
+        self.least: dict[int, tuple[int, str]] = {}
         self.names = {held[0]: held for _, held in places(model)}
         self._counting: dict[int, list[tuple[str, str, int | None]]] = {}
         for key, segments in self.attributes.items():
@@ -169,6 +173,7 @@ class ChannelMap:
         cuts = sources is not None and len(set(sources)) == len(sources) > 0 and min(sources) >= 0
         uneven = sources is not None and not cuts and self.bonds[number] is Bond.EVEN and not _is_even(sources)
         reason = self.unprunable[number] if cuts else self.frozen[number]
+        least, why = self.least.get(number, (1, ""))
         if self._model() is not model:
             wrong = "the handle belongs to another network; trace this one"
         elif not self._fits(model, self.axes[number]):
@@ -179,6 +184,8 @@ class ChannelMap:
             wrong = f"its channels are chosen unevenly ({self.even[number]}); choose each equally often"
         elif reason is not None:
             wrong = f"it is {'unprunable' if cuts else 'frozen'} ({reason}); choose another"
+        elif sources is not None and len(sources) < least:
+            wrong = f"{len(sources)} channels are too few ({why}); keep at least {least}"
         else:
             return
         raise UserError(f"channel group {name}: {wrong}")
@@ -255,6 +262,11 @@ class ChannelGroup:
         silent = self.map.silent.get(self.number)
         even = self.map.even[self.number] is not None if silent is None else silent.fill == "copies"
         return self.size if even else 1
+
+    @property
+    def least(self) -> int:
+        """How few channels the network runs with, as far as was proven."""
+        return self.map.least.get(self.number, (1, ""))[0]
 
     @property
     def unprunable(self) -> str | None:

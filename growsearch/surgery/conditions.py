@@ -5,6 +5,7 @@ from them, remember their formula while the network is traced, and each comparis
 looks for sizes at which it turns out otherwise.
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,7 @@ def _computing(name: str, turned: bool = False) -> Any:
         pair = (other, self) if turned else (self, other)
         if not isinstance(other, (int, float)):
             return NotImplemented
-        value = operate(*(each.plain if isinstance(each, _Formula) else each for each in pair))
+        value = operate(*map(plain, pair))
         if not isinstance(value, (int, float)):
             return value
         made: Any = (Computed if isinstance(value, int) else _Quotient)(value)
@@ -50,9 +51,29 @@ def _comparing(name: str) -> Any:
         comparisons = _noted.get()
         if comparisons is not None and isinstance(other, (int, float)):
             comparisons.append((operate, self, other))
-        return operate(self.plain, other.plain if isinstance(other, _Formula) else other)
+        return operate(self.plain, plain(other))
 
     return method
+
+
+def _rounding(operate: Callable[..., Any]) -> Any:
+    def rounded(value: Any, _: int) -> Any:
+        return operate(value)
+
+    def method(self: Any, *digits: Any) -> Any:
+        if digits:
+            self.leave()
+            return operate(self.plain, *digits)
+        value = operate(self.plain)
+        made: Any = (Computed if isinstance(value, int) else _Quotient)(value)
+        made.formula = (rounded, self, 0)
+        return made
+
+    return method
+
+
+UNSEEN = (64, 128, 256, 512)
+"""Numbers of channels that are tried where a size goes where nobody sees what it is compared with."""
 
 
 class _Formula:
@@ -68,14 +89,34 @@ class _Formula:
     __pow__, __rpow__ = _computing("pow"), _computing("pow", turned=True)
     __floordiv__, __rfloordiv__ = _computing("floordiv"), _computing("floordiv", turned=True)
     __truediv__, __rtruediv__ = _computing("truediv"), _computing("truediv", turned=True)
+    __and__, __rand__ = _computing("and_"), _computing("and_", turned=True)
+    __or__, __ror__ = _computing("or_"), _computing("or_", turned=True)
+    __xor__, __rxor__ = _computing("xor"), _computing("xor", turned=True)
+    __lshift__, __rlshift__ = _computing("lshift"), _computing("lshift", turned=True)
+    __rshift__, __rrshift__ = _computing("rshift"), _computing("rshift", turned=True)
+    __round__, __floor__ = _rounding(round), _rounding(math.floor)
+    __ceil__, __trunc__ = _rounding(math.ceil), _rounding(math.trunc)
+    __abs__, __neg__ = _rounding(abs), _rounding(operator.neg)
     __eq__, __ne__ = _comparing("eq"), _comparing("ne")
     __lt__, __le__ = _comparing("lt"), _comparing("le")
     __gt__, __ge__ = _comparing("gt"), _comparing("ge")
 
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
+
     def __hash__(self) -> int:
-        if _noted.get() is not None:  # the key of a table, which may know twice the number too
-            self.__eq__(2 * self.plain)
+        self.leave()  # the key of a table
         return hash(self.plain)
+
+    def __int__(self) -> int:
+        self.leave()
+        return int(self.plain)
+
+    def leave(self) -> None:
+        """Note that the number is used where its formula is lost, and may be compared with any other there."""
+        if _noted.get() is not None:
+            for number in (2 * self.plain, *UNSEEN):
+                self.__eq__(number)
 
     def __bool__(self) -> bool:
         return bool(self != 0)
@@ -87,13 +128,18 @@ class Computed(_Formula, int):
     @property
     def plain(self) -> int:
         """The number alone."""
-        return int(self)
+        return int.__int__(self)
 
 
 class _Quotient(_Formula, float):
     @property
     def plain(self) -> float:
-        return float(self)
+        return float.__float__(self)
+
+
+def plain(number: Any) -> Any:
+    """A number without its formula, if it has one."""
+    return getattr(number, "plain", number)
 
 
 @dataclass(frozen=True)

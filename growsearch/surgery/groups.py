@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from growsearch.surgery.conditions import Condition, Formula, Size
+from growsearch.surgery.conditions import Condition, Formula, Size, plain
 from growsearch.surgery.labels import Bond, LabelTrace, Vector, Width
 
 
@@ -129,7 +129,7 @@ def _conditions(trace: LabelTrace, groups: Vector, sizes: list[int]) -> list[Con
         formula = getattr(number, "formula", None)
         if formula is not None:
             return formula[0], resolved(formula[1]), resolved(formula[2])
-        return getattr(number, "plain", number)
+        return plain(number)
 
     formulas = dict.fromkeys((operate, resolved(a), resolved(b)) for operate, a, b in trace.comparisons)
     return [each for each in map(Condition.of, formulas) if each.groups]

@@ -41,6 +41,8 @@ def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> No
                     "torch.nn.utils.parametrizations"
                 )
     tensors = [leaf for leaf in pytree.tree_leaves(example) if isinstance(leaf, Tensor)]
+    if any(tensor.layout is not torch.strided or tensor.is_nested for tensor in tensors):
+        raise UserError(f"channel map of {kind}: a sparse or nested example is not accepted; use dense tensors")
     if not tensors or any(not tensor.numel() for tensor in tensors):
         raise UserError(f"channel map of {kind}: the example has no entries; use a batch of one or more")
 
@@ -76,8 +78,8 @@ def output_leaves(output: Any) -> Iterator[Any]:
         yield output
     elif isinstance(output, Mapping):
         for key, value in output.items():
-            if isinstance(key, (str, int)):  # which may be made of a width
-                yield key
+            if isinstance(key, (str, int, float, tuple)):  # which may be made of a width
+                yield from output_leaves(key)
             yield from output_leaves(value)
     elif isinstance(output, (tuple, list, deque)):
         for value in output:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.conditions import Comparison, Computed
+from growsearch.surgery.conditions import Comparison, Computed, plain
 
 Vector: TypeAlias = np.ndarray
 """One label (int64) for each entry of a dimension."""
@@ -69,14 +69,14 @@ class Width(Computed):
         return width
 
     def __floordiv__(self, other: Any) -> Any:
-        if not isinstance(other, int) or other <= 0 or int(self) % other:
+        if not isinstance(other, int) or other <= 0 or self.plain % other:
             return super().__floordiv__(other)
-        return Width.make(int(self) // other, self.vector, self.attribute, self.parts * int(other), self.times)
+        return Width.make(self.plain // other, self.vector, self.attribute, self.parts * plain(other), self.times)
 
     def __mul__(self, other: Any) -> Any:
         if type(other) is not int or other <= 0:
             return super().__mul__(other)
-        return Width.make(int(self) * other, self.vector, self.attribute, self.parts, self.times * other)
+        return Width.make(self.plain * other, self.vector, self.attribute, self.parts, self.times * other)
 
     __rmul__ = __mul__
 
@@ -84,13 +84,17 @@ class Width(Computed):
         return self
 
     def __reduce__(self) -> Any:
-        return int, (int(self),)
+        return int, (self.plain,)
 
 
 LARGE = 2**17
 """Results of so many entries count for the memory that a proof needs."""
 MOST_KNOWN = 4096
 """Up to so many entries of a tensor of the meta device are kept beside it."""
+
+
+ALONE = "scores of a single entry, which tell nothing of its channels; take an example with several"
+"""Why channels of queries and keys cannot be proven."""
 
 
 class LabelTrace:
@@ -119,6 +123,9 @@ class LabelTrace:
         operators: what ran, in order.
         largest: entries of the largest tensor that an operator made or, as far as is known, needed meanwhile.
         maps: id of a vector of labels -> it, and the most entries that each of them had in the result of an operator.
+        given: id of a tensor that was made of one of the network's inputs alone, whole numbers -> that input's place.
+        scores: id of a tensor -> channels that were summed over for it, without a parameter.
+        rows: place of an input -> fewest rows of the tables in which its entries are looked up.
         values: id of a tensor -> its entries, where these depend on neither weights nor inputs: draws and constants.
     """
 
@@ -140,6 +147,9 @@ class LabelTrace:
         self.operators: list[Any] = []
         self.largest = 0
         self.maps: dict[int, tuple[Vector, int]] = {}
+        self.given: dict[int, int] = {}
+        self.scores: dict[int, list[Vector]] = {}
+        self.rows: dict[int, int] = {}
         self.values: dict[int, Tensor] = {}
         self._parts: dict[int, tuple[Vector, str]] = {}
         self._labels: dict[int, Labels] = {}
@@ -213,6 +223,10 @@ class LabelTrace:
                 self._fixed.add(id(vector))
                 self._alive.append(vector)
 
+    def leave_alone(self, vectors: Sequence[Vector | None]) -> None:
+        """Note channels of queries and keys whose scores, of one entry each, do not show what they are."""
+        self.frozen[:0] = [(vector, ALONE, Bond.CUT) for vector in vectors if vector is not None]
+
     def freeze_all(self, tensors: list[Tensor], reason: str) -> None:
         """Forbid any change of every dimension of these tensors."""
         for tensor in tensors:
@@ -228,6 +242,26 @@ class LabelTrace:
     def defers(self) -> bool:
         """Whether anything was deferred."""
         return bool(self._parts)
+
+    def give(self, numbers: Tensor, place: int) -> None:
+        """Note an input of whole numbers."""
+        self._alive.append(numbers)
+        self.given[id(numbers)] = place
+
+    def look_up(self, table: Tensor, numbers: Tensor) -> None:
+        """Note that rows of a table are looked up."""
+        place = self.given.get(id(numbers))
+        if place is not None:
+            self.rows[place] = min(self.rows.get(place, table.shape[0]), table.shape[0])
+
+    def hand_on(self, tensors: list[Tensor], out: Any, scores: bool) -> None:
+        """Note that a result was made of an input's whole numbers alone, or of scores, if it was."""
+        found = [vector for tensor in tensors for vector in self.scores.get(id(tensor), ())] if scores else []
+        if found and isinstance(out, Tensor):
+            self._alive.append(out)
+            self.scores[id(out)] = list({id(vector): vector for vector in found}.values())
+        if self.given and len(tensors) == 1 and id(tensors[0]) in self.given and isinstance(out, Tensor):
+            self.give(out, self.given[id(tensors[0])])
 
     def settle(self, tensors: list[Tensor]) -> None:
         """Carry out what was deferred until one of these tensors is used."""
@@ -292,13 +326,13 @@ class LabelTrace:
         if not isinstance(width, Width) or width.parts != 1 or width.times != 1:
             return None
         if width.attribute is not None and width.attribute not in self.attributes:
-            self.attributes[width.attribute] = self.new(width)
+            self.attributes[width.attribute] = self.new(width.plain)
         vector = self.attributes.get(width.attribute) if width.attribute is not None else width.vector
         return vector if vector is not None and len(vector) == width else None
 
     def measure(self, width: int, vector: Vector | None) -> None:
         """Note that the code sizes these labelled entries by ``width``, which must stay true after an edit."""
-        if vector is None or not isinstance(width, Width) or int(width) != len(vector):
+        if vector is None or not isinstance(width, Width) or width.plain != len(vector):
             return
         if width.times != 1:  # as heads of all samples
             once = vector[: len(vector) // width.times]

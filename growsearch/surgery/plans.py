@@ -1,7 +1,7 @@
 """The edits of a proof: which groups change together, and to which sizes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from math import comb
 
 import numpy as np
@@ -103,37 +103,41 @@ class Plans:
         return [sorted(each) for each in self._footprint.shared_out(wanted, self._stand_in.sizes, self._limit)]
 
     def _turning(self, numbers: list[int], tried: list[tuple[Plan, Modes]]) -> Iterator[tuple[Plan, Modes]]:
-        """Plans that turn those comparisons over that no plan did in both modes; few, with many groups each."""
+        """Plans that turn those comparisons over that no plan did in both modes; few, with many groups each.
+
+        Once just so, and once by more: a size that may not fall below a number is still equal to it just there.
+        """
         now = self._stand_in.sizes
         seen = [({**dict(enumerate(now)), **{n: len(each) for n, each in plan.items()}}, m) for plan, m in tried]
-        together: list[tuple[dict[int, int], list[Condition]]] = []
+        plans: tuple[list[tuple[dict[int, int], list[Condition]]], ...] = ([], [])
         for condition in self._map.conditions:
             free, usual = condition.groups.intersection(numbers), condition.holds(now)
             if not free or {mode for sizes, m in seen if condition.holds(sizes) != usual for mode in m} == set(BOTH):
                 continue
-            for wanted in self._turned(condition, sorted(free), usual):
-                for sizes, held in together:
-                    both = {**dict(enumerate(now)), **sizes, **wanted}
-                    if all(each.holds(both) != each.holds(now) for each in (*held, condition)):
-                        sizes.update(wanted)
-                        held.append(condition)
-                        break
-                else:
-                    together.append((wanted, [condition]))
-        for sizes, _ in together:
+            for wanted, more in self._turned(condition, sorted(free), usual):
+                _merge(plans[0], wanted, condition, now)
+                if more != wanted:
+                    _merge(plans[1], more, condition, now)
+        for sizes, _ in chain(*plans):
             yield self._plan(list(sizes), sizes.__getitem__), BOTH
 
-    def _turned(self, condition: Condition, free: list[int], usual: bool) -> list[dict[int, int]]:
-        """Sizes of each group by itself, or else of all in the condition, at which it turns out otherwise."""
+    def _turned(
+        self, condition: Condition, free: list[int], usual: bool
+    ) -> list[tuple[dict[int, int], dict[int, int]]]:
+        """Sizes of each group by itself, or else of all in the condition, at which it turns out otherwise.
+
+        The smallest ones, and the largest ones of up to twice these.
+        """
         now, alone = dict(enumerate(self._stand_in.sizes)), []
         possible = {number: self._possible(number, condition) for number in free}
         for number, sizes in possible.items():
-            found = next((size for size in sizes if condition.holds(now | {number: size}) != usual), None)
-            alone += [{number: found}] if found is not None else []
+            found = [size for size in sizes if condition.holds(now | {number: size}) != usual]
+            if found:
+                alone.append(({number: found[0]}, {number: max(size for size in found if size <= 2 * found[0])}))
         for share in np.linspace(0, 1, 64) if not alone else ():
             together = {number: sizes[int(share * (len(sizes) - 1))] for number, sizes in possible.items()}
             if condition.holds(now | together) != usual:
-                return [together]
+                return [(together, together)]
         return alone
 
     def apart(self, plan: Plan) -> Plan:
@@ -235,6 +239,19 @@ class Plans:
         """Sources that give groups new sizes, in their order."""
         now = self._stand_in.sizes
         return {number: np.sort(np.arange(size(number)) % now[number]).tolist() for number in numbers}
+
+
+def _merge(
+    plans: list[tuple[dict[int, int], list[Condition]]], wanted: dict[int, int], condition: Condition, now: list[int]
+) -> None:
+    """Put sizes in the first plan whose conditions still turn out otherwise with them, or in one of their own."""
+    for sizes, held in plans:
+        both = {**dict(enumerate(now)), **sizes, **wanted}
+        if all(each.holds(both) != each.holds(now) for each in (*held, condition)):
+            sizes.update(wanted)
+            held.append(condition)
+            return
+    plans.append((wanted, [condition]))
 
 
 def _projected(channel_map: ChannelMap) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ from torch import nn
 from growsearch.errors import UserError
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers
-from growsearch.surgery.remap import Removed, channel_numbers, remap_checked
+from growsearch.surgery.remap import Removed, channel_numbers, remap_checked, require_group
 
 
 def prune(
@@ -36,6 +36,7 @@ def prune(
     Raises:
         UserError: if ``keep`` is empty, repeats a channel or is out of range, or the group is unprunable or stale.
     """
+    require_group(group)
     kept = channel_numbers(keep, f"keep of {group.name}", 0, group.size - 1)
     if len(set(kept)) != len(kept):
         twice = sorted({channel for channel in kept if kept.count(channel) > 1})

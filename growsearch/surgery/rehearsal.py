@@ -18,11 +18,14 @@ from growsearch.surgery.operators import Call, name_of, rule_of, tensors_among
 from growsearch.surgery.rules_layers import (
     attention,
     batch_norm,
+    bilinear,
     convolution,
+    distances,
     embedding,
     group_norm,
     layer_norm,
     matrix_product,
+    vector_product,
 )
 from growsearch.surgery.rules_pointwise import reduction
 from growsearch.surgery.tensors import modules_of
@@ -95,7 +98,10 @@ def _has_accelerator() -> bool:
     return torch.accelerator.is_available()
 
 
-_ENDS = (convolution, matrix_product, attention, batch_norm, layer_norm, group_norm, reduction, embedding)
+_ENDS = (
+    *(convolution, matrix_product, vector_product, bilinear, distances, attention),
+    *(batch_norm, layer_norm, group_norm, reduction, embedding),
+)
 _FACTORIES = {"zeros", "ones", "full", "empty", "rand", "randn", "linspace", "eye", "normal", "scalar_tensor"}
 _MOVES = {"view", "_unsafe_view", "_reshape_alias", "clone", "permute", "transpose", "t", "expand", "alias", "detach"}
 """Operators that compute nothing; which of them run depends on the order in memory."""
@@ -115,7 +121,11 @@ class Rehearsal(DispatchMode):
     to the last layer, so that a clamp or an argmax hides nothing: each tensor holds what it came from, and each
     storage what was there before an operator in place, so that all of it goes when they go.
 
+    What is drawn from a stream that the network's code itself has just begun is no chance, and stays as it is: with
+    other widths it is something else.
+
     Args:
+        model: the network that will run.
         batch: number of samples.
         watched: whether to look for layers that compute the same of all samples.
 
@@ -123,11 +133,13 @@ class Rehearsal(DispatchMode):
         dead: whether there was such a layer, as where no unit before it is active: it hides all that is before it.
     """
 
-    def __init__(self, batch: int, watched: bool = False) -> None:
+    def __init__(self, model: nn.Module, batch: int, watched: bool = False) -> None:
         super().__init__()
         self._batch, self._draws = batch, 0
         self._kept: list[ref[Tensor]] = []
         self._watched, self.dead = watched, False
+        self._model, self._left = model, torch.get_rng_state()
+        self._generators: dict[int, tuple[torch.Generator, Tensor, bool]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs, kind = dict(kwargs or {}), _kind(func)
@@ -156,6 +168,8 @@ class Rehearsal(DispatchMode):
         for each in self._kept:
             if (before := each()) is not None:
                 before._sources = []  # type: ignore[attr-defined]
+        for generator, state, _ in self._generators.values():  # one outside the network goes on where it was
+            generator.set_state(state)
         super().__exit__(*raised)
 
     def _keep(self, tensor: Tensor) -> Tensor:
@@ -184,6 +198,25 @@ class Rehearsal(DispatchMode):
         return found
 
     def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
+        if self._is_begun(kwargs.get("generator")):
+            return func(*args, **kwargs)
+        out = self._drawn(func, args, kwargs)
+        self._left = torch.get_rng_state()
+        return out
+
+    def _is_begun(self, generator: torch.Generator | None) -> bool:
+        """Whether the network's code made this generator, or gave the default one a seed."""
+        if generator is None:
+            return not torch.equal(self._left, torch.get_rng_state())
+        seed = generator.initial_seed()
+        if seed not in self._generators:
+            state, begun = generator.get_state(), torch.Generator(generator.device).manual_seed(seed).get_state()
+            kept = [value for module in modules_of(self._model) for value in vars(module).values()]
+            held = any(isinstance(value, torch.Generator) and value.initial_seed() == seed for value in kept)
+            self._generators[seed] = generator, state, torch.equal(begun, state) and not held
+        return self._generators[seed][2]
+
+    def _drawn(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._draws += 1
         _seed(self._draws)
         name = name_of(func)

@@ -128,6 +128,7 @@ def remap(
         ...     model, group, [*range(group.size), -1], fresh={"producer": lambda slab: torch.randn(slab.shape)}
         ... )
     """
+    require_group(group)
     new = channel_numbers(sources, f"sources of {group.name}", -1, group.size - 1)
     remap_checked(model, group, new, fresh or {}, duplicate, momentum, optimizer, removed)
 
@@ -210,6 +211,12 @@ def grow(
 ) -> None:
     """As :func:`remap`, for a caller who knows that this is exact, and inside the caller's transaction."""
     _Plan(model, group, sources, "scale_consumers").apply(fresh, momentum, optimizer)
+
+
+def require_group(group: Any) -> None:
+    """Raise UserError for what is no handle, such as its name."""
+    if not isinstance(group, ChannelGroup):
+        raise UserError(f"group: {str(group)[:60]} is not accepted; use a handle from channel_groups")
 
 
 def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int) -> list[int]:
@@ -302,7 +309,7 @@ class _Plan:
         while len(twins):
             _, first, inverse = np.unique(number[twins], return_index=True, return_inverse=True)
             leaders = twins[first][inverse]
-            twins = twins[~self._equal(twins, leaders)]
+            twins = twins[(twins != leaders) & ~self._equal(twins, leaders)]  # NaN equals nothing, itself included
             number[twins] += number.max() + 1
         return np.unique(number, return_inverse=True)[1]
 

@@ -110,13 +110,19 @@ def grouped_transposed(trace: LabelTrace, x: Tensor, weight: Tensor, groups: int
     return None if outputs is None else np.tile(outputs, groups)
 
 
-def contract(trace: LabelTrace, x: Tensor, x_dim: int, weight: Tensor, weight_dim: int) -> None:
-    """A sum over channels: exact under copies only where a parameter can be divided by their number."""
+def contract(trace: LabelTrace, x: Tensor, x_dim: int, weight: Tensor, weight_dim: int) -> Vector | None:
+    """A sum over channels: exact under copies only where a parameter can be divided by their number.
+
+    Returns:
+        The channels, if there is no such parameter.
+    """
     joined = trace.join(trace.get(x)[x_dim], trace.get(weight)[weight_dim])
     if trace.play(weight, weight_dim, "consumer"):
         trace.play(x, x_dim, "scale")
     elif not trace.play(x, x_dim, "consumer"):
         trace.freeze(joined, "sum over channels without a parameter to scale", Bond.CUT)
+        return joined
+    return None
 
 
 def add_bias(trace: LabelTrace, bias: Tensor | None, out: Vector | None) -> None:
@@ -130,7 +136,7 @@ def add_bias(trace: LabelTrace, bias: Tensor | None, out: Vector | None) -> None
 def matrix_product(trace: LabelTrace, call: Call) -> None:
     """Rows of the left and columns of the right go through; what lies between is summed over."""
     a, b = (call["self"], call["mat2"]) if call.get("mat1") is None and call.get("batch1") is None else _pair(call)
-    contract(trace, a, a.dim() - 1, b, b.dim() - 2)
+    summed = contract(trace, a, a.dim() - 1, b, b.dim() - 2)
     labels_a, labels_b = trace.get(a), trace.get(b)
     for weight, dim in ((a, a.dim() - 2), (b, b.dim() - 1)):
         trace.play(weight, dim, "producer")
@@ -145,6 +151,8 @@ def matrix_product(trace: LabelTrace, call: Call) -> None:
             for vector in out:
                 trace.freeze(vector, "matrix added to a product")
     trace.put(call.out, out if a.dim() == 2 else (batch, *out))
+    if summed is not None:
+        trace.scores[id(call.out)] = [summed]
 
 
 def _pair(call: Call) -> tuple[Tensor, Tensor]:
@@ -163,7 +171,10 @@ def _pair(call: Call) -> tuple[Tensor, Tensor]:
 def attention(trace: LabelTrace, call: Call) -> None:
     """Queries and keys are multiplied channel by channel and summed; values go through."""
     query, key, value = (trace.get(call[name]) for name in ("query", "key", "value"))
-    trace.freeze(trace.join(query[-1], key[-1]), "attention between channels", Bond.CUT)
+    summed = trace.join(query[-1], key[-1])
+    trace.freeze(summed, "attention between channels", Bond.CUT)
+    if call["key"].shape[-2] == 1:
+        trace.leave_alone([summed])
     trace.freeze(trace.join(key[-2], value[-2]), "softmax over channels", Bond.CUT)
     batch = [trace.join(*dims) for dims in zip(query[:-2], key[:-2], value[:-2], strict=True)]
     for name in ("attn_mask", "attn_bias"):
@@ -224,16 +235,31 @@ def layer_norm(trace: LabelTrace, call: Call) -> None:
 
 @rule("native_group_norm")
 def group_norm(trace: LabelTrace, call: Call) -> None:
-    """Its statistics are means over groups, which stay equal in number and size."""
+    """Its statistics are means over groups, which stay equal in number and size, or are those of single channels."""
     labels = list(trace.get(call["input"]))
     tensors = [t for t in (call["weight"], call["bias"]) if t is not None]
     labels[1] = trace.join(labels[1], *[trace.get(t)[0] for t in tensors])
     for tensor in tensors:
         trace.play(tensor, 0, "norm")
-    if labels[1] is not None:
-        trace.blocks(labels[1], call["group"])
-    trace.freeze(labels[1], "group norm over channels", Bond.EVEN)
+    if call["group"] == call["input"].shape[1] > 1:  # each channel by itself, if the number of groups follows
+        trace.measure(trace.written[0] if trace.written else 0, labels[1])
+    else:
+        if labels[1] is not None:
+            trace.blocks(labels[1], call["group"])
+        trace.freeze(labels[1], "group norm over channels", Bond.EVEN)
     trace.put(call.out[0], tuple(labels))
+
+
+@rule("_cdist_forward")
+def distances(trace: LabelTrace, call: Call) -> None:
+    """Between the rows of two matrices, over their columns."""
+    left, right = trace.get(call["x1"]), trace.get(call["x2"])
+    trace.freeze(trace.join(left[-1], right[-1]), "distance between channels", Bond.CUT)
+    for tensor in (call["x1"], call["x2"]):
+        trace.play(tensor, tensor.dim() - 2, "producer")
+        trace.play(tensor, tensor.dim() - 1, "scale")
+    batch = [trace.join(*dims) for dims in zip(left[:-2], right[:-2], strict=True)]
+    trace.put(call.out, (*batch, left[-2], right[-2]))
 
 
 @rule("_trilinear")
@@ -264,6 +290,7 @@ def embedding(trace: LabelTrace, call: Call) -> None:
     """Columns are channels, rows are the vocabulary."""
     rows, columns = trace.get(call["weight"])
     trace.freeze(rows, "vocabulary")
+    trace.look_up(call["weight"], call["indices"])
     trace.play(call["weight"], 1, "producer")
     trace.put(call.out, (*trace.get(call["indices"]), columns))
 
@@ -273,6 +300,7 @@ def embedding_bag(trace: LabelTrace, call: Call) -> None:
     """As :func:`embedding`, with the rows of a bag summed up or compared entry by entry."""
     rows, columns = trace.get(call["weight"])
     trace.freeze(rows, "vocabulary")
+    trace.look_up(call["weight"], call["indices"])
     trace.play(call["weight"], 1, "producer")
     trace.put(call.out[0], (None, columns))
 

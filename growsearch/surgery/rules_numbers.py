@@ -1,5 +1,6 @@
 """Operators that find entries of a dimension by their numbers: selecting, picking, scattering, moving."""
 
+import torch
 from torch import Tensor
 
 from growsearch.surgery.labels import LabelTrace, Vector
@@ -67,6 +68,57 @@ def put_in(trace: LabelTrace, call: Call) -> None:
         else:
             for each in (vector, *others):
                 trace.freeze(each, "entries put in places by their numbers")
+    trace.put(call.out, tuple(labels))
+
+
+@rule(
+    "index_add", "index_add_", "index_copy", "index_copy_", "index_fill", "index_fill_", "index_reduce", "index_reduce_"
+)
+def add_at(trace: LabelTrace, call: Call) -> None:
+    """Writes whole slices into places of one dimension that are named by number; the other dimensions meet."""
+    x, source = call["self"], call.get("source")
+    labels = list(trace.get(x))
+    (along,) = normal(call["dim"], x.dim())
+    parts = trace.get(source) if isinstance(source, Tensor) and source.dim() == x.dim() else labels
+    for dim, (vector, part) in enumerate(zip(labels, parts, strict=True)):
+        if dim == along:
+            for each in (vector, part):
+                trace.freeze(each, "entries put in places by their numbers")
+        else:
+            labels[dim] = trace.join(vector, part)
+    trace.put(call.out, tuple(labels))
+
+
+@rule("index_put", "index_put_", "_index_put_impl_")
+def put_at(trace: LabelTrace, call: Call) -> None:
+    """Writes into places named by number, or where a mask says so; the dimensions without a number meet the values."""
+    x, values = call["self"], call["values"]
+    labels, parts = list(trace.get(x)), list(trace.get(values))
+    numbers = [index for index in call["indices"] if index is not None]
+    masks = [index for index in numbers if index.dtype in (torch.bool, torch.uint8)]
+    if len(masks) == len(numbers) == 1 and values.numel() == 1 and call["indices"][0] is masks[0]:
+        for dim, vector in enumerate(trace.get(masks[0])):  # it fills places, whichever order they are in
+            labels[dim] = trace.join(labels[dim], vector)
+        trace.put(call.out, tuple(labels))
+        return
+    trace.freeze_all(numbers, "an index")
+    first = next(place for place, index in enumerate(call["indices"]) if index is not None)
+    covered = sum(index.dim() if any(index is mask for mask in masks) else 1 for index in numbers)
+    new = max(1 if any(index is mask for mask in masks) else index.dim() for index in numbers)
+    whole = values.dim() == x.dim() - covered + new
+    together, joined = None not in call["indices"][first:], set()
+    for dim, vector in enumerate(labels):
+        place = dim if dim < first and whole else dim - x.dim() + values.dim() if dim >= first + covered else -1
+        if together and values.numel() == 1 and not first <= dim < first + covered:
+            continue
+        if together and place >= 0 and values.shape[place] == x.shape[dim]:
+            labels[dim] = trace.join(vector, parts[place])
+            joined.add(place)
+        else:
+            trace.freeze(vector, "entries put in places by their numbers")
+    for place, vector in enumerate(parts):
+        if place not in joined:
+            trace.freeze(vector, "entries put in places by their numbers")
     trace.put(call.out, tuple(labels))
 
 

@@ -5,15 +5,16 @@ from torch import Tensor
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.operators import Call, normal, rule, tensors_among
 
-_UNARY = """_standard_gamma _to_copy abs alias bernoulli binomial bitwise_not cauchy ceil celu clamp clamp_max
-clamp_min clone contiguous cos detach elu empty_like erf exp exp2 expm1 exponential fill floor full_like gelu geometric
-hardsigmoid hardswish hardtanh isfinite isinf isnan leaky_relu lift lift_fresh lift_fresh_copy log log1p log2
-log_normal log_sigmoid_forward logical_not mish nan_to_num native_dropout neg normal ones_like poisson rand_like
-randint_like randn_like random reciprocal relu relu6 round rrelu_with_noise rsqrt selu sigmoid sign silu sin softplus
-softshrink sqrt square tan tanh threshold trunc uniform zero zeros_like"""
-_MANY = """add addcdiv addcmul atan2 bitwise_and bitwise_or complex copy div eq floor_divide fmod ge gt hypot le lerp
-logical_and logical_or lt masked_fill maximum minimum mul ne pow remainder rsub sub true_divide where xlogy
-_prelu_kernel"""
+_UNARY = """_conj _standard_gamma _to_copy abs acos acosh alias angle asin asinh atan atanh bernoulli binomial
+bitwise_not cauchy ceil celu clamp clamp_max clamp_min clone conj_physical contiguous cos cosh detach digamma elu
+empty_like erf erfc erfinv exp exp2 expm1 exponential fill floor frac full_like gelu geometric hardshrink hardsigmoid
+hardswish hardtanh i0 isfinite isinf isnan leaky_relu lgamma lift lift_fresh lift_fresh_copy log log10 log1p log2
+log_normal log_sigmoid_forward logical_not logit mish nan_to_num native_dropout neg normal ones_like poisson rand_like
+randint_like randn_like random reciprocal relu relu6 round rrelu_with_noise rsqrt selu sgn sigmoid sign signbit silu
+sin sinc sinh softplus softshrink sqrt square tan tanh threshold trunc uniform zero zeros_like"""
+_MANY = """add addcdiv addcmul atan2 bitwise_and bitwise_or bitwise_xor complex copy copysign div eq floor_divide fmax
+fmin fmod ge gt hypot le lerp logaddexp logaddexp2 logical_and logical_or logical_xor lt masked_fill maximum minimum
+mul ne nextafter pow remainder rsub sub true_divide where xlogy _prelu_kernel"""
 _POINTWISE = (_UNARY + " " + _MANY).split()
 
 
@@ -53,6 +54,8 @@ def along_a_dimension(trace: LabelTrace, call: Call) -> None:
     bond = Bond.CUT if call.name.endswith("softmax") else Bond.ORDERED
     for dim in normal(call["dim"], len(labels)):
         trace.freeze(labels[dim], f"{call.name.strip('_')} over channels", bond)
+        if call["self"].shape[dim] == 1:
+            trace.leave_alone(trace.scores.get(id(call["self"]), []))
     for out in tensors_among(call.out):
         trace.put(out, labels)
 
@@ -121,6 +124,16 @@ def _window(spatial: int) -> None:
 
 for _spatial in (1, 2, 3):
     _window(_spatial)
+
+
+@rule("unfold")
+def windows(trace: LabelTrace, call: Call) -> None:
+    """Sliding windows over one dimension, as a new last one."""
+    labels = list(trace.get(call["self"]))
+    (along,) = normal(call["dimension"], len(labels))
+    trace.freeze(labels[along], "windows over channels")
+    labels[along] = None
+    trace.put(call.out, (*labels, None))
 
 
 @rule("grid_sampler_2d", "grid_sampler_3d")

@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.conditions import Computed
+from growsearch.surgery.conditions import Computed, plain
 from growsearch.surgery.labels import LabelTrace, Vector, Width
 from growsearch.surgery.operators import Call, normal, rule
 
@@ -18,12 +18,17 @@ def view(trace: LabelTrace, call: Call) -> None:
     labels = trace.get(x)
     written = trace.written if trace.written and len(trace.written) == call.out.dim() else call.out.shape
     out: list[Vector | None] = [None] * call.out.dim()
+    left: list[int] = []  # dimensions whose entries stay as many
     for old, new in blocks(x.shape, call.out.shape):
         marked = {dim: vector for dim in old if (vector := labels[dim]) is not None}
         if len(old) > 1 or len(new) > 1:  # what is known to be of fixed size need not be followed
             marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)}
         for dim in [dim for dim in marked if len(marked) > 1 and x.shape[dim] == 1]:
             trace.freeze(marked.pop(dim), "a single channel squeezed away")
+        lengths = sorted(marked, key=lambda dim: (x.shape[dim], dim), reverse=not trace.heads)
+        for dim in lengths[1:]:  # of heads or experts and what is in each of them the longer one, or else the heads
+            trace.freeze(marked.pop(dim), "reshaped across channels")
+            left.append(dim)
         if len(marked) == 1:
             ((dim, vector),) = marked.items()
             after = prod(x.shape[d] for d in old if d > dim)
@@ -37,15 +42,22 @@ def view(trace: LabelTrace, call: Call) -> None:
         trace.measure(width, vector)
     trace.put(call.out, tuple(out))
     if trace.origin(x) is not None:
-        known = [(dim, vector) for dim, vector in enumerate(labels) if vector is not None]
+        known = [(dim, v) for dim, v in enumerate(labels) if v is not None and (not left or not trace.is_fixed(v))]
         order = [
-            None if vector is None else next((dim for dim, each in known if np.array_equal(each, vector)), None)
+            None if vector is None else next((dim for dim, each in known if _same(each, vector, bool(left))), None)
             for vector in out
         ]
         if all(dim in order for dim, _ in known):
             trace.pass_origin(x, call.out, order)
         for dim in range(x.dim()) if trace.origin(call.out) is None else ():
             trace.play(x, dim, "scale")
+
+
+def _same(channels: Vector, vector: Vector, repeated: bool) -> bool:
+    """Whether a dimension has just these channels, if need be each of them equally often."""
+    if np.array_equal(vector, channels):
+        return True
+    return repeated and np.array_equal(np.sort(vector), np.repeat(np.sort(channels), len(vector) // len(channels)))
 
 
 def _placed(
@@ -261,7 +273,7 @@ def _is_rest(trace: LabelTrace, size: int, vector: Vector, sizes: tuple[int, ...
     if formula is None or formula[0] is not operator.sub or len(sizes) != 2:
         return False
     _, whole, part = formula
-    if not isinstance(whole, Width) or int(whole) != len(vector) or int(part) not in map(int, sizes):
+    if not isinstance(whole, Width) or whole.plain != len(vector) or plain(part) not in map(plain, sizes):
         return False
     trace.measure(whole, vector)
     return True
@@ -378,16 +390,6 @@ def gated(trace: LabelTrace, call: Call) -> None:
     vector = labels[along]
     labels[along] = None if vector is None else trace.blocks(vector, 2)
     trace.put(call.out, tuple(labels))
-
-
-@rule("unfold")
-def windows(trace: LabelTrace, call: Call) -> None:
-    """Sliding windows over one dimension, as a new last one."""
-    labels = list(trace.get(call["self"]))
-    (along,) = normal(call["dimension"], len(labels))
-    trace.freeze(labels[along], "windows over channels")
-    labels[along] = None
-    trace.put(call.out, (*labels, None))
 
 
 @rule("as_strided_")

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from growsearch.surgery.channels import ChannelGroup, ChannelMap
-from growsearch.surgery.labels import Bond
+from growsearch.surgery.labels import ALONE, Bond
 from growsearch.surgery.remap import COMPUTED
 from growsearch.surgery.silent import Keys, Silent, add_silent, gains_over, is_table, norms_over, passes_of
 
@@ -89,6 +89,8 @@ def _leaves(keys: Keys) -> Keys:
 def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
     """Ways that may be exact for a group, the likeliest first."""
     axes, bond = group.axes, group.map.bonds[group.number]
+    if group.map.frozen[group.number] == ALONE:
+        return []
     repeats = [{part.repeat for part in axis.segments if part.group == group.number} for axis in axes]
     simple = all(len(each) == 1 for each in repeats)
     norms, gains, tables = (

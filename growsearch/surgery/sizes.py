@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from growsearch.surgery.conditions import Computed
+from growsearch.surgery.conditions import Computed, plain
 from growsearch.surgery.labels import LabelTrace, Width
 from growsearch.surgery.rehearsal import WithoutDropout
 
@@ -29,14 +29,15 @@ def mark_attributes(model: nn.Module, heads: bool = False) -> None:
     """Make the whole numbers that modules hold remember that they are attributes; for a copy that is thrown away.
 
     Layers of torch are left out: their sizes are those of their tensors, except for a norm's shape, for the sizes of
-    the states that recurrent layers begin with, for what a transformer compares with its inputs, and for numbers of
-    heads where these may change.
+    the states that recurrent layers begin with, for what a transformer compares with its inputs, for the groups of a
+    norm that are single channels, and for numbers of heads where these may change.
     """
     followed = {*_FOLLOWED, "num_heads"} if heads else _FOLLOWED
     for path, module in model.named_modules():
         own = not type(module).__module__.startswith("torch.nn.")
         for name, value in list(vars(module).items()):
-            if name.startswith("_") or not (own or name in followed):
+            each = name == "num_groups" and isinstance(module, nn.GroupNorm) and value == module.num_channels
+            if name.startswith("_") or not (own or each or name in followed):
                 continue
             if type(value) is int and value > 1:
                 module.__dict__[name] = Width.make(value, attribute=(path, name, None))
@@ -80,11 +81,12 @@ class Sizes(WithoutDropout):
         self._handlers: dict[str, Callable[[Any, Any, Any], Any]] = {
             "__get__": self._shape,
             "size": self._size,
-            **dict.fromkeys(("view", "reshape", "expand", "repeat"), self._view),
+            **dict.fromkeys(("view", "reshape", "expand", "broadcast_to", "repeat", "tile"), self._view),
             **dict.fromkeys(("view_as", "reshape_as", "expand_as"), self._view_as),
             **dict.fromkeys(("layer_norm", "rms_norm"), self._norm),
             **dict.fromkeys(("conv1d", "conv2d", "conv3d"), self._conv),
             **dict.fromkeys(_CREATES, self._create),
+            "group_norm": self._group_norm,
             "unflatten": self._unflatten,
             **dict.fromkeys(("__getitem__", "__setitem__"), self._slice),
             **dict.fromkeys(("numel", "nelement"), self._numel),
@@ -95,6 +97,7 @@ class Sizes(WithoutDropout):
             "tensor": self._constant,
             "broadcast_tensors": self._broadcast,
             "tolist": self._list,
+            "__len__": self._len,
         }
 
     def __torch_function__(self, func: Any, types_: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -144,7 +147,8 @@ class Sizes(WithoutDropout):
             self.labels.written = None
 
     def _view(self, func: Any, args: Any, kwargs: Any) -> Any:
-        sizes = kwargs.get("shape", kwargs.get("size", kwargs.get("repeats", args[1:])))
+        named = [kwargs[name] for name in ("shape", "size", "repeats", "dims") if name in kwargs]
+        sizes = named[0] if named else args[1:]
         sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
         plain = all(isinstance(each, int) for each in sizes)
         return self._written(func, args, kwargs, sizes if plain else ())
@@ -189,6 +193,9 @@ class Sizes(WithoutDropout):
     def _constant(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A tensor of numbers of Python, whose values the meta device would lose."""
         out = func(*args, **kwargs)
+        for size in pytree.tree_leaves(args):
+            if isinstance(size, Computed):
+                size.leave()
         if out.is_meta:
             self.labels.give_value(out, func(*args, **{**kwargs, "device": "cpu", "requires_grad": False}))
         return out
@@ -218,6 +225,13 @@ class Sizes(WithoutDropout):
     def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
         return prod(self._marked(args[0], args[0].shape))
 
+    def _len(self, func: Any, args: Any, kwargs: Any) -> int:
+        """Python makes a plain number of it."""
+        size = self._marked(args[0], args[0].shape)[0]
+        if isinstance(size, Width):
+            size.leave()
+        return plain(size)
+
     def _norm(self, func: Any, args: Any, kwargs: Any) -> Any:
         x = args[0] if args else kwargs["input"]
         shape = args[1] if len(args) > 1 else kwargs["normalized_shape"]
@@ -228,6 +242,9 @@ class Sizes(WithoutDropout):
     def _conv(self, func: Any, args: Any, kwargs: Any) -> Any:
         groups = args[6] if len(args) > 6 else kwargs.get("groups", 1)
         return self._written(func, args, kwargs, (groups,))
+
+    def _group_norm(self, func: Any, args: Any, kwargs: Any) -> Any:
+        return self._written(func, args, kwargs, (args[1] if len(args) > 1 else kwargs["num_groups"],))
 
     def _create(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A constant whose size was read off a labelled tensor, or off a module, has its labels."""

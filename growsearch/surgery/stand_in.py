@@ -52,10 +52,26 @@ class StandIn:
         self._model, self._groups, self._map, self._random = model, groups, groups[0].map, random
         device = next(model.parameters()).device
         self._inputs = pytree.tree_map(self._noise, as_arguments(example, device, torch.float64))
-        self._batch = next(leaf.shape[0] for leaf in pytree.tree_leaves(self._inputs) if isinstance(leaf, Tensor))
+        leaves = pytree.tree_leaves(self._inputs)
+        alike = [place for place in self._map.rows if _alike(leaves[place])]
+        self._tried = [*(self._numbered(alike, highest) for highest in (None, 2) if alike), self._inputs]
+        tensors = [leaf for leaf in pytree.tree_leaves(self._inputs) if isinstance(leaf, Tensor) and leaf.dim()]
+        self._batch = tensors[0].shape[0] if tensors else 1
 
     def build(self, sizes: Mapping[int, int]) -> str | None:
-        """Give groups these numbers of channels; None if the network runs so, else what happens."""
+        """Give groups these numbers of channels; None if the network runs so, else what happens.
+
+        Whole numbers of the example that tell no samples apart are drawn instead, if the network takes such.
+        """
+        reason = None
+        for inputs in self._tried:
+            self._inputs = inputs
+            reason = self._built(sizes)
+            if reason is None:
+                break
+        return reason
+
+    def _built(self, sizes: Mapping[int, int]) -> str | None:
         try:
             plan = {number: list(range(size)) for number, size in sizes.items()}
             self._base, self._base_map = _edited(Copier(self._model, hooks=False), self._model, self._map, plan)
@@ -134,10 +150,25 @@ class StandIn:
     def _run(self, net: nn.Module, training: bool, watched: bool = False) -> tuple[Outputs, bool, bool]:
         """What a network computes that is used up by it."""
         inputs = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self._inputs)
-        with own_streams(), without_dropout(net, self._drops) as drops, Rehearsal(self._batch, watched) as rehearsal:
-            leaves = output_leaves(net.train(training)(*inputs))
+        with (
+            own_streams(),
+            without_dropout(net, self._drops) as drops,
+            Rehearsal(net, self._batch, watched) as rehearsal,
+        ):
+            net.train(training)
+            leaves = output_leaves(net(*inputs))
             found = [(leaf, rehearsal.behind(leaf) if isinstance(leaf, Tensor) else []) for leaf in leaves]
         return found, rehearsal.dead, drops.met
+
+    def _numbered(self, places: list[int], highest: int | None) -> Any:
+        """The inputs with other whole numbers in some places, up to this one, which the network looks up."""
+        leaves, spec = pytree.tree_flatten(self._inputs)
+        for place in places:
+            rows = min(self._map.rows[place], highest or self._map.rows[place])
+            leaves[place] = torch.as_tensor(self._random.integers(0, rows, tuple(leaves[place].shape))).to(
+                leaves[place]
+            )
+        return pytree.tree_unflatten(leaves, spec)
 
     def _noise(self, leaf: Any) -> Any:
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
@@ -169,13 +200,21 @@ class StandIn:
         for norm in norms:
             norm.momentum = 1.0
         state = copied(self._base, torch.clone, hooks=False)
-        with own_streams(), without_dropout(state), Rehearsal(self._batch):
-            state.train()(*self._inputs)
+        with own_streams(), without_dropout(state), Rehearsal(state, self._batch):
+            state.train()
+            state(*self._inputs)
         for name, buffer in state.named_buffers():  # take over this input's statistics
             if name.endswith(("running_mean", "running_var")):
                 lookup(self._base, name).copy_(buffer)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+
+def _alike(numbers: Tensor) -> bool:
+    """Whether some samples are the same, or the entries of one."""
+    rows = numbers.reshape(len(numbers) if numbers.dim() else 1, -1)
+    same = (rows == rows[:, :1]).all(1).any() if rows.shape[1] > 1 else False
+    return bool(same) or len(rows.unique(dim=0)) < len(rows)
 
 
 def _edited(copier: Copier, model: nn.Module, channel_map: ChannelMap, plan: Plan) -> tuple[nn.Module, ChannelMap]:

@@ -123,7 +123,9 @@ class _Recipe:
         recipe = _Recipe(module, {}, [], [], [], [])
         for name, value in vars(module).items():
             kind = type(value)
-            if kind in _UNCHANGING or (kind is tuple and set(map(type, value)) <= _UNCHANGING):
+            if name == "_compiled_call_impl":  # it would run the network that it was made of
+                recipe.kept[name] = None
+            elif kind in _UNCHANGING or (kind is tuple and set(map(type, value)) <= _UNCHANGING):
                 recipe.kept[name] = value
             elif name in ("_parameters", "_buffers", "_modules"):
                 recipe.held.append((name, value))

@@ -26,7 +26,9 @@ from growsearch.surgery.interface import as_arguments, output_leaves, refuse_uns
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
-from growsearch.surgery.rules_layers import convolution
+from growsearch.surgery.rules_layers import convolution, matrix_product
+from growsearch.surgery.rules_numbers import pick, put_at
+from growsearch.surgery.rules_pointwise import along_a_dimension
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places
 
@@ -37,9 +39,12 @@ class _Watch(DispatchMode):
     def __init__(self, labels: LabelTrace) -> None:
         super().__init__()
         self.labels = labels
+        self.moved: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         rule, kwargs = rule_of(func), kwargs or {}
+        if rule is not pick and rule is not put_at:  # which look at masks
+            args, kwargs = self._on_meta(args, kwargs)
         first = next((each for each in args if isinstance(each, Tensor)), None)
         if func is aten._local_scalar_dense.default and id(first) in self.labels.values:
             return self.labels.values[id(first)].item()
@@ -63,10 +68,24 @@ class _Watch(DispatchMode):
             self.labels.settle(call.inputs)
         rule(self.labels, call)
         self.labels.note(func, tensors_among(out))
+        self.labels.hand_on(call.inputs, out, rule not in (along_a_dimension, matrix_product, convolution))
         if rule is convolution:  # it is computed from each window's entries
             windows = out.numel() // max(1, out.shape[1]) * (call["weight"].numel() // max(1, out.shape[1]))
             self.labels.largest = max(self.labels.largest, windows)
         return out
+
+    def _on_meta(self, args: Any, kwargs: Any) -> Any:
+        """Arguments with constants of the code, which lie elsewhere, moved to the tensors of the meta device."""
+        tensors = tensors_among(*args, *kwargs.values())
+        constants = [each for each in tensors if not each.is_meta and each.dim()]
+        if not constants or len(constants) == len(tensors):
+            return args, kwargs
+        for each in constants:
+            if id(each) not in self.moved:
+                self.moved[id(each)] = each, _without_values(each)
+                self.labels.give_value(self.moved[id(each)][1], each)
+        known = {number: moved for number, (_, moved) in self.moved.items()}
+        return pytree.tree_map(lambda leaf: known.get(id(leaf), leaf), (tuple(args), kwargs))
 
     def _value(self, func: Any, args: Any, kwargs: Any) -> Any:
         """What an operator gives whose arguments are all known, and small; else None."""
@@ -74,6 +93,8 @@ class _Watch(DispatchMode):
         def real(leaf: Any) -> Any:
             if isinstance(leaf, torch.device):
                 return torch.device("cpu")
+            if isinstance(leaf, torch.Generator):  # the caller's own goes on where it was
+                return torch.Generator(leaf.device).set_state(leaf.get_state())
             return leaf if not isinstance(leaf, Tensor) or not leaf.is_meta else self.labels.values.get(id(leaf))
 
         tensors = tensors_among(*args, *kwargs.values())
@@ -118,10 +139,16 @@ def trace(
 
     Raises:
         UserError: if the network cannot run so, as when its control flow depends on values, if its
-            weights are computed by hooks, or if its output is in a container that cannot be searched.
+            weights are computed by hooks, if its output is in a container that cannot be searched, or if it
+            cannot be copied.
     """
     refuse_unsuitable(model, example)
-    shadow = copied(model, _without_values, hooks=False)
+    try:
+        shadow = copied(model, _without_values, hooks=False)
+    except (TypeError, RecursionError) as error:
+        raise UserError(
+            f"channel map of {type(model).__name__}: {describe(error)}; it needs a network that copy.deepcopy copies"
+        ) from error
     mark_attributes(shadow, heads)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole)
     mark_layers(shadow, labels)
@@ -133,13 +160,16 @@ def trace(
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow, False), _unchecked():
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
-            for leaf in pytree.tree_leaves(inputs):
+            for place, leaf in enumerate(pytree.tree_leaves(inputs)):
+                if isinstance(leaf, Tensor) and leaf.dtype in (torch.int32, torch.int64):
+                    labels.give(leaf, place)
                 if isinstance(leaf, Tensor) and leaf.dim() > 1:
                     vector = labels.fixed(leaf.shape[1], "network input")
                     labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
             try:
+                shadow.train(training)
                 with Sizes(labels), _Watch(labels), noted(labels.comparisons):
-                    output = shadow.train(training)(*inputs)
+                    output = shadow(*inputs)
             except Exception as error:
                 if is_lack_of_memory(error):
                     raise

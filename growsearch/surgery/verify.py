@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery.channels import ChannelGroup, ChannelMap
@@ -22,7 +23,7 @@ from growsearch.surgery.plans import Plans
 from growsearch.surgery.rehearsal import Outputs, compared
 from growsearch.surgery.silent_proof import offer
 from growsearch.surgery.smaller import smaller
-from growsearch.surgery.stand_in import Modes, Plan, StandIn
+from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn
 from growsearch.surgery.tensors import places
 from growsearch.surgery.trace import describe
 
@@ -43,7 +44,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     or an argmax hides nothing. Groups
     under a norm over channels are copied as wholes. Groups whose operators allow cuts only are
     resized at random: the network must run, with outputs of the same shapes, and not notice a
-    permutation of the channels.
+    permutation of the channels. Last, each group is cut to a single channel, or to as few as the network runs with.
 
     Draws are one value a sample, the same in every pass; each pass runs on a fresh copy, so that counters
     and statistics start alike. Random streams of torch, Python and numpy are put back.
@@ -59,10 +60,12 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
         groups: handles of one trace; the frozen ones among them may be prunable. Others keep their sizes.
 
     Raises:
-        UserError: if the network has no weights (meta device).
+        UserError: if the network has no weights, or the example no entries (meta device).
     """
     if any(parameter.is_meta for parameter in model.parameters()):
         raise UserError("channel groups: the network is on the meta device; give it weights, or use prove=False")
+    if any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in pytree.tree_leaves(example)):
+        raise UserError("channel groups: the example is on the meta device; give it entries, or use prove=False")
     left = [group for group in groups if group.unprunable is None]
     limit = max(SMALL, sum(tensor.nbytes for tensor, _ in places(model)))
     with quick_collections():
@@ -73,6 +76,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
             prover = _Prover(model, example, left, footprint, limit)
             prover.prove()
             if not prover.found:
+                prover.find_least()
                 offer(prover)
                 return
             left = [group for group in left if group.unprunable is None]
@@ -166,17 +170,41 @@ class _Prover:
 
     def _breaks(self, plan: Plan, modes: Modes) -> str | None:
         """None if the network runs with these sizes and does not see the channels' order, else what happens."""
+        plan = self.plans.apart(plan)
+        resized = self._resized(plan, modes)
+        if isinstance(resized, str):
+            return resized
+        shuffled = self._resized({number: self._shuffled(number, sources) for number, sources in plan.items()}, modes)
+        return shuffled if isinstance(shuffled, str) else compared(resized, shuffled, "when its channels are permuted")
+
+    def _resized(self, plan: Plan, modes: Modes) -> Outputs | str:
+        """What the stand-in computes with other sizes, or why that cannot be."""
         try:
-            plan = self.plans.apart(plan)
             resized = self.stand_in.outputs(plan, modes)
-            if _shapes(resized) != _shapes(self.stand_in.before(modes)):
-                return "its output has another shape when it is cut"
-            shuffled = {number: self._shuffled(number, sources) for number, sources in plan.items()}
-            return compared(resized, self.stand_in.outputs(shuffled, modes), "when its channels are permuted")
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
             return f"the network fails when it is cut: {describe(error)}"
+        same = _shapes(resized) == _shapes(self.stand_in.before(modes))
+        return resized if same else "its output has another shape when it is cut"
+
+    def find_least(self) -> None:
+        """Note the groups of which the network needs more than one channel, as where code picks the largest two."""
+        least = dict.fromkeys(self.groups, 1)
+
+        def fails(numbers: list[int]) -> str | None:
+            plan = self.plans.apart({number: list(range(least[number])) for number in numbers})
+            resized = self._resized(plan, BOTH)
+            return resized if isinstance(resized, str) else None
+
+        while (reason := fails(list(least))) is not None:
+            needed = _smallest(list(least), lambda part: fails(part) is not None)
+            grown = [number for number in needed if least[number] < self.sizes[number]]
+            if not grown:  # nothing to do with sizes
+                return
+            for number in grown:
+                least[number] += 1
+                self.map.least[number] = least[number], reason
 
     def _shuffled(self, number: int, sources: list[int]) -> list[int]:
         """The same channels in another order, where their order has no meaning."""

@@ -11,7 +11,7 @@ from torch import nn
 from growsearch.errors import UserError
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers, as_list
-from growsearch.surgery.remap import channel_numbers, remap, require_room
+from growsearch.surgery.remap import channel_numbers, remap, require_group, require_room
 from growsearch.surgery.replace import replace
 from growsearch.surgery.silent import add_silent
 from growsearch.surgery.tensors import lookup
@@ -53,6 +53,9 @@ def widen(
     Raises:
         UserError: if ``size`` is smaller than the group or not one that it takes, or the group is frozen or stale.
     """
+    require_group(group)
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise UserError(f"generator: {generator!r} is not accepted; use a torch.Generator")
     old = group.size
     (size,) = channel_numbers([size], f"size of {group.name}", old, sys.maxsize)
     if not isinstance(noise_std, int | float) or not 0 <= noise_std < math.inf:

@@ -92,7 +92,7 @@ class Experts(OnTokens):
 class PackedExperts(OnTokens):
     """The weights of all experts in one tensor, by einsum and by a product of batches."""
 
-    frozen = frozenset({"gate", "first"})
+    frozen = frozenset({"gate"})
 
     def prepare(self, width):
         self.gate = nn.Linear(width, 3)

@@ -56,7 +56,7 @@ class LayerNormOverChannels(Between):
 
 class UnknownOperator(Between):
     def between(self, h):
-        return torch.cdist(h, h)
+        return h * torch.histc(h, 4)[0]
 
 
 class FlippedChannels(Between):

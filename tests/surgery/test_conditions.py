@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, remap, widen
-from growsearch.surgery.conditions import Computed, Condition, Size, noted
+from growsearch.surgery.conditions import UNSEEN, Computed, Condition, Size, noted
 from growsearch.surgery.labels import Width
 
 X = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -43,6 +44,14 @@ COMPARED = {
     "bytes": lambda m, a, b: b * 2 if b.nbytes > 10**6 else b,
     "entries by another name": lambda m, a, b: b * 2 if b.nelement() > 10**5 else b,
     "a key": lambda m, a, b: b * {12: 2.0}.get(b.shape[1], 1.0),
+    "a key of other sizes": lambda m, a, b: b * 2 if b.shape[1] in {128, 256} else b,
+    "no less than a number": lambda m, a, b: b * max(b.shape[1], 40),
+    "a plain number": lambda m, a, b: b * 2 if int(b.shape[1] * 0.5) > 30 else b,
+    "a length": lambda m, a, b: b * 2 if len(m.second.bias) > 40 else b,
+    "an entry of a tensor": lambda m, a, b: b * 2 if torch.tensor(b.shape[1]) > 40 else b,
+    "a quotient with its rest": lambda m, a, b: b * 2 if divmod(b.shape[1], 37)[0] else b,
+    "a rounded number": lambda m, a, b: b * 2 if round(b.shape[1] / 8) > 10 or math.ceil(b.shape[1] / 3) > 99 else b,
+    "bits": lambda m, a, b: b * 2 if b.shape[1] >> 6 else b,
     "both widths": lambda m, a, b: b * 2 if 3 * a.shape[1] < b.shape[1] ** 2 / 99 else b,
 }
 
@@ -67,7 +76,11 @@ def test_a_formula_remembers_its_sizes_and_is_a_number_else():
         assert type(width // 4) is Width and type(width + 1) is Computed and 2 + width * 2 - 1 == 25
         assert width / 8 > 1 and hash(width) == hash(12) and bool(width % 5)
     assert width / 8 == 1.5 and width * 0.5 == 6.0 and [1, 2][width - 12] == 1 and f"{width:03d}" == "012"
-    assert len(comparisons) == 4
+    assert [(operate.__name__, int(number), other) for operate, number, other in comparisons] == [
+        *[("eq", 25, 25), ("gt", 1, 1)],
+        *[("eq", 12, key) for key in (24, *UNSEEN)],
+        ("ne", 2, 0),
+    ]
     times = (lambda a, b: a > b, (lambda a, b: a * b, Size(((0, 2),), 1, 1, 1), 3), 20)
     condition = Condition.of(times)
     assert condition.groups == {0} and sorted(condition.constants) == [3, 20]
@@ -89,6 +102,44 @@ DRAWN = {
     "in inference mode": lambda m, a, b: in_inference_mode(m.second, b),
     "equal parts": lambda m, a, b: torch.cat(b.tensor_split(3, 1)[::-1], 1),
 }
+
+
+def of_a_new_stream(m, a, b):
+    stream = torch.Generator().manual_seed(1)
+    return b * torch.rand(1, generator=stream) + torch.randn(b.shape, generator=stream)
+
+
+def of_a_seed(m, a, b):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return b * torch.randn(1, b.shape[1], 1, 1)
+
+
+@pytest.mark.parametrize("combine", [of_a_new_stream, of_a_seed])
+def test_numbers_of_a_stream_that_the_code_begins_depend_on_the_width(combine):
+    assert "second" in frozen(combine)
+
+
+def test_a_stream_that_goes_on_is_chance_and_stands_where_it_stood():
+    stream = torch.Generator().manual_seed(1)
+    torch.rand(3, generator=stream)
+    before = stream.get_state()
+    assert frozen(lambda m, a, b: b + torch.randn(b.shape, generator=stream) * torch.rand(1, generator=stream)) == []
+    assert torch.equal(stream.get_state(), before)
+
+
+class OwnStream(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stream = torch.Generator().manual_seed(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.randn(x.shape, generator=self.stream) if self.training else x
+
+
+def test_a_stream_of_the_network_is_chance_from_its_beginning_on():
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), OwnStream(), nn.Conv2d(6, 4, 1))
+    assert channel_groups(model.double(), X)[0].frozen is None
 
 
 def without_autocast(layer: nn.Module, x: Tensor) -> Tensor:

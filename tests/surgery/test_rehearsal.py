@@ -11,7 +11,7 @@ from growsearch.surgery.rehearsal import Rehearsal, own_streams, without_dropout
 
 def _overwritten_in_part(alive: "list[ref[Tensor]]") -> tuple[Tensor, list[Tensor]]:
     """What is overwritten part by part, was computed from what ``alive`` notes."""
-    with torch.no_grad(), Rehearsal(2) as rehearsal:
+    with torch.no_grad(), Rehearsal(nn.Identity(), 2) as rehearsal:
         first = torch.ones(2, 8, dtype=torch.float64) * 2
         alive.append(ref(first))
         mask = first + 1

@@ -1,6 +1,7 @@
 """Copies that have moved apart are channels of their own, in every edit that touches one of them."""
 
 import copy
+import math
 from itertools import product
 
 import pytest
@@ -122,6 +123,17 @@ def test_copies_that_moved_together_are_twins_of_each_other():
     before = model(X)
     prune(model, group, [0, 1, 2, 3, 4])
     assert torch.allclose(model(X), before, rtol=1e-12, atol=1e-12)
+
+
+def test_copies_of_a_diverged_network_are_channels_of_their_own():
+    model = network(norm=False)
+    group = first(model)
+    widen(model, group, 8)
+    with torch.no_grad():
+        model[0].weight.fill_(math.nan)
+    widen(model, group, 10)
+    prune(model, group, range(3))
+    assert model[0].weight.shape[0] == model[-3].weight.shape[1] == 3
 
 
 def test_equal_copies_keep_the_function_in_every_edit():

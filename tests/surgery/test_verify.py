@@ -182,8 +182,9 @@ def test_tensors_in_any_container_are_outputs(name, prove):
     assert groups["head"].frozen == "network output"
 
 
-def test_a_number_that_tells_the_width_is_an_output_too():
-    groups = {g.name: g for g in channel_groups(Contained(lambda y, h: (y, h.shape[1])), X.float())}
+@pytest.mark.parametrize("pack", [lambda y, h: (y, h.shape[1]), lambda y, h: {("width", h.shape[1]): y}])
+def test_a_number_that_tells_the_width_is_an_output_too(pack):
+    groups = {g.name: g for g in channel_groups(Contained(pack), X.float())}
     assert groups["first"].frozen
 
 

@@ -74,7 +74,9 @@ def prunable_groups(
         why = "; ".join(["algo.leave leaves them alone"] * bool(left) + list(reasons)) or "none has two channels"
         raise UserError(f"network: none of its channels may be cut ({why}); use another network")
     return [
-        asdict(Group(g.name, g.size, structure(network.module, g), least(g.size, min_channels, max_share)))
+        asdict(
+            Group(g.name, g.size, structure(network.module, g), least(g.size, max(min_channels, g.least), max_share))
+        )
         for g in free
     ]
 
