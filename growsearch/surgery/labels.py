@@ -93,7 +93,7 @@ MOST_KNOWN = 4096
 """Up to so many entries of a tensor of the meta device are kept beside it."""
 
 
-ALONE = "scores of a single entry, which tell nothing of its channels; take an example with several"
+ALONE = "scores of a single entry, or hidden by a mask, which tell nothing of its channels; take another example"
 """Why channels of queries and keys cannot be proven."""
 
 

@@ -131,13 +131,14 @@ class Rehearsal(DispatchMode):
 
     Attributes:
         dead: whether there was such a layer, as where no unit before it is active: it hides all that is before it.
+        blind: whether scores of queries and keys left no trace in their softmax, as where a mask leaves one of them.
     """
 
     def __init__(self, model: nn.Module, batch: int, watched: bool = False) -> None:
         super().__init__()
         self._batch, self._draws = batch, 0
         self._kept: list[ref[Tensor]] = []
-        self._watched, self.dead = watched, False
+        self._watched, self.dead, self.blind = watched, False, False
         self._model, self._left = model, torch.get_rng_state()
         self._generators: dict[int, tuple[torch.Generator, Tensor, bool]] = {}
 
@@ -158,10 +159,29 @@ class Rehearsal(DispatchMode):
             out = in_parts(func, args, kwargs) if kind.slides else func(*args, **kwargs)
         if self._watched and kind.mixes and len(out) > 1 and torch.equal(out, out[:1].expand_as(out)):
             self.dead = True
+        if self._watched and kind.softens and not self.blind:
+            self.blind = self._hides(Call(func, args, kwargs, out))
         for each in tensors_among(out):
+            each._paired = kind.pairs  # type: ignore[attr-defined]
             each._sources = [] if kind.ends else [source for source in inputs if source is not each]  # type: ignore[attr-defined]
             each._moved = kind.moves  # type: ignore[attr-defined]
         return out
+
+    def _hides(self, call: Call) -> bool:
+        """Whether each row of a softmax of scores is one or zero, or all alike."""
+        if rule_of(call.func) is attention:
+            mask = next((call.get(name) for name in ("attn_mask", "attn_bias") if call.get(name) is not None), None)
+            query, key = call["query"][:, :1, :64], call["key"][:, :1]
+            scores = query @ key.transpose(-2, -1) * (call.get("scale") or query.shape[-1] ** -0.5)
+            if mask is not None:
+                scores = scores + (mask[:64] if mask.dim() == 2 else mask[:, :1, :64])
+            shares, dim = scores.softmax(-1), -1
+            known = key.shape[-2] > 1 and not call.get("is_causal")
+        else:
+            shares, dim = call.out, call["dim"]
+            known = shares.shape[dim] > 1 and any(getattr(each, "_paired", False) for each in self.behind(call["self"]))
+        most, least = shares.amax(dim), shares.amin(dim)
+        return known and bool(((most > 1 - TOLERANCE) | (most - least < TOLERANCE**2)).all())
 
     def __exit__(self, *raised: Any) -> None:
         """A part that was overwritten came from a whole that holds it through its storage: no collector frees that."""
@@ -271,6 +291,8 @@ class _Kind(NamedTuple):
     moves: bool
     mixes: bool
     slides: bool
+    softens: bool
+    pairs: bool
 
 
 @cache
@@ -284,6 +306,8 @@ def _kind(func: Any) -> _Kind:
         moves=name in _MOVES,
         mixes=name in _MIXES,
         slides=name == "convolution",
+        softens=name in ("_softmax", "_safe_softmax") or rule_of(func) is attention,
+        pairs=name in ("bmm", "baddbmm"),
     )
 
 

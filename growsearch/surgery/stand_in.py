@@ -40,6 +40,9 @@ class StandIn:
         example: an input, or a tuple of positional inputs.
         groups: handles of one trace, all those that will be edited.
         random: draws inputs and weights.
+
+    Attributes:
+        blind: whether scores of queries and keys left no trace in their softmax.
     """
 
     def __init__(
@@ -55,6 +58,12 @@ class StandIn:
         leaves = pytree.tree_leaves(self._inputs)
         alike = [place for place in self._map.rows if _alike(leaves[place])]
         self._tried = [*(self._numbered(alike, highest) for highest in (None, 2) if alike), self._inputs]
+        given = as_arguments(example, device, torch.float64)
+        if any(map(_is_mask, pytree.tree_leaves(given))):
+            self._tried.append(
+                pytree.tree_map(lambda noise, leaf: leaf if _is_mask(leaf) else noise, self._inputs, given)
+            )
+        self.blind = False
         tensors = [leaf for leaf in pytree.tree_leaves(self._inputs) if isinstance(leaf, Tensor) and leaf.dim()]
         self._batch = tensors[0].shape[0] if tensors else 1
 
@@ -63,13 +72,17 @@ class StandIn:
 
         Whole numbers of the example that tell no samples apart are drawn instead, if the network takes such.
         """
-        reason = None
+        reason, found = None, None
         for inputs in self._tried:
             self._inputs = inputs
             reason = self._built(sizes)
-            if reason is None:
-                break
-        return reason
+            if reason is None and not self.blind:
+                return None
+            found = inputs if reason is None and found is None else found
+        if found is None:
+            return reason
+        self._inputs = found
+        return self._built(sizes)
 
     def _built(self, sizes: Mapping[int, int]) -> str | None:
         try:
@@ -79,10 +92,10 @@ class StandIn:
             for attempt in range(TRIES):
                 self._randomise(shift=attempt / 4)
                 self._reference: dict[bool, Outputs] = {}
-                dead, drops = zip(*map(self._refers, BOTH), strict=True)
+                dead, drops, blind = zip(*map(self._refers, BOTH), strict=True)
                 if not any(dead):
                     break
-            self._drops = any(drops)
+            self._drops, self.blind = any(drops), any(blind)
         except Exception as error:
             if is_lack_of_memory(error) or isinstance(error, UserError):
                 raise
@@ -140,14 +153,14 @@ class StandIn:
     def _outputs(self, edited: Callable[[], nn.Module], modes: Modes) -> Outputs:
         return [each for mode in modes for each in self._run(edited(), mode)[0]]
 
-    def _refers(self, mode: bool) -> tuple[bool, bool]:
-        """Note what the stand-in computes; whether some layer computes the same of every sample, and any drops out."""
+    def _refers(self, mode: bool) -> tuple[bool, bool, bool]:
+        """Note what the stand-in computes; whether a layer is dead, any drops out, and scores are blind."""
         net = self._copier.copy(torch.clone)
-        self._reference[mode], dead, drops = self._run(net, mode, watched=True)
-        return dead, drops
+        self._reference[mode], rehearsal, drops = self._run(net, mode, watched=True)
+        return rehearsal.dead, drops, rehearsal.blind
 
     @torch.no_grad()
-    def _run(self, net: nn.Module, training: bool, watched: bool = False) -> tuple[Outputs, bool, bool]:
+    def _run(self, net: nn.Module, training: bool, watched: bool = False) -> tuple[Outputs, Rehearsal, bool]:
         """What a network computes that is used up by it."""
         inputs = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self._inputs)
         with (
@@ -158,7 +171,7 @@ class StandIn:
             net.train(training)
             leaves = output_leaves(net(*inputs))
             found = [(leaf, rehearsal.behind(leaf) if isinstance(leaf, Tensor) else []) for leaf in leaves]
-        return found, rehearsal.dead, drops.met
+        return found, rehearsal, drops.met
 
     def _numbered(self, places: list[int], highest: int | None) -> Any:
         """The inputs with other whole numbers in some places, up to this one, which the network looks up."""
@@ -208,6 +221,13 @@ class StandIn:
                 lookup(self._base, name).copy_(buffer)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+
+def _is_mask(leaf: Any) -> bool:
+    """Whether an input of real numbers has ones, and else zeros."""
+    return (
+        isinstance(leaf, Tensor) and leaf.is_floating_point() and bool(((leaf == 0) | (leaf == 1)).all() & leaf.any())
+    )
 
 
 def _alike(numbers: Tensor) -> bool:

@@ -18,10 +18,10 @@ from torch.utils import _pytree as pytree
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery.channels import ChannelGroup, ChannelMap
 from growsearch.surgery.footprint import Footprint
-from growsearch.surgery.labels import Bond
+from growsearch.surgery.labels import ALONE, Bond
 from growsearch.surgery.plans import Plans
 from growsearch.surgery.rehearsal import Outputs, compared
-from growsearch.surgery.silent_proof import offer
+from growsearch.surgery.silent_proof import candidates, offer
 from growsearch.surgery.smaller import smaller
 from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn
 from growsearch.surgery.tensors import places
@@ -77,6 +77,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
             prover.prove()
             if not prover.found:
                 prover.find_least()
+                prover.close_eyes()
                 offer(prover)
                 return
             left = [group for group in left if group.unprunable is None]
@@ -187,6 +188,12 @@ class _Prover:
             return f"the network fails when it is cut: {describe(error)}"
         same = _shapes(resized) == _shapes(self.stand_in.before(modes))
         return resized if same else "its output has another shape when it is cut"
+
+    def close_eyes(self) -> None:
+        """Let no group grow by what is done to keys, where the stand-in's scores show nothing of it."""
+        for number, group in self.groups.items() if self.stand_in.blind else ():
+            if any(each.keys for each in candidates(self.model, group)):
+                self.map.frozen[number] = ALONE
 
     def find_least(self) -> None:
         """Note the groups of which the network needs more than one channel, as where code picks the largest two."""

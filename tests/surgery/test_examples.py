@@ -54,8 +54,58 @@ def test_scores_of_a_single_token_do_not_tell_how_keys_may_grow(fused):
             return self.head(x + self.out(nn.functional.scaled_dot_product_attention(*heads, scale=0.5)[:, 0]))
 
     model = (Fused if fused else Attention)(False).double()
-    assert "take an example with several" in by_name(model, TOKENS[:, :1])["query"].frozen
+    assert "take another example" in by_name(model, TOKENS[:, :1])["query"].frozen
     assert by_name(model, TOKENS[:, :2])["query"].frozen is None
+
+
+class Masked(Attention):
+    """Which tokens are read is told by a mask, by real numbers or by lengths."""
+
+    def forward(self, tokens: Tensor, told: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        if told.dim() == 1:
+            told = torch.arange(tokens.shape[1], device=told.device) < told[:, None]
+        bias = torch.zeros_like(told, dtype=x.dtype).masked_fill(~told, -1e9) if told.dtype == torch.bool else None
+        scores = self.query(x) @ self.key(x).transpose(1, 2)
+        scores = scores + (bias if bias is not None else (1 - told) * -1e9)[:, None]
+        return self.head(x + self.out(scores.softmax(-1) @ self.value(x)))
+
+
+class MaskedFused(Masked):
+    def forward(self, tokens: Tensor, told: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        heads = (each(x)[:, None] for each in (self.query, self.key, self.value))
+        mixed = nn.functional.scaled_dot_product_attention(*heads, attn_mask=told[:, None, None], scale=0.5)
+        return self.head(x + self.out(mixed[:, 0]))
+
+
+FIRST = torch.arange(7).expand(4, -1) < 1
+ALL = torch.ones(4, 7)
+TOLD = {
+    "one token": (Masked, FIRST, False),
+    "one token, fused": (MaskedFused, FIRST, False),
+    "lengths of one": (Masked, torch.ones(4, dtype=torch.long), False),
+    "all tokens": (Masked, ALL.bool(), True),
+    "all tokens, fused": (MaskedFused, ALL.bool(), True),
+    "all tokens by real numbers": (Masked, ALL.double(), True),
+    "some tokens": (Masked, torch.arange(7).expand(4, -1) < 3, True),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_masks_that_hide_all_scores_do_not_tell_how_keys_may_grow(name):
+    kind, told, shown = TOLD[name]
+    torch.manual_seed(0)
+    model = kind(False).double()
+    groups = by_name(model, (TOKENS, told))
+    assert groups["value"].frozen is None
+    if not shown:
+        assert "take another example" in groups["query"].frozen and groups["query"].unprunable is None
+        return
+    every = ALL.double() if told.is_floating_point() else ALL.bool()
+    before = model(TOKENS, every)
+    widen(model, groups["query"], 9)
+    assert torch.allclose(model(TOKENS, every), before, rtol=1e-10, atol=1e-10)
 
 
 def by_name(model: nn.Module, example) -> dict:
