@@ -99,9 +99,9 @@ def _bond(call: Call) -> Bond:
     return Bond.EVEN if call.name in _EVEN or biased else Bond.CUT
 
 
-@rule("new_empty", "new_full", "new_ones", "new_zeros")
+@rule("empty", "new_empty", "new_full", "new_ones", "new_zeros")
 def constant(trace: LabelTrace, call: Call) -> None:
-    """Takes only type and device from its input; a size written into it is fixed."""
+    """Takes only type and device from its input, if it has one; a size written into it is fixed."""
 
 
 _WINDOWS = """avg_pool{0}d max_pool{0}d _adaptive_avg_pool{0}d adaptive_avg_pool{0}d adaptive_max_pool{0}d

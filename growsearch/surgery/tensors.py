@@ -15,9 +15,12 @@ from torch import Tensor, nn
 def places(model: nn.Module) -> list[tuple[Tensor, tuple[str, ...]]]:
     """Every distinct parameter and buffer with all its names, in the order of ``named_parameters``."""
     found: dict[int, tuple[Tensor, list[str]]] = {}
-    for kind in (model.named_parameters, model.named_buffers):
-        for name, tensor in kind(remove_duplicate=False):
-            found.setdefault(id(tensor), (tensor, []))[1].append(name)
+    modules = [(f"{path}." if path else "", module) for path, module in model.named_modules(remove_duplicate=False)]
+    held = [(path, module._parameters) for path, module in modules] + [(path, each._buffers) for path, each in modules]
+    for path, tensors in held:
+        for name, tensor in tensors.items():
+            if tensor is not None:
+                found.setdefault(id(tensor), (tensor, []))[1].append(path + name)
     return [(tensor, tuple(names)) for tensor, names in found.values()]
 
 
