@@ -103,9 +103,8 @@ class All:
     Attributes:
         scripts: each yields actions of its own.
         at_once: how many go on at a time in one process, the one least far in its pass first.
-        work: passes of training that each script takes: the largest begins first, and one may be left off between two
-            passes, so that several processes end together. For ``nested`` ones, in any unit, what the scripts below
-            them take: the largest begins last, as its own can be shared.
+        work: passes of training that each script takes itself, or in any unit what those below it take: the largest
+            begins first, and one may be left off between two passes, so that several processes end together.
         nested: each begins with an ``All`` of its own. Versions before 0.4 asked for that in one branch, script by
             script, and a journal that says so continues that way.
     """

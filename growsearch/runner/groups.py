@@ -11,26 +11,20 @@ class Group:
         left: passes of training that each is to take yet, where that is known; else 0.
         waiting: those that no process has, whether they have begun or not.
         at_once: how many processes' worth of them go on at a time in the run's own process.
-        nested: each has a group of its own, which processes share at the end.
     """
 
     left: dict[str, float]
     waiting: list[str]
     at_once: int
-    nested: bool = False
 
     @classmethod
-    def of(cls, work: dict[str, float], at_once: int, nested: bool = False) -> "Group":
-        """A group of which none has begun, in the order in which they will."""
-        return cls(dict(work), sorted(work, key=lambda name: work[name] if nested else -work[name]), at_once, nested)
+    def of(cls, work: dict[str, float], at_once: int) -> "Group":
+        """A group of which none has begun, the one with the most work first."""
+        return cls(dict(work), sorted(work, key=lambda name: -work[name]), at_once)
 
     def take(self) -> str:
-        """The one that goes on next: that with the most passes left, the one that waits longest among equals.
-
-        Of branches with groups of their own it is that with the least work, for the more a last one has the better it
-        can be shared.
-        """
-        name = self.waiting[0] if self.nested else max(self.waiting, key=self.left.__getitem__)
+        """The one that goes on next: that with the most passes left, the one that waits longest among equals."""
+        name = max(self.waiting, key=self.left.__getitem__)
         self.waiting.remove(name)
         return name
 

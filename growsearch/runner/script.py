@@ -271,7 +271,7 @@ class ScriptRunner:
         self.bench.engine.open_cuda_streams(action.at_once)
         scripts = {f"{branch}/{number}": script for number, script in enumerate(action.scripts)}
         work = dict.fromkeys(scripts, 0.0) | dict(zip(scripts, action.work, strict=False))
-        group = self.groups[branch] = Group.of(work, action.at_once, action.nested)
+        group = self.groups[branch] = Group.of(work, action.at_once)
         self.branches |= {name: self._drive(scripts[name], name) for name in group.waiting}
         while any(name not in self.results for name in scripts):
             yield At.HALT
@@ -285,7 +285,7 @@ class ScriptRunner:
             return
         group.count_pass(branch)
         if worker is not None and worker.branch != branch:
-            if group.waiting and (not self._here() or self.crew.free()):
+            if group.waiting and not self._here():
                 self._bring_home(worker)
                 worker.branch = branch
         elif group.gives_way(branch, self.crew.processes):

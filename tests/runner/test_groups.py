@@ -55,11 +55,6 @@ def test_work_that_is_not_known_is_taken_in_turn():
     assert group.left["/0"] == 0 and not group.gives_way("/0", 2)
 
 
-def test_the_group_with_most_to_share_begins_last():
-    group = Group.of({"/0": 3.0, "/1": 1.0, "/2": 2.0}, 1, nested=True)
-    assert [group.take() for _ in range(3)] == ["/1", "/2", "/0"]
-
-
 def test_names_tell_who_asked_for_a_branch():
     assert (above("/3/1"), above("/3"), above("")) == ("/3", "", "")
     assert is_below("/3/1", "/3") and is_below("/3", "/3") and is_below("/3", "")

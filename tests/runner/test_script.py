@@ -56,7 +56,7 @@ class Tournament(Algorithm[AlgoConfig]):
 
 
 class League(Tournament):
-    """The same in two groups, side by side; the second one, which has most to share, begins last."""
+    """The same in two groups, side by side; the second one begins first."""
 
     def play(self, nets):
         groups = [super(League, self).play(group) for group in (nets[:1], nets[1:])]
@@ -79,9 +79,9 @@ class Uneven(Tournament):
     rates = (0.1, 0.05, 0.2, 0.15)
 
     def play(self, nets):
-        groups = [super(Uneven, self).play(group) for group in (nets[1:], nets[:1])]
-        last, first = yield All(tuple(groups), self.at_once, nested=True)
-        return first + last
+        groups = [super(Uneven, self).play(group) for group in (nets[:1], nets[1:])]
+        first, second = yield All(tuple(groups), self.at_once, work=(1, 3), nested=True)
+        return first + second
 
 
 def tournament(at_once=2, kind=Tournament, **hardware):
