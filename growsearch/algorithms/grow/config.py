@@ -8,6 +8,10 @@ from growsearch.options import option
 from growsearch.training.settings import TrainingSettings
 
 
+def _training() -> TrainingSettings:
+    return TrainingSettings(keep="last")
+
+
 @dataclass
 class GrowConfig(AlgoConfig):
     """Train a network, widen and deepen it step by step to a budget, and train it on; give one of the targets.
@@ -80,7 +84,7 @@ class GrowConfig(AlgoConfig):
         [], "Layers whose outputs are left alone, as patterns of their names, such as stem* or stages.0.*."
     )
     training: TrainingSettings = option(
-        TrainingSettings, "Training behind the last step; before it the rate stays at training.lr."
+        _training, "Training behind the last step; before it the rate stays at training.lr."
     )
 
     def __post_init__(self) -> None:
