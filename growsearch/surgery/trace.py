@@ -104,9 +104,8 @@ class _Watch(DispatchMode):
             return None
         try:
             if not tensors:
-                return func(
-                    *args, **{name: real(each) for name, each in kwargs.items()} | {"device": torch.device("cpu")}
-                )
+                given = {name: real(each) for name, each in kwargs.items()}
+                return func(*args, **given | {"device": torch.device("cpu")})
             return func(*pytree.tree_map(real, args), **pytree.tree_map(real, kwargs))
         except Exception:  # the same call on the meta device says what is wrong
             return None
