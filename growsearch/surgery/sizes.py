@@ -248,8 +248,13 @@ class Sizes(WithoutDropout):
 
     def _create(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A constant whose size was read off a labelled tensor, or off a module, has its labels."""
+        draws = self.labels.draws
+        before = len(draws)
         out = func(*args, **kwargs)
-        leaves = pytree.tree_leaves((args, kwargs.get("size")))
+        if len(draws) > before:  # torch hands on another object than the operator gave
+            draws[-1] = draws[-1][0], out
+        given = [list(each) if isinstance(each, torch.Size) else each for each in (*args, kwargs.get("size"))]
+        leaves = pytree.tree_leaves(given)
         sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width)]
         if isinstance(out, Tensor) and len(sizes) >= out.dim():
             known = [self.labels.counted(size) for size in sizes]
