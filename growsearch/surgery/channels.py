@@ -76,6 +76,11 @@ class ChannelMap:
             other = group(again)
             if other.stuck() < layout.stuck():
                 traced, layout = again, other
+        if traced.merges and layout.stuck():
+            again = trace(model, example, heads, traced.whole, shortest=True)
+            other = group(again)
+            if other.stuck() < layout.stuck():
+                traced, layout = again, other
         self.shared = {key for key, roles in traced.roles.items() if "consumer" in roles and len(roles) > 1}
         self.axes: list[list[Axis]] = [[] for _ in layout.sizes]
         alike: dict[tuple[Segment, ...], tuple[Segment, ...]] = {}  # an edit knows them by their identity

@@ -82,8 +82,7 @@ def _comparing(name: str) -> Any:
 
 
 def _rounding(operate: Callable[..., Any]) -> Any:
-    def rounded(value: Any, _: int) -> Any:
-        return operate(value)
+    rounded = _of_first(operate)
 
     def method(self: Any, *digits: Any) -> Any:
         if digits:
@@ -97,6 +96,7 @@ def _rounding(operate: Callable[..., Any]) -> Any:
     return method
 
 
+_negative = _of_first(operator.neg)
 UNSEEN = (64, 128, 256, 512)
 """Numbers of channels that are tried where a size goes where nobody sees what it is compared with."""
 
@@ -177,6 +177,12 @@ class _Quotient(_Formula, float):
     @property
     def plain(self) -> float:
         return float.__float__(self)
+
+
+def opposite(number: Any) -> Any:
+    """What a number is the negative of, by its formula; None if it is none of that kind."""
+    operate, of, _ = getattr(number, "formula", None) or (None, None, None)
+    return of if operate is _negative else None
 
 
 def plain(number: Any) -> Any:

@@ -109,6 +109,7 @@ class LabelTrace:
         heads: where code splits channels by two numbers that it holds, the outer one follows the channels: whole
             heads come and go, not places inside of them.
         whole: names of weights of grouped convolutions whose blocks come and go, not places inside of them.
+        shortest: of several dimensions of channels that a view merges, the shortest one is followed, not the longest.
 
     Attributes:
         axes: (tensor name, dimension) -> the labels it was given.
@@ -119,6 +120,7 @@ class LabelTrace:
         frozen: vectors of labels with what they allow and the reason, in the order found.
         count: number of labels given out.
         written: sizes that the code passes to the operator that runs now, where they are known.
+        merges: whether a view merged several dimensions of channels.
         chunks: number of parts that the code asks for, while ``chunk`` runs.
         whole: names of weights of grouped convolutions whose blocks are the channels.
         blocked: name of each other such weight -> the labels of its outputs.
@@ -135,8 +137,14 @@ class LabelTrace:
         values: id of a tensor -> its entries, where these depend on neither weights nor inputs: draws and constants.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], heads: bool = False, whole: frozenset[str] = frozenset()) -> None:
-        self.heads = heads
+    def __init__(
+        self,
+        tensors: dict[str, Tensor],
+        heads: bool = False,
+        whole: frozenset[str] = frozenset(),
+        shortest: bool = False,
+    ) -> None:
+        self.heads, self.shortest, self.merges = heads, shortest, False
         self.axes: dict[tuple[str, int], Vector] = {}
         self.attributes: dict[tuple[str, str, int | None], Vector] = {}
         self.roles: dict[tuple[str, int], set[str]] = defaultdict(set)

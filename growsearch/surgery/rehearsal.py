@@ -1,6 +1,7 @@
 """Runs of a network that can be compared: the same draws, double precision, and what saturation hides."""
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -64,7 +65,7 @@ def without_dropout(model: nn.Module, functions: bool = True) -> Iterator[Withou
         functions: whether to watch for functions of dropout, which takes time; False for a network that calls none.
     """
     modules, watch = modules_of(model), WithoutDropout()
-    compiled = any(type(module).__name__ == "OptimizedModule" for module in modules)
+    compiled = "torch._dynamo" in sys.modules  # which whatever compiles a network or a function of its code imports
     for module in modules:
         if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ in _DROPS:
             module.p = module.drop_prob = 0.0  # type: ignore[assignment]

@@ -90,6 +90,7 @@ class Sizes(WithoutDropout):
             "unflatten": self._unflatten,
             **dict.fromkeys(("__getitem__", "__setitem__"), self._slice),
             **dict.fromkeys(("numel", "nelement"), self._numel),
+            "narrow": self._narrow,
             "split": self._split,
             "chunk": self._chunk,
             "tensor_split": self._tensor_split,
@@ -211,7 +212,7 @@ class Sizes(WithoutDropout):
     def _slice(self, func: Any, args: Any, kwargs: Any) -> Any:
         parts = args[1] if isinstance(args[1], tuple) else (args[1],)
         cuts = [part for part in parts if isinstance(part, slice)]
-        cuts = [cut for cut in cuts if isinstance(cut.start, Width) or isinstance(cut.stop, Width)]
+        cuts = [cut for cut in cuts if isinstance(cut.start, Computed) or isinstance(cut.stop, Computed)]
         if len(cuts) != 1:
             return func(*args, **kwargs)
         dim = next(index for index, part in enumerate(parts) if part is cuts[0])
@@ -221,6 +222,16 @@ class Sizes(WithoutDropout):
         return self._written(
             func, args, kwargs, [0 if each is None else each for each in (cuts[0].start, cuts[0].stop)]
         )
+
+    def _narrow(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A slice by its start and length; multiples of one part of a width make another such multiple."""
+        start, length = (args[i] if len(args) > i else kwargs.get(name) for i, name in ((2, "start"), (3, "length")))
+        stop = length if start in (0, None) else start + length
+        if isinstance(start, Width) and isinstance(length, Width) and start.parts == length.parts:
+            if start.vector is length.vector and start.attribute == length.attribute:
+                times = start.times + length.times
+                stop = Width.make(plain(stop), length.vector, length.attribute, length.parts, times)
+        return self._written(func, args, kwargs, (start, stop))
 
     def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
         return prod(self._marked(args[0], args[0].shape))

@@ -20,6 +20,7 @@ from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
     rules_numbers,
     rules_pointwise,
     rules_shapes,
+    rules_slices,
 )
 from growsearch.surgery.conditions import noted
 from growsearch.surgery.hooks import has_hooks
@@ -133,13 +134,17 @@ def _without_values(tensor: Tensor) -> Tensor:
 
 
 def trace(
-    model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False, whole: frozenset[str] = frozenset()
+    model: nn.Module,
+    example: Tensor | tuple[Any, ...],
+    heads: bool = False,
+    whole: frozenset[str] = frozenset(),
+    shortest: bool = False,
 ) -> LabelTrace:
     """Push labels through ``model(example)`` in train and in eval mode.
 
     Only shapes and operators are looked at: a copy runs on the meta device, so neither weights nor
     statistics nor random streams are touched. Auxiliary heads that run in train mode alone are seen.
-    Hooks are not run. For ``heads`` and ``whole`` see :class:`~growsearch.surgery.labels.LabelTrace`.
+    Hooks are not run. For the other arguments see :class:`~growsearch.surgery.labels.LabelTrace`.
 
     Raises:
         UserError: if the network cannot run so, as when its control flow depends on values, if its
@@ -154,7 +159,7 @@ def trace(
             f"channel map of {type(model).__name__}: {describe(error)}; it needs a network that copy.deepcopy copies"
         ) from error
     mark_attributes(shadow, heads)
-    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole)
+    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest)
     mark_layers(shadow, labels)
     _freeze_held(labels, shadow)
     for module in shadow.modules():
