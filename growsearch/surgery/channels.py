@@ -58,6 +58,7 @@ class ChannelMap:
         conditions: comparisons of the network's code whose outcome may depend on sizes.
         maps: what tiles a dimension of a large result of an operator, and how many entries each channel of it has.
         largest: entries of the largest result.
+        draws: train mode or not -> what was drawn, and of which dimensions an edit may change the size.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
         silent: group number -> how it gets channels that change nothing, where a proof found a way.
         least: group number -> how few channels the network runs with and why, where a proof found that it is not one.
@@ -75,6 +76,11 @@ class ChannelMap:
             other = group(again)
             if other.stuck() < layout.stuck():
                 traced, layout = again, other
+        if traced.merges and layout.stuck():
+            again = trace(model, example, heads, traced.whole, shortest=True)
+            other = group(again)
+            if other.stuck() < layout.stuck():
+                traced, layout = again, other
         self.shared = {key for key, roles in traced.roles.items() if "consumer" in roles and len(roles) > 1}
         self.axes: list[list[Axis]] = [[] for _ in layout.sizes]
         alike: dict[tuple[Segment, ...], tuple[Segment, ...]] = {}  # an edit knows them by their identity
@@ -88,7 +94,7 @@ class ChannelMap:
         self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
         self.attributes, self.conditions = layout.attributes, layout.conditions
         self.maps, self.largest, self._operators, self._heads = layout.maps, traced.largest, traced.operators, heads
-        self.rows = traced.rows
+        self.rows, self.draws = traced.rows, traced.drawn_in
         self.lineage = [list(range(size)) for size in self.sizes]
         self.silent: dict[int, Any] = {}
         self.least: dict[int, tuple[int, str]] = {}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeAlias
 
 Comparison: TypeAlias = tuple[Callable[[Any, Any], Any], Any, Any]
@@ -19,12 +20,36 @@ _noted: ContextVar[list[Comparison] | None] = ContextVar("comparisons of sizes",
 
 @contextmanager
 def noted(comparisons: list[Comparison]) -> Iterator[None]:
-    """Add what the code compares to a list."""
-    token = _noted.set(comparisons)
+    """Add what the code compares to a list; meanwhile functions of ``math`` remember the formulas of what they give."""
+    token, plain_ones = _noted.set(comparisons), {name: getattr(math, name) for name in _OF_MATH}
+    for name, function in plain_ones.items():
+        setattr(math, name, _remembering(function))
     try:
         yield
     finally:
         _noted.reset(token)
+        for name, function in plain_ones.items():
+            setattr(math, name, function)
+
+
+_OF_MATH = ("exp", "gcd", "isqrt", "lcm", "log", "log10", "log2", "sqrt")
+
+
+def _remembering(function: Callable[..., Any]) -> Callable[..., Any]:
+    def called(*numbers: Any) -> Any:
+        value = function(*map(plain, numbers))
+        if not 1 <= len(numbers) <= 2 or not any(isinstance(each, _Formula) for each in numbers):
+            return value
+        made: Any = (Computed if isinstance(value, int) else _Quotient)(value)
+        made.formula = (function if len(numbers) == 2 else _of_first(function), numbers[0], numbers[-1])
+        return made
+
+    return called
+
+
+@cache
+def _of_first(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda number, _: function(number)
 
 
 def _computing(name: str, turned: bool = False) -> Any:
@@ -57,8 +82,7 @@ def _comparing(name: str) -> Any:
 
 
 def _rounding(operate: Callable[..., Any]) -> Any:
-    def rounded(value: Any, _: int) -> Any:
-        return operate(value)
+    rounded = _of_first(operate)
 
     def method(self: Any, *digits: Any) -> Any:
         if digits:
@@ -72,6 +96,7 @@ def _rounding(operate: Callable[..., Any]) -> Any:
     return method
 
 
+_negative = _of_first(operator.neg)
 UNSEEN = (64, 128, 256, 512)
 """Numbers of channels that are tried where a size goes where nobody sees what it is compared with."""
 
@@ -112,6 +137,18 @@ class _Formula:
         self.leave()
         return int(self.plain)
 
+    def __float__(self) -> float:
+        self.leave()  # such as that of math.sqrt
+        return float(self.plain)
+
+    def __repr__(self) -> str:
+        self.leave()
+        return repr(self.plain)
+
+    def __format__(self, spec: str) -> str:
+        self.leave()
+        return format(self.plain, spec)
+
     def leave(self) -> None:
         """Note that the number is used where its formula is lost, and may be compared with any other there."""
         if _noted.get() is not None:
@@ -130,11 +167,22 @@ class Computed(_Formula, int):
         """The number alone."""
         return int.__int__(self)
 
+    def bit_length(self) -> int:
+        """As of the number alone."""
+        self.leave()
+        return self.plain.bit_length()
+
 
 class _Quotient(_Formula, float):
     @property
     def plain(self) -> float:
         return float.__float__(self)
+
+
+def opposite(number: Any) -> Any:
+    """What a number is the negative of, by its formula; None if it is none of that kind."""
+    operate, of, _ = getattr(number, "formula", None) or (None, None, None)
+    return of if operate is _negative else None
 
 
 def plain(number: Any) -> Any:

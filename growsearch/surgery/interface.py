@@ -14,6 +14,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError
+from growsearch.surgery.hooks import giving_hooks
 
 BATCH = 3
 """So often is a single sample repeated: batch norm maps two samples to plus and minus one, whatever they are."""
@@ -40,10 +41,22 @@ def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> No
                     f"{where} computes its weight in a hook (the old weight_norm or spectral_norm); remove it, or use "
                     "torch.nn.utils.parametrizations"
                 )
+        for hook in giving_hooks(module):
+            raise UserError(
+                f"{where} has a {hook} that returns a value, and hooks are not run; let the module's own forward "
+                "do what it does, or remove it first"
+            )
+    _refuse_example(kind, example)
+
+
+def _refuse_example(kind: str, example: Any) -> None:
     tensors = [leaf for leaf in pytree.tree_leaves(example) if isinstance(leaf, Tensor)]
-    if any(tensor.layout is not torch.strided or tensor.is_nested for tensor in tensors):
-        raise UserError(f"channel map of {kind}: a sparse or nested example is not accepted; use dense tensors")
-    if not tensors or any(not tensor.numel() for tensor in tensors):
+    if not tensors:
+        found = type(example).__name__
+        raise UserError(f"channel map of {kind}: no tensor is in the example ({found}); use one, or a tuple of inputs")
+    if any(each.layout is not torch.strided or each.is_nested or each.is_quantized for each in tensors):
+        raise UserError(f"channel map of {kind}: a sparse, nested or quantized example is not accepted; use dense tensors")
+    if any(not tensor.numel() for tensor in tensors):
         raise UserError(f"channel map of {kind}: the example has no entries; use a batch of one or more")
 
 
@@ -64,8 +77,18 @@ def output_leaves(output: Any) -> Iterator[Any]:
     """Every tensor, number and text of a network's output, in any container: tuple, list, mapping, dataclass.
 
     Raises:
-        UserError: for anything else, in which a tensor might hide.
+        UserError: for anything else, in which a tensor might hide, and for a container that holds itself.
     """
+    try:
+        yield from _leaves(output)
+    except RecursionError as error:
+        raise UserError(
+            "output of the network: it is nested too deep, or holds itself; use tensors in tuples, lists, mappings and "
+            "dataclasses"
+        ) from error
+
+
+def _leaves(output: Any) -> Iterator[Any]:
     if output is None:
         return
     if isinstance(output, Tensor):
@@ -79,14 +102,14 @@ def output_leaves(output: Any) -> Iterator[Any]:
     elif isinstance(output, Mapping):
         for key, value in output.items():
             if isinstance(key, (str, int, float, tuple)):  # which may be made of a width
-                yield from output_leaves(key)
-            yield from output_leaves(value)
+                yield from _leaves(key)
+            yield from _leaves(value)
     elif isinstance(output, (tuple, list, deque)):
         for value in output:
-            yield from output_leaves(value)
+            yield from _leaves(value)
     elif dataclasses.is_dataclass(output):
         for field in dataclasses.fields(output):
-            yield from output_leaves(getattr(output, field.name))
+            yield from _leaves(getattr(output, field.name))
     else:
         raise UserError(
             f"output of the network: an object of type {type(output).__name__} is not accepted; use "

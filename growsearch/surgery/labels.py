@@ -25,6 +25,10 @@ Origin: TypeAlias = tuple[str, tuple[int | None, ...]]
 """Name of a parameter, and which of its dimensions, if any, each dimension of a tensor is."""
 
 
+Draws: TypeAlias = list[tuple[str, tuple[bool, ...]]]
+"""For each draw of a run the operator, and for each dimension of what it drew whether that is one of channels."""
+
+
 class Bond(IntEnum):
     """Permission of an operator for changes of channels; the strictest one of a group's operators counts."""
 
@@ -105,6 +109,7 @@ class LabelTrace:
         heads: where code splits channels by two numbers that it holds, the outer one follows the channels: whole
             heads come and go, not places inside of them.
         whole: names of weights of grouped convolutions whose blocks come and go, not places inside of them.
+        shortest: of several dimensions of channels that a view merges, the shortest one is followed, not the longest.
 
     Attributes:
         axes: (tensor name, dimension) -> the labels it was given.
@@ -115,6 +120,7 @@ class LabelTrace:
         frozen: vectors of labels with what they allow and the reason, in the order found.
         count: number of labels given out.
         written: sizes that the code passes to the operator that runs now, where they are known.
+        merges: whether a view merged several dimensions of channels.
         chunks: number of parts that the code asks for, while ``chunk`` runs.
         whole: names of weights of grouped convolutions whose blocks are the channels.
         blocked: name of each other such weight -> the labels of its outputs.
@@ -126,11 +132,19 @@ class LabelTrace:
         given: id of a tensor that was made of one of the network's inputs alone, whole numbers -> that input's place.
         scores: id of a tensor -> channels that were summed over for it, without a parameter.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
+        draws: names of operators that drew, with what they drew.
+        drawn_in: train mode or not -> what :meth:`drawn` said of it.
         values: id of a tensor -> its entries, where these depend on neither weights nor inputs: draws and constants.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], heads: bool = False, whole: frozenset[str] = frozenset()) -> None:
-        self.heads = heads
+    def __init__(
+        self,
+        tensors: dict[str, Tensor],
+        heads: bool = False,
+        whole: frozenset[str] = frozenset(),
+        shortest: bool = False,
+    ) -> None:
+        self.heads, self.shortest, self.merges = heads, shortest, False
         self.axes: dict[tuple[str, int], Vector] = {}
         self.attributes: dict[tuple[str, str, int | None], Vector] = {}
         self.roles: dict[tuple[str, int], set[str]] = defaultdict(set)
@@ -150,6 +164,8 @@ class LabelTrace:
         self.given: dict[int, int] = {}
         self.scores: dict[int, list[Vector]] = {}
         self.rows: dict[int, int] = {}
+        self.draws: list[tuple[str, Tensor]] = []
+        self.drawn_in: dict[bool, Draws] = {}
         self.values: dict[int, Tensor] = {}
         self._parts: dict[int, tuple[Vector, str]] = {}
         self._labels: dict[int, Labels] = {}
@@ -190,6 +206,14 @@ class LabelTrace:
                 if vector is not None and entries // len(vector) > self.maps.get(id(vector), (vector, 0))[1]:
                     self._alive.append(vector)
                     self.maps[id(vector)] = vector, entries // len(vector)
+
+    def drawn(self) -> Draws:
+        """What was drawn since this was last asked, and of which dimensions an edit may change the size."""
+        found, self.draws = self.draws, []
+        return [
+            (name, tuple(vector is not None and not self.is_fixed(vector) for vector in self.get(tensor)))
+            for name, tensor in found
+        ]
 
     def origin(self, tensor: Tensor) -> Origin | None:
         """The parameter that this tensor is, or is a part or another view of."""

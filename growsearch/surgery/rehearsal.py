@@ -1,6 +1,7 @@
 """Runs of a network that can be compared: the same draws, double precision, and what saturation hides."""
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
@@ -14,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from growsearch.dispatch import DispatchMode
 from growsearch.surgery.in_parts import in_parts
+from growsearch.surgery.labels import Draws
 from growsearch.surgery.operators import Call, name_of, rule_of, tensors_among
 from growsearch.surgery.rules_layers import (
     attention,
@@ -63,7 +65,7 @@ def without_dropout(model: nn.Module, functions: bool = True) -> Iterator[Withou
         functions: whether to watch for functions of dropout, which takes time; False for a network that calls none.
     """
     modules, watch = modules_of(model), WithoutDropout()
-    compiled = any(type(module).__name__ == "OptimizedModule" for module in modules)
+    compiled = "torch._dynamo" in sys.modules  # which whatever compiles a network or a function of its code imports
     for module in modules:
         if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ in _DROPS:
             module.p = module.drop_prob = 0.0  # type: ignore[assignment]
@@ -116,8 +118,8 @@ _REDUCED = (torch.float16, torch.bfloat16, torch.float32)
 class Rehearsal(DispatchMode):
     """Runs a network so that only its weights and widths decide what comes out.
 
-    A draw gives one value for each sample, whatever the number of channels, and the same value each
-    time. Casts to lower precision stay in float64. What an output was computed from is kept back
+    A draw gives the same values for all channels, however many there are, and the same ones each time: one for each
+    entry of its other dimensions, where a trace knows these, or else for each sample. Casts to lower precision stay in float64. What an output was computed from is kept back
     to the last layer, so that a clamp or an argmax hides nothing: each tensor holds what it came from, and each
     storage what was there before an operator in place, so that all of it goes when they go.
 
@@ -128,18 +130,21 @@ class Rehearsal(DispatchMode):
         model: the network that will run.
         batch: number of samples.
         watched: whether to look for layers that compute the same of all samples.
+        draws: what a trace in this mode saw drawn, and of which dimensions an edit may change the size.
 
     Attributes:
         dead: whether there was such a layer, as where no unit before it is active: it hides all that is before it.
         blind: whether scores of queries and keys left no trace in their softmax, as where a mask leaves one of them.
     """
 
-    def __init__(self, model: nn.Module, batch: int, watched: bool = False) -> None:
+    def __init__(self, model: nn.Module, batch: int, watched: bool = False, draws: Draws | None = None) -> None:
         super().__init__()
         self._batch, self._draws = batch, 0
+        self._known, self._all = draws or [], 0
         self._kept: list[ref[Tensor]] = []
         self._watched, self.dead, self.blind = watched, False, False
         self._model, self._left = model, torch.get_rng_state()
+        self._name = ""
         self._generators: dict[int, tuple[torch.Generator, Tensor, bool]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -218,6 +223,7 @@ class Rehearsal(DispatchMode):
         return found
 
     def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
+        self._all += 1
         if self._is_begun(kwargs.get("generator")):
             return func(*args, **kwargs)
         out = self._drawn(func, args, kwargs)
@@ -239,7 +245,7 @@ class Rehearsal(DispatchMode):
     def _drawn(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._draws += 1
         _seed(self._draws)
-        name = name_of(func)
+        name = self._name = name_of(func)
         if name in ("rand", "rand_like"):
             return self._fill(func(*args, **kwargs), lambda small: small.uniform_())
         if name in ("randn", "randn_like"):
@@ -275,10 +281,14 @@ class Rehearsal(DispatchMode):
         return func(*args, **kwargs)
 
     def _fill(self, out: Tensor, draw: Any) -> Tensor:
-        """Write one drawn value a sample."""
+        """Write drawn values, the same ones for all channels."""
         _seed(self._draws)
-        samples = self._batch if out.dim() and out.shape[0] == self._batch else 1
-        return out.copy_(draw(out.new_empty((samples, *[1] * (out.dim() - 1)) if out.dim() else ())))
+        name, channels = self._known[self._all - 1] if self._all <= len(self._known) else ("", ())
+        if name == self._name and len(channels) == out.dim():
+            shape = [1 if varies else size for varies, size in zip(channels, out.shape, strict=True)]
+        else:
+            shape = [size if dim == 0 and size == self._batch else 1 for dim, size in enumerate(out.shape)]
+        return out.copy_(draw(out.new_empty(shape)))
 
 
 class _Kind(NamedTuple):

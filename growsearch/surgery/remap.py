@@ -148,6 +148,8 @@ def remap_checked(
     optimizer = as_list(optimizer)
     if duplicate not in ("scale_consumers", "scale_producers", "none") or momentum not in ("follow", "drop"):
         raise UserError(f"remap: duplicate={duplicate!r}, momentum={momentum!r} is not accepted; see its documentation")
+    if removed is not None and not callable(removed):
+        raise UserError(f"removed: {removed!r} is not accepted; use a function of the group and its removed channels")
     _check_fresh(group, fresh, min(new) < 0)
     require_room(model, group, len(new))
     with transaction(model, optimizer, None if removed is not None else group.map.owners(model, group.number)):
@@ -259,6 +261,8 @@ def require_room(model: nn.Module, group: ChannelGroup, size: int) -> None:
 
 def _check_fresh(group: ChannelGroup, fresh: Mapping[str, Initialiser], needed: bool) -> None:
     """Raise UserError for a role that does not exist, or weights that are all computed, of tensors unknown here."""
+    if not isinstance(fresh, Mapping):
+        raise UserError(f"fresh: {fresh!r} is not accepted; use a mapping of roles to initialisers")
     unknown = [role for role in fresh if role not in ROLES]
     if unknown:
         raise UserError(f"fresh: role {unknown[0]!r} is not known; use one of {', '.join(ROLES)}")

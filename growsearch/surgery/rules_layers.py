@@ -250,7 +250,7 @@ def group_norm(trace: LabelTrace, call: Call) -> None:
     trace.put(call.out[0], tuple(labels))
 
 
-@rule("_cdist_forward")
+@rule("_cdist_forward", "_euclidean_dist")
 def distances(trace: LabelTrace, call: Call) -> None:
     """Between the rows of two matrices, over their columns."""
     left, right = trace.get(call["x1"]), trace.get(call["x2"])

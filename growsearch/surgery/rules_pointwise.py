@@ -15,7 +15,9 @@ sin sinc sinh softplus softshrink sqrt square tan tanh threshold trunc uniform z
 _MANY = """add addcdiv addcmul atan2 bitwise_and bitwise_or bitwise_xor complex copy copysign div eq floor_divide fmax
 fmin fmod ge gt hypot le lerp logaddexp logaddexp2 logical_and logical_or logical_xor lt masked_fill maximum minimum
 mul ne nextafter pow remainder rsub sub true_divide where xlogy _prelu_kernel"""
-_POINTWISE = (_UNARY + " " + _MANY).split()
+_GRADIENTS = """elu gelu hardsigmoid hardswish hardtanh leaky_relu log_sigmoid logit mish sigmoid silu softplus softshrink
+tanh threshold"""
+_POINTWISE = [*(_UNARY + " " + _MANY).split(), *[f"{name}_backward" for name in _GRADIENTS.split()]]
 
 
 @rule(*_POINTWISE, *[f"{name}_" for name in _POINTWISE])
@@ -47,7 +49,7 @@ def _is_one_value(call: Call, tensor: Tensor, dim: int) -> bool:
     return call.name == "copy_" and tensor is call.args[1] and tensor.stride(dim) == 0
 
 
-@rule("_softmax", "_log_softmax", "_safe_softmax", "cumsum", "cumprod", "cummax", "cummin", "sort")
+@rule("_softmax", "_log_softmax", "_safe_softmax", "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "sort")
 def along_a_dimension(trace: LabelTrace, call: Call) -> None:
     """Keeps its shape but mixes the entries of one dimension, or brings them in another order."""
     labels = trace.get(call["self"])

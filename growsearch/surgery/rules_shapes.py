@@ -25,7 +25,8 @@ def view(trace: LabelTrace, call: Call) -> None:
             marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)}
         for dim in [dim for dim in marked if len(marked) > 1 and x.shape[dim] == 1]:
             trace.freeze(marked.pop(dim), "a single channel squeezed away")
-        lengths = sorted(marked, key=lambda dim: (x.shape[dim], dim), reverse=not trace.heads)
+        trace.merges = trace.merges or len(marked) > 1
+        lengths = sorted(marked, key=lambda dim: (x.shape[dim], dim), reverse=trace.heads is trace.shortest)
         for dim in lengths[1:]:  # of heads or experts and what is in each of them the longer one, or else the heads
             trace.freeze(marked.pop(dim), "reshaped across channels")
             left.append(dim)
@@ -237,7 +238,7 @@ def split(trace: LabelTrace, call: Call) -> None:
     elif vector is not None and len(written) == len(sizes) and any(isinstance(each, Computed) for each in written):
         for width, part in zip(written, np.split(vector, np.cumsum(sizes)[:-1]), strict=True):
             trace.measure(width, part)
-            if not isinstance(width, Width) and not _is_product(width) and not _is_rest(trace, width, vector, written):
+            if not isinstance(width, Width) and not is_product(width) and not _is_rest(trace, width, vector, written):
                 trace.freeze(part, "a part of set size")
     else:
         trace.freeze(vector, "split into parts of set sizes")
@@ -261,7 +262,7 @@ def _uneven(trace: LabelTrace, parts: list[Vector]) -> None:
         trace.freeze(part[shared:], "more channels than the last part has")
 
 
-def _is_product(size: int) -> bool:
+def is_product(size: int) -> bool:
     """Whether the code multiplies two numbers that it holds, as of heads and of places in them; a view tells which."""
     operate, *factors = getattr(size, "formula", None) or (None,)
     return operate is operator.mul and all(getattr(each, "attribute", None) is not None for each in factors)
@@ -277,49 +278,6 @@ def _is_rest(trace: LabelTrace, size: int, vector: Vector, sizes: tuple[int, ...
         return False
     trace.measure(whole, vector)
     return True
-
-
-@rule("slice", "narrow")
-def slice_(trace: LabelTrace, call: Call) -> None:
-    """A cut through channels freezes them, unless the code computes where it lies from their number."""
-    labels = list(trace.get(call["self"]))
-    (along,) = normal(call["dim"], len(labels))
-    vector = labels[along]
-    if vector is not None and _is_every(call, len(vector)):
-        labels[along] = trace.runs(vector, call["step"])
-    elif vector is not None and call.out.shape[along] != len(vector):
-        labels[along] = _sliced(trace, vector, call.out.shape[along])
-        if labels[along] is None and call.out.shape[along] == 1 and trace.written is None:
-            trace.defer(call.out, vector, "sliced across channels")  # it may only lend its shape to a mask
-        elif labels[along] is None:
-            trace.freeze(vector, "sliced across channels")
-    trace.put(call.out, tuple(labels))
-    trace.pass_origin(call["self"], call.out, range(len(labels)))
-
-
-def _is_every(call: Call, length: int) -> bool:
-    """Whether it takes one entry of each run of so many, as rotations of pairs do."""
-    step, start, end = call.get("step") or 1, call["start"] or 0, call.get("end")
-    return 1 < step <= length and 0 <= start < step and (end is None or end >= length) and length % step == 0
-
-
-def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:
-    """The labels between two written bounds; None if these do not follow the channels."""
-    if trace.written is None or len(trace.written) != 2:
-        return None
-    start, stop = trace.written
-    part = vector[start : stop or None]
-    for bound in (start, stop):
-        if not isinstance(bound, Width) and bound != 0:
-            return None
-        if isinstance(bound, Width) and bound.vector is not None and len(bound.vector) == len(vector):
-            trace.equal.append((bound.vector, vector))
-            trace.blocks(vector, bound.parts)
-        elif isinstance(bound, Width) and bound.attribute is not None and bound.times == bound.parts == 1:
-            trace.measure(bound, vector[:bound])
-        elif isinstance(bound, Width):
-            return None
-    return part if len(part) == size else None
 
 
 @rule("constant_pad_nd")

@@ -90,6 +90,7 @@ class Sizes(WithoutDropout):
             "unflatten": self._unflatten,
             **dict.fromkeys(("__getitem__", "__setitem__"), self._slice),
             **dict.fromkeys(("numel", "nelement"), self._numel),
+            "narrow": self._narrow,
             "split": self._split,
             "chunk": self._chunk,
             "tensor_split": self._tensor_split,
@@ -211,7 +212,7 @@ class Sizes(WithoutDropout):
     def _slice(self, func: Any, args: Any, kwargs: Any) -> Any:
         parts = args[1] if isinstance(args[1], tuple) else (args[1],)
         cuts = [part for part in parts if isinstance(part, slice)]
-        cuts = [cut for cut in cuts if isinstance(cut.start, Width) or isinstance(cut.stop, Width)]
+        cuts = [cut for cut in cuts if isinstance(cut.start, Computed) or isinstance(cut.stop, Computed)]
         if len(cuts) != 1:
             return func(*args, **kwargs)
         dim = next(index for index, part in enumerate(parts) if part is cuts[0])
@@ -221,6 +222,16 @@ class Sizes(WithoutDropout):
         return self._written(
             func, args, kwargs, [0 if each is None else each for each in (cuts[0].start, cuts[0].stop)]
         )
+
+    def _narrow(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A slice by its start and length; multiples of one part of a width make another such multiple."""
+        start, length = (args[i] if len(args) > i else kwargs.get(name) for i, name in ((2, "start"), (3, "length")))
+        stop = length if start in (0, None) else start + length
+        if isinstance(start, Width) and isinstance(length, Width) and start.parts == length.parts:
+            if start.vector is length.vector and start.attribute == length.attribute:
+                times = start.times + length.times
+                stop = Width.make(plain(stop), length.vector, length.attribute, length.parts, times)
+        return self._written(func, args, kwargs, (start, stop))
 
     def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
         return prod(self._marked(args[0], args[0].shape))
@@ -248,8 +259,13 @@ class Sizes(WithoutDropout):
 
     def _create(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A constant whose size was read off a labelled tensor, or off a module, has its labels."""
+        draws = self.labels.draws
+        before = len(draws)
         out = func(*args, **kwargs)
-        leaves = pytree.tree_leaves((args, kwargs.get("size")))
+        if len(draws) > before:  # torch hands on another object than the operator gave
+            draws[-1] = draws[-1][0], out
+        given = [list(each) if isinstance(each, torch.Size) else each for each in (*args, kwargs.get("size"))]
+        leaves = pytree.tree_leaves(given)
         sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width)]
         if isinstance(out, Tensor) and len(sizes) >= out.dim():
             known = [self.labels.counted(size) for size in sizes]

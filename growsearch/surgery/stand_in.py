@@ -166,7 +166,7 @@ class StandIn:
         with (
             own_streams(),
             without_dropout(net, self._drops) as drops,
-            Rehearsal(net, self._batch, watched) as rehearsal,
+            Rehearsal(net, self._batch, watched, self._map.draws[training]) as rehearsal,
         ):
             net.train(training)
             leaves = output_leaves(net(*inputs))
@@ -213,7 +213,7 @@ class StandIn:
         for norm in norms:
             norm.momentum = 1.0
         state = copied(self._base, torch.clone, hooks=False)
-        with own_streams(), without_dropout(state), Rehearsal(state, self._batch):
+        with own_streams(), without_dropout(state), Rehearsal(state, self._batch, draws=self._map.draws[True]):
             state.train()
             state(*self._inputs)
         for name, buffer in state.named_buffers():  # take over this input's statistics

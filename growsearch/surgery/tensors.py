@@ -1,10 +1,10 @@
 """Tensors of a network by place: a tied tensor is one tensor in several places."""
 
 import copy
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import FunctionType, NoneType
 from typing import Any
 
@@ -41,6 +41,22 @@ def tensor_of(module: nn.Module, leaf: str) -> Tensor:
     """A parameter or buffer of one module."""
     tensor = module._parameters.get(leaf)
     return tensor if tensor is not None else module._buffers[leaf]  # type: ignore[return-value]
+
+
+def tensors_inside(value: Any, depth: int = 4) -> Iterator[Tensor]:
+    """Tensors in containers, partial functions and plain objects, not in modules and optimizers, down to some depth."""
+    if isinstance(value, Tensor):
+        yield value
+    elif depth and not isinstance(value, (nn.Module, torch.optim.Optimizer, str, bytes, type, FunctionType)):
+        inside: Any = value if isinstance(value, (list, tuple, set, frozenset, deque)) else ()
+        if isinstance(value, partial):
+            inside = (*value.args, *value.keywords.values())
+        elif isinstance(value, Mapping):
+            inside = value.values()
+        elif hasattr(value, "__dict__"):
+            inside = vars(value).values()
+        for each in list(inside):
+            yield from tensors_inside(each, depth - 1)
 
 
 def modules_of(model: nn.Module) -> list[nn.Module]:

@@ -20,8 +20,10 @@ from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
     rules_numbers,
     rules_pointwise,
     rules_shapes,
+    rules_slices,
 )
 from growsearch.surgery.conditions import noted
+from growsearch.surgery.hooks import has_hooks
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
@@ -30,7 +32,7 @@ from growsearch.surgery.rules_layers import convolution, matrix_product
 from growsearch.surgery.rules_numbers import pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
-from growsearch.surgery.tensors import copied, owner, places
+from growsearch.surgery.tensors import copied, owner, places, tensors_inside
 
 
 class _Watch(DispatchMode):
@@ -68,6 +70,8 @@ class _Watch(DispatchMode):
             self.labels.settle(call.inputs)
         rule(self.labels, call)
         self.labels.note(func, tensors_among(out))
+        if torch.Tag.nondeterministic_seeded in func.tags and isinstance(out, Tensor):
+            self.labels.draws.append((call.name, out))
         self.labels.hand_on(call.inputs, out, rule not in (along_a_dimension, matrix_product, convolution))
         if rule is convolution:  # it is computed from each window's entries
             windows = out.numel() // max(1, out.shape[1]) * (call["weight"].numel() // max(1, out.shape[1]))
@@ -130,13 +134,17 @@ def _without_values(tensor: Tensor) -> Tensor:
 
 
 def trace(
-    model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False, whole: frozenset[str] = frozenset()
+    model: nn.Module,
+    example: Tensor | tuple[Any, ...],
+    heads: bool = False,
+    whole: frozenset[str] = frozenset(),
+    shortest: bool = False,
 ) -> LabelTrace:
     """Push labels through ``model(example)`` in train and in eval mode.
 
     Only shapes and operators are looked at: a copy runs on the meta device, so neither weights nor
     statistics nor random streams are touched. Auxiliary heads that run in train mode alone are seen.
-    Hooks are not run. For ``heads`` and ``whole`` see :class:`~growsearch.surgery.labels.LabelTrace`.
+    Hooks are not run. For the other arguments see :class:`~growsearch.surgery.labels.LabelTrace`.
 
     Raises:
         UserError: if the network cannot run so, as when its control flow depends on values, if its
@@ -151,8 +159,9 @@ def trace(
             f"channel map of {type(model).__name__}: {describe(error)}; it needs a network that copy.deepcopy copies"
         ) from error
     mark_attributes(shadow, heads)
-    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole)
+    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest)
     mark_layers(shadow, labels)
+    _freeze_held(labels, shadow)
     for module in shadow.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
             for tensor in (*module._parameters.values(), *_originals(module)):
@@ -185,9 +194,12 @@ def trace(
                     needs = "inputs are given by their places; trace a module that passes them on by their names"
                 elif "meta" in str(error).lower():
                     needs = "it needs a forward pass that runs without values (no control flow that depends on them)"
+                elif has_hooks(model):
+                    needs += "; its hooks are not run"
                 raise UserError(f"channel map of {type(model).__name__}: {describe(error)}; {needs}") from error
             outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
             labels.settle(outputs)
+            labels.drawn_in[training] = labels.drawn()
             labels.freeze_all(outputs, "network output")
     labels.measure_compared()
     _freeze_conflicts(labels, shadow)
@@ -207,6 +219,22 @@ def _unchecked() -> Iterator[None]:
         yield
     finally:
         Distribution._validate_args, autocast.__init__ = validates, begin  # type: ignore[method-assign]
+
+
+def _freeze_held(labels: LabelTrace, model: nn.Module) -> None:
+    """Freeze tensors that plain attributes hold too: an edit puts new ones in the modules' places alone."""
+    for path, module in model.named_modules():
+        for name, value in vars(module).items():
+            if name in _KEPT or isinstance(value, (int, float, str, type(None))):
+                continue
+            for tensor in tensors_inside(value):
+                if (origin := labels.origin(tensor)) is not None:
+                    where = f"{path}.{name}" if path else name
+                    labels.freeze_all([tensor], f"{origin[0]} is also held by the plain attribute {where}")
+
+
+_KEPT = {"_parameters", "_buffers", "_modules", "_flat_weights"}
+"""Attributes of modules whose tensors follow an edit; the last one is that of torch's recurrent layers."""
 
 
 def _originals(module: nn.Module) -> list[Tensor]:

@@ -1,0 +1,68 @@
+"""Slices of a dimension: their bounds follow the channels where the code computes them from sizes."""
+
+import operator
+from typing import Any
+
+from growsearch.surgery.conditions import opposite
+from growsearch.surgery.labels import LabelTrace, Vector, Width
+from growsearch.surgery.operators import Call, normal, rule
+from growsearch.surgery.rules_shapes import is_product
+
+
+@rule("slice", "narrow")
+def slice_(trace: LabelTrace, call: Call) -> None:
+    """A cut through channels freezes them, unless the code computes where it lies from their number."""
+    labels = list(trace.get(call["self"]))
+    (along,) = normal(call["dim"], len(labels))
+    vector = labels[along]
+    if vector is not None and _is_every(call, len(vector)):
+        labels[along] = trace.runs(vector, call["step"])
+    elif vector is not None and call.out.shape[along] != len(vector):
+        labels[along] = _sliced(trace, vector, call.out.shape[along])
+        if labels[along] is None and call.out.shape[along] == 1 and trace.written is None:
+            trace.defer(call.out, vector, "sliced across channels")  # it may only lend its shape to a mask
+        elif labels[along] is None:
+            trace.freeze(vector, "sliced across channels")
+    trace.put(call.out, tuple(labels))
+    trace.pass_origin(call["self"], call.out, range(len(labels)))
+
+
+def _is_every(call: Call, length: int) -> bool:
+    """Whether it takes one entry of each run of so many, as rotations of pairs do."""
+    step, start, end = call.get("step") or 1, call["start"] or 0, call.get("end")
+    return 1 < step <= length and 0 <= start < step and (end is None or end >= length) and length % step == 0
+
+
+def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:
+    """The labels between two written bounds; None if these do not follow the channels."""
+    if trace.written is None or len(trace.written) != 2:
+        return None
+    start, stop = trace.written
+    part = vector[start : stop or None]
+    for bound in (start, stop):
+        end = opposite(bound)
+        if isinstance(bound, Width) and bound.vector is not None and len(bound.vector) == len(vector):
+            trace.equal.append((bound.vector, vector))
+            trace.blocks(vector, bound.parts)
+        elif isinstance(bound, Width) and bound.times == bound.parts == 1:
+            trace.measure(bound, vector[:bound])
+        elif isinstance(end, Width) and end.times == end.parts == 1:
+            trace.measure(end, vector[bound:])
+        elif _is_sum(bound):
+            trace.measure(bound.formula[1], vector[: bound.formula[1]])
+            trace.measure(bound.formula[2], vector[bound.formula[1] : bound])
+        elif bound != 0 and not _is_multiple(bound):
+            return None
+    return part if len(part) == size else None
+
+
+def _is_multiple(size: int) -> bool:
+    """Whether it is a multiple of a number that the code holds, or a product of two; a view tells which of its parts."""
+    once = isinstance(size, Width) and size.attribute is not None and size.parts == 1
+    return once or is_product(size)
+
+
+def _is_sum(size: Any) -> bool:
+    """Whether the code adds two whole sizes, as of a part and of the one before it."""
+    operate, *parts = getattr(size, "formula", None) or (None,)
+    return operate is operator.add and all(isinstance(each, Width) and each.times == each.parts == 1 for each in parts)
