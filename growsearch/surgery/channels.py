@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import ref
 
+import numpy as np
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
@@ -49,6 +49,7 @@ class ChannelMap:
 
     Attributes:
         axes: group number -> the dimensions that carry it.
+        tensors: group number -> the same by the names of their tensors.
         sizes: group number -> its number of channels.
         bonds: group number -> what may be done with it.
         frozen: group number -> None or why the group may not be widened exactly.
@@ -62,7 +63,7 @@ class ChannelMap:
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
         silent: group number -> how it gets channels that change nothing, where a proof found a way.
         least: group number -> how few channels the network runs with and why, where a proof found that it is not one.
-        lineage: group number -> for each channel a number that exact copies have in common.
+        lineage: group number -> for each channel a number that exact copies have in common; a range if there are none.
         shared: (tensor name, dimension) of weights that read the channels and are used otherwise too.
         names: tensor name -> all its names.
         version: the structure version of the network that the map is true for.
@@ -90,12 +91,13 @@ class ChannelMap:
             axis = Axis(name, dim, "scale" if (name, dim) in self.shared else _role(model, name, dim, roles), segments)
             for number in dict.fromkeys(segment.group for segment in segments):
                 self.axes[number].append(axis)
+        self.tensors = [_by_name(axes) for axes in self.axes]
         self.sizes, self.bonds = layout.sizes, layout.bonds
         self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
         self.attributes, self.conditions = layout.attributes, layout.conditions
         self.maps, self.largest, self._operators, self._heads = layout.maps, traced.largest, traced.operators, heads
         self.rows, self.draws = traced.rows, traced.drawn_in
-        self.lineage = [list(range(size)) for size in self.sizes]
+        self.lineage: list[Sequence[int]] = [range(size) for size in self.sizes]
         self.silent: dict[int, Any] = {}
         self.least: dict[int, tuple[int, str]] = {}
         self.names = {held[0]: held for _, held in places(model)}
@@ -110,7 +112,7 @@ class ChannelMap:
         other = copy.copy(self)
         other.sizes, other.bonds = list(self.sizes), list(self.bonds)
         other.frozen, other.unprunable = list(self.frozen), list(self.unprunable)
-        other.lineage = [list(each) for each in self.lineage]
+        other.lineage = list(self.lineage)
         other._remember(model)
         return other
 
@@ -142,7 +144,7 @@ class ChannelMap:
 
     def owners(self, model: nn.Module, number: int) -> list[nn.Module]:
         """The modules that hold a group's tensors or sizes."""
-        holders = [module for axis in self.axes[number] for module, _ in self.holders(model, axis.name)]
+        holders = [module for name in self.tensors[number] for module, _ in self.holders(model, name)]
         return [*holders, *self.counting(model, number)]
 
     def counting(self, model: nn.Module, number: int) -> list[nn.Module]:
@@ -166,7 +168,7 @@ class ChannelMap:
             else:
                 held[name] = type(held[name])((*held[name][:index], value, *held[name][index + 1 :]))
 
-    def check(self, model: nn.Module, number: int, name: str, sources: Sequence[int] | None = None) -> None:
+    def check(self, model: nn.Module, number: int, name: str, sources: np.ndarray | None = None) -> None:
         """Raise UserError unless the map is of this network as it is now and the group may change so.
 
         Args:
@@ -176,15 +178,15 @@ class ChannelMap:
             sources: the edit, see :func:`growsearch.surgery.remap`: if it copies nothing and adds nothing, it
                 may be carried out wherever channels may be cut. None asks whether the group may be widened.
         """
-        cuts = sources is not None and len(set(sources)) == len(sources) > 0 and min(sources) >= 0
+        cuts = sources is not None and names_each_once(sources)
         uneven = sources is not None and not cuts and self.bonds[number] is Bond.EVEN and not _is_even(sources)
         reason = self.unprunable[number] if cuts else self.frozen[number]
         least, why = self.least.get(number, (1, ""))
         if self._model() is not model:
             wrong = "the handle belongs to another network; trace this one"
-        elif not self._fits(model, self.axes[number]):
+        elif not self._fits(model, number):
             wrong = "the handle is stale, as the network was edited; take a new trace"
-        elif cuts and self.bonds[number] is Bond.ORDERED and list(sources or ()) != sorted(sources or ()):
+        elif cuts and self.bonds[number] is Bond.ORDERED and sources is not None and not _ascends(sources):
             wrong = f"its channels are in another order ({self.frozen[number]}); they must ascend"
         elif uneven and reason is None:
             wrong = f"its channels are chosen unevenly ({self.even[number]}); choose each equally often"
@@ -196,23 +198,44 @@ class ChannelMap:
             return
         raise UserError(f"channel group {name}: {wrong}")
 
-    def _fits(self, model: nn.Module, axes: list[Axis]) -> bool:
+    def _fits(self, model: nn.Module, number: int) -> bool:
         if self.version != structure.structure_version(model):
             return False
         if any(self._childless) or any(tuple(held.values()) != children for held, children in self._children):
             return False
-        for axis in axes:
-            tensor, *others = (tensor_of(module, leaf) for module, leaf in self.holders(model, axis.name))
+        lengths: dict[int, int] = {}  # many dimensions are tiled alike
+        for name, axes in self.tensors[number].items():
+            tensor, *others = [tensor_of(module, leaf) for module, leaf in self.holders(model, name)]
             if any(other is not tensor for other in others):
                 return False
-            if tensor.shape[axis.dim] != sum(map(self.length, axis.segments)):
-                return False
+            for axis in axes:
+                length = lengths.get(id(axis.segments))
+                if length is None:
+                    length = lengths[id(axis.segments)] = sum(map(self.length, axis.segments))
+                if tensor.size(axis.dim) != length:
+                    return False
         return True
 
 
-def _is_even(sources: Sequence[int]) -> bool:
+def _by_name(axes: list[Axis]) -> dict[str, list[Axis]]:
+    found: dict[str, list[Axis]] = {}
+    for axis in axes:
+        found.setdefault(axis.name, []).append(axis)
+    return found
+
+
+def names_each_once(sources: np.ndarray) -> bool:
+    """Whether an edit copies nothing and adds nothing: its sources are old channels, none of them twice."""
+    return bool(sources.min() >= 0) and bool(np.bincount(sources).max() == 1)
+
+
+def _ascends(sources: np.ndarray) -> bool:
+    return bool((sources[1:] > sources[:-1]).all())
+
+
+def _is_even(sources: np.ndarray) -> bool:
     """Whether old channels are copied, and those that are named equally often."""
-    return min(sources) >= 0 and len(set(Counter(sources).values())) == 1
+    return bool(sources.min() >= 0) and len(np.unique(np.unique(sources, return_counts=True)[1])) == 1
 
 
 def _role(model: nn.Module, name: str, dim: int, roles: Collection[str]) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 from torch import nn
 
 from growsearch.errors import UserError
-from growsearch.surgery.channels import ChannelGroup
+from growsearch.surgery.channels import ChannelGroup, names_each_once
 from growsearch.surgery.momentum import Optimizers
 from growsearch.surgery.remap import Removed, channel_numbers, remap_checked, require_group
 
@@ -38,7 +39,7 @@ def prune(
     """
     require_group(group)
     kept = channel_numbers(keep, f"keep of {group.name}", 0, group.size - 1)
-    if len(set(kept)) != len(kept):
-        twice = sorted({channel for channel in kept if kept.count(channel) > 1})
-        raise UserError(f"keep of {group.name}: {twice[:5]} come more than once; name each channel at most once")
+    if not names_each_once(kept):
+        twice = np.flatnonzero(np.bincount(kept) > 1)[:5].tolist()
+        raise UserError(f"keep of {group.name}: {twice} come more than once; name each channel at most once")
     remap_checked(model, group, kept, {}, "scale_consumers", momentum, optimizer, removed)

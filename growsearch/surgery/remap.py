@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.memory import require_memory
 from growsearch.surgery import structure
-from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
+from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap, names_each_once
 from growsearch.surgery.momentum import Carry, Entry, Optimizers, as_list, hand_over
 from growsearch.surgery.replace import is_parameter, ordered_like, place, require_narrow_projections, set_sizes
 from growsearch.surgery.tensors import tensor_of
@@ -136,7 +136,7 @@ def remap(
 def remap_checked(
     model: nn.Module,
     group: ChannelGroup,
-    new: list[int],
+    new: np.ndarray,
     fresh: Mapping[str, Initialiser],
     duplicate: str,
     momentum: str,
@@ -150,11 +150,11 @@ def remap_checked(
         raise UserError(f"remap: duplicate={duplicate!r}, momentum={momentum!r} is not accepted; see its documentation")
     if removed is not None and not callable(removed):
         raise UserError(f"removed: {removed!r} is not accepted; use a function of the group and its removed channels")
-    _check_fresh(group, fresh, min(new) < 0)
+    _check_fresh(group, fresh, bool(new.min() < 0))
     require_room(model, group, len(new))
     with transaction(model, optimizer, None if removed is not None else group.map.owners(model, group.number)):
         size = group.size
-        if removed is not None and (gone := sorted(set(range(size)) - set(new))):
+        if removed is not None and (gone := np.setdiff1d(range(size), new).tolist()):
             removed(group, gone)
             group.map.check(model, group.number, group.name, new)
             if group.size != size:
@@ -212,7 +212,7 @@ def grow(
     optimizer: Optimizers,
 ) -> None:
     """As :func:`remap`, for a caller who knows that this is exact, and inside the caller's transaction."""
-    _Plan(model, group, sources, "scale_consumers").apply(fresh, momentum, optimizer)
+    _Plan(model, group, np.array(sources), "scale_consumers").apply(fresh, momentum, optimizer)
 
 
 def require_group(group: Any) -> None:
@@ -221,8 +221,8 @@ def require_group(group: Any) -> None:
         raise UserError(f"group: {str(group)[:60]} is not accepted; use a handle from channel_groups")
 
 
-def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int) -> list[int]:
-    """Whole numbers (of Python, numpy or torch) as a list.
+def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int) -> np.ndarray:
+    """Whole numbers (of Python, numpy or torch) as an array.
 
     Raises:
         UserError: if there are none or too many, or one is no whole number from ``lowest`` to ``highest``; a mask is
@@ -237,10 +237,11 @@ def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int)
     if kinds != {int}:
         numbers = [each.tolist() if isinstance(each, (Tensor, np.generic)) else each for each in numbers]
         kinds = set(map(type, numbers))
-    if kinds != {int} or min(numbers) < lowest or max(numbers) > highest:
+    array = np.array(numbers if kinds == {int} else [])
+    if not len(array) or array.min() < lowest or array.max() > highest:
         found = f"{len(numbers)} entries such as {numbers[:3]}" if len(numbers) > 12 else str(numbers or values)
         raise UserError(f"{what}: {found} is not accepted; use whole numbers from {lowest} to {highest}")
-    return numbers
+    return array
 
 
 def require_room(model: nn.Module, group: ChannelGroup, size: int) -> None:
@@ -275,37 +276,42 @@ def _check_fresh(group: ChannelGroup, fresh: Mapping[str, Initialiser], needed: 
 class _Plan:
     """One remap: the number of copies of each channel before and after, and each tensor's new entries."""
 
-    def __init__(self, model: nn.Module, group: ChannelGroup, sources: list[int], duplicate: str) -> None:
+    def __init__(self, model: nn.Module, group: ChannelGroup, sources: np.ndarray, duplicate: str) -> None:
         self.model, self.group, self.map = model, group, group.map
-        self.sources, self.duplicate = np.array(sources), duplicate
-        self.axes: dict[str, list[Axis]] = {}
-        for axis in group.axes:
-            self.axes.setdefault(axis.name, []).append(axis)
+        self.sources, self.duplicate = sources, duplicate
+        self.axes = self.map.tensors[group.number]
         self.tilings: dict[int, Tiling] = {}
-        if duplicate == "none" or self._only_cuts():
-            self.lineage, self.recounted = np.arange(len(sources)), np.zeros(len(sources), bool)
-            return
+        self.lineage: Sequence[int] = range(len(sources))
+        self.recounted: np.ndarray | None = None
+        if duplicate != "none" and not self._only_cuts():
+            self._count_copies()
+
+    def _count_copies(self) -> None:
+        """Note which new channels are copies of each other, and which have another number of copies than before."""
         before = self._lineage()
         fresh = self.sources < 0
-        self.lineage = np.where(fresh, before.max() + np.cumsum(fresh), before[self.sources])
-        counts = [np.bincount(each, minlength=self.lineage.max() + 1) for each in (before, self.lineage)]
-        self.copies_before, self.copies_after = (np.maximum(count, 1)[self.lineage] for count in counts)
-        self.recounted = self.copies_before != self.copies_after
+        after = np.where(fresh, before.max() + np.cumsum(fresh), before[self.sources])
+        counts = [np.bincount(each, minlength=after.max() + 1) for each in (before, after)]
+        self.copies_before, self.copies_after = (np.maximum(count, 1)[after] for count in counts)
+        changed = self.copies_before != self.copies_after
+        self.recounted = changed if changed.any() else None
+        if counts[1].max() > 1:
+            self.lineage = after.tolist()
 
     def _only_cuts(self) -> bool:
         """Whether no channel is a copy before, copied or fresh, so that no weight is divided otherwise."""
-        known = self.map.lineage[self.group.number]
-        once = len(set(known)) == len(known)
-        return once and self.sources.min() >= 0 and bool(np.bincount(self.sources).max() == 1)
+        once = isinstance(self.map.lineage[self.group.number], range)
+        return once and names_each_once(self.sources)
 
     def _lineage(self) -> np.ndarray:
         """The old channels' numbers, shared by exact copies; copies that have moved apart share none.
 
         Only those that are copied or removed are looked at, and their twins.
         """
-        number = np.array(self.map.lineage[self.group.number])
-        if np.bincount(number).max() == 1:
-            return np.arange(len(number))
+        known = self.map.lineage[self.group.number]
+        if isinstance(known, range):
+            return np.arange(len(known))
+        number = np.array(known)
         named = np.bincount(self.sources[self.sources >= 0], minlength=len(number))
         touched = np.zeros(number.max() + 1, bool)
         touched[number[named != 1]] = True
@@ -347,7 +353,7 @@ class _Plan:
         self.map.resize(self.model, self.group.number, len(self.sources))
         require_narrow_projections(self.map.counting(self.model, self.group.number))
         resize_layers(self.model, self.map, self.axes)
-        self.map.lineage[self.group.number] = self.lineage.tolist()
+        self.map.lineage[self.group.number] = self.lineage
         self.map.version = structure.structure_changed(self.model)
 
     def _value(self, value: Tensor, axes: list[Axis], fresh: Mapping[str, Initialiser]) -> Tensor:
@@ -389,7 +395,7 @@ class _Plan:
 
     def _ratio(self, tiling: Tiling, divided: bool, power: int = 1) -> Ratio | None:
         """Copies before and after, for each entry where they differ; None if they differ nowhere."""
-        if not divided or not self.recounted.any():
+        if not divided or self.recounted is None:
             return None
         if tiling.recounted is None:
             tiling.recounted = np.flatnonzero((tiling.channel >= 0) & self.recounted[tiling.channel])

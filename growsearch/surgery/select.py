@@ -11,15 +11,15 @@ from torch import Tensor
 
 FRESH = 2**25
 """Bytes from which the C library takes the memory of a tensor from the system each time."""
-POPULATE = 23
-"""``MADV_POPULATE_WRITE`` of Linux 5.14, which Python does not name; what does not know it refuses it without harm."""
+ADVICE = (14, 23)
+"""``MADV_HUGEPAGE``, and ``MADV_POPULATE_WRITE`` of Linux 5.14; a system that knows neither refuses without harm."""
 
 
 def selected(tensor: Tensor, dim: int, entries: Tensor) -> Tensor:
     """As ``tensor.index_select(dim, entries)`` of a tensor without a graph; the order in memory stays.
 
     The system hands over fresh memory page by page as it is first written to; of large results all pages are asked
-    for at once, which saves a tenth to a third of the time.
+    for at once, in large ones, which takes a third to a half less time.
     """
     if not tensor.is_contiguous():
         order, back = memory_order(tensor)
@@ -32,7 +32,8 @@ def selected(tensor: Tensor, dim: int, entries: Tensor) -> Tensor:
     advise = _advice()
     if advise is not None:
         first = out.data_ptr() // mmap.PAGESIZE * mmap.PAGESIZE
-        advise(ctypes.c_void_p(first), ctypes.c_size_t(out.data_ptr() + out.nbytes - first), POPULATE)
+        for advice in ADVICE:
+            advise(ctypes.c_void_p(first), ctypes.c_size_t(out.data_ptr() + out.nbytes - first), advice)
     return torch.index_select(tensor, dim, entries, out=out)
 
 

@@ -264,6 +264,6 @@ def _edited(copier: Copier, model: nn.Module, channel_map: ChannelMap, plan: Pla
     handles = channel_map.on(net)
     for number, sources in plan.items():
         handles.resize(net, number, len(sources))
-        handles.lineage[number] = list(range(len(sources)))
+        handles.lineage[number] = range(len(sources))
     resize_layers(net, handles, {name: each.values() for name, each in axes.items()})
     return net, handles

@@ -7,6 +7,7 @@ true for, so a handle from before an edit by other code is recognised as stale.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -17,7 +18,7 @@ class TrackedMap(Protocol):
     """Properties of a channel map that an edit and its undoing must keep."""
 
     sizes: list[int]
-    lineage: list[list[int]]
+    lineage: list[Sequence[int]]
     version: int
 
 

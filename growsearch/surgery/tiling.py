@@ -32,7 +32,7 @@ class Tiling:
     ) -> None:
         self.recounted: np.ndarray | None = None
         self.own: list[tuple[int, int]] = []  # where a pass through the group begins, and how often it repeats each
-        if segments == (Segment(number, 1),):  # its own entries alone
+        if len(segments) == 1 and segments[0].repeat == 1:  # its own entries alone
             self.own = [(0, 1)]
             self._enter(sources, np.arange(len(sources)), sources < 0)
             return

@@ -23,7 +23,8 @@ class Snapshot:
     Args:
         model: the network.
         optimizer: none, one or several optimizers of it.
-        modules: the modules that will be edited; all of the network's if None.
+        modules: the modules whose tensors and attributes will be replaced, as remap does, and no others; all of the
+            network's if None, with what their attributes that are lists, dicts and sets hold.
     """
 
     def __init__(
@@ -34,12 +35,7 @@ class Snapshot:
         self._maps = [(each, list(each.sizes), list(each.lineage), each.version) for each in structure.maps_of(model)]
         edited = modules_of(model) if modules is None else dict.fromkeys(modules)
         self._attributes = [(module, dict(module.__dict__)) for module in edited]
-        self._containers = [
-            (value, value.copy())
-            for _, attributes in self._attributes
-            for name, value in attributes.items()
-            if (name in _OWN or name[0] != "_") and isinstance(value, (dict, list, set))
-        ]
+        self._containers = [(value, value.copy()) for value in _containers(edited, modules is None)]
         self._optimizers = [
             (
                 each,
@@ -63,6 +59,18 @@ class Snapshot:
         for each, sizes, lineage, version in self._maps:
             each.sizes[:], each.lineage[:], each.version = sizes, lineage, version
         structure.restore_version(self._model, self._version)
+
+
+def _containers(modules: Iterable[nn.Module], every: bool) -> Iterator[Any]:
+    """What holds tensors of modules, or every dict, list and set of theirs that edits may write into."""
+    for module in modules:
+        if not every:
+            yield module._parameters
+            yield module._buffers
+            continue
+        for name, value in vars(module).items():
+            if (name in _OWN or name[0] != "_") and isinstance(value, (dict, list, set)):
+                yield value
 
 
 def _refill(container: Any, content: Any) -> None:

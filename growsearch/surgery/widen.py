@@ -5,6 +5,7 @@ import sys
 from itertools import chain
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -57,14 +58,14 @@ def widen(
     if generator is not None and not isinstance(generator, torch.Generator):
         raise UserError(f"generator: {generator!r} is not accepted; use a torch.Generator")
     old = group.size
-    (size,) = channel_numbers([size], f"size of {group.name}", old, sys.maxsize)
+    size = int(channel_numbers([size], f"size of {group.name}", old, sys.maxsize)[0])
     if not isinstance(noise_std, int | float) or not 0 <= noise_std < math.inf:
         raise UserError(f"noise_std: {noise_std!r} is not accepted; use a number of at least 0")
     if noise_std and not (group.producers or group.layers("depthwise")):
         raise UserError(f"noise_std: {noise_std} is not accepted for {group.name}, whose weights are computed; use 0")
     silent = group.map.silent.get(group.number)
     copies = silent is None or (group.map.frozen[group.number] is None and size % old == 0)
-    group.map.check(model, group.number, group.name, None if copies else range(old))
+    group.map.check(model, group.number, group.name, None if copies else np.arange(old))
     if size % group.step:
         why = group.map.even[group.number] or group.map.frozen[group.number]
         raise UserError(
