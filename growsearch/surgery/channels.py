@@ -168,17 +168,18 @@ class ChannelMap:
             else:
                 held[name] = type(held[name])((*held[name][:index], value, *held[name][index + 1 :]))
 
-    def check(self, model: nn.Module, number: int, name: str, sources: np.ndarray | None = None) -> None:
+    def check(
+        self, model: nn.Module, number: int, name: str, sources: np.ndarray | None = None, cuts: bool = False
+    ) -> None:
         """Raise UserError unless the map is of this network as it is now and the group may change so.
 
         Args:
             model: the network.
             number: the group.
             name: the group's name.
-            sources: the edit, see :func:`growsearch.surgery.remap`: if it copies nothing and adds nothing, it
-                may be carried out wherever channels may be cut. None asks whether the group may be widened.
+            sources: the edit, see :func:`growsearch.surgery.remap`. None asks whether the group may be widened.
+            cuts: whether the edit copies nothing and adds nothing, which may be done wherever channels may be cut.
         """
-        cuts = sources is not None and names_each_once(sources)
         uneven = sources is not None and not cuts and self.bonds[number] is Bond.EVEN and not _is_even(sources)
         reason = self.unprunable[number] if cuts else self.frozen[number]
         least, why = self.least.get(number, (1, ""))
@@ -222,11 +223,6 @@ def _by_name(axes: list[Axis]) -> dict[str, list[Axis]]:
     for axis in axes:
         found.setdefault(axis.name, []).append(axis)
     return found
-
-
-def names_each_once(sources: np.ndarray) -> bool:
-    """Whether an edit copies nothing and adds nothing: its sources are old channels, none of them twice."""
-    return bool(sources.min() >= 0) and bool(np.bincount(sources).max() == 1)
 
 
 def _ascends(sources: np.ndarray) -> bool:

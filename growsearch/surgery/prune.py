@@ -7,9 +7,9 @@ import numpy as np
 from torch import nn
 
 from growsearch.errors import UserError
-from growsearch.surgery.channels import ChannelGroup, names_each_once
+from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers
-from growsearch.surgery.remap import Removed, channel_numbers, remap_checked, require_group
+from growsearch.surgery.remap import Removed, channel_numbers, each_once, remap_checked, require_group
 
 
 def prune(
@@ -39,7 +39,7 @@ def prune(
     """
     require_group(group)
     kept = channel_numbers(keep, f"keep of {group.name}", 0, group.size - 1)
-    if not names_each_once(kept):
+    if not each_once(kept):
         twice = np.flatnonzero(np.bincount(kept) > 1)[:5].tolist()
         raise UserError(f"keep of {group.name}: {twice} come more than once; name each channel at most once")
-    remap_checked(model, group, kept, {}, "scale_consumers", momentum, optimizer, removed)
+    remap_checked(model, group, kept, True, {}, "scale_consumers", momentum, optimizer, removed)

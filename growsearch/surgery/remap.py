@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.memory import require_memory
 from growsearch.surgery import structure
-from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap, names_each_once
+from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.momentum import Carry, Entry, Optimizers, as_list, hand_over
 from growsearch.surgery.replace import is_parameter, ordered_like, place, require_narrow_projections, set_sizes
 from growsearch.surgery.tensors import tensor_of
@@ -130,36 +130,38 @@ def remap(
     """
     require_group(group)
     new = channel_numbers(sources, f"sources of {group.name}", -1, group.size - 1)
-    remap_checked(model, group, new, fresh or {}, duplicate, momentum, optimizer, removed)
+    cuts = bool(new.min() >= 0) and each_once(new)
+    remap_checked(model, group, new, cuts, fresh or {}, duplicate, momentum, optimizer, removed)
 
 
 def remap_checked(
     model: nn.Module,
     group: ChannelGroup,
     new: np.ndarray,
+    cuts: bool,
     fresh: Mapping[str, Initialiser],
     duplicate: str,
     momentum: str,
     optimizer: Optimizers,
     removed: Removed | None,
 ) -> None:
-    """As :func:`remap`, for sources that are known to be whole numbers in range."""
-    group.map.check(model, group.number, group.name, new)
+    """As :func:`remap`, for sources in range; ``cuts``: none of them is fresh, and none comes twice."""
+    group.map.check(model, group.number, group.name, new, cuts)
     optimizer = as_list(optimizer)
     if duplicate not in ("scale_consumers", "scale_producers", "none") or momentum not in ("follow", "drop"):
         raise UserError(f"remap: duplicate={duplicate!r}, momentum={momentum!r} is not accepted; see its documentation")
     if removed is not None and not callable(removed):
         raise UserError(f"removed: {removed!r} is not accepted; use a function of the group and its removed channels")
-    _check_fresh(group, fresh, bool(new.min() < 0))
+    _check_fresh(group, fresh, not cuts and bool(new.min() < 0))
     require_room(model, group, len(new))
     with transaction(model, optimizer, None if removed is not None else group.map.owners(model, group.number)):
         size = group.size
         if removed is not None and (gone := np.setdiff1d(range(size), new).tolist()):
             removed(group, gone)
-            group.map.check(model, group.number, group.name, new)
+            group.map.check(model, group.number, group.name, new, cuts)
             if group.size != size:
                 raise UserError(f"removed: {group.name} has {group.size} channels after it instead of {size}")
-        _Plan(model, group, new, duplicate).apply(fresh, momentum, optimizer)
+        _Plan(model, group, new, cuts, duplicate).apply(fresh, momentum, optimizer)
 
 
 def resize_layers(model: nn.Module, channel_map: ChannelMap, axes: Mapping[str, Iterable[Axis]]) -> None:
@@ -212,7 +214,12 @@ def grow(
     optimizer: Optimizers,
 ) -> None:
     """As :func:`remap`, for a caller who knows that this is exact, and inside the caller's transaction."""
-    _Plan(model, group, np.array(sources), "scale_consumers").apply(fresh, momentum, optimizer)
+    _Plan(model, group, np.array(sources), False, "scale_consumers").apply(fresh, momentum, optimizer)
+
+
+def each_once(sources: np.ndarray) -> bool:
+    """Whether no old channel comes twice."""
+    return bool(np.bincount(sources).max() == 1)
 
 
 def require_group(group: Any) -> None:
@@ -276,14 +283,14 @@ def _check_fresh(group: ChannelGroup, fresh: Mapping[str, Initialiser], needed: 
 class _Plan:
     """One remap: the number of copies of each channel before and after, and each tensor's new entries."""
 
-    def __init__(self, model: nn.Module, group: ChannelGroup, sources: np.ndarray, duplicate: str) -> None:
+    def __init__(self, model: nn.Module, group: ChannelGroup, sources: np.ndarray, cuts: bool, duplicate: str) -> None:
         self.model, self.group, self.map = model, group, group.map
         self.sources, self.duplicate = sources, duplicate
         self.axes = self.map.tensors[group.number]
         self.tilings: dict[int, Tiling] = {}
         self.lineage: Sequence[int] = range(len(sources))
         self.recounted: np.ndarray | None = None
-        if duplicate != "none" and not self._only_cuts():
+        if duplicate != "none" and not (cuts and isinstance(self.map.lineage[group.number], range)):
             self._count_copies()
 
     def _count_copies(self) -> None:
@@ -297,11 +304,6 @@ class _Plan:
         self.recounted = changed if changed.any() else None
         if counts[1].max() > 1:
             self.lineage = after.tolist()
-
-    def _only_cuts(self) -> bool:
-        """Whether no channel is a copy before, copied or fresh, so that no weight is divided otherwise."""
-        once = isinstance(self.map.lineage[self.group.number], range)
-        return once and names_each_once(self.sources)
 
     def _lineage(self) -> np.ndarray:
         """The old channels' numbers, shared by exact copies; copies that have moved apart share none.

@@ -65,7 +65,7 @@ def widen(
         raise UserError(f"noise_std: {noise_std} is not accepted for {group.name}, whose weights are computed; use 0")
     silent = group.map.silent.get(group.number)
     copies = silent is None or (group.map.frozen[group.number] is None and size % old == 0)
-    group.map.check(model, group.number, group.name, None if copies else np.arange(old))
+    group.map.check(model, group.number, group.name, None if copies else np.arange(old), not copies)
     if size % group.step:
         why = group.map.even[group.number] or group.map.frozen[group.number]
         raise UserError(
