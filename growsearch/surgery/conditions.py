@@ -33,6 +33,7 @@ def noted(comparisons: list[Comparison]) -> Iterator[None]:
 
 
 _OF_MATH = ("exp", "gcd", "isqrt", "lcm", "log", "log10", "log2", "sqrt")
+_CURVED = {"exp", "isqrt", "log", "log10", "log2", "pow", "sqrt"}
 
 
 def _remembering(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +50,11 @@ def _remembering(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @cache
 def _of_first(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda number, _: function(number)
+    def of_first(number: Any, _: Any) -> Any:
+        return function(number)
+
+    of_first.__name__ = function.__name__
+    return of_first
 
 
 def _computing(name: str, turned: bool = False) -> Any:
@@ -212,27 +217,31 @@ class Condition:
         formula: (comparison, formula, formula).
         groups: the groups that are in it.
         constants: the numbers in it.
+        curved: whether a root, a power or a logarithm is in it, so that sizes far from the numbers may matter.
     """
 
     formula: Formula
     groups: frozenset[int]
     constants: tuple[float, ...]
+    curved: bool
 
     @staticmethod
     def of(formula: Formula) -> "Condition":
         """A condition and what is in it."""
         groups: set[int] = set()
         constants: list[float] = []
+        curved = False
         waiting = [formula]
         while waiting:
             match waiting.pop():
-                case (_, left, right):
+                case (operate, left, right):
+                    curved = curved or operate.__name__ in _CURVED
                     waiting += [left, right]
                 case Size() as size:
                     groups |= {group for group, _ in size.repeats}
                 case number:
                     constants.append(number)
-        return Condition(formula, frozenset(groups), tuple(constants))
+        return Condition(formula, frozenset(groups), tuple(constants), curved)
 
     def holds(self, sizes: Sequence[int] | Mapping[int, int]) -> bool:
         """Whether it is true of groups with these numbers of channels."""

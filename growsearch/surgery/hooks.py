@@ -12,7 +12,9 @@ from typing import Any
 
 from torch import nn
 
-_RECORDING = {"append", "add", "update", "setdefault", "extend", "put", "write", "print", "setattr", "info", "debug", "log"}
+_RECORDING = {
+    *("append", "add", "update", "setdefault", "extend", "put", "write", "print", "setattr", "info", "debug", "log")
+}
 """Names of functions whose result nobody wants: a hook that ends in a call beside one of these is taken to record."""
 
 
@@ -50,5 +52,5 @@ def _code(hook: Any) -> CodeType | None:
         hook = hook.func
     hook = getattr(hook, "__func__", hook)
     if not hasattr(hook, "__code__"):
-        hook = getattr(type(hook), "__call__", None)
+        hook = vars(type(hook)).get("__call__")
     return getattr(hook, "__code__", None)

@@ -55,7 +55,7 @@ def _refuse_example(kind: str, example: Any) -> None:
         found = type(example).__name__
         raise UserError(f"channel map of {kind}: no tensor is in the example ({found}); use one, or a tuple of inputs")
     if any(each.layout is not torch.strided or each.is_nested or each.is_quantized for each in tensors):
-        raise UserError(f"channel map of {kind}: a sparse, nested or quantized example is not accepted; use dense tensors")
+        raise UserError(f"channel map of {kind}: the example is sparse, nested or quantized; use dense tensors")
     if any(not tensor.numel() for tensor in tensors):
         raise UserError(f"channel map of {kind}: the example has no entries; use a batch of one or more")
 

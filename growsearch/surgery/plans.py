@@ -163,7 +163,7 @@ class Plans:
         """Sizes that a group may get in a plan: small ones, then fewer, and those around what it is compared with."""
         now, constants = self._stand_in.sizes[number], condition.constants
         most = max(map(self._map.sizes.__getitem__, condition.groups)) * max(1, *map(abs, (1, *constants)))
-        most = int(min(MOST_CHANNELS, 2 * most + 2))
+        most = MOST_CHANNELS if condition.curved else int(min(MOST_CHANNELS, 2 * most + 2))
         step = now if self._map.bonds[number] is Bond.EVEN else 1
         least = now if step > 1 else max(1, len(self._stand_in.halves(number)[0]))
         near = [int(each) + offset for each in constants if abs(each) < most for offset in (-1, 0, 1)]

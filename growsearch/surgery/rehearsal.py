@@ -119,9 +119,10 @@ class Rehearsal(DispatchMode):
     """Runs a network so that only its weights and widths decide what comes out.
 
     A draw gives the same values for all channels, however many there are, and the same ones each time: one for each
-    entry of its other dimensions, where a trace knows these, or else for each sample. Casts to lower precision stay in float64. What an output was computed from is kept back
-    to the last layer, so that a clamp or an argmax hides nothing: each tensor holds what it came from, and each
-    storage what was there before an operator in place, so that all of it goes when they go.
+    entry of its other dimensions, where a trace knows these, or else for each sample. Casts to lower precision stay
+    in float64. What an output was computed from is kept back to the last layer, so that a clamp or an argmax hides
+    nothing: each tensor holds what it came from, and each storage what was there before an operator in place, so that
+    all of it goes when they go.
 
     What is drawn from a stream that the network's code itself has just begun is no chance, and stays as it is: with
     other widths it is something else.

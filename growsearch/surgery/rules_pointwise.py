@@ -7,16 +7,17 @@ from growsearch.surgery.operators import Call, normal, rule, tensors_among
 
 _UNARY = """_conj _standard_gamma _to_copy abs acos acosh alias angle asin asinh atan atanh bernoulli binomial
 bitwise_not cauchy ceil celu clamp clamp_max clamp_min clone conj_physical contiguous cos cosh detach digamma elu
-empty_like erf erfc erfinv exp exp2 expm1 exponential fill floor frac full_like gelu geometric hardshrink hardsigmoid
-hardswish hardtanh i0 isfinite isinf isnan leaky_relu lgamma lift lift_fresh lift_fresh_copy log log10 log1p log2
-log_normal log_sigmoid_forward logical_not logit mish nan_to_num native_dropout neg normal ones_like poisson rand_like
-randint_like randn_like random reciprocal relu relu6 round rrelu_with_noise rsqrt selu sgn sigmoid sign signbit silu
-sin sinc sinh softplus softshrink sqrt square tan tanh threshold trunc uniform zero zeros_like"""
+empty_like erf erfc erfinv exp exp2 expm1 exponential fake_quantize_per_tensor_affine_cachemask fill floor frac
+full_like gelu geometric hardshrink hardsigmoid hardswish hardtanh i0 isfinite isinf isnan leaky_relu lgamma lift
+lift_fresh lift_fresh_copy log log10 log1p log2 log_normal log_sigmoid_forward logical_not logit mish nan_to_num
+native_dropout neg normal ones_like poisson rand_like randint_like randn_like random reciprocal relu relu6 round
+rrelu_with_noise rsqrt selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink sqrt square tan tanh
+threshold trunc uniform zero zeros_like"""
 _MANY = """add addcdiv addcmul atan2 bitwise_and bitwise_or bitwise_xor complex copy copysign div eq floor_divide fmax
 fmin fmod ge gt hypot le lerp logaddexp logaddexp2 logical_and logical_or logical_xor lt masked_fill maximum minimum
 mul ne nextafter pow remainder rsub sub true_divide where xlogy _prelu_kernel"""
-_GRADIENTS = """elu gelu hardsigmoid hardswish hardtanh leaky_relu log_sigmoid logit mish sigmoid silu softplus softshrink
-tanh threshold"""
+_GRADIENTS = """elu gelu hardsigmoid hardswish hardtanh leaky_relu log_sigmoid logit mish sigmoid silu softplus
+softshrink tanh threshold"""
 _POINTWISE = [*(_UNARY + " " + _MANY).split(), *[f"{name}_backward" for name in _GRADIENTS.split()]]
 
 

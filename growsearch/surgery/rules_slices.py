@@ -57,7 +57,7 @@ def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:
 
 
 def _is_multiple(size: int) -> bool:
-    """Whether it is a multiple of a number that the code holds, or a product of two; a view tells which of its parts."""
+    """Whether it is a multiple of a number that the code holds, or a product of two; a view tells of which."""
     once = isinstance(size, Width) and size.attribute is not None and size.parts == 1
     return once or is_product(size)
 

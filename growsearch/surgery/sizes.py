@@ -227,10 +227,9 @@ class Sizes(WithoutDropout):
         """A slice by its start and length; multiples of one part of a width make another such multiple."""
         start, length = (args[i] if len(args) > i else kwargs.get(name) for i, name in ((2, "start"), (3, "length")))
         stop = length if start in (0, None) else start + length
-        if isinstance(start, Width) and isinstance(length, Width) and start.parts == length.parts:
-            if start.vector is length.vector and start.attribute == length.attribute:
-                times = start.times + length.times
-                stop = Width.make(plain(stop), length.vector, length.attribute, length.parts, times)
+        if isinstance(start, Width) and isinstance(length, Width) and _of_one(start, length):
+            times = start.times + length.times
+            stop = Width.make(plain(stop), length.vector, length.attribute, length.parts, times)
         return self._written(func, args, kwargs, (start, stop))
 
     def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -272,6 +271,11 @@ class Sizes(WithoutDropout):
             if any(vector is not None for vector in known):
                 self.labels.put(out, tuple(known[: out.dim()]))
         return out
+
+
+def _of_one(first: Width, second: Width) -> bool:
+    """Whether two sizes are multiples of the same part of the same channels."""
+    return first.vector is second.vector and first.attribute == second.attribute and first.parts == second.parts
 
 
 _opened_functions: dict[types.FunctionType, Callable[..., Any]] = {}

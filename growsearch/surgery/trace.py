@@ -30,7 +30,7 @@ from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unk
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.rules_layers import convolution, matrix_product
 from growsearch.surgery.rules_numbers import pick, put_at
-from growsearch.surgery.rules_pointwise import along_a_dimension
+from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places, tensors_inside
 
@@ -59,8 +59,10 @@ class _Watch(DispatchMode):
             out = carry_out(func, args, kwargs)
         except NotImplementedError:
             if not isinstance(value, Tensor):
-                raise
-            out = value.to("meta")
+                if rule is not pointwise:
+                    raise
+                value = func(*pytree.tree_map(_zeros, args), **kwargs)
+            out = pytree.tree_map(lambda leaf: leaf.to("meta"), value)
         if known:
             for tensor, entries in zip_longest(tensors_among(out), tensors_among(value)):
                 if tensor is not None:
@@ -113,6 +115,11 @@ class _Watch(DispatchMode):
             return func(*pytree.tree_map(real, args), **pytree.tree_map(real, kwargs))
         except Exception:  # the same call on the meta device says what is wrong
             return None
+
+
+def _zeros(leaf: Any) -> Any:
+    """What an operator that the meta device lacks is carried out with, where only the shape of its result matters."""
+    return torch.zeros(leaf.shape, dtype=leaf.dtype, device="cpu") if isinstance(leaf, Tensor) else leaf
 
 
 def _flat(args: tuple[Any, ...]) -> Iterator[Any]:

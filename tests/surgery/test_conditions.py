@@ -51,6 +51,13 @@ COMPARED = {
     "an entry of a tensor": lambda m, a, b: b * 2 if torch.tensor(b.shape[1]) > 40 else b,
     "a quotient with its rest": lambda m, a, b: b * 2 if divmod(b.shape[1], 37)[0] else b,
     "a rounded number": lambda m, a, b: b * 2 if round(b.shape[1] / 8) > 10 or math.ceil(b.shape[1] / 3) > 99 else b,
+    "a square root": lambda m, a, b: b * 2 if math.sqrt(b.shape[1]) > 7.5 else b,
+    "a logarithm": lambda m, a, b: b * 2 if math.log2(b.shape[1]) > 6.5 else b,
+    "a common divisor": lambda m, a, b: b * 2 if math.gcd(b.shape[1], 99) == 33 else b,
+    "a real number": lambda m, a, b: b * 2 if float(b.shape[1]) > 40 else b,
+    "a number of bits": lambda m, a, b: b * 2 if b.shape[1].bit_length() > 6 else b,
+    "a text": lambda m, a, b: b * {"64": 2.0}.get(f"{b.shape[1]}", 1.0),
+    "a text of its own": lambda m, a, b: b * {"64": 2.0}.get(str(b.shape[1]), 1.0),
     "bits": lambda m, a, b: b * 2 if b.shape[1] >> 6 else b,
     "both widths": lambda m, a, b: b * 2 if 3 * a.shape[1] < b.shape[1] ** 2 / 99 else b,
 }

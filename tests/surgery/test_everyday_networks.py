@@ -4,6 +4,7 @@ import copy
 import random
 
 import everyday_images
+import everyday_research
 import everyday_tokens
 import pytest
 import torch
@@ -20,7 +21,7 @@ from growsearch.surgery.rehearsal import without_dropout
 
 NETWORKS = {
     kind.__name__: kind
-    for module in (everyday_images, everyday_tokens)
+    for module in (everyday_images, everyday_tokens, everyday_research)
     for kind in vars(module).values()
     if isinstance(kind, type) and hasattr(kind, "frozen") and kind.__module__ == module.__name__
 }
@@ -134,6 +135,13 @@ def test_channels_that_computed_or_shared_weights_read_learn(name):
         axis = next(axis for axis in group.axes if axis.role == "producer")
         moved = (now[axis.name].detach() - start[axis.name]).movedim(axis.dim, 0)
         assert moved[group.positions(axis, size)].abs().max() > 0, group
+
+
+def test_channels_behind_a_gradient_that_the_code_takes_are_cut():
+    model = made("Energy")
+    (slope,) = (group for group in found(model) if group.name.startswith("slope"))
+    prune(model, slope, [0, 2, 5])
+    assert model.slope.out_features == 3 and model(type(model).example).shape == (3, 4)
 
 
 class ByName(nn.Module):

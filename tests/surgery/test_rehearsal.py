@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from growsearch.surgery import channel_groups
 from growsearch.surgery.rehearsal import Rehearsal, own_streams, without_dropout
 
 
@@ -50,3 +51,48 @@ def test_own_streams_begin_alike_and_leave_the_callers() -> None:
     with own_streams():
         assert torch.equal(torch.rand(2), first)
     assert torch.equal(torch.rand(2), expected)
+
+
+class DrawnPlaces(nn.Module):
+    """Places look at what a layer norm leaves of the channels: were they drawn alike, none would show what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(3, 6), nn.Linear(6, 2)
+        self.mean, self.norms = nn.Parameter(torch.zeros(1, 1, 6)), nn.ModuleList(nn.LayerNorm(6) for _ in range(2))
+        self.query, self.key, self.value = (nn.Linear(6, 6, bias=False) for _ in range(3))
+        self.cell = nn.GRUCell(6, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norms[0](self.first(x))
+        n, _, width = x.shape
+        places = self.mean.expand(n, 3, -1) + torch.randn(n, 3, 1, dtype=x.dtype)
+        for _ in range(2):
+            query = self.query(self.norms[1](places))
+            scores = torch.einsum("bid,bjd->bij", query, self.key(x)).softmax(1) + 1e-8
+            seen = torch.einsum("bij,bjd->bid", scores / scores.sum(-1, keepdim=True), self.value(x))
+            places = self.cell(seen.reshape(-1, width), places.reshape(-1, width)).reshape(n, -1, width)
+        return self.head(places)
+
+
+def test_draws_differ_from_place_to_place() -> None:
+    group = next(each for each in channel_groups(DrawnPlaces().double(), torch.zeros(4, 5, 3).double()))
+    assert group.frozen or group.step == group.size, "the cell would make another mean of new channels"
+
+
+class NoiseOfHeldSizes(nn.Module):
+    """Noise of so many numbers as it holds, which are as many as there are samples where channels were cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width, self.first, self.second = 6, nn.Linear(3, 6), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        return self.second(h * torch.randn(self.width, dtype=x.dtype) + torch.randn(h.shape, dtype=x.dtype))
+
+
+def test_draws_are_alike_for_all_channels() -> None:
+    for batch in range(1, 7):
+        first = channel_groups(NoiseOfHeldSizes().double(), torch.zeros(batch, 3).double())[0]
+        assert (first.name, first.frozen) == ("first", None)

@@ -169,3 +169,12 @@ def test_a_fresh_channel_of_a_layer_scale_is_passed_on():
     model = ScaledLayer()
     remap(model, middle(model), [*range(6), -1], fresh={"producer": 0.5})
     assert model.scale[6] == 1
+
+
+@pytest.mark.parametrize("words, argument", [("fresh: 3", {"fresh": 3}), ("removed: 3", {"removed": 3})])
+def test_arguments_of_another_kind_are_refused(words, argument):
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 2, 1))
+    group = next(g for g in channel_groups(model, torch.zeros(2, 3, 4, 4), prove=False) if g.name == "0")
+    with pytest.raises(UserError, match=f"^{words} is not accepted; use a"):
+        remap(model, group, [0, 1], **argument)
+    assert group.size == 6

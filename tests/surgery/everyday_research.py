@@ -1,0 +1,121 @@
+"""Small networks with parts of recent papers, and which of their groups may not be widened."""
+
+import torch
+import torch.nn.functional as F
+from everyday_images import IMAGES, OnImages
+from everyday_tokens import OnTokens
+from torch import Tensor, nn
+
+
+class Spline(nn.Module):
+    """A function of each input for each output, as a sum of bumps (Kolmogorov-Arnold networks)."""
+
+    def __init__(self, inputs: int, outputs: int, bumps: int) -> None:
+        super().__init__()
+        self.inputs, self.outputs = inputs, outputs
+        self.register_buffer("grid", torch.linspace(-1, 1, bumps).expand(inputs, -1).contiguous())
+        self.base = nn.Parameter(torch.randn(outputs, inputs))
+        self.bumps = nn.Parameter(torch.randn(outputs, inputs, bumps))
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.shape[1] == self.inputs
+        heights = torch.exp(-4 * (x.unsqueeze(-1) - self.grid).square())
+        return F.linear(F.silu(x), self.base) + F.linear(heights.flatten(1), self.bumps.view(self.outputs, -1))
+
+
+class Splines(nn.Module):
+    """As many inputs as bumps, and fewer: which dimension holds the channels shows only where the two meet."""
+
+    frozen: frozenset[str] = frozenset()
+    example = IMAGES[:, :, 0, 0]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = Spline(3, 6, 6), Spline(6, 4, 6), Spline(4, 2, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.third(self.second(self.first(x).tanh()).tanh())
+
+
+class WeightsOfAnother(OnImages):
+    """Its last weights are another layer's outputs, at places that are products of the sizes."""
+
+    frozen = frozenset({"head"})
+    example = IMAGES, IMAGES[:, 0, 0, :4]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs, self.outputs = 8, 4
+        self.hyper, self.last = nn.Linear(4, 8 * 4 + 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor, task: Tensor) -> Tensor:
+        h, made = self.stem(x).tanh().mean((2, 3)), self.hyper(task)
+        cut = self.inputs * self.outputs
+        weights = made[:, :cut].view(-1, self.outputs, self.inputs)
+        return self.last(self.head(h) + torch.einsum("boi,bi->bo", weights, h) + made[:, cut:])
+
+
+class Slices(OnImages):
+    """Parts by their starts and lengths, and counted from the end."""
+
+    def prepare(self, width):
+        self.left, self.right = 5, 7
+        self.first, self.second, self.third = (nn.Conv2d(width, each, 1) for each in (15, 12, 12))
+        self.back = nn.ModuleList(nn.Conv2d(each, width, 1) for each in (5, 5, 7, 7, 5))
+
+    def middle(self, h):
+        a, b, c = self.first(h), self.second(h), self.third(h)
+        n = a.shape[1] // 3
+        thirds = a.narrow(1, 0, n) * torch.narrow(a, 1, n, n).sigmoid() + a.narrow(dim=1, start=2 * n, length=n)
+        parts = thirds, b.narrow(1, 0, self.left), b.narrow(1, self.left, self.right)
+        parts = *parts, c[:, : -self.left].relu(), c[:, -self.left :].tanh()
+        return sum(layer(part) for layer, part in zip(self.back, parts, strict=True))
+
+
+class ScannedGates(OnTokens):
+    """A recurrence without a loop, in logarithms."""
+
+    def prepare(self, width):
+        self.gates, self.out = nn.Linear(width, 14), nn.Linear(7, width)
+
+    def middle(self, h):
+        h, gate = self.gates(h).chunk(2, -1)
+        kept = -F.softplus(gate).cumsum(1)
+        return self.out((kept + (F.softplus(h) - F.softplus(-gate) - kept).logcumsumexp(1)).exp())
+
+
+class RoundedAlike(OnImages):
+    """All channels are rounded by one scale."""
+
+    def prepare(self, width):
+        self.first, self.second = nn.Conv2d(width, 6, 1), nn.Conv2d(6, width, 1)
+
+    def middle(self, h):
+        return self.second(torch.fake_quantize_per_tensor_affine(self.first(h).relu(), 0.05, 0, 0, 255))
+
+
+class Nearest(OnImages):
+    """The nearest of many vectors."""
+
+    frozen = frozenset({"codes"})
+
+    def prepare(self, width):
+        self.conv, self.codes = nn.Conv2d(width, width, 1), nn.Embedding(5, width)
+
+    def middle(self, h):
+        h = self.conv(h).permute(0, 2, 3, 1)
+        nearest = torch.cdist(h.reshape(-1, self.codes.embedding_dim), self.codes.weight).argmin(-1)
+        return self.codes(nearest).reshape(h.shape).permute(0, 3, 1, 2) + h.permute(0, 3, 1, 2)
+
+
+class Energy(OnTokens):
+    """A step down the slope of an energy, whose gradient is part of what is computed."""
+
+    def prepare(self, width):
+        self.slope, self.energy, self.out = nn.Linear(width, 6), nn.Linear(6, 1), nn.Linear(width, width)
+
+    def middle(self, h):
+        with torch.enable_grad():
+            h = h.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.energy(self.slope(h).tanh()).sum(), h, create_graph=True)
+        return self.out(h - gradient)

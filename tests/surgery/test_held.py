@@ -1,0 +1,136 @@
+"""What lies outside of a network's layers: hooks, and weights that plain attributes hold."""
+
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from growsearch.errors import UserError
+from growsearch.surgery import channel_groups, widen
+from growsearch.surgery.hooks import gives_value
+
+X = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+SEEN: list = []
+
+
+class Scaled:
+    def __call__(self, module, inputs, output):
+        return output * 2
+
+    def hook(self, module, inputs):
+        if inputs:
+            return (inputs[0] + 1,)
+        return None
+
+
+def looks(module, inputs, output):
+    """Keeps what it sees."""
+    if output is None:
+        return
+    SEEN.append(output)
+
+
+def by_name(factor, module, inputs, output):
+    return output * factor
+
+
+GIVING = [Scaled(), Scaled().hook, partial(by_name, 2), lambda m, i, o: F.relu(o), lambda m, i, o: o / o.shape[1]]
+LOOKING = [looks, lambda m, i, o: SEEN.append(o), lambda *args: print(*args), lambda *args: None, SEEN.append, max]
+
+
+def test_a_hook_that_returns_a_value_is_known_by_its_code():
+    assert all(map(gives_value, GIVING))
+    assert not any(map(gives_value, LOOKING))
+
+
+def net() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.Conv2d(6, 2, 1)).double()
+
+
+@pytest.mark.parametrize("hook", GIVING)
+def test_a_network_with_one_is_refused(hook):
+    model = net()
+    model[0].register_forward_hook(hook)
+    with pytest.raises(UserError, match="0 has a forward hook that returns a value, and hooks are not run; let"):
+        channel_groups(model, X)
+
+
+def test_a_network_whose_inputs_one_changes_is_refused():
+    model = net()
+    model[2].register_forward_pre_hook(Scaled().hook)
+    with pytest.raises(UserError, match="2 has a forward pre-hook that returns a value"):
+        channel_groups(model, X)
+
+
+def test_a_network_that_needs_its_hooks_is_told_that_none_is_run():
+    class Collecting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.kept = nn.Conv2d(3, 6, 1), {}
+            self.first.register_forward_hook(self.keep)
+
+        def keep(self, module: nn.Module, inputs: tuple, output: Tensor) -> None:
+            self.kept["first"] = output
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.first(x)
+            return self.kept["first"]
+
+    with pytest.raises(UserError, match=r"KeyError: 'first'; .*; its hooks are not run"):
+        channel_groups(Collecting().double(), X)
+
+
+HELD = {
+    "a dict": lambda weight: {"weight": weight},
+    "a list of tuples": lambda weight: [(0, weight)],
+    "a plain object": lambda weight: SimpleNamespace(weight=weight),
+    "a partial function": lambda weight: partial(F.conv2d, weight=weight),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_a_weight_that_a_plain_attribute_holds_is_frozen(name):
+    model = net()
+    model.held = HELD[name](model[0].weight)
+    first, second = (group for group in channel_groups(model, X) if group.name in ("0", "2"))
+    assert first.frozen == first.unprunable == "0.weight is also held by the plain attribute held"
+    assert second.frozen == "network output"
+
+
+def test_layers_that_a_plain_attribute_holds_are_free():
+    model = net()
+    model.layers, before = [model[0]], model(X)
+    widen(model, next(group for group in channel_groups(model, X) if group.name == "0"), 9)
+    assert torch.allclose(model(X), before, rtol=1e-12) and model.layers[0].weight.shape[0] == 9
+
+
+def test_an_output_that_holds_itself_is_refused():
+    class Looped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Conv2d(3, 6, 1)
+
+        def forward(self, x: Tensor) -> list:
+            found: list = [self.first(x)]
+            found.append(found)
+            return found
+
+    with pytest.raises(UserError, match="nested too deep, or holds itself; use tensors in tuples"):
+        channel_groups(Looped().double(), X)
+
+
+EXAMPLES = {
+    r"no tensor is in the example \(ndarray\); use one, or a tuple of inputs": X.numpy(),
+    r"no tensor is in the example \(NoneType\)": None,
+    "the example is sparse, nested or quantized; use dense": torch.quantize_per_tensor(X.float(), 0.1, 0, torch.qint8),
+}
+
+
+@pytest.mark.parametrize("words", EXAMPLES)
+def test_an_example_that_is_no_dense_tensor_is_refused(words):
+    with pytest.raises(UserError, match=words):
+        channel_groups(net(), EXAMPLES[words])
