@@ -10,6 +10,7 @@ LACK_OF_MEMORY = (
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "Storage size calculation overflowed",
 )
 """What the messages of errors say that have no type of their own."""
 

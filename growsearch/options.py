@@ -7,7 +7,6 @@ import copy
 import dataclasses
 import difflib
 import errno
-import math
 import os
 import types
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +19,12 @@ from growsearch.errors import UserError
 
 UNSET = "???"
 """What Hydra calls a value that has no default and was not given."""
+
+LARGEST_NUMBER = (2 - 2**-23) * 2.0**127
+"""The largest float32: tensors of rates and weights hold no larger one."""
+
+LARGEST_WHOLE_NUMBER = 2**63 - 1
+"""The largest whole number of a tensor and of JSON as other programs read it."""
 
 OPEN_FOLDER_ERRORS = (errno.ENOENT, errno.ENOTDIR, errno.EACCES)
 """Why a path may not be there without being impossible."""
@@ -77,7 +82,7 @@ class Option:
             return all(self.accepts(entry) for entry in value)
         if self.choices:
             return value in self.choices
-        if isinstance(value, float) and not math.isfinite(value):
+        if size_refused(value):
             return False
         if all(bound is None for bound in (self.low, self.high, self.above, self.below)):
             return True
@@ -177,11 +182,24 @@ def check(cls: type, values: Mapping[str, Any], prefix: str, complete: bool = Tr
             _check_value(entry, value)
 
 
+def size_refused(value: Any) -> str:
+    """Why a number, or one in a list, can be the value of no option, "" if its size is no reason."""
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(size_refused, value)), "")
+    if isinstance(value, float) and not abs(value) <= LARGEST_NUMBER:
+        return f"a number between -{LARGEST_NUMBER:.1e} and {LARGEST_NUMBER:.1e}"
+    if isinstance(value, int) and abs(value) > LARGEST_WHOLE_NUMBER:
+        return f"a whole number between -{LARGEST_WHOLE_NUMBER} and {LARGEST_WHOLE_NUMBER}"
+    return ""
+
+
 def _check_value(entry: Entry, value: Any) -> None:
     if not entry.option.accepts(value):
         choices = entry.option.choices
         near = did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
-        raise UserError(f"{entry.path}: {value!r} is not accepted; use {entry.accepted}{near}")
+        bounded = choices or entry.option.high is not None or entry.option.below is not None
+        accepted = entry.accepted if bounded else size_refused(value) or entry.accepted
+        raise UserError(f"{entry.path}: {value!r} is not accepted; use {accepted}{near}")
     if entry.option.path and isinstance(value, str):
         if not value and entry.default != "":
             raise UserError(f"{entry.path}: '' is no path; name a file or a folder, . for this one")

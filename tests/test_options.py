@@ -40,6 +40,7 @@ class Small(Options):
 
     count: int = option(3, "A count.", unit="things", low=1, high=9)
     share: float | None = option(None, "A share.", above=0, below=1)
+    rate: float = option(0.1, "A rate.", low=0)
     word: str = option("one", "A word.", choices=("one", "two"))
     counts: list[int] = option([1, 2], "Counts.", low=0)
     place: str = option("here", "A place.", path=True, changes_results=False)
@@ -55,6 +56,9 @@ class Small(Options):
         ({"share": 0}, "small.share: 0 is not accepted; use more than 0, less than 1 or null"),
         ({"share": 1.0}, "small.share: 1.0 is not accepted"),
         ({"share": float("nan")}, "small.share: nan is not accepted"),
+        ({"rate": 1e39}, r"small.rate: 1e\+39 is not accepted; use a number between -3.4e\+38 and 3.4e\+38"),
+        ({"rate": float("inf")}, "small.rate: inf is not accepted; use a number between"),
+        ({"counts": [1, 2**63]}, "small.counts: .* is not accepted; use a whole number between"),
         ({"word": "tow"}, "small.word: 'tow' is not accepted; use one, two; did you mean two?"),
         ({"counts": [1, -1]}, "small.counts: .* is not accepted; use a list of whole numbers, each 0 or more"),
         ({"place": "x" * 300}, "small.place: .* cannot be used"),

@@ -24,6 +24,12 @@ class Arguments(argparse.ArgumentParser):
     def __init__(self, prog: str, **settings: Any) -> None:
         super().__init__(prog, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:  # type: ignore[override]
+        """As argparse's; words that may be left out are not called required when another one is missing."""
+        if settings.get("nargs") == "*":
+            settings.setdefault("default", [])
+        return super().add_argument(*names, **settings)
+
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the words.
 

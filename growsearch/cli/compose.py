@@ -18,9 +18,9 @@ from growsearch.cli.ls import GROUPS, choices
 from growsearch.cli.sweep import jobs_of
 from growsearch.cli.words import overrides as read_words
 from growsearch.cli.words import quoted
-from growsearch.config import RunConfig, all_entries, register
+from growsearch.config import RunConfig, all_entries, option_classes, register
 from growsearch.errors import UserError
-from growsearch.options import did_you_mean, entries
+from growsearch.options import did_you_mean, entries, walk
 
 CONFIG_PATH = "pkg://growsearch.conf"
 VERSION_BASE = "1.3"
@@ -145,8 +145,17 @@ def _unknown_option(cause: OmegaConfBaseException, error: Exception) -> str:
     start = f"{parent}." if parent else ""
     siblings = [str(one) for one in cause.parent_node] if isinstance(cause.parent_node, DictConfig) else []
     known = siblings if parent else [*RunConfig.__dataclass_fields__, *GROUPS, "debug"]
-    near = did_you_mean(name, known, start)
+    near = f"; {owners}" if (owners := _owners(key)) else did_you_mean(name, known, start)
     return f"{key or 'configuration'}: there is no such option{near}"
+
+
+def _owners(key: str) -> str:
+    """Which methods or networks have an option that those of the command have not, "" if none has it."""
+    section, own = key.partition(".")[0], []
+    for owner, cls in option_classes().get(section, {}).items():
+        if owner and any(entry.path == key for entry in walk(cls, section)):
+            own.append(f"{section}={owner}")
+    return f"it is an option of {', '.join(own)}" if own else ""
 
 
 def _wrong_type(cause: OmegaConfBaseException) -> str:
@@ -157,9 +166,11 @@ def _wrong_type(cause: OmegaConfBaseException) -> str:
     entry = beside.get(name.rpartition(".")[2]) or all_entries().get(name)
     first = str(cause).splitlines()[0]
     value = re.match(r"Value '(.*)' of type", first)
+    is_null = "is not Optional" in first
     if entry is None:
         return f"{key}: {first}"
-    found = f"{value[1]!r} is not accepted" if value else "the value is not accepted"
+    given = repr(value[1]) if value else "null" if is_null else "the value"
+    found = f"{given} is not accepted"
     if entry.group is not None:
         return f"{key}: {found}; it is a group, set its options one by one (growsearch explain {key})"
     return f"{key}: {found}; use {entry.kind}{' or null' if entry.nullable else ''}"

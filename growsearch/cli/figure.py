@@ -13,6 +13,7 @@ examples:
   growsearch figure                                    the names of all figures
   growsearch figure densemann-growth outputs/densemann/digits/20261122-105318-seed0
   growsearch figure tradeoff outputs --format pdf --output figures
+  growsearch figure tradeoff outputs -o tradeoff.pdf
 """
 
 
@@ -27,8 +28,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "runs", nargs="*", type=Path, metavar="RUN", help="folders of runs, or above many (default: outputs)"
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path(), metavar="DIR", help="default: this folder")
-    parser.add_argument("--format", choices=FORMATS, default="svg", help="default: svg")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path(), metavar="PLACE", help="a folder or a file (default: this folder)"
+    )
+    parser.add_argument("--format", choices=FORMATS, help="default: that of the file named, else svg")
     options = parser.parse_args(argv)
     from growsearch.reports.write import figure_names, write_figure
 
@@ -39,6 +42,21 @@ def main(argv: list[str]) -> int:
     if options.name not in known:
         near = did_you_mean(options.name, known)
         raise UserError(f"figure: {options.name!r} is not accepted; use one of {', '.join(known)}{near}")
-    for path in write_figure(options.name, options.runs or [Path("outputs")], options.output, options.format):
+    folder, file, format = place_of(options.output, options.format)
+    for path in write_figure(options.name, options.runs or [Path("outputs")], folder, format, file):
         print(path)
     return 0
+
+
+def place_of(output: Path, format: str | None) -> tuple[Path, str | None, str]:
+    """Folder, name of the file (None for the figure's own) and format that a place and a format ask for.
+
+    Raises:
+        UserError: if the ending of a file and the format differ.
+    """
+    ending = output.suffix.lower().removeprefix(".")
+    if ending not in FORMATS or output.is_dir():
+        return output, None, format or "svg"
+    if format not in (None, ending):
+        raise UserError(f"--format: {format} is not accepted for {output}; leave it out, or name a .{format} file")
+    return output.parent, output.name, ending

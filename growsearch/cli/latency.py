@@ -1,6 +1,7 @@
 """``growsearch latency RUN``: how long a run's network takes to answer on this machine."""
 
 import json
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ KIND, MOST_KEPT = ("candidate", "batch", "threads", "device"), 200
 
 
 def main(argv: list[str]) -> int:
-    """Measure, keep and print."""
+    """Measure, print and keep."""
     parser = Arguments("growsearch latency", description="Time a run's network on this machine.", epilog=EPILOG)
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
@@ -49,20 +50,27 @@ def main(argv: list[str]) -> int:
     module = load(options.run, options.candidate, options.trust)
     shape = load_preprocessing(options.run, options.candidate).image_shape
     found = measure_network(module, shape, options.batch, options.threads, options.device)
-    _keep(options.run, options.candidate, found)
     if options.json:
         for one in found:
             print(json.dumps(dataclasses.asdict(one)))
-        return 0
-    where = found[0].device if options.device != "cpu" else f"{found[0].device}, {found[0].threads} threads"
-    print(f"{options.run} on {where.replace('1 threads', '1 thread')}:")
-    for one in found:
-        print(f"  {one.text()}")
+    else:
+        _show(options.run, options.device, found)
+    _keep(options.run, options.candidate, found)
     return 0
 
 
+def _show(run: Path, device: str, found: "list[Latency]") -> None:
+    where = found[0].device if device != "cpu" else f"{found[0].device}, {found[0].threads} threads"
+    print(f"{run} on {where.replace('1 threads', '1 thread')}:")
+    for one in found:
+        print(f"  {one.text()}")
+
+
 def _keep(run: Path, candidate: int | None, found: "list[Latency]") -> None:
-    """Write measurements beside the run, in place of earlier ones of the same kind; comparisons read them."""
+    """Write measurements beside the run, in place of earlier ones of the same kind; comparisons read them.
+
+    A folder that cannot be written, such as an archive's, is no failure of the measurement.
+    """
     import dataclasses
 
     from growsearch.run_folder import RunFolder
@@ -75,7 +83,10 @@ def _keep(run: Path, candidate: int | None, found: "list[Latency]") -> None:
         with suppress(UserError, KeyError, TypeError):  # a damaged file is replaced
             kept = [row for row in read_json(file)["measured"] if isinstance(row, dict)]
     others = [row for row in kept if all(any(row.get(key) != one[key] for key in KIND) for one in rows)]
-    write_json(file, {"measured": [*rows, *others][:MOST_KEPT]})
+    try:
+        write_json(file, {"measured": [*rows, *others][:MOST_KEPT]})
+    except UserError as error:
+        print(f"growsearch: not kept for reports: {error}", file=sys.stderr)
 
 
 def _check_device(name: str) -> None:

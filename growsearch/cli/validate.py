@@ -1,6 +1,7 @@
 """``growsearch validate``: check all that ``growsearch run`` checks before its first step."""
 
 import sys
+from pathlib import Path
 
 from omegaconf import OmegaConf
 
@@ -47,12 +48,13 @@ def check(config: RunConfig) -> str:
         UserError: for all that would keep the run from its first step.
     """
     method(config.algo.name)
-    from growsearch.runner.start import prepare  # imports torch
+    from growsearch.runner.start import prepare, require_place  # imports torch
     from growsearch.training.device import resolve_device
     from growsearch.views.trackers import require
 
     require(config.track.trackers)
     resolve_device(config.hardware.device)
+    require_place(Path(config.output.root))
     config.data.download = False
     try:
         prepare(config).begin()

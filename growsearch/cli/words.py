@@ -18,6 +18,9 @@ _WORD = re.compile(r"(?P<key>\+{0,2}[^=]*)=(?P<value>.*)", re.DOTALL)
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
 _SWEPT = re.compile(r"(choice|range|glob|interval|shuffle|sort|tag)\(.*\)", re.DOTALL)
 
+_ENDLESS = re.compile(r"(?<![\w.])[+-]?(\d_?){40,}")
+"""A whole number that is larger than any float32."""
+
 NOT_OURS = {
     "hydra.run": "output.root=FOLDER says where results go",
     "hydra.sweep": "output.root=FOLDER says where results go",
@@ -59,6 +62,9 @@ def _override(word: str, sweep: bool) -> str:
     if _holds_names(name) and not key.startswith("+"):
         key = f"++{key}"  # Hydra asks for the plus where a name is new, and any name may be
         word = f"{key}={value}"
+    is_text = entry is not None and (entry.option.path or entry.kind == "a text")
+    if not is_text and not _QUOTED.fullmatch(value) and (endless := _ENDLESS.search(value)):
+        raise UserError(f"{name}: {endless[0][:20]}... is too large; use a number of fewer digits")
     found = _parsed(word)
     if entry is not None and entry.option.path:
         value = _path_value(value, "list" in entry.kind, sweep)
@@ -118,7 +124,7 @@ def _parts(values: str) -> list[str]:
 def _parsed(word: str) -> Override | None:
     try:
         return OverridesParser.create().parse_override(word)
-    except HydraException:
+    except (HydraException, ValueError):  # Python refuses numbers of more than 4,300 digits
         return None
 
 

@@ -182,6 +182,8 @@ def _opened(source: Source) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         if isinstance(source, Path):
+            if source.is_symlink() and not source.exists():
+                raise UserError(f"{name}: it is a link to a file that is not there; repair or remove it")
             require_plain(source)
         try:
             with Image.open(source if isinstance(source, Path) else io.BytesIO(source[1]), formats=FORMATS) as image:

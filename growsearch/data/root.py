@@ -64,13 +64,20 @@ def user_path(config: DataConfig) -> Path:
     return path
 
 
+def nearest_existing(folder: Path) -> Path:
+    """A folder, or the first one above it that exists."""
+    folder = folder.absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
 def is_writable(folder: Path) -> bool:
     """Whether files can be made in ``folder``, or in the first folder above it that exists.
 
     A folder marked read-only is left alone also by the superuser, who could write to it.
     """
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
+    folder = nearest_existing(folder)
     return folder.is_dir() and bool(folder.stat().st_mode & 0o222) and os.access(folder, os.W_OK | os.X_OK)
 
 

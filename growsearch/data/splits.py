@@ -30,8 +30,10 @@ def count_of(option: str, size: Size, available: int, default: int) -> int:
     count = round(size * available) if fraction else int(size)
     if not fraction and count != size:
         raise UserError(f"{option}: {size} is not accepted; use a count, or a fraction of at most 1.0")
-    if not 0 <= count <= available:
-        raise UserError(f"{option}: {size} is more than there are; use at most {available} images")
+    if count < 0:
+        raise UserError(f"{option}: {size} is not accepted; use 0 or more")
+    if count > available:
+        raise UserError(f"{option}: {size} is more than the {available} images there are; use fewer, or a fraction")
     return count
 
 
@@ -62,8 +64,8 @@ def split_pool(
         num_val = count - num_train
     if num_train + num_val > count:
         raise UserError(
-            f"data.train_size, data.val_size: {num_train} + {num_val} is more than there are; use at "
-            f"most {count} images"
+            f"data.train_size, data.val_size: {num_train} + {num_val} is more than the {count} images there are; "
+            "use fewer, or fractions"
         )
     if num_train == 0:
         raise UserError("data.train_size: no training images are left; leave at least one")
@@ -81,9 +83,18 @@ def carve_test(count: int, test_size: Size, *, seed: int) -> tuple[Tensor, Tenso
     """
     num_test = count_of("data.test_size", test_size, count, default=round(DEFAULT_TEST_FRACTION * count))
     if num_test in (0, count):
-        raise UserError(f"data.test_size: {test_size} makes {num_test} of {count} images; use fewer, but not none")
+        raise UserError(_unusable_test_size(count, test_size, num_test))
     order = torch.randperm(count, generator=generator(seed, "test"))
     return order[num_test:].sort().values, order[:num_test].sort().values
+
+
+def _unusable_test_size(count: int, test_size: Size, num_test: int) -> str:
+    """Why a test set cannot have this size: it would be empty, or leave nothing to train on."""
+    if count < 2:
+        return f"data.test_size: there is {count} image, too few for a test set; use at least 2"
+    asked = "a fifth, the default," if test_size is None else f"{test_size}"
+    most = count - 1
+    return f"data.test_size: {asked} makes {num_test} of {count} images; use 1{f' to {most}' if most > 1 else ''}"
 
 
 def subset(count: int, size: Size, option: str, *, seed: int) -> Tensor:

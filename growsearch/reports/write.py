@@ -64,7 +64,7 @@ def makers_of(record: RunRecord) -> dict[str, Callable[[RunRecord], Drawing | No
     return {**GENERAL, **{name: make for paper in papers_of(record) for name, make in paper.figures.items()}}
 
 
-def write_figure(name: str, places: Sequence[Path], folder: Path, format: str) -> list[Path]:
+def write_figure(name: str, places: Sequence[Path], folder: Path, format: str, file: str | None = None) -> list[Path]:
     """Write one figure of each run, or of the comparison of all runs.
 
     Args:
@@ -72,12 +72,14 @@ def write_figure(name: str, places: Sequence[Path], folder: Path, format: str) -
         places: folders of runs, or folders above them.
         folder: where the files go.
         format: one of :data:`~growsearch.reports.plot.FORMATS`.
+        file: name of the file of a single figure; None for the figure's own.
 
     Returns:
         The files; those of several runs have the names of their folders.
 
     Raises:
-        UserError: if no run has such a figure, its record is damaged, or a file cannot be written.
+        UserError: if no run has such a figure, its record is damaged, or a file cannot be written; if several
+            figures were to go into one file.
     """
     records = [RunRecord(run) for run in find_runs(places)]
     page = Page("", "")
@@ -95,7 +97,9 @@ def write_figure(name: str, places: Sequence[Path], folder: Path, format: str) -
     if not drawn:
         why = f" ({page.remarks[0]})" if page.remarks else ""
         raise UserError(f"figure: none of {len(records)} runs holds anything for {name!r}{why}")
-    files = [(folder / _file_name(label, format), drawing) for label, drawing in drawn]
+    if file is not None and len(drawn) > 1:
+        raise UserError(f"{folder / file}: {len(drawn)} figures do not go into one file; name a folder")
+    files = [(folder / (file or _file_name(label, format)), drawing) for label, drawing in drawn]
     for path, drawing in files:
         drawing.save(path)
     return [path for path, _ in files]

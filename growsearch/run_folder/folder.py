@@ -171,7 +171,7 @@ class RunFolder:
         """
         try:
             return read_bytes(self.config, LARGEST_CONFIG).decode()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.path}: it has no config.yaml; use the folder of a run") from None
         except (OSError, ValueError) as error:
             raise UserError(f"{self.config}: not readable as text ({reason(error)})") from error

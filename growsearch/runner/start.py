@@ -1,5 +1,6 @@
 """One run from top to bottom: configuration, data, method, journal, result."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
@@ -11,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from growsearch.config import RunConfig, classes_of, read_run, to_plain, typed
 from growsearch.data.fingerprint import DataDigest, difference, fingerprint_data
 from growsearch.data.load import load as load_data
+from growsearch.data.root import nearest_existing
 from growsearch.errors import UserError
 from growsearch.initial_networks import make_donor, make_network
 from growsearch.options import walk
@@ -74,6 +76,7 @@ def start(
 
     if folder := earlier():
         return execute(folder, config, not_compared(composed, folder), wait)
+    require_place(place[0])
     runner = prepare(config, called(config))
     with if_it_fails(runner.close), attempt("making the first network"):
         runner.begin()
@@ -93,6 +96,19 @@ def start(
             return made
     runner.close()
     return execute(folder, config, wait=wait)
+
+
+def require_place(root: Path) -> None:
+    """Refuse a place for results that cannot be written, before data are read.
+
+    Raises:
+        UserError: naming the first folder on the way that is none, or is read-only.
+    """
+    there = nearest_existing(root)
+    if not there.is_dir():
+        raise UserError(f"output.root: {there} is no folder; choose another place")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"output.root: {there} cannot be written; choose another place")
 
 
 def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False, trust: bool = False) -> RunFolder:
@@ -209,11 +225,17 @@ def not_compared(composed: DictConfig, folder: RunFolder) -> list[str]:
 
 
 def execute(folder: RunFolder, config: RunConfig, uncompared: Sequence[str] = (), wait: bool = False) -> RunFolder:
-    """Bring the run in ``folder`` to its result, from wherever it stands."""
+    """Bring the run in ``folder`` to its result, from wherever it stands; one of an archive is only read."""
+    differing = f"; not compared: {', '.join(uncompared)}" if uncompared else ""
+    finished = f"finished already: {folder.path} (output.again=true runs it anew){differing}"
+    if folder.finished and not os.access(folder.path, os.W_OK):
+        folder.refuse_links()
+        folder.read_result()
+        say(finished)
+        return folder
     with folder.lock(wait, say):
         if folder.finished and whole_result(folder) is not None:
-            differing = f"; not compared: {', '.join(uncompared)}" if uncompared else ""
-            say(f"finished already: {folder.path} (output.again=true runs it anew){differing}")
+            say(finished)
         else:
             complete(folder, config)
     return folder

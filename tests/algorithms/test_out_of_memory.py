@@ -175,6 +175,7 @@ def test_skip_is_refused_where_there_is_nothing_to_skip():
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
         (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("Storage size calculation overflowed with sizes=[1000000000000, 3]"), True),
         (RuntimeError("shapes differ"), False),
         (ValueError("not enough memory"), False),
     ],

@@ -24,6 +24,7 @@ FIXED = ["algo=fixed", "network=sequential", "network.topology=small_cnn"]
         ),
         ([*FIXED, "algo.training.lr_at=[5]", "algo.training.schedule=every", "algo.training.epochs=-1"], "epochs: -1"),
         (["algo=stagewise", "algo.donor=/nowhere"], "/nowhere"),
+        ([*FIXED, "output.root=/dev/null/runs"], "output.root: /dev/null is no folder; choose another place"),
         (["algo=stagewise", "algo.modules=bottleneck", "algo.m0=[2,2]"], "algo.m0"),
     ],
 )

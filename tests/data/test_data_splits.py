@@ -48,9 +48,9 @@ def test_sizes(train_size: float | None, val_size: float | None, expected: tuple
     ("train_size", "val_size", "message"),
     [
         (90, 20, "data.train_size, data.val_size: 90 \\+ 20"),
-        (101, 0, "data.train_size: 101 is more than there are; use at most 100"),
+        (101, 0, "data.train_size: 101 is more than the 100 images there are"),
         (None, 1.0, "no training images"),
-        (-1, 0, "data.train_size: -1"),
+        (-1, 0, "data.train_size: -1 is not accepted; use 0 or more"),
         (1.5, 0, "data.train_size: 1.5"),
     ],
 )
@@ -67,10 +67,23 @@ def test_carved_test_set_and_the_rest_cover_everything_in_order() -> None:
     assert len(carve_test(50, None, seed=0)[1]) == 10
 
 
-@pytest.mark.parametrize("size", [0, 50])
-def test_a_test_set_of_none_or_all_is_refused(size: int) -> None:
-    with pytest.raises(UserError, match=r"data\.test_size"):
-        carve_test(50, size, seed=0)
+@pytest.mark.parametrize(
+    ("count", "size", "message"),
+    [
+        (50, 0, "0 makes 0 of 50 images; use 1 to 49"),
+        (50, 50, "50 makes 50 of 50 images; use 1 to 49"),
+        (2, None, "a fifth, the default, makes 0 of 2 images; use 1"),
+        (1, None, "there is 1 image, too few"),
+    ],
+)
+def test_a_test_set_of_none_or_all_is_refused_with_a_size_that_works(
+    count: int, size: int | None, message: str
+) -> None:
+    with pytest.raises(UserError, match=f"data.test_size: {message}"):
+        carve_test(count, size, seed=0)
+    if count > 1:
+        rest, test = carve_test(count, 1, seed=0)
+        assert (len(rest), len(test)) == (count - 1, 1)
 
 
 def test_subsets_of_the_test_set() -> None:

@@ -50,6 +50,15 @@ def test_the_command_measures_a_runs_network(digits_run, capsys):
     assert all(0 < row["median"] <= row["slow"] for row in rows)
 
 
+def test_a_folder_that_cannot_be_written_costs_no_measurement(digits_run, tmp_path, capsys):
+    shutil.copytree(digits_run, tmp_path / "run")
+    (tmp_path / "run/latency.json").mkdir()
+    assert main(["latency", str(tmp_path / "run"), "--batch", "1", "--threads", "1", "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["batch"] == 1
+    assert said.err.startswith("growsearch: not kept for reports: ") and said.err.count("\n") == 1
+
+
 def test_what_cannot_be_measured_is_refused(digits_run, capsys):
     for words in (["--batch", "0"], ["--threads", "0"], ["--device", "tpu"], ["--device", "cuda:77"]):
         assert main(["latency", str(digits_run), *words]) == 2

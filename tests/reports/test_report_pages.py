@@ -153,6 +153,21 @@ def test_one_figure_as_a_file(
         assert len(made) == 4 and "tradeoff-digits.svg" in made and sum(name.startswith("story-") for name in made) == 2
 
 
+def test_one_figure_in_a_file_that_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plot, "PRINT_DPI", PRINT_DPI)
+    runs = [str(MAKERS[name](tmp_path / name)) for name in ("conet", "stagewise")]
+    file = tmp_path / "out" / "mine.pdf"
+    assert main(["figure", "conet-ranks", runs[0], "-o", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}\n" and file.read_bytes().startswith(b"%PDF")
+    assert main(["figure", "conet-ranks", runs[0], "-o", str(file), "--format", "svg"]) == 2
+    assert "--format: svg is not accepted" in capsys.readouterr().err
+    assert main(["figure", "story", *runs, "-o", str(tmp_path / "both.svg")]) == 2
+    assert "2 figures do not go into one file; name a folder" in capsys.readouterr().err
+    assert not (tmp_path / "both.svg").exists()
+
+
 def test_figures_have_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["figure"]) == 0
     said = capsys.readouterr().out

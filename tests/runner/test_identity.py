@@ -1,6 +1,7 @@
 """A run is recognised by what changes its numbers: its options, its data, and what was handed in."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -45,6 +46,29 @@ def unfinished(run: Path) -> None:
     for name in ("result.json", "report.html"):
         (run / name).unlink(missing_ok=True)
     shutil.rmtree(run / "network")
+
+
+def test_a_finished_run_of_an_archive_is_found_and_not_locked(place, capsys, monkeypatch):
+    assert main(["run", *WORDS]) == 0
+    (run,) = runs(place)
+    (run / ".lock").unlink(missing_ok=True)
+    before = {path.name: path.stat().st_mtime_ns for path in run.iterdir()}
+    monkeypatch.setattr(os, "access", lambda path, mode: place / "outputs" not in path.absolute().parents)
+    for command in (["run", *WORDS], ["resume", str(run)]):
+        assert main(command) == 0
+        assert capsys.readouterr().out.splitlines()[-1].startswith("finished already: ")
+    assert {path.name: path.stat().st_mtime_ns for path in run.iterdir()} == before
+    (run / "network").rename(run / "moved")
+    (run / "network").symlink_to("moved")
+    assert main(["resume", str(run)]) == 2
+    assert "it is no folder of the run's own" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_data_are_read(place, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(sys.modules["growsearch.runner.start"], "prepare", lambda *given: pytest.fail("data were read"))
+    assert main(["run", *WORDS]) == 2
+    assert capsys.readouterr().err == f"growsearch: output.root: {place} cannot be written; choose another place\n"
 
 
 def test_the_same_command_on_other_data_is_another_run(place, capsys):
