@@ -24,7 +24,7 @@ class Arguments(argparse.ArgumentParser):
     def __init__(self, prog: str, **settings: Any) -> None:
         super().__init__(prog, formatter_class=argparse.RawDescriptionHelpFormatter, **settings)
 
-    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:  # type: ignore[override]
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
         """As argparse's; words that may be left out are not called required when another one is missing."""
         if settings.get("nargs") == "*":
             settings.setdefault("default", [])
