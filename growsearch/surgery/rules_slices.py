@@ -38,6 +38,7 @@ def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:
     if trace.written is None or len(trace.written) != 2:
         return None
     start, stop = trace.written
+    bound: Any
     part = vector[start : stop or None]
     for bound in (start, stop):
         end = opposite(bound)
@@ -49,8 +50,9 @@ def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:
         elif isinstance(end, Width) and end.times == end.parts == 1:
             trace.measure(end, vector[bound:])
         elif _is_sum(bound):
-            trace.measure(bound.formula[1], vector[: bound.formula[1]])
-            trace.measure(bound.formula[2], vector[bound.formula[1] : bound])
+            _, first, second = bound.formula
+            trace.measure(first, vector[:first])
+            trace.measure(second, vector[first:bound])
         elif bound != 0 and not _is_multiple(bound):
             return None
     return part if len(part) == size else None
