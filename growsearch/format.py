@@ -21,6 +21,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.0f} ms"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 epoch, 2 epochs."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table of texts, its columns as wide as their longest text."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

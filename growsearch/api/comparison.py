@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from growsearch.api.results import Run
 from growsearch.errors import UserError
+from growsearch.format import counted
 from growsearch.run_folder.read import RunRecord, find_runs
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Comparison:
         return write_report([record.path for record in self._records], Path(path))
 
     def __repr__(self) -> str:
-        return f"<comparison of {len(self._finished)} runs>"
+        return f"<comparison of {counted(len(self._finished), 'run')}>"
 
     def _repr_html_(self) -> str:
         """The means over seeds, and the figures of accuracy against cost."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from growsearch.cli.arguments import Arguments
 from growsearch.errors import UserError
-from growsearch.format import aligned, duration
+from growsearch.format import aligned, counted, duration
 from growsearch.run_folder.summary import RunSummary, list_runs
 from growsearch.text import one_line
 
@@ -29,7 +29,8 @@ def main(argv: list[str]) -> int:
     rows = [COLUMNS, *(_row(run) for run in found)]
     print("\n".join(aligned(rows)))
     counts = Counter(run.state for run in found)
-    print(f"{len(found)} runs: {', '.join(f'{count} {state}' for state, count in sorted(counts.items()))}")
+    states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    print(f"{counted(len(found), 'run')}: {states}")
     return 0
 
 

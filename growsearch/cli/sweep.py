@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from growsearch.errors import UserError
-from growsearch.format import aligned
+from growsearch.format import aligned, counted
 from growsearch.run_folder.files import read_json, write_json
 from growsearch.run_folder.summary import summary
 
@@ -113,7 +113,7 @@ def table(sweep: str) -> str:
     counts = Counter(row[2] for row in rows)
     lines = aligned([("job", "options", "state", "accuracy", "parameters", "run"), *rows])
     told = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
-    return "\n".join([*lines, f"{len(jobs)} jobs: {told}"])
+    return "\n".join([*lines, f"{counted(len(jobs), 'job')}: {told}"])
 
 
 def _row(folder: Path, words: str) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from growsearch.format import counted
+
 BATCHES = (1, 32)
 LEAST_RUNS, MOST_RUNS, WARM_UP = 10, 1000, 3
 
@@ -37,8 +39,7 @@ class Latency:
 
     def text(self) -> str:
         """One line for people."""
-        images = "1 image" if self.batch == 1 else f"{self.batch} images"
-        return f"{_time(self.median)} for {images} (9 of 10 runs within {_time(self.slow)})"
+        return f"{_time(self.median)} for {counted(self.batch, 'image')} (9 of 10 runs within {_time(self.slow)})"
 
 
 @torch.no_grad()

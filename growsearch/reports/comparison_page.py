@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from growsearch.format import counted
 from growsearch.reports.fairness import LEDGER, Rows, budgets, protocol
 from growsearch.reports.figures.tradeoff import spread, tradeoff
 from growsearch.reports.groups import RunGroup, grouped, latency_key
@@ -32,7 +33,7 @@ PUBLISHED = ("paper", "network", "test accuracy", "parameters", "MACs of an imag
 def comparison_page(records: Sequence[RunRecord], place: Path) -> Page:
     """Every data set's comparison; links lead from ``place`` (the page's folder) to each run's own report."""
     finished = [record for record in records if record.result]
-    page = Page("comparison.html", f"{len(finished)} runs compared")
+    page = Page("comparison.html", f"{counted(len(finished), 'run')} compared")
     parts = [_part(page, title, groups, place) for title, groups in grouped(finished).items()]
     page.values = {"parts": parts, "ledger": LEDGER}
     told = [f"{record.path}: {text}" for record in records for text in record.remarks]

@@ -12,7 +12,7 @@ from typing import IO, Any
 from tqdm import tqdm
 
 from growsearch.events import Edit, Event, Note, Phase
-from growsearch.format import compact, duration
+from growsearch.format import compact, counted, duration
 from growsearch.run_folder.files import storage_errors
 from growsearch.text import printable
 
@@ -130,7 +130,7 @@ def summary(result: dict[str, Any], folder: str, picture: str) -> str:
             f"  parameters   {result['params']:,}   MACs {compact(result['macs'])}",
             f"  accuracy     test {percent(result['test_accuracy'])}   validation {percent(result['val_accuracy'])}",
             f"  time         search {duration(result['search_seconds'])}, training after it"
-            f" {duration(result['train_seconds'])}; {result['epochs']:.0f} epochs on {result['device']}",
+            f" {duration(result['train_seconds'])}; {counted(round(result['epochs']), 'epoch')} on {result['device']}",
             f"  run folder   {folder}",
             f'  load it      growsearch.load("{folder}")',
         )

@@ -1,6 +1,6 @@
 """The estimate of a run's time, made once the first steps are measured and corrected when it takes longer."""
 
-from growsearch.format import duration
+from growsearch.format import counted, duration
 
 DAY = 86400.0
 
@@ -48,7 +48,9 @@ class Forecast:
         if self.said is not None and total <= LONGER * self.said:
             return None
         self.said = total
-        return estimate(epoch, expected, *self.about) if first else f"by now about {duration(total)}, {expected} epochs"
+        if first:
+            return estimate(epoch, expected, *self.about)
+        return f"by now about {duration(total)}, {counted(expected, 'epoch')}"
 
 
 def estimate(epoch: float, expected_epochs: int | None, device: str, schedule: str) -> str:
@@ -63,7 +65,8 @@ def estimate(epoch: float, expected_epochs: int | None, device: str, schedule: s
     if expected_epochs is None:
         return f"{duration(epoch)} an epoch of the first network; how many epochs, the search decides"
     total = epoch * expected_epochs
-    text = f"about {duration(total)}: {expected_epochs} epochs of {duration(epoch)} (a growing network takes longer)"
+    epochs = counted(expected_epochs, "epoch")
+    text = f"about {duration(total)}: {epochs} of {duration(epoch)} (a growing network takes longer)"
     if total < DAY:
         return text
     ways = ["a subset (data.train_size=5000)", "a cap (algo.max_epochs=...)"]

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from growsearch.events import Edit, Epoch, Note, Phase
-from growsearch.views.console import compact, duration, line, what
+from growsearch.format import compact, counted, duration
+from growsearch.views.console import line, what
 from growsearch.views.estimate import MEASURED_STEPS, Forecast, estimate
 
 
@@ -43,6 +44,7 @@ def test_what_happens_all_the_time_gets_none():
 
 def test_numbers_read_well():
     assert [compact(n) for n in (12, 4812, 48123, 481234, 4.8e6)] == ["12", "4.8k", "48.1k", "481k", "4.8M"]
+    assert [counted(n, "epoch") for n in (0, 1, 2)] == ["0 epochs", "1 epoch", "2 epochs"]
     assert [duration(s) for s in (0.02, 3, 100, 7200, 2e5)] == ["20 ms", "3.0 s", "1.7 min", "2.0 h", "2.3 days"]
 
 

@@ -76,7 +76,7 @@ def test_strange_and_half_written_folders_are_listed(broken, tmp_path, capsys):
     make(tmp_path, "odd", **broken)
     assert main(["runs", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "1 runs: " in said and "\x1b" not in said
+    assert "1 run: " in said and "\x1b" not in said
 
 
 def test_folders_without_runs(tmp_path, capsys):
