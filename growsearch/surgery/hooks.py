@@ -13,7 +13,8 @@ from typing import Any
 from torch import nn
 
 _RECORDING = {
-    *("append", "add", "update", "setdefault", "extend", "put", "write", "print", "setattr", "info", "debug", "log")
+    *("append", "appendleft", "add", "update", "setdefault", "extend", "insert", "put", "__setitem__", "setattr"),
+    *("write", "print", "info", "debug", "log", "record", "store", "save", "track", "observe", "count"),
 }
 """Names of functions whose result nobody wants: a hook that ends in a call beside one of these is taken to record."""
 

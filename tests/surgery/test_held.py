@@ -33,12 +33,18 @@ def looks(module, inputs, output):
     SEEN.append(output)
 
 
+HELD = {}
+
+
 def by_name(factor, module, inputs, output):
     return output * factor
 
 
 GIVING = [Scaled(), Scaled().hook, partial(by_name, 2), lambda m, i, o: F.relu(o), lambda m, i, o: o / o.shape[1]]
-LOOKING = [looks, lambda m, i, o: SEEN.append(o), lambda *args: print(*args), lambda *args: None, SEEN.append, max]
+LOOKING = [
+    *(looks, lambda m, i, o: SEEN.append(o), lambda *args: print(*args), lambda *args: None, SEEN.append, max),
+    *(lambda m, i, o: HELD.__setitem__("first", o), lambda m, i, o: HELD.record(o)),
+]
 
 
 def test_a_hook_that_returns_a_value_is_known_by_its_code():
