@@ -21,18 +21,19 @@ _noted: ContextVar[list[Comparison] | None] = ContextVar("comparisons of sizes",
 @contextmanager
 def noted(comparisons: list[Comparison]) -> Iterator[None]:
     """Add what the code compares to a list; meanwhile functions of ``math`` remember the formulas of what they give."""
-    token, plain_ones = _noted.set(comparisons), {name: getattr(math, name) for name in _OF_MATH}
-    for name, function in plain_ones.items():
+    token = _noted.set(comparisons)
+    for name, function in _OF_MATH.items():
         setattr(math, name, _remembering(function))
     try:
         yield
     finally:
         _noted.reset(token)
-        for name, function in plain_ones.items():
+        for name, function in _OF_MATH.items():
             setattr(math, name, function)
 
 
-_OF_MATH = ("exp", "gcd", "isqrt", "lcm", "log", "log10", "log2", "sqrt")
+_OF_MATH = {name: getattr(math, name) for name in ("exp", "gcd", "isqrt", "lcm", "log", "log10", "log2", "sqrt")}
+"""Read once, so that traces in several threads put back Python's own functions and not each other's."""
 _CURVED = {"exp", "isqrt", "log", "log10", "log2", "pow", "sqrt"}
 
 

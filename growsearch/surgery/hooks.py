@@ -16,7 +16,8 @@ _RECORDING = {
     *("append", "appendleft", "add", "update", "setdefault", "extend", "insert", "put", "__setitem__", "setattr"),
     *("write", "print", "info", "debug", "log", "record", "store", "save", "track", "observe", "count"),
 }
-"""Names of functions whose result nobody wants: a hook that ends in a call beside one of these is taken to record."""
+"""Names of functions whose result nobody wants: a hook that ends in a call beside one of these is taken to record,
+unless torch is what it names first, as in ``torch.add(output, 1)``."""
 
 
 def giving_hooks(module: nn.Module) -> Iterator[str]:
@@ -41,11 +42,16 @@ def gives_value(hook: Any) -> bool:
         if name == "RETURN_CONST" and instruction.argval is not None:
             return True
         if name == "RETURN_VALUE" and before is not None:
-            called = before.opname.startswith("CALL") and not _RECORDING.isdisjoint(code.co_names)
+            called = before.opname.startswith("CALL") and _records(code.co_names)
             if not called and not (before.opname == "LOAD_CONST" and before.argval is None):
                 return True
         before = instruction
     return False
+
+
+def _records(names: tuple[str, ...]) -> bool:
+    """Whether a function that names these, in the order in which it names them, calls one of them to record."""
+    return not _RECORDING.isdisjoint(names) and names[0] not in ("torch", "F")
 
 
 def _code(hook: Any) -> CodeType | None:

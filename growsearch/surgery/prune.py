@@ -7,9 +7,10 @@ import numpy as np
 from torch import nn
 
 from growsearch.errors import UserError
+from growsearch.surgery.arguments import channel_numbers, each_once, require_group
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers
-from growsearch.surgery.remap import Removed, channel_numbers, each_once, remap_checked, require_group
+from growsearch.surgery.remap import Removed, remap_checked
 
 
 def prune(

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from growsearch.errors import UserError
+from growsearch.surgery.arguments import channel_numbers, require_group, require_room
 from growsearch.surgery.channels import ChannelGroup
 from growsearch.surgery.momentum import Optimizers, as_list
-from growsearch.surgery.remap import channel_numbers, remap, require_group, require_room
+from growsearch.surgery.remap import remap
 from growsearch.surgery.replace import replace
 from growsearch.surgery.silent import add_silent
 from growsearch.surgery.tensors import lookup

@@ -250,3 +250,12 @@ def test_layers_that_are_rebuilt_when_they_are_copied_are_edited():
     for group in [group for group in channel_groups(model, X) if group.frozen is None]:
         widen(model, group, group.size + 3)
     assert model[0].out_channels == 9 and model[3].in_channels == 8 and torch.allclose(model(X), before)
+
+
+def test_traces_that_overlap_give_math_back():
+    plain, first, second = math.sqrt, noted([]), noted([])
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    second.__exit__(None, None, None)
+    assert math.sqrt is plain

@@ -40,10 +40,13 @@ def by_name(factor, module, inputs, output):
     return output * factor
 
 
-GIVING = [Scaled(), Scaled().hook, partial(by_name, 2), lambda m, i, o: F.relu(o), lambda m, i, o: o / o.shape[1]]
+GIVING = [
+    *(Scaled(), Scaled().hook, partial(by_name, 2), lambda m, i, o: F.relu(o), lambda m, i, o: o / o.shape[1]),
+    lambda m, i, o: torch.add(o, 1.0),
+]
 LOOKING = [
     *(looks, lambda m, i, o: SEEN.append(o), lambda *args: print(*args), lambda *args: None, SEEN.append, max),
-    *(lambda m, i, o: HELD.__setitem__("first", o), lambda m, i, o: HELD.record(o)),
+    *(lambda m, i, o: HELD.__setitem__("first", o), lambda m, i, o: HELD.record(torch.norm(o))),
 ]
 
 
