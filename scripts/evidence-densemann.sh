@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Do connection strengths decide better than chance, and is a grown DenseNet better than plain ones?
-# Fashion-MNIST (10,000 training images): the search; the same schedule of additions with filters drawn at random and none
+# Fashion-MNIST (2,000 training images): the search; the same schedule of additions with filters drawn at random and none
 # pruned; additions at random moments; the found network and a DenseNet-BC of as many parameters, both trained from scratch
 # for as many MACs as the search spent; five seeds. 25 runs.
 source "$(dirname "$0")/evidence.sh"
 
-data=(data=fashion_mnist data.train_size=10000 data.val_size=1000 schedule=quick)
-plain=(algo=fixed "${data[@]}" algo.training.schedule=cosine algo.training.crop_padding=1 algo.training.keep=last)
+data=(data=fashion_mnist data.train_size=2000 data.val_size=500 schedule=quick)
+plain=(algo=fixed "${data[@]}" algo.training.schedule=cosine algo.training.crop_padding=2 algo.training.keep=last)
 
 # epochs_of NAME SEED MACS: epochs of a network of so many MACs that cost what a run of this script spent.
 epochs_of() {
     local spent
     spent=$(result "$1" "$2" macs_spent)
-    awk "BEGIN { print int($spent / ($3 * 10000) + 0.5) }"
+    awk "BEGIN { print int($spent / ($3 * 2000) + 0.5) }"
 }
 
 for seed in 0 1 2 3 4; do
@@ -21,6 +21,10 @@ for seed in 0 1 2 3 4; do
     cell scheduled $seed algo=densemann_random "${data[@]}" algo.growth=scheduled \
         "algo.additions=$(evidence of "$search" method.additions)"
     cell random $seed algo=densemann_random "${data[@]}"
+done
+for seed in 0 1 2 3 4; do
+    kept search $seed algo=densemann "${data[@]}"
+    search=$(found search $seed)
     epochs=$(epochs_of search $seed "$(evidence of "$search" macs)")
     cell scratch $seed "${plain[@]}" network=found "network.run=$search" "algo.training.epochs=$epochs"
     like=(network=densenet "network.layers=[3,3]" "network.like=$search")
