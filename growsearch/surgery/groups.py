@@ -153,6 +153,8 @@ def _joined(trace: LabelTrace) -> Vector:
     joins, waiting = list(trace.joins), trace.equal
     while True:
         label = _classes(joins, trace.count)
+        if trace.measure_multiples(label):
+            waiting = trace.equal
         apart = [(a, b) for a, b in waiting if not np.array_equal(np.sort(label[a]), np.sort(label[b]))]
         if not apart:
             return label

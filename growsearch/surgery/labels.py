@@ -117,6 +117,7 @@ class LabelTrace:
         roles: (tensor name, dimension) -> what operators used it as.
         joins: pairs of equally long vectors of labels that are the same channels.
         equal: pairs of vectors that must stay equally long.
+        multiples: sizes written as some times another, with labels that were not yet that many times the same.
         frozen: vectors of labels with what they allow and the reason, in the order found.
         count: number of labels given out.
         written: sizes that the code passes to the operator that runs now, where they are known.
@@ -150,6 +151,7 @@ class LabelTrace:
         self.roles: dict[tuple[str, int], set[str]] = defaultdict(set)
         self.joins: list[tuple[Vector, Vector]] = []
         self.equal: list[tuple[Vector, Vector]] = []
+        self.multiples: list[tuple[Width, Vector]] = []
         self.frozen: list[tuple[Vector, str, Bond]] = []
         self.count = 0
         self.written: tuple[int, ...] | None = None
@@ -360,9 +362,31 @@ class LabelTrace:
             return
         if width.times != 1:  # as heads of all samples
             once = vector[: len(vector) // width.times]
-            if len(vector) % width.times or not np.array_equal(np.tile(once, width.times), vector):
+            if len(vector) % width.times:
+                return
+            if not np.array_equal(np.tile(once, width.times), vector):
+                self.multiples.append((width, vector))
                 return
             vector = once
+        self._follow(width, vector)
+
+    def measure_multiples(self, label: Vector) -> bool:
+        """Whether some of what was written as a multiple turned out to be that many times the same channels.
+
+        Args:
+            label: for each label the number of its class, under what is joined so far.
+        """
+        waiting, self.multiples = self.multiples, []
+        for width, vector in waiting:
+            once = vector[: len(vector) // width.times]
+            if np.array_equal(np.tile(label[once], width.times), label[vector]):
+                self._follow(width, once)
+            else:
+                self.multiples.append((width, vector))
+        return len(self.multiples) < len(waiting)
+
+    def _follow(self, width: Width, vector: Vector) -> None:
+        """Let the attribute or the labels that a size comes from count these."""
         if width.attribute is not None:
             whole = np.tile(vector, width.parts) if width.parts > 1 else vector
             self._equal(self.attributes.setdefault(width.attribute, whole), whole)

@@ -79,6 +79,16 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).reshape(n, length, self.heads * self.head_dim))
 
 
+class HeadFirstAttention(Attention):
+    """Each head's queries, keys and values lie together: the code writes three times the head's size."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = len(x)
+        q, k, v = self.qkv(x).view(n, -1, self.heads, 3 * self.head_dim).transpose(1, 2).chunk(3, dim=3)
+        mixed = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
 class TiedAttention(Attention):
     """The heads share the width of what comes in, which the code reads off it."""
 
@@ -175,6 +185,8 @@ BLOCKS = {
     "group norm": lambda w: GroupNorm(2, w),
     "instance norm": lambda w: nn.InstanceNorm2d(w, affine=True),
     "attention": lambda w: OnTokens(Attention(w)),
+    "head-first attention": lambda width: OnTokens(HeadFirstAttention(width)),
+    "head-first attention": lambda w: OnTokens(HeadFirstAttention(w)),
     "tied attention": lambda w: OnTokens(TiedAttention(w)),
     "whole heads": lambda w: OnTokens(HeadsAttention(w)),
     "separate attention": lambda w: OnTokens(SeparateAttention(w)),

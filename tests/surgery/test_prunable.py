@@ -15,7 +15,9 @@ from torch import nn
 from growsearch.surgery import channel_groups, prune, transaction, widen
 
 X = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-UNEVEN = {"layer norm", "rms norm", "group norm", "attention", "tied attention", "separate attention"}
+UNEVEN = {"layer norm", "rms norm", "group norm"} | {
+    f"{kind}attention" for kind in ("", "head-first ", "tied ", "separate ")
+}
 """Blocks with groups whose channels are not copied one by one."""
 
 
