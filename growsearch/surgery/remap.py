@@ -170,11 +170,12 @@ def resize_layers(model: nn.Module, channel_map: ChannelMap, axes: Mapping[str, 
         axes: name of each new tensor -> the dimensions that changed.
     """
     blocks: dict[Any, int] = {}  # filters of each block of a depthwise convolution
+    counted = {model.get_submodule(path) for path, leaf, _ in channel_map.attributes if leaf == "groups"}
     for name, each in axes.items():
         depthwise = any(axis.role == "depthwise" for axis in each)
         for module, _ in channel_map.holders(model, name):
             blocks.setdefault(module, 0)
-            if depthwise and isinstance(module, nn.modules.conv._ConvNd):
+            if depthwise and isinstance(module, nn.modules.conv._ConvNd) and module not in counted:
                 blocks[module] = module.out_channels // module.groups
     for module, filters in blocks.items():
         if filters:

@@ -132,6 +132,16 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
+class PaddedDepthwise(nn.Conv2d):
+    """A depthwise convolution whose own code pads and hands on the number of groups."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, width, 3, groups=width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(F.pad(x, (1, 1, 1, 1)), self.weight, self.bias, self.stride, (0, 0), self.dilation, self.groups)
+
+
 class SqueezeExcite(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -177,6 +187,7 @@ BLOCKS = {
     "depthwise": lambda w: nn.Sequential(
         nn.Conv2d(w, 2 * w, 3, padding=1, groups=w), nn.GELU(), nn.Conv2d(2 * w, w, 1)
     ),
+    "padded depthwise": PaddedDepthwise,
     "grouped": lambda w: nn.Sequential(nn.Conv2d(w, w, 1), nn.ReLU(), nn.Conv2d(w, w, 3, padding=1, groups=2)),
     "grouped transposed": lambda w: nn.ConvTranspose2d(w, w, 3, padding=1, groups=2),
     "depthwise transposed": lambda w: nn.ConvTranspose2d(w, w, 3, padding=1, groups=w),
@@ -185,7 +196,6 @@ BLOCKS = {
     "group norm": lambda w: GroupNorm(2, w),
     "instance norm": lambda w: nn.InstanceNorm2d(w, affine=True),
     "attention": lambda w: OnTokens(Attention(w)),
-    "head-first attention": lambda width: OnTokens(HeadFirstAttention(width)),
     "head-first attention": lambda w: OnTokens(HeadFirstAttention(w)),
     "tied attention": lambda w: OnTokens(TiedAttention(w)),
     "whole heads": lambda w: OnTokens(HeadsAttention(w)),
