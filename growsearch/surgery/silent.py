@@ -23,6 +23,8 @@ divided too, if the head's weights are those of the embedding.
 Channels that computed weights read (a mask, rounding, a norm of weights) go unread: the tensors that these are computed
 from are zero there. Weights that are standardised and have factors get the mean of each filter, which the
 standardisation turns into zero: of D channels becoming E, their factors are multiplied by sqrt(D/E) and epsilon by D/E.
+Without factors all channels are copied equally often, and the norms that these weights read through a rectifier are
+divided by the number of copies.
 
 What is divided by its length over the channels takes new channels that are zero.
 
@@ -203,7 +205,8 @@ def _rescale_keys(model: nn.Module, group: ChannelGroup, ratio: float, keys: Key
     """Multiply keys by their power of the ratio of sizes, after to before."""
     powers = {layer: (passes, power) for layer, passes, power in keys if power}
     for axis in group.axes:
-        if axis.role in ("producer", "bias", "norm") and axis.layer in powers:
+        learned = is_parameter(*owner(model, axis.name))  # a batch norm's statistics are of what comes in
+        if axis.role in ("producer", "bias", "norm") and axis.layer in powers and learned:
             passes, power = powers[axis.layer]
             factor = torch.ones(passes_of(group, axis), dtype=torch.float64)
             factor[list(passes)] = ratio**power

@@ -120,7 +120,18 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
         named = list(_named_keys(model, group))
         found += [Silent("random", True, keys=_to(each, power)) for each in named[:1] if simple for power in (0.5, 0.0)]
         found += [Silent("copies", keys=(*each, *last)) for each in named]
+        found += [Silent("copies", keys=each) for each in _divided_norms(group) if tables]
     return found
+
+
+def _divided_norms(group: ChannelGroup) -> list[Keys]:
+    """All norms that the channels go through, and all but the last, to be divided by the number of copies.
+
+    Weights that are standardised and have no factor cannot be divided themselves; a plain layer may read the last norm.
+    """
+    passes = {axis.layer: tuple(range(passes_of(group, axis))) for axis in group.axes if axis.role == "norm"}
+    every = tuple((layer, each, -1.0) for layer, each in passes.items())
+    return [keys for keys in (every, every[:-1]) if keys]
 
 
 def _keys(group: ChannelGroup) -> Iterator[Keys]:

@@ -1,10 +1,12 @@
 """Channels that change nothing at first: under norms over channels, and of queries and keys."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
+from surgery_networks import randomise
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
@@ -303,6 +305,43 @@ def test_standardised_weights_read_new_channels_by_their_mean():
     assert model.last.in_features == 16 and model.third.eps < 1e-4
     model(X).square().sum().backward()
     assert model.second.weight.grad[:, -1].abs().max() > 1e-6  # what reads new channels learns
+
+
+class Preactivated(nn.Module):
+    """Standardised weights without factors, which read norms through rectifiers; a plain layer reads the last norm."""
+
+    class Conv(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            flat = self.weight.reshape(1, self.out_channels, -1)
+            weight = F.batch_norm(flat, None, None, training=True, eps=1e-4)
+            return F.conv2d(x, weight.reshape_as(self.weight), None, padding=1)
+
+    def __init__(self, norm: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        conv = Preactivated.Conv
+        self.stem, self.norm1, self.conv1 = conv(3, 8, 3), norm(8), conv(8, 12, 3)
+        self.norm2, self.conv2, self.norm3, self.head = norm(12), conv(12, 8, 3), norm(8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.conv2(self.norm2(self.conv1(self.norm1(x).relu())).relu())
+        return self.head(self.norm3(x).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize("norm", [lambda width: nn.GroupNorm(4, width), nn.BatchNorm2d])
+def test_norms_before_standardised_weights_are_divided_among_copies(norm):
+    torch.manual_seed(0)
+    model = Preactivated(norm).double()
+    model(X)  # a batch norm has statistics then
+    randomise(model.eval())
+    groups, before = by_name(model), model(X)
+    assert {name: (group.frozen, group.step) for name, group in groups.items()} == {
+        name: (None, groups[name].size) for name in ("stem", "conv1")
+    }
+    for name, copies in (("stem", 3), ("conv1", 2), ("stem", 2)):
+        widen(model, groups[name], groups[name].size * copies)
+        assert change(before, model(X)) < 1e-12
+    assert (model.head.in_features, model.norm2.weight.shape) == (48, (24,))
 
 
 class Unit(nn.Module):
