@@ -90,6 +90,7 @@ class Sizes(WithoutDropout):
             "unflatten": self._unflatten,
             **dict.fromkeys(("__getitem__", "__setitem__"), self._slice),
             **dict.fromkeys(("numel", "nelement"), self._numel),
+            "stride": self._stride,
             "narrow": self._narrow,
             "split": self._split,
             "chunk": self._chunk,
@@ -234,6 +235,18 @@ class Sizes(WithoutDropout):
 
     def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
         return prod(self._marked(args[0], args[0].shape))
+
+    def _stride(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Of a tensor in the usual order they are products of its sizes."""
+        out, shape = func(*args, **kwargs), self._marked(args[0], args[0].shape)
+        strides = tuple(prod(shape[dim + 1 :]) for dim in range(len(shape)))
+        if args[0].stride() == strides:
+            dim = args[1] if len(args) > 1 else kwargs.get("dim")
+            return strides if dim is None else strides[dim]
+        for size in shape:
+            if isinstance(size, Computed):
+                size.leave()
+        return out
 
     def _len(self, func: Any, args: Any, kwargs: Any) -> int:
         """Python makes a plain number of it."""

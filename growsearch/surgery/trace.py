@@ -33,6 +33,7 @@ from growsearch.surgery.rules_numbers import pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places, tensors_inside
+from growsearch.surgery.written import written_numbers
 
 
 class _Watch(DispatchMode):
@@ -169,6 +170,7 @@ def trace(
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest)
     mark_layers(shadow, labels)
     _freeze_held(labels, shadow)
+    labels.written_numbers = written_numbers(model)
     for module in shadow.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
             for tensor in (*module._parameters.values(), *_originals(module)):
@@ -185,7 +187,7 @@ def trace(
                     labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
             try:
                 shadow.train(training)
-                with Sizes(labels), _Watch(labels), noted(labels.comparisons):
+                with Sizes(labels), _Watch(labels), noted(labels.comparisons, labels.written_numbers):
                     output = shadow(*inputs)
             except Exception as error:
                 if is_lack_of_memory(error):

@@ -77,6 +77,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
             prover.prove()
             if not prover.found:
                 prover.find_least()
+                prover.compare_fewest()
                 prover.close_eyes()
                 offer(prover)
                 return
@@ -212,6 +213,25 @@ class _Prover:
             for number in grown:
                 least[number] += 1
                 self.map.least[number] = least[number], reason
+
+    def compare_fewest(self) -> None:
+        """Note the groups that compute something else with two channels, or with one, than if no others were read."""
+        free = [number for number in self.groups if self.map.bonds[number] is Bond.FREE]
+        for size in (2, 1):
+            left = [n for n in free if self.map.least.get(n, (1, ""))[0] <= size < self.sizes[n]]
+
+            def fails(numbers: list[int], size: int = size) -> str | None:
+                plan = self.plans.apart({number: list(range(size)) for number in numbers})
+                cut = self._resized(plan, BOTH)
+                return (
+                    cut if isinstance(cut, str) else compared(self.stand_in.silent(plan, BOTH), cut, "when it is cut")
+                )
+
+            while left and (reason := fails(left)) is not None:
+                needed = _smallest(left, lambda part: fails(part) is not None)
+                for number in needed or left:
+                    self.map.least[number] = size + 1, reason
+                    left.remove(number)
 
     def _shuffled(self, number: int, sources: list[int]) -> list[int]:
         """The same channels in another order, where their order has no meaning."""
