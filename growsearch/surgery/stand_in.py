@@ -87,10 +87,12 @@ class StandIn:
     def _built(self, sizes: Mapping[int, int]) -> str | None:
         try:
             plan = {number: list(range(size)) for number, size in sizes.items()}
-            self._base, self._base_map = _edited(Copier(self._model, hooks=False), self._model, self._map, plan)
-            self._copier, self._drops = Copier(self._base, hooks=False), True
+            cold, self._drops = _edited(Copier(self._model, hooks=False), self._model, self._map, plan), True
             for attempt in range(TRIES):
+                self._take(*cold)
                 self._randomise(shift=attempt / 4)
+                if self._map.keeps:
+                    self._warm()
                 self._reference: dict[bool, Outputs] = {}
                 dead, drops, blind = zip(*map(self._refers, BOTH), strict=True)
                 if not any(dead):
@@ -205,6 +207,22 @@ class StandIn:
         if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
             return leaf
         return torch.from_numpy(self._random.standard_normal(tuple(leaf.shape))).to(leaf.device)
+
+    @torch.no_grad()
+    def _warm(self) -> None:
+        """Run the stand-in once in each mode, with what that leaves behind, as a network that is edited was run before.
+
+        What it keeps of the old channels shows in its edited copies.
+        """
+        net = self._copier.copy(torch.clone)
+        for mode in (True, False):
+            self._run(net, mode)
+        for name, buffer in self._base.named_buffers():
+            lookup(net, name).copy_(buffer)
+        self._take(net, self._base_map.on(net))
+
+    def _take(self, net: nn.Module, channel_map: ChannelMap) -> None:
+        self._base, self._base_map, self._copier = net, channel_map, Copier(net, hooks=False)
 
     @torch.no_grad()
     def _randomise(self, shift: float) -> None:

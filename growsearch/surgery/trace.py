@@ -169,6 +169,9 @@ def trace(
     mark_attributes(shadow, heads)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest)
     mark_layers(shadow, labels)
+    for (ours, _), (tensor, _) in zip(places(shadow), places(model), strict=True):
+        if tensor.numel() == 1 and not tensor.is_floating_point() and not tensor.is_complex():  # a flag, or a counter
+            labels.give_value(ours, tensor.detach().to("cpu", copy=True))
     _freeze_held(labels, shadow)
     labels.written_numbers = written_numbers(model)
     for module in shadow.modules():
@@ -176,6 +179,7 @@ def trace(
             for tensor in (*module._parameters.values(), *_originals(module)):
                 for kernel in labels.get(tensor)[2:] if tensor is not None else ():
                     labels.freeze(kernel, "kernel size")
+    began = {id(tensor) for tensor in _left_in(shadow)}
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow, False), _unchecked():
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
@@ -210,6 +214,8 @@ def trace(
             labels.settle(outputs)
             labels.drawn_in[training] = labels.drawn()
             labels.freeze_all(outputs, "network output")
+            left = [tensor for tensor in _left_in(shadow) if id(tensor) not in began]
+            labels.keeps = labels.keeps or any(each is not None for tensor in left for each in labels.get(tensor))
     labels.measure_compared()
     _freeze_conflicts(labels, shadow)
     return labels
@@ -233,13 +239,24 @@ def _unchecked() -> Iterator[None]:
 def _freeze_held(labels: LabelTrace, model: nn.Module) -> None:
     """Freeze tensors that plain attributes hold too: an edit puts new ones in the modules' places alone."""
     for path, module in model.named_modules():
-        for name, value in vars(module).items():
-            if name in _KEPT or isinstance(value, (int, float, str, type(None))):
-                continue
-            for tensor in tensors_inside(value):
-                if (origin := labels.origin(tensor)) is not None:
-                    where = f"{path}.{name}" if path else name
-                    labels.freeze_all([tensor], f"{origin[0]} is also held by the plain attribute {where}")
+        for name, tensor in _held(module):
+            if (origin := labels.origin(tensor)) is not None:
+                where = f"{path}.{name}" if path else name
+                labels.freeze_all([tensor], f"{origin[0]} is also held by the plain attribute {where}")
+
+
+def _held(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Tensors that plain attributes of a module hold, by the attributes' names."""
+    for name, value in vars(module).items():
+        if name not in _KEPT and not isinstance(value, (int, float, str, type(None))):
+            yield from ((name, tensor) for tensor in tensors_inside(value))
+
+
+def _left_in(model: nn.Module) -> Iterator[Tensor]:
+    """Every tensor that the modules hold, which a forward pass may have put there."""
+    for module in model.modules():
+        yield from (tensor for _, tensor in _held(module))
+        yield from (tensor for tensor in module._buffers.values() if tensor is not None)
 
 
 _KEPT = {"_parameters", "_buffers", "_modules", "_flat_weights"}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
+import torch
 from torch import nn
 
 LEAST, MOST = 2, 1024
@@ -82,6 +83,8 @@ class _Reader:
         while hasattr(value, "__wrapped__"):
             value = value.__wrapped__
         value = getattr(value, "__func__", getattr(value, "fget", value))
+        if isinstance(value, torch.jit.ScriptFunction):
+            return [*value.code.split()]
         if isinstance(value, type):
             return [] if _is_foreign(value) else [vars(value).get("forward"), vars(value).get("__call__")]
         if not isinstance(value, FunctionType) or _is_foreign(value):

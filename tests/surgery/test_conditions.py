@@ -40,6 +40,12 @@ def frozen(combine) -> list[str]:
 
 TABLE = {320: 2.0}
 
+
+@torch.jit.script
+def doubled(x):
+    return x * 2 if x.size(1) > 90 else x
+
+
 COMPARED = {
     "a multiple": lambda m, a, b: b if b.shape[1] % 32 else b * 2,
     "far above": lambda m, a, b: b * 2 if b.shape[1] > 900 else b,
@@ -89,6 +95,7 @@ COMPARED = {
     "a power and its rest": lambda m, a, b: b * 2 if pow(b.shape[1], 3, 97) == 0 else b,
     "a stride": lambda m, a, b: b * 2 if b.stride(0) == 64 * 97 else b,
     "a number of parts": lambda m, a, b: b * 2 if len(b.split(50, 1)) > 2 else b,
+    "a number in a compiled function": lambda m, a, b: doubled(b),
     "both widths": lambda m, a, b: b * 2 if 3 * a.shape[1] < b.shape[1] ** 2 / 99 else b,
 }
 
