@@ -98,6 +98,7 @@ class Sizes(WithoutDropout):
             "normal": self._normal,
             "tensor": self._constant,
             "broadcast_tensors": self._broadcast,
+            "_pad_packed_sequence": self._unpack,
             "tolist": self._list,
             "__len__": self._len,
         }
@@ -207,6 +208,16 @@ class Sizes(WithoutDropout):
         drawn = not any(isinstance(each, Tensor) for each in (*args, *kwargs.values()))
         return self._create(func, args, {"device": "meta", **kwargs} if drawn else kwargs)
 
+    def _unpack(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The inverse of packing sequences, which torch writes into a constant one by one."""
+        data, counts, first, _, total = args
+        length = max(len(counts), total)
+        shape = (int(counts[0]), length) if first else (length, int(counts[0]))
+        out = data.new_empty((*shape, *data.shape[1:]))
+        self.labels.put(out, (None, None, *self.labels.get(data)[1:]))
+        with torch.device("cpu"):
+            return out, (counts[None] > torch.arange(int(counts[0]))[:, None]).sum(1)
+
     def _list(self, func: Any, args: Any, kwargs: Any) -> Any:
         return func(self.labels.values.get(id(args[0]), args[0]), **kwargs)
 
@@ -278,12 +289,17 @@ class Sizes(WithoutDropout):
             draws[-1] = draws[-1][0], out
         given = [list(each) if isinstance(each, torch.Size) else each for each in (*args, kwargs.get("size"))]
         leaves = pytree.tree_leaves(given)
-        sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width)]
+        sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width) or _is_number(leaf)]
         if isinstance(out, Tensor) and len(sizes) >= out.dim():
             known = [self.labels.counted(size) for size in sizes]
             if any(vector is not None for vector in known):
                 self.labels.put(out, tuple(known[: out.dim()]))
         return out
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a whole number as a tensor, such as how many sequences go on."""
+    return isinstance(value, Tensor) and not value.dim() and not value.is_floating_point()
 
 
 def _of_one(first: Width, second: Width) -> bool:

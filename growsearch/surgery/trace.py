@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.amp.autocast_mode import autocast
 from torch.distributions import Distribution
+from torch.fx.experimental import _config as symbolic
 from torch.utils import _pytree as pytree
 
 from growsearch.dispatch import DispatchMode, carry_out
@@ -28,7 +29,7 @@ from growsearch.surgery.interface import as_arguments, output_leaves, refuse_uns
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
-from growsearch.surgery.rules_layers import convolution, matrix_product
+from growsearch.surgery.rules_layers import convolution, matrix_product, packed
 from growsearch.surgery.rules_numbers import pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
@@ -46,7 +47,9 @@ class _Watch(DispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         rule, kwargs = rule_of(func), kwargs or {}
-        if rule is not pick and rule is not put_at:  # which look at masks
+        if rule is packed:
+            args = self._with_lengths(*args)
+        elif rule is not pick and rule is not put_at:  # which look at masks
             args, kwargs = self._on_meta(args, kwargs)
         first = next((each for each in args if isinstance(each, Tensor)), None)
         if func is aten._local_scalar_dense.default and id(first) in self.labels.values:
@@ -93,6 +96,11 @@ class _Watch(DispatchMode):
                 self.labels.give_value(self.moved[id(each)][1], each)
         known = {number: moved for number, (_, moved) in self.moved.items()}
         return pytree.tree_map(lambda leaf: known.get(id(leaf), leaf), (tuple(args), kwargs))
+
+    def _with_lengths(self, sequences: Tensor, lengths: Tensor, first: bool) -> tuple[Any, ...]:
+        """Arguments of a packing whose lengths have values: the greatest, where they are not known."""
+        longest = torch.full(lengths.shape, sequences.shape[1 if first else 0], dtype=torch.int64, device="cpu")
+        return sequences, self.labels.values.get(id(lengths), longest) if lengths.is_meta else lengths, first
 
     def _value(self, func: Any, args: Any, kwargs: Any) -> Any:
         """What an operator gives whose arguments are all known, and small; else None."""
@@ -169,9 +177,9 @@ def trace(
     mark_attributes(shadow, heads)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest)
     mark_layers(shadow, labels)
-    for (ours, _), (tensor, _) in zip(places(shadow), places(model), strict=True):
-        if tensor.numel() == 1 and not tensor.is_floating_point() and not tensor.is_complex():  # a flag, or a counter
-            labels.give_value(ours, tensor.detach().to("cpu", copy=True))
+    for (ours, _), (theirs, _) in zip(places(shadow), places(model), strict=True):
+        if theirs.numel() == 1 and not theirs.is_floating_point() and not theirs.is_complex():  # a flag, or a counter
+            labels.give_value(ours, theirs.detach().to("cpu", copy=True))
     _freeze_held(labels, shadow)
     labels.written_numbers = written_numbers(model)
     for module in shadow.modules():
@@ -223,16 +231,21 @@ def trace(
 
 @contextmanager
 def _unchecked() -> Iterator[None]:
-    """Distributions do not look at their parameters, and autocast may be switched on and off on the meta device."""
-    validates, begin = Distribution._validate_args, autocast.__init__
+    """Distributions do not look at their parameters, and autocast may be switched on and off on the meta device.
+
+    A mask says yes everywhere: how many entries it picks is no number of channels.
+    """
+    validates, begin, assumes = Distribution._validate_args, autocast.__init__, symbolic.meta_nonzero_assume_all_nonzero
 
     def begin_anywhere(self: Any, device_type: str, *args: Any, **kwargs: Any) -> None:
         begin(self, "cpu" if device_type == "meta" else device_type, *args, **kwargs)
 
     Distribution._validate_args, autocast.__init__ = False, begin_anywhere  # type: ignore[method-assign]
+    symbolic.meta_nonzero_assume_all_nonzero = True
     try:
         yield
     finally:
+        symbolic.meta_nonzero_assume_all_nonzero = assumes
         Distribution._validate_args, autocast.__init__ = validates, begin  # type: ignore[method-assign]
 
 

@@ -84,7 +84,7 @@ class _Reader:
             value = value.__wrapped__
         value = getattr(value, "__func__", getattr(value, "fget", value))
         if isinstance(value, torch.jit.ScriptFunction):
-            return [*value.code.split()]
+            return re.findall(r"\d+", str(value.code))
         if isinstance(value, type):
             return [] if _is_foreign(value) else [vars(value).get("forward"), vars(value).get("__call__")]
         if not isinstance(value, FunctionType) or _is_foreign(value):
