@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from inspect import signature
 from itertools import zip_longest
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -181,6 +182,7 @@ def trace(
         if theirs.numel() == 1 and not theirs.is_floating_point() and not theirs.is_complex():  # a flag, or a counter
             labels.give_value(ours, theirs.detach().to("cpu", copy=True))
     _freeze_held(labels, shadow)
+    _freeze_overlapping(labels, model, shadow)
     labels.written_numbers = written_numbers(model)
     for module in shadow.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
@@ -256,6 +258,22 @@ def _freeze_held(labels: LabelTrace, model: nn.Module) -> None:
             if (origin := labels.origin(tensor)) is not None:
                 where = f"{path}.{name}" if path else name
                 labels.freeze_all([tensor], f"{origin[0]} is also held by the plain attribute {where}")
+
+
+def _freeze_overlapping(labels: LabelTrace, model: nn.Module, shadow: nn.Module) -> None:
+    """Freeze tensors of one memory that are tied without being one tensor: an edit gives each a memory of its own."""
+    spans: list[tuple[int, int, str, Tensor]] = []
+    for (ours, names), (theirs, _) in zip(places(shadow), places(model), strict=True):
+        if theirs.numel() and not theirs.is_meta:
+            steps = sum((size - 1) * stride for size, stride in zip(theirs.shape, theirs.stride(), strict=True))
+            start = theirs.data_ptr()
+            spans.append((start, start + (steps + 1) * theirs.element_size(), names[0], ours))
+    reached, last = 0, ("", torch.empty(0))
+    for start, end, name, tensor in sorted(spans, key=itemgetter(0, 1)):
+        if start < reached:
+            labels.freeze_all([last[1], tensor], f"{last[0]} and {name} share their memory, which an edit would part")
+        if end > reached:
+            reached, last = end, (name, tensor)
 
 
 def _held(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
