@@ -44,14 +44,16 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     or an argmax hides nothing. Groups
     under a norm over channels are copied as wholes. Groups whose operators allow cuts only are
     resized at random: the network must run, with outputs of the same shapes, and not notice a
-    permutation of the channels. Last, each group is cut to a single channel, or to as few as the network runs with.
+    permutation of the channels. Every group also gets the numbers that are written in the network's code, for a count
+    or the key of a table is no comparison that a trace sees. Last, each group is cut to a single channel, or to as few
+    as the network runs with, and free ones to two and to one, which must compute what it does if no others are read.
 
     Draws are one value a sample, the same in every pass; each pass runs on a fresh copy, so that counters
     and statistics start alike. Random streams of torch, Python and numpy are put back.
 
     What this shows: within these sizes the code treats the channels as the trace says. What no trace
-    can show: a branch on a size that was not tried (a threshold beyond twice the width), on the
-    values, on the date or on the environment; a factor that depends on the width of a group that can
+    can show: a branch on a size that was not tried (one that is compared unseen with a number that is not in the
+    code), on the values, on the date or on the environment; a factor that depends on the width of a group that can
     only be cut; what code outside the network, or a hook, does with its tensors.
 
     Args:

@@ -301,6 +301,20 @@ def test_a_deque_of_outputs_is_searched():
     assert groups["first"].frozen == "network output"
 
 
+def test_a_distribution_is_searched():
+    class Policy(Between):
+        def forward(self, x):
+            spread = self.first(x).mean((1, 2, 3)).exp()[:, None, None, None]
+            return torch.distributions.Independent(torch.distributions.Normal(super().forward(x), spread), 1)
+
+    model = Policy(lambda m, a, b: b).double()
+    groups = {group.name: group for group in channel_groups(model, X)}
+    assert groups["head"].frozen == "network output" and groups["second"].frozen is None
+    before = model(X).mean
+    widen(model, groups["second"], 9)
+    assert torch.allclose(model(X).mean, before, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("edit", [prune, remap])
 @pytest.mark.parametrize("numbers", [lambda: range(10**11), lambda: itertools.cycle([0])])
 def test_lists_without_an_end_are_refused(edit, numbers):
