@@ -47,6 +47,8 @@ def _are_alike(args: tuple[Any, ...]) -> bool:
                 kind = kind or leaf.dtype
                 if not leaf.is_meta or leaf.dtype != kind or not kind.is_floating_point:
                     return False
+            elif isinstance(leaf, complex):
+                return False
     return kind is not None
 
 

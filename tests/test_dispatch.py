@@ -146,6 +146,11 @@ def test_elementwise(other):
     assert_like_torch(aten.relu_.default, meta(*other))
 
 
+@pytest.mark.parametrize("operator", [aten.mul.Tensor, aten.add.Tensor])
+def test_complex_numbers_make_complex_results(operator):
+    assert_like_torch(operator, meta(2, 3), 1j, made=False)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.lists(few, min_size=1, max_size=4), st.lists(few, min_size=1, max_size=4), st.booleans(), layouts, layouts)
 def test_elementwise_with_dimensions_of_one_entry(first, second, in_place, layout, other):

@@ -5,6 +5,7 @@ from them, remember their formula while the network is traced, and each comparis
 looks for sizes at which it turns out otherwise.
 """
 
+import builtins
 import math
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,41 +13,103 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeAlias
+from types import BuiltinFunctionType
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 Comparison: TypeAlias = tuple[Callable[[Any, Any], Any], Any, Any]
-_noted: ContextVar[list[Comparison] | None] = ContextVar("comparisons of sizes", default=None)
+
+
+class _Notes(NamedTuple):
+    """What is compared, and the numbers that a size may be compared with where nobody sees it."""
+
+    comparisons: list[Comparison]
+    numbers: tuple[int, ...]
+
+
+_noted: ContextVar[_Notes | None] = ContextVar("comparisons of sizes", default=None)
 
 
 @contextmanager
-def noted(comparisons: list[Comparison]) -> Iterator[None]:
-    """Add what the code compares to a list; meanwhile functions of ``math`` remember the formulas of what they give."""
-    token = _noted.set(comparisons)
+def noted(comparisons: list[Comparison], numbers: Sequence[int] = ()) -> Iterator[None]:
+    """Add what the code compares to a list; meanwhile functions of ``math`` remember the formulas of what they give.
+
+    Args:
+        comparisons: the list.
+        numbers: those written in the code, which a size is compared with where its formula is lost.
+    """
+    token = _noted.set(_Notes(comparisons, tuple(numbers)))
     for name, function in _OF_MATH.items():
         setattr(math, name, _remembering(function))
+    builtins.range = _Range  # type: ignore[misc]
     try:
         yield
     finally:
         _noted.reset(token)
+        builtins.range = _RANGE  # type: ignore[misc]
         for name, function in _OF_MATH.items():
             setattr(math, name, function)
 
 
-_OF_MATH = {name: getattr(math, name) for name in ("exp", "gcd", "isqrt", "lcm", "log", "log10", "log2", "sqrt")}
+_OF_MATH = {
+    name: function
+    for name, function in vars(math).items()
+    if isinstance(function, BuiltinFunctionType) and name not in ("ceil", "floor", "trunc")
+}
 """Read once, so that traces in several threads put back Python's own functions and not each other's."""
-_CURVED = {"exp", "isqrt", "log", "log10", "log2", "pow", "sqrt"}
+_RANGE = range
+_CURVED = {
+    *("exp", "isqrt", "log", "log10", "log2", "pow", "sqrt", "cbrt", "log1p", "exp2", "expm1", "comb", "perm"),
+    *("factorial", "lgamma", "gamma", "power", "square"),
+}
+
+
+class _IsRange(type):
+    """Ranges are instances of what stands in their place."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, _RANGE)
+
+    def __subclasscheck__(cls, subclass: Any) -> bool:
+        return issubclass(subclass, _RANGE)
+
+
+class _Range(metaclass=_IsRange):
+    """Python's ``range``, which takes sizes in without asking them."""
+
+    def __new__(cls, *bounds: Any) -> Any:
+        for each in bounds:
+            if isinstance(each, _Formula):
+                each.leave()
+        return _RANGE(*bounds)
 
 
 def _remembering(function: Callable[..., Any]) -> Callable[..., Any]:
-    def called(*numbers: Any) -> Any:
-        value = function(*map(plain, numbers))
-        if not 1 <= len(numbers) <= 2 or not any(isinstance(each, _Formula) for each in numbers):
+    def called(*numbers: Any, **options: Any) -> Any:
+        given = [each for each in numbers if isinstance(each, _Formula)]
+        if not given:
+            return function(*numbers, **options)
+        value = function(*map(plain, numbers), **options)
+        if len(numbers) > 2 or options or not isinstance(value, (int, float)):
+            for each in given:
+                each.leave()
+            return value
+        formula = (function if len(numbers) == 2 else _of_first(function), numbers[0], numbers[-1])
+        if isinstance(value, bool):
+            _note(formula)
             return value
         made: Any = (Computed if isinstance(value, int) else _Quotient)(value)
-        made.formula = (function if len(numbers) == 2 else _of_first(function), numbers[0], numbers[-1])
+        made.formula = formula
         return made
 
     return called
+
+
+def _note(comparison: Comparison) -> None:
+    notes = _noted.get()
+    if notes is not None:
+        notes.comparisons.append(comparison)
 
 
 @cache
@@ -61,8 +124,11 @@ def _of_first(function: Callable[..., Any]) -> Callable[..., Any]:
 def _computing(name: str, turned: bool = False) -> Any:
     operate = getattr(operator, name)
 
-    def method(self: Any, other: Any) -> Any:
+    def method(self: Any, other: Any, *modulus: Any) -> Any:
         pair = (other, self) if turned else (self, other)
+        if modulus:
+            self.leave()
+            return pow(*map(plain, (*pair, *modulus)))
         if not isinstance(other, (int, float)):
             return NotImplemented
         value = operate(*map(plain, pair))
@@ -79,9 +145,8 @@ def _comparing(name: str) -> Any:
     operate = getattr(operator, name)
 
     def method(self: Any, other: Any) -> Any:
-        comparisons = _noted.get()
-        if comparisons is not None and isinstance(other, (int, float)):
-            comparisons.append((operate, self, other))
+        if isinstance(other, (int, float)):
+            _note((operate, self, other))
         return operate(self.plain, plain(other))
 
     return method
@@ -98,6 +163,16 @@ def _rounding(operate: Callable[..., Any]) -> Any:
         made: Any = (Computed if isinstance(value, int) else _Quotient)(value)
         made.formula = (rounded, self, 0)
         return made
+
+    return method
+
+
+def _leaving(function: Callable[..., Any]) -> Any:
+    """A method of a number, which loses its formula there."""
+
+    def method(self: Any, *arguments: Any, **options: Any) -> Any:
+        self.leave()
+        return function(self.plain, *arguments, **options)
 
     return method
 
@@ -155,11 +230,32 @@ class _Formula:
         self.leave()
         return format(self.plain, spec)
 
+    def __array_ufunc__(self, function: Any, method: str, *numbers: Any, **options: Any) -> Any:
+        """As a function of numpy, whose results remember their formula if they are numbers."""
+        value = getattr(function, method)(*map(plain, numbers), **options)
+        if options or method != "__call__" or not all(isinstance(each, (int, float, np.number)) for each in numbers):
+            for each in numbers:
+                if isinstance(each, _Formula):
+                    each.leave()
+            return value
+        formula = (function if len(numbers) == 2 else _of_first(function), numbers[0], numbers[-1])
+        if isinstance(value, np.bool_):
+            _note(formula)
+        if not isinstance(value, np.float64):
+            self.leave()
+            return value
+        made = _OfNumpy(value)
+        made.formula = formula
+        return made
+
     def leave(self) -> None:
         """Note that the number is used where its formula is lost, and may be compared with any other there."""
-        if _noted.get() is not None:
-            for number in (2 * self.plain, *UNSEEN):
+        notes = _noted.get()
+        if notes is not None:
+            for number in (2 * self.plain, *UNSEEN, *notes.numbers):
                 self.__eq__(number)
+            for number in notes.numbers:
+                self.__gt__(number)
 
     def __bool__(self) -> bool:
         return bool(self != 0)
@@ -173,16 +269,47 @@ class Computed(_Formula, int):
         """The number alone."""
         return int.__int__(self)
 
-    def bit_length(self) -> int:
-        """As of the number alone."""
-        self.leave()
-        return self.plain.bit_length()
+    @property
+    def numerator(self) -> "Computed":
+        """The number itself."""
+        return self
+
+    @property
+    def real(self) -> "Computed":
+        """The number itself."""
+        return self
+
+    def conjugate(self) -> "Computed":
+        """The number itself."""
+        return self
+
+    bit_length, bit_count = _leaving(int.bit_length), _leaving(int.bit_count)
+    to_bytes, as_integer_ratio = _leaving(int.to_bytes), _leaving(int.as_integer_ratio)
 
 
 class _Quotient(_Formula, float):
     @property
     def plain(self) -> float:
         return float.__float__(self)
+
+    is_integer, as_integer_ratio, hex = (
+        _leaving(float.is_integer),
+        _leaving(float.as_integer_ratio),
+        _leaving(float.hex),
+    )
+
+
+class _OfNumpy(_Formula, np.float64):
+    """A number that a function of numpy gave."""
+
+    formula: Comparison | None = None
+
+    @property
+    def plain(self) -> Any:
+        return np.float64(float.__float__(self))
+
+    item, astype, round = _leaving(np.float64.item), _leaving(np.float64.astype), _leaving(np.float64.round)
+    is_integer = _leaving(np.float64.is_integer)
 
 
 def opposite(number: Any) -> Any:

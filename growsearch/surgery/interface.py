@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
@@ -15,6 +16,7 @@ from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError
 from growsearch.surgery.hooks import giving_hooks
+from growsearch.surgery.tensors import tensors_inside
 
 BATCH = 3
 """So often is a single sample repeated: batch norm maps two samples to plus and minus one, whatever they are."""
@@ -76,6 +78,8 @@ def as_arguments(example: Tensor | tuple[Any, ...], device: str | torch.device, 
 def output_leaves(output: Any) -> Iterator[Any]:
     """Every tensor, number and text of a network's output, in any container: tuple, list, mapping, dataclass.
 
+    Of a distribution it is the tensors that it holds.
+
     Raises:
         UserError: for anything else, in which a tensor might hide, and for a container that holds itself.
     """
@@ -83,8 +87,8 @@ def output_leaves(output: Any) -> Iterator[Any]:
         yield from _leaves(output)
     except RecursionError as error:
         raise UserError(
-            "output of the network: it is nested too deep, or holds itself; use tensors in tuples, lists, mappings and "
-            "dataclasses"
+            "output of the network: it is nested too deep, or holds itself; use tensors in tuples, lists, mappings, "
+            "dataclasses and distributions"
         ) from error
 
 
@@ -107,11 +111,13 @@ def _leaves(output: Any) -> Iterator[Any]:
     elif isinstance(output, (tuple, list, deque)):
         for value in output:
             yield from _leaves(value)
+    elif isinstance(output, Distribution):
+        yield from tensors_inside(output)
     elif dataclasses.is_dataclass(output):
         for field in dataclasses.fields(output):
             yield from _leaves(getattr(output, field.name))
     else:
         raise UserError(
             f"output of the network: an object of type {type(output).__name__} is not accepted; use "
-            "tensors in tuples, lists, mappings and dataclasses"
+            "tensors in tuples, lists, mappings, dataclasses and distributions"
         )

@@ -127,6 +127,8 @@ class LabelTrace:
         blocked: name of each other such weight -> the labels of its outputs.
         grouped: dimensions of depthwise weights whose number of groups the code takes from their channels.
         comparisons: what the code compares with a size.
+        written_numbers: whole numbers in the network's code.
+        keeps: whether a run left tensors with channels in the network, which another run may use.
         operators: what ran, in order.
         largest: entries of the largest tensor that an operator made or, as far as is known, needed meanwhile.
         maps: id of a vector of labels -> it, and the most entries that each of them had in the result of an operator.
@@ -160,6 +162,8 @@ class LabelTrace:
         self.blocked: dict[str, Vector] = {}
         self.grouped: set[tuple[str, int]] = set()
         self.comparisons: list[Comparison] = []
+        self.written_numbers: tuple[int, ...] = ()
+        self.keeps = False
         self.operators: list[Any] = []
         self.largest = 0
         self.maps: dict[int, tuple[Vector, int]] = {}

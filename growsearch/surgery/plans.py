@@ -1,8 +1,8 @@
 """The edits of a proof: which groups change together, and to which sizes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, combinations
-from math import comb
+from itertools import chain, combinations, permutations
+from math import comb, inf
 
 import numpy as np
 
@@ -20,6 +20,8 @@ MOST_CHANNELS = 4096
 """Sizes are looked for up to this one at which a comparison turns out otherwise."""
 FINELY = 128
 """So many of the smallest sizes are looked at one by one."""
+WRITTEN = 5
+"""Smaller numbers in the code stand for dimensions and kernels; sizes about as small are tried anyway."""
 CUTS = 8
 """So many edits are made of the groups that may only be cut."""
 
@@ -57,7 +59,10 @@ class Plans:
         for plan, modes in self._usual(numbers):
             tried.append((plan, modes))
             yield plan, modes
-        yield from self._turning(numbers, tried)
+        for plan, modes in self._turning(numbers, tried):
+            tried.append((plan, modes))
+            yield plan, modes
+        yield from self._written(numbers, tried)
 
     def _usual(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
         if not numbers:
@@ -115,11 +120,47 @@ class Plans:
             if not free or {mode for sizes, m in seen if condition.holds(sizes) != usual for mode in m} == set(BOTH):
                 continue
             for wanted, more in self._turned(condition, sorted(free), usual):
-                _merge(plans[0], wanted, condition, now)
+                self._merge(plans[0], wanted, condition)
                 if more != wanted:
-                    _merge(plans[1], more, condition, now)
+                    self._merge(plans[1], more, condition)
         for sizes, _ in chain(*plans):
             yield self._plan(list(sizes), sizes.__getitem__), BOTH
+
+    def _merge(
+        self, plans: list[tuple[dict[int, int], list[Condition]]], wanted: dict[int, int], condition: Condition
+    ) -> None:
+        """Put sizes in the first plan with room whose conditions still turn out otherwise, or in one of their own."""
+        now = self._stand_in.sizes
+        for sizes, held in plans:
+            both = {**dict(enumerate(now)), **sizes, **wanted}
+            lengths = self._footprint.lengths([both[number] for number in range(len(now))])
+            if self._footprint.bytes(lengths) <= self._limit and all(
+                each.holds(both) != each.holds(now) for each in (*held, condition)
+            ):
+                sizes.update(wanted)
+                held.append(condition)
+                return
+        plans.append((wanted, [condition]))
+
+    def _written(self, numbers: list[int], tried: list[tuple[Plan, Modes]]) -> Iterator[tuple[Plan, Modes]]:
+        """Every group at each number that is written in the code, and at twice it, and just above these.
+
+        Where a size counts a loop or is the length of a list, no comparison is seen.
+        """
+        seen = {(number, len(sources)) for plan, _ in tried for number, sources in plan.items()}
+        few = len(numbers) <= FEW
+        written = {each for number in self._map.written if number >= WRITTEN for each in (number, 2 * number)}
+        sizes = {each + more for each in written for more in (0, 1)}
+        for index, size in enumerate(sorted(sizes)):
+            fitting = [number for number in numbers if (number, size) not in seen and self._takes(number, size)]
+            for part in self.shared_out(fitting, dict.fromkeys(fitting, size).__getitem__):
+                yield self._plan(part, dict.fromkeys(part, size).__getitem__), BOTH if few else (index % 2 == 0,)
+
+    def _takes(self, number: int, size: int) -> bool:
+        """Whether a group of a stand-in may get so many channels, and has another number of them."""
+        now, alive = self._stand_in.sizes[number], len(self._stand_in.halves(number)[0])
+        even = self._map.bonds[number] is Bond.EVEN
+        return size != now and size >= alive and (not even or size % now == 0)
 
     def _turned(
         self, condition: Condition, free: list[int], usual: bool
@@ -162,11 +203,14 @@ class Plans:
     def _possible(self, number: int, condition: Condition) -> list[int]:
         """Sizes that a group may get in a plan: small ones, then fewer, and those around what it is compared with."""
         now, constants = self._stand_in.sizes[number], condition.constants
-        most = max(map(self._map.sizes.__getitem__, condition.groups)) * max(1, *map(abs, (1, *constants)))
+        factors = [abs(each) if abs(each) > 1 else 1 / abs(each) for each in constants if 0 < abs(each) < inf]
+        most = max(map(self._map.sizes.__getitem__, condition.groups)) * max((1, *factors))
         most = MOST_CHANNELS if condition.curved else int(min(MOST_CHANNELS, 2 * most + 2))
         step = now if self._map.bonds[number] is Bond.EVEN else 1
         least = now if step > 1 else max(1, len(self._stand_in.halves(number)[0]))
-        near = [int(each) + offset for each in constants if abs(each) < most for offset in (-1, 0, 1)]
+        pairs = [(a, b) for a, b in permutations(constants, 2) if b and abs(a * b) < inf]
+        solved = [*constants, *(a * b for a, b in pairs), *(a / b for a, b in pairs)]
+        near = [int(each) + offset for each in solved if abs(each) < most for offset in (-1, 0, 1)]
         grid = np.geomspace(least, max(most, least), 32).astype(int)
         sizes = {*range(least, least + FINELY * step, step), *grid, *near}
         return sorted({int(size) // step * step for size in sizes if least <= size <= max(most, least)})
@@ -239,19 +283,6 @@ class Plans:
         """Sources that give groups new sizes, in their order."""
         now = self._stand_in.sizes
         return {number: np.sort(np.arange(size(number)) % now[number]).tolist() for number in numbers}
-
-
-def _merge(
-    plans: list[tuple[dict[int, int], list[Condition]]], wanted: dict[int, int], condition: Condition, now: list[int]
-) -> None:
-    """Put sizes in the first plan whose conditions still turn out otherwise with them, or in one of their own."""
-    for sizes, held in plans:
-        both = {**dict(enumerate(now)), **sizes, **wanted}
-        if all(each.holds(both) != each.holds(now) for each in (*held, condition)):
-            sizes.update(wanted)
-            held.append(condition)
-            return
-    plans.append((wanted, [condition]))
 
 
 def _projected(channel_map: ChannelMap) -> Iterator[tuple[int, int]]:

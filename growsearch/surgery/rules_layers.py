@@ -305,6 +305,15 @@ def embedding_bag(trace: LabelTrace, call: Call) -> None:
     trace.put(call.out[0], (None, columns))
 
 
+@rule("_pack_padded_sequence")
+def packed(trace: LabelTrace, call: Call) -> None:
+    """Places of all sequences in one dimension."""
+    labels = trace.get(call["input"])
+    for vector in labels[:2]:
+        trace.freeze(vector, "sequences that are packed")
+    trace.put(call.out[0], (None, *labels[2:]))
+
+
 @rule("torchvision.deform_conv2d")
 def deformed_convolution(trace: LabelTrace, call: Call) -> None:
     """A convolution whose windows are bent by offsets, the same ones for all channels of a group."""

@@ -32,7 +32,8 @@ def pick(trace: LabelTrace, call: Call) -> None:
     x = call["self"]
     labels = trace.get(x)
     if call.name == "index":
-        indices = list(call["indices"]) + [None] * (x.dim() - len(call["indices"]))
+        indices = [each for index in call["indices"] for each in [index] * _covered(index)]
+        indices += [None] * (x.dim() - len(indices))
     else:
         (along,) = normal(call["dim"], x.dim())
         indices = [call["index"] if dim == along else None for dim in range(x.dim())]
@@ -120,6 +121,17 @@ def put_at(trace: LabelTrace, call: Call) -> None:
         if place not in joined:
             trace.freeze(vector, "entries put in places by their numbers")
     trace.put(call.out, tuple(labels))
+
+
+def _covered(index: Tensor | None) -> int:
+    """How many dimensions an index picks entries of: a mask as many as it has."""
+    return index.dim() if index is not None and index.dtype in (torch.bool, torch.uint8) else 1
+
+
+@rule("nonzero")
+def places(trace: LabelTrace, call: Call) -> None:
+    """Numbers of the places where a mask says so."""
+    trace.freeze_all([call["self"]], "places found by values")
 
 
 def _sized(vector: Vector | None, size: int) -> Vector | None:

@@ -90,6 +90,7 @@ class Sizes(WithoutDropout):
             "unflatten": self._unflatten,
             **dict.fromkeys(("__getitem__", "__setitem__"), self._slice),
             **dict.fromkeys(("numel", "nelement"), self._numel),
+            "stride": self._stride,
             "narrow": self._narrow,
             "split": self._split,
             "chunk": self._chunk,
@@ -97,6 +98,7 @@ class Sizes(WithoutDropout):
             "normal": self._normal,
             "tensor": self._constant,
             "broadcast_tensors": self._broadcast,
+            "_pad_packed_sequence": self._unpack,
             "tolist": self._list,
             "__len__": self._len,
         }
@@ -206,6 +208,16 @@ class Sizes(WithoutDropout):
         drawn = not any(isinstance(each, Tensor) for each in (*args, *kwargs.values()))
         return self._create(func, args, {"device": "meta", **kwargs} if drawn else kwargs)
 
+    def _unpack(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """The inverse of packing sequences, which torch writes into a constant one by one."""
+        data, counts, first, _, total = args
+        length = max(len(counts), total)
+        shape = (int(counts[0]), length) if first else (length, int(counts[0]))
+        out = data.new_empty((*shape, *data.shape[1:]))
+        self.labels.put(out, (None, None, *self.labels.get(data)[1:]))
+        with torch.device("cpu"):
+            return out, (counts[None] > torch.arange(int(counts[0]))[:, None]).sum(1)
+
     def _list(self, func: Any, args: Any, kwargs: Any) -> Any:
         return func(self.labels.values.get(id(args[0]), args[0]), **kwargs)
 
@@ -234,6 +246,18 @@ class Sizes(WithoutDropout):
 
     def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
         return prod(self._marked(args[0], args[0].shape))
+
+    def _stride(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Of a tensor in the usual order they are products of its sizes."""
+        out, shape = func(*args, **kwargs), self._marked(args[0], args[0].shape)
+        strides = tuple(prod(shape[dim + 1 :]) for dim in range(len(shape)))
+        if args[0].stride() == strides:
+            dim = args[1] if len(args) > 1 else kwargs.get("dim")
+            return strides if dim is None else strides[dim]
+        for size in shape:
+            if isinstance(size, Computed):
+                size.leave()
+        return out
 
     def _len(self, func: Any, args: Any, kwargs: Any) -> int:
         """Python makes a plain number of it."""
@@ -265,12 +289,17 @@ class Sizes(WithoutDropout):
             draws[-1] = draws[-1][0], out
         given = [list(each) if isinstance(each, torch.Size) else each for each in (*args, kwargs.get("size"))]
         leaves = pytree.tree_leaves(given)
-        sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width)]
+        sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width) or _is_number(leaf)]
         if isinstance(out, Tensor) and len(sizes) >= out.dim():
             known = [self.labels.counted(size) for size in sizes]
             if any(vector is not None for vector in known):
                 self.labels.put(out, tuple(known[: out.dim()]))
         return out
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a whole number as a tensor, such as how many sequences go on."""
+    return isinstance(value, Tensor) and not value.dim() and not value.is_floating_point()
 
 
 def _of_one(first: Width, second: Width) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -87,10 +87,12 @@ class StandIn:
     def _built(self, sizes: Mapping[int, int]) -> str | None:
         try:
             plan = {number: list(range(size)) for number, size in sizes.items()}
-            self._base, self._base_map = _edited(Copier(self._model, hooks=False), self._model, self._map, plan)
-            self._copier, self._drops = Copier(self._base, hooks=False), True
+            cold, self._drops = _edited(Copier(self._model, hooks=False), self._model, self._map, plan), True
             for attempt in range(TRIES):
+                self._take(*cold)
                 self._randomise(shift=attempt / 4)
+                if self._map.keeps:
+                    self._warm()
                 self._reference: dict[bool, Outputs] = {}
                 dead, drops, blind = zip(*map(self._refers, BOTH), strict=True)
                 if not any(dead):
@@ -121,6 +123,19 @@ class StandIn:
         """The same after an edit; there is one edited copy at a time, for it may be as large as the network."""
         return self._outputs(lambda: _edited(self._copier, self._base, self._base_map, plan)[0], modes)
 
+    def silent(self, plan: Plan, modes: Modes) -> Outputs:
+        """The same with all channels there, but nothing reads those that a plan which only cuts leaves out."""
+        gone = {number: np.setdiff1d(np.arange(self.sizes[number]), kept) for number, kept in plan.items()}
+
+        def silenced() -> nn.Module:
+            net = self._copier.copy(torch.clone)
+            for axis in self._reading(gone):
+                tensor = lookup(net, axis.name)
+                tensor.data.index_fill_(axis.dim, on_device(self._entries(axis, gone), tensor), 0.0)
+            return net
+
+        return self._outputs(silenced, modes)
+
     def repeats(self) -> bool:
         """Whether the stand-in computes the same again."""
         return all(compared(self.before((mode,)), self.outputs({}, (mode,)), "") is None for mode in BOTH)
@@ -140,13 +155,18 @@ class StandIn:
                 raise
             return False
 
-    def _dead(self, axis: Axis) -> np.ndarray:
-        """The entries of a dimension that dead channels have."""
-        found, start, proven = [np.empty(0, np.int64)], 0, {group.number for group in self._groups}
+    def _reading(self, numbers: Iterable[int]) -> list[Axis]:
+        """Dimensions of weights that read channels of some groups."""
+        axes = [axis for number in numbers for axis in self._map.axes[number] if axis.role == "consumer"]
+        return list({id(axis): axis for axis in axes}.values())
+
+    def _entries(self, axis: Axis, channels: Mapping[int, np.ndarray]) -> np.ndarray:
+        """The entries of a dimension that some channels of groups have."""
+        found, start = [np.empty(0, np.int64)], 0
         for segment in axis.segments:
-            if segment.group in proven and segment.repeat:
-                dead = self.halves(segment.group)[1]
-                found.append((start + dead[:, None] * segment.repeat + np.arange(segment.repeat)).ravel())
+            if segment.group in channels and segment.repeat:
+                some = channels[segment.group]
+                found.append((start + some[:, None] * segment.repeat + np.arange(segment.repeat)).ravel())
             start += self._base_map.length(segment)
         return np.concatenate(found)
 
@@ -189,6 +209,22 @@ class StandIn:
         return torch.from_numpy(self._random.standard_normal(tuple(leaf.shape))).to(leaf.device)
 
     @torch.no_grad()
+    def _warm(self) -> None:
+        """Run the stand-in once in each mode, with what that leaves behind, as a network that is edited was run before.
+
+        What it keeps of the old channels shows in its edited copies.
+        """
+        net = self._copier.copy(torch.clone)
+        for mode in (True, False):
+            self._run(net, mode)
+        for name, buffer in self._base.named_buffers():
+            lookup(net, name).copy_(buffer)
+        self._take(net, self._base_map.on(net))
+
+    def _take(self, net: nn.Module, channel_map: ChannelMap) -> None:
+        self._base, self._base_map, self._copier = net, channel_map, Copier(net, hooks=False)
+
+    @torch.no_grad()
     def _randomise(self, shift: float) -> None:
         """Weights at which every channel matters: a zero-initialised norm or a tiny layer scale would hide an error.
 
@@ -203,11 +239,10 @@ class StandIn:
             else:
                 noise = 0.1 * noise if name.endswith("bias") else noise.abs() + 0.5
             parameter.copy_(noise)
-        for axis in {
-            id(each): each for group in self._groups for each in group.axes if each.role == "consumer"
-        }.values():
+        dead = {group.number: self.halves(group.number)[1] for group in self._groups}
+        for axis in self._reading(dead):
             tensor = lookup(self._base, axis.name)
-            tensor.index_fill_(axis.dim, on_device(self._dead(axis), tensor), 0.0)
+            tensor.index_fill_(axis.dim, on_device(self._entries(axis, dead), tensor), 0.0)
         norms = [m for m in self._base.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
         momenta = [norm.momentum for norm in norms]
         for norm in norms:

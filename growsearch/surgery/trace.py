@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from inspect import signature
 from itertools import zip_longest
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.amp.autocast_mode import autocast
 from torch.distributions import Distribution
+from torch.fx.experimental import _config as symbolic
 from torch.utils import _pytree as pytree
 
 from growsearch.dispatch import DispatchMode, carry_out
@@ -28,11 +30,12 @@ from growsearch.surgery.interface import as_arguments, output_leaves, refuse_uns
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
-from growsearch.surgery.rules_layers import convolution, matrix_product
+from growsearch.surgery.rules_layers import convolution, matrix_product, packed
 from growsearch.surgery.rules_numbers import pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places, tensors_inside
+from growsearch.surgery.written import written_numbers
 
 
 class _Watch(DispatchMode):
@@ -45,7 +48,9 @@ class _Watch(DispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         rule, kwargs = rule_of(func), kwargs or {}
-        if rule is not pick and rule is not put_at:  # which look at masks
+        if rule is packed:
+            args = self._with_lengths(*args)
+        elif rule is not pick and rule is not put_at:  # which look at masks
             args, kwargs = self._on_meta(args, kwargs)
         first = next((each for each in args if isinstance(each, Tensor)), None)
         if func is aten._local_scalar_dense.default and id(first) in self.labels.values:
@@ -92,6 +97,11 @@ class _Watch(DispatchMode):
                 self.labels.give_value(self.moved[id(each)][1], each)
         known = {number: moved for number, (_, moved) in self.moved.items()}
         return pytree.tree_map(lambda leaf: known.get(id(leaf), leaf), (tuple(args), kwargs))
+
+    def _with_lengths(self, sequences: Tensor, lengths: Tensor, first: bool) -> tuple[Any, ...]:
+        """Arguments of a packing whose lengths have values: the greatest, where they are not known."""
+        longest = torch.full(lengths.shape, sequences.shape[1 if first else 0], dtype=torch.int64, device="cpu")
+        return sequences, self.labels.values.get(id(lengths), longest) if lengths.is_meta else lengths, first
 
     def _value(self, func: Any, args: Any, kwargs: Any) -> Any:
         """What an operator gives whose arguments are all known, and small; else None."""
@@ -168,12 +178,18 @@ def trace(
     mark_attributes(shadow, heads)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest)
     mark_layers(shadow, labels)
+    for (ours, _), (theirs, _) in zip(places(shadow), places(model), strict=True):
+        if theirs.numel() == 1 and not theirs.is_floating_point() and not theirs.is_complex():  # a flag, or a counter
+            labels.give_value(ours, theirs.detach().to("cpu", copy=True))
     _freeze_held(labels, shadow)
+    _freeze_overlapping(labels, model, shadow)
+    labels.written_numbers = written_numbers(model)
     for module in shadow.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
             for tensor in (*module._parameters.values(), *_originals(module)):
                 for kernel in labels.get(tensor)[2:] if tensor is not None else ():
                     labels.freeze(kernel, "kernel size")
+    began = {id(tensor) for tensor in _left_in(shadow)}
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow, False), _unchecked():
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
@@ -185,7 +201,7 @@ def trace(
                     labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
             try:
                 shadow.train(training)
-                with Sizes(labels), _Watch(labels), noted(labels.comparisons):
+                with Sizes(labels), _Watch(labels), noted(labels.comparisons, labels.written_numbers):
                     output = shadow(*inputs)
             except Exception as error:
                 if is_lack_of_memory(error):
@@ -208,6 +224,8 @@ def trace(
             labels.settle(outputs)
             labels.drawn_in[training] = labels.drawn()
             labels.freeze_all(outputs, "network output")
+            left = [tensor for tensor in _left_in(shadow) if id(tensor) not in began]
+            labels.keeps = labels.keeps or any(each is not None for tensor in left for each in labels.get(tensor))
     labels.measure_compared()
     _freeze_conflicts(labels, shadow)
     return labels
@@ -215,29 +233,61 @@ def trace(
 
 @contextmanager
 def _unchecked() -> Iterator[None]:
-    """Distributions do not look at their parameters, and autocast may be switched on and off on the meta device."""
-    validates, begin = Distribution._validate_args, autocast.__init__
+    """Distributions do not look at their parameters, and autocast may be switched on and off on the meta device.
+
+    A mask says yes everywhere: how many entries it picks is no number of channels.
+    """
+    validates, begin, assumes = Distribution._validate_args, autocast.__init__, symbolic.meta_nonzero_assume_all_nonzero
 
     def begin_anywhere(self: Any, device_type: str, *args: Any, **kwargs: Any) -> None:
         begin(self, "cpu" if device_type == "meta" else device_type, *args, **kwargs)
 
     Distribution._validate_args, autocast.__init__ = False, begin_anywhere  # type: ignore[method-assign]
+    symbolic.meta_nonzero_assume_all_nonzero = True
     try:
         yield
     finally:
+        symbolic.meta_nonzero_assume_all_nonzero = assumes
         Distribution._validate_args, autocast.__init__ = validates, begin  # type: ignore[method-assign]
 
 
 def _freeze_held(labels: LabelTrace, model: nn.Module) -> None:
     """Freeze tensors that plain attributes hold too: an edit puts new ones in the modules' places alone."""
     for path, module in model.named_modules():
-        for name, value in vars(module).items():
-            if name in _KEPT or isinstance(value, (int, float, str, type(None))):
-                continue
-            for tensor in tensors_inside(value):
-                if (origin := labels.origin(tensor)) is not None:
-                    where = f"{path}.{name}" if path else name
-                    labels.freeze_all([tensor], f"{origin[0]} is also held by the plain attribute {where}")
+        for name, tensor in _held(module):
+            if (origin := labels.origin(tensor)) is not None:
+                where = f"{path}.{name}" if path else name
+                labels.freeze_all([tensor], f"{origin[0]} is also held by the plain attribute {where}")
+
+
+def _freeze_overlapping(labels: LabelTrace, model: nn.Module, shadow: nn.Module) -> None:
+    """Freeze tensors of one memory that are tied without being one tensor: an edit gives each a memory of its own."""
+    spans: list[tuple[int, int, str, Tensor]] = []
+    for (ours, names), (theirs, _) in zip(places(shadow), places(model), strict=True):
+        if theirs.numel() and not theirs.is_meta:
+            steps = sum((size - 1) * stride for size, stride in zip(theirs.shape, theirs.stride(), strict=True))
+            start = theirs.data_ptr()
+            spans.append((start, start + (steps + 1) * theirs.element_size(), names[0], ours))
+    reached, last = 0, ("", torch.empty(0))
+    for start, end, name, tensor in sorted(spans, key=itemgetter(0, 1)):
+        if start < reached:
+            labels.freeze_all([last[1], tensor], f"{last[0]} and {name} share their memory, which an edit would part")
+        if end > reached:
+            reached, last = end, (name, tensor)
+
+
+def _held(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Tensors that plain attributes of a module hold, by the attributes' names."""
+    for name, value in vars(module).items():
+        if name not in _KEPT and not isinstance(value, (int, float, str, type(None))):
+            yield from ((name, tensor) for tensor in tensors_inside(value))
+
+
+def _left_in(model: nn.Module) -> Iterator[Tensor]:
+    """Every tensor that the modules hold, which a forward pass may have put there."""
+    for module in model.modules():
+        yield from (tensor for _, tensor in _held(module))
+        yield from (tensor for tensor in module._buffers.values() if tensor is not None)
 
 
 _KEPT = {"_parameters", "_buffers", "_modules", "_flat_weights"}

@@ -44,14 +44,16 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     or an argmax hides nothing. Groups
     under a norm over channels are copied as wholes. Groups whose operators allow cuts only are
     resized at random: the network must run, with outputs of the same shapes, and not notice a
-    permutation of the channels. Last, each group is cut to a single channel, or to as few as the network runs with.
+    permutation of the channels. Every group also gets the numbers that are written in the network's code, for a count
+    or the key of a table is no comparison that a trace sees. Last, each group is cut to a single channel, or to as few
+    as the network runs with, and free ones to two and to one, which must compute what it does if no others are read.
 
     Draws are one value a sample, the same in every pass; each pass runs on a fresh copy, so that counters
     and statistics start alike. Random streams of torch, Python and numpy are put back.
 
     What this shows: within these sizes the code treats the channels as the trace says. What no trace
-    can show: a branch on a size that was not tried (a threshold beyond twice the width), on the
-    values, on the date or on the environment; a factor that depends on the width of a group that can
+    can show: a branch on a size that was not tried (one that is compared unseen with a number that is not in the
+    code), on the values, on the date or on the environment; a factor that depends on the width of a group that can
     only be cut; what code outside the network, or a hook, does with its tensors.
 
     Args:
@@ -77,6 +79,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
             prover.prove()
             if not prover.found:
                 prover.find_least()
+                prover.compare_fewest()
                 prover.close_eyes()
                 offer(prover)
                 return
@@ -212,6 +215,25 @@ class _Prover:
             for number in grown:
                 least[number] += 1
                 self.map.least[number] = least[number], reason
+
+    def compare_fewest(self) -> None:
+        """Note the groups that compute something else with two channels, or with one, than if no others were read."""
+        free = [number for number in self.groups if self.map.bonds[number] is Bond.FREE]
+        for size in (2, 1):
+            left = [n for n in free if self.map.least.get(n, (1, ""))[0] <= size < self.sizes[n]]
+
+            def fails(numbers: list[int], size: int = size) -> str | None:
+                plan = self.plans.apart({number: list(range(size)) for number in numbers})
+                cut = self._resized(plan, BOTH)
+                return (
+                    cut if isinstance(cut, str) else compared(self.stand_in.silent(plan, BOTH), cut, "when it is cut")
+                )
+
+            while left and (reason := fails(left)) is not None:
+                needed = _smallest(left, lambda part: fails(part) is not None)
+                for number in needed or left:
+                    self.map.least[number] = size + 1, reason
+                    left.remove(number)
 
     def _shuffled(self, number: int, sources: list[int]) -> list[int]:
         """The same channels in another order, where their order has no meaning."""

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 from everyday_images import IMAGES, OnImages
-from everyday_tokens import OnTokens
+from everyday_tokens import STEPS, OnTokens
 from torch import Tensor, nn
 
 
@@ -119,3 +119,50 @@ class Energy(OnTokens):
             h = h.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(self.energy(self.slope(h).tanh()).sum(), h, create_graph=True)
         return self.out(h - gradient)
+
+
+class SentToExperts(OnTokens):
+    """Each token goes to two of three experts, which take in those that are theirs."""
+
+    frozen = frozenset({"router"})
+
+    def prepare(self, width):
+        self.router = nn.Linear(width, 3)
+        self.experts = nn.ModuleList([nn.Sequential(nn.Linear(width, 6), nn.GELU(), nn.Linear(6, width))] * 3)
+
+    def middle(self, h):
+        flat = h.reshape(-1, h.shape[-1])
+        shares, chosen = self.router(flat).softmax(-1).topk(2, -1)
+        sent, out = F.one_hot(chosen, 3).permute(2, 1, 0), torch.zeros_like(flat)
+        for expert, mask in zip(self.experts, sent, strict=True):
+            rank, token = torch.where(mask)
+            out.index_add_(0, token, expert(flat[token]) * shares[token, rank, None])
+        return out.view_as(h)
+
+
+class MaskedTokens(OnTokens):
+    """Tokens that a mask picks are computed anew, and put back."""
+
+    def prepare(self, width):
+        self.choice, self.anew = nn.Linear(width, 1), nn.Linear(width, width)
+
+    def middle(self, h):
+        mask, out = self.choice(h).squeeze(-1) > 0, h.clone()
+        out[mask] = self.anew(h[mask])
+        return out
+
+
+class Packed(nn.Module):
+    """Sequences of several lengths in a recurrent layer of two directions."""
+
+    frozen: frozenset[str] = frozenset()
+    example = STEPS, torch.tensor([3, 5, 2])
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.both, self.head = nn.Linear(3, 6), nn.GRU(6, 5, bidirectional=True), nn.Linear(10, 4)
+
+    def forward(self, x, lengths):
+        packed = nn.utils.rnn.pack_padded_sequence(self.stem(x).transpose(0, 1), lengths.cpu(), enforce_sorted=False)
+        states, lengths = nn.utils.rnn.pad_packed_sequence(self.both(packed)[0], total_length=6)
+        return self.head(states.sum(0) / lengths[:, None])

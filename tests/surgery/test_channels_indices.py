@@ -214,3 +214,15 @@ def test_what_mixes_channels_last_shows_no_order_of_theirs(end):
             return torch.cdist(h, self.table) if end == "distances" else h @ self.table[0]
 
     assert handle(Ending().double()).unprunable is None
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda m, h: h * (h > 0).nonzero().shape[0],
+        lambda m, h: h * h[h > 0].mean(),
+        lambda m, h: h + h[:, h.mean((0, 2, 3)) > 0].sum(1, keepdim=True),
+    ],
+)
+def test_channels_that_values_pick_are_frozen(between):
+    assert handle(Between(between).double()).frozen in ("an index", "places found by values")

@@ -1,6 +1,7 @@
 """What code compares with a width is found at any number, and what it draws or asks of the meta device is known."""
 
 import collections
+import fractions
 import itertools
 import math
 
@@ -14,6 +15,7 @@ from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, remap, widen
 from growsearch.surgery.conditions import UNSEEN, Computed, Condition, Size, noted
 from growsearch.surgery.labels import Width
+from growsearch.surgery.written import written_numbers
 
 X = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -24,7 +26,7 @@ class Between(nn.Module):
     def __init__(self, combine) -> None:
         super().__init__()
         self.first, self.second, self.head = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 1), nn.Conv2d(6, 4, 1)
-        self.combine = combine
+        self.combine, self.table = combine, {192: 2.0}
 
     def forward(self, x: Tensor) -> Tensor:
         a = self.first(x).relu()
@@ -34,6 +36,14 @@ class Between(nn.Module):
 def frozen(combine) -> list[str]:
     ends = ("network input", "network output", None)
     return [group.name for group in channel_groups(Between(combine).double(), X) if group.frozen not in ends]
+
+
+TABLE = {320: 2.0}
+
+
+@torch.jit.script
+def doubled(x):
+    return x * 2 if x.size(1) > 90 else x
 
 
 COMPARED = {
@@ -59,6 +69,33 @@ COMPARED = {
     "a text": lambda m, a, b: b * {"64": 2.0}.get(f"{b.shape[1]}", 1.0),
     "a text of its own": lambda m, a, b: b * {"64": 2.0}.get(str(b.shape[1]), 1.0),
     "bits": lambda m, a, b: b * 2 if b.shape[1] >> 6 else b,
+    "a count": lambda m, a, b: b * 2 if any(i == 100 for i in range(b.shape[1])) else b,
+    "a count of steps": lambda m, a, b: b * len(range(0, b.shape[1], 64)),
+    "a count of a part": lambda m, a, b: b * 2 if any(i == 12 for i in range(b.shape[1] // 8)) else b,
+    "a list as long": lambda m, a, b: b * 2 if len([0] * b.shape[1]) > 90 else b,
+    "a slice of a list": lambda m, a, b: b * (1 + len(list(range(200))[90 : b.shape[1]])),
+    "an index of a table": lambda m, a, b: b * ([1.0] * 90 + [2.0] * 5000)[b.shape[1]],
+    "a key far above": lambda m, a, b: b * {1000: 2.0}.get(b.shape[1], 1.0),
+    "a key of a part": lambda m, a, b: b * {24: 2.0}.get(b.shape[1] // 8, 1.0),
+    "a key of several": lambda m, a, b: b * {(96, 8): 2.0}.get(tuple(b.shape[1:3]), 1.0),
+    "a key that is a text": lambda m, a, b: b * {"c96": 2.0}.get(f"c{b.shape[1]}", 1.0),
+    "a table of the code": lambda m, a, b: b * TABLE.get(b.shape[1], 1.0),
+    "a table of the network": lambda m, a, b: b * m.table.get(b.shape[1], 1.0),
+    "a root of numpy": lambda m, a, b: b * 2 if np.sqrt(b.shape[1]) == 11 else b,
+    "a logarithm of numpy": lambda m, a, b: b * (1 + int(np.log2(b.shape[1])) // 9),
+    "an array": lambda m, a, b: b * 2 if np.array([b.shape[1]])[0] == 97 else b,
+    "a length of an array": lambda m, a, b: b * 2 if np.zeros(b.shape[1]).size > 700 else b,
+    "a ladder of numpy": lambda m, a, b: b * float(1 + np.searchsorted([600, 900], b.shape[1])),
+    "a real factor": lambda m, a, b: b * 2 if round(b.shape[1] * 0.01) else b,
+    "combinations": lambda m, a, b: b * 2 if math.comb(b.shape[1], 2) == 4950 else b,
+    "nearly a number": lambda m, a, b: b * 2 if math.isclose(b.shape[1], 96) else b,
+    "a fraction": lambda m, a, b: b * 2 if fractions.Fraction(b.shape[1], 3) == 29 else b,
+    "a real number without a rest": lambda m, a, b: b * 2 if (b.shape[1] / 90).is_integer() else b,
+    "bits that are set": lambda m, a, b: b * 2 if b.shape[1].bit_count() == 1 and b.shape[1] > 64 else b,
+    "a power and its rest": lambda m, a, b: b * 2 if pow(b.shape[1], 3, 97) == 0 else b,
+    "a stride": lambda m, a, b: b * 2 if b.stride(0) == 64 * 97 else b,
+    "a number of parts": lambda m, a, b: b * 2 if len(b.split(50, 1)) > 2 else b,
+    "a number in a compiled function": lambda m, a, b: doubled(b),
     "both widths": lambda m, a, b: b * 2 if 3 * a.shape[1] < b.shape[1] ** 2 / 99 else b,
 }
 
@@ -74,6 +111,36 @@ def test_comparisons_that_sizes_cannot_turn_over_freeze_nothing():
         return b
 
     assert frozen(checked) == []
+
+
+@pytest.mark.parametrize(
+    ("least", "combine"),
+    [
+        (3, lambda m, a, b: b * 2 if b.shape[1] < 3 else b),
+        (3, lambda m, a, b: b * {2: 2.0}.get(b.shape[1], 1.0)),
+        (2, lambda m, a, b: b * (1 + len(range(1, b.shape[1])[:1]))),
+        (1, lambda m, a, b: b),
+    ],
+)
+def test_fewer_channels_than_the_code_treats_alike_are_not_left(least, combine):
+    groups = {group.name: group for group in channel_groups(Between(combine).double(), X)}
+    assert groups["second"].frozen is None and groups["second"].least == least and groups["first"].least == 1
+
+
+def test_a_range_is_one_while_a_network_is_traced():
+    seen: list = []
+
+    def counted(m, a, b):
+        seen.append((isinstance(range(3), range), [*range(1, 5, 2)], range is not plain))
+        return b
+
+    plain = range
+    assert frozen(counted) == [] and (True, [1, 3], True) in seen and range is plain
+
+
+def test_numbers_are_found_where_a_network_uses_them():
+    assert {50, 192} <= set(written_numbers(Between(lambda m, a, b: b.split(50, 1)[m.table])))
+    assert written_numbers(Between(lambda m, a, b: b)) == ()
 
 
 def test_a_formula_remembers_its_sizes_and_is_a_number_else():
@@ -232,6 +299,20 @@ def test_a_deque_of_outputs_is_searched():
 
     groups = {group.name: group for group in channel_groups(Several(lambda m, a, b: b).double(), X)}
     assert groups["first"].frozen == "network output"
+
+
+def test_a_distribution_is_searched():
+    class Policy(Between):
+        def forward(self, x):
+            spread = self.first(x).mean((1, 2, 3)).exp()[:, None, None, None]
+            return torch.distributions.Independent(torch.distributions.Normal(super().forward(x), spread), 1)
+
+    model = Policy(lambda m, a, b: b).double()
+    groups = {group.name: group for group in channel_groups(model, X)}
+    assert groups["head"].frozen == "network output" and groups["second"].frozen is None
+    before = model(X).mean
+    widen(model, groups["second"], 9)
+    assert torch.allclose(model(X).mean, before, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("edit", [prune, remap])

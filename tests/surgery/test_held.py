@@ -143,3 +143,30 @@ EXAMPLES = {
 def test_an_example_that_is_no_dense_tensor_is_refused(words):
     with pytest.raises(UserError, match=words):
         channel_groups(net(), EXAMPLES[words])
+
+
+class OneMemory(nn.Module):
+    """Two layers whose weights are made of one tensor."""
+
+    def __init__(self, first: Tensor, second: Tensor) -> None:
+        super().__init__()
+        self.first, self.second = nn.Parameter(first), nn.Parameter(second)
+        self.inner, self.head = nn.Linear(len(first), 5), nn.Linear(5, len(second[0]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.head(self.inner(F.linear(x.mean((2, 3)), self.first).relu()).relu())
+        return F.linear(h, self.second).cos()
+
+
+def test_weights_that_are_tied_by_their_memory_alone_are_frozen():
+    weight = torch.randn(6, 3, dtype=torch.float64)
+    groups = {group.name: group for group in channel_groups(OneMemory(weight, weight.t()).double(), X)}
+    assert groups["first"].frozen == groups["first"].unprunable
+    assert groups["first"].frozen == "first and second share their memory, which an edit would part"
+    assert groups["inner"].frozen is None
+
+
+def test_weights_that_lie_in_one_memory_side_by_side_are_edited():
+    weight = torch.randn(10, 3, dtype=torch.float64)
+    groups = {group.name: group for group in channel_groups(OneMemory(weight[:6], weight[6:]).double(), X)}
+    assert groups["first"].frozen is groups["inner"].frozen is None
