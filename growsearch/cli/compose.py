@@ -25,6 +25,13 @@ from growsearch.options import did_you_mean, entries, walk
 CONFIG_PATH = "pkg://growsearch.conf"
 VERSION_BASE = "1.3"
 
+NO_CHOICE = "none"
+"""Name of the choice that is none, which is like many short words and meant by few."""
+
+OTHER_NETWORKS = (
+    " (network=external network.name=torchvision/resnet18 takes one of torchvision's, timm/... one of timm's)"
+)
+
 
 def compose_run(overrides: list[str], config_dir: str | None = None) -> DictConfig:
     """Compose what ``growsearch run`` would with these overrides.
@@ -134,8 +141,9 @@ def _missing_choice(error: MissingConfigException) -> str:
         known = sorted({*choices(group), *(known if "/" not in choice else ())})
     else:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-    near = did_you_mean(choice, known) or f"; use one of {', '.join(known)}"
-    return f"{group}: there is no {choice!r}{near}"
+    near = did_you_mean(choice, (one for one in known if one != NO_CHOICE)) or f"; use one of {', '.join(known)}"
+    others = OTHER_NETWORKS if group == "network" else ""
+    return f"{group}: there is no {choice!r}{near}{others}"
 
 
 def _unknown_option(cause: OmegaConfBaseException, error: Exception) -> str:

@@ -21,6 +21,9 @@ _SWEPT = re.compile(r"(choice|range|glob|interval|shuffle|sort|tag)\(.*\)", re.D
 _ENDLESS = re.compile(r"(?<![\w.])[+-]?(\d_?){40,}")
 """A whole number that is larger than any float32."""
 
+ALONE = ("algo", "data", "network", "schedule")
+"""Groups of which a run has one choice."""
+
 NOT_OURS = {
     "hydra.run": "output.root=FOLDER says where results go",
     "hydra.sweep": "output.root=FOLDER says where results go",
@@ -62,6 +65,8 @@ def _override(word: str, sweep: bool) -> str:
     if _holds_names(name) and not key.startswith("+"):
         key = f"++{key}"  # Hydra asks for the plus where a name is new, and any name may be
         word = f"{key}={value}"
+    if entry is None and "." not in name:
+        return _choice_of(name, key, value, sweep)
     is_text = entry is not None and (entry.option.path or entry.kind == "a text")
     if not is_text and not _QUOTED.fullmatch(value) and (endless := _ENDLESS.search(value)):
         raise UserError(f"{name}: {endless[0][:20]}... is too large; use a number of fewer digits")
@@ -75,6 +80,28 @@ def _override(word: str, sweep: bool) -> str:
     if _parsed(f"{key}={value}") is None:
         raise UserError(f"{word}: cannot be read; write OPTION=VALUE, such as algo.patience=8")
     return f"{key}={value}"
+
+
+def _choice_of(group: str, key: str, value: str, sweep: bool) -> str:
+    """A choice of a group, or several, whose names are texts even where they look like numbers."""
+    found = _parsed(f"{key}={value}")
+    several = sweep and found is not None and found.is_sweep_override()
+    if several and _SWEPT.fullmatch(value):
+        return f"{key}={value}"
+    listed = value.startswith("[") and value.endswith("]")
+    if listed and group in ALONE:
+        names = ",".join(_parts(value[1:-1]))
+        sweep_words = f"; for a sweep add -m and write {group}={names}" if "," in names else ""
+        raise UserError(f"{group}: {value} is a list; use one name{sweep_words}")
+    if several:
+        return f"{key}={','.join(map(_choice_name, _parts(value)))}"
+    return f"{key}=[{','.join(map(_choice_name, _parts(value[1:-1])))}]" if listed else f"{key}={_choice_name(value)}"
+
+
+def _choice_name(value: str) -> str:
+    """A name as Hydra reads it, in quotes if it would read something else than a text."""
+    found = _parsed(f"name={value}")
+    return value if found is not None and isinstance(found.value(), str) else _text_value(value, False)
 
 
 def _holds_names(name: str) -> bool:

@@ -6,6 +6,8 @@ import pytest
 
 from growsearch.cli import main
 
+STAGEWISE = ("algo=stagewise", "schedule=smoke", "data=digits", "algo.training.epochs=1", "algo.extra_epochs=0")
+
 
 @pytest.mark.parametrize(
     ("words", "expected"),
@@ -14,6 +16,17 @@ from growsearch.cli import main
         (["run", "data=nope"], "data: there is no 'nope'; use one of adult, "),
         (["run", "data=cifar"], "data: there is no 'cifar'; did you mean cifar10?"),
         (["run", "network=resnet21"], "network: there is no 'resnet21'; did you mean resnet20?"),
+        (["run", "network=nope"], "network: there is no 'nope'; use one of bottleneck50, "),
+        (["run", "network=resnet18"], "(network=external network.name=torchvision/resnet18 takes one of torchvision's"),
+        (["run", "network=null"], "network: there is no 'null'; use one of "),
+        (["run", "debug=null"], "debug: there is no 'null'; use one of tiny"),
+        (["run", "data=5"], "data: there is no '5'; use one of "),
+        (["run", "schedule=1e5"], "schedule: there is no '1e5'; use one of "),
+        (["run", "hydra/launcher=true"], "hydra/launcher: there is no 'true'; use one of "),
+        (["run", "experiment=[[none]]"], "experiment: there is no '[none]'; use one of "),
+        (["run", "algo=[densemann,ectonas]"], "use one name; for a sweep add -m and write algo=densemann,ectonas"),
+        (["run", "network=[null]"], "network: [null] is a list; use one name"),
+        (["validate", "-m", "data=digits,5"], "job 2 of 2 (data='5'): data: there is no '5'; use one of "),
         (["run", "schedule=fast"], "schedule: there is no 'fast'; use one of paper, quick, smoke"),
         (
             ["run", "experiment=conet/tabel2_phi"],
@@ -87,6 +100,10 @@ from growsearch.cli import main
         (["validate", "algo.name=conett"], "; did you mean conet?"),
         (["table", "densman-1"], "table: there is no 'densman-1'; use one of "),
         (["table", "densman-1"], "; did you mean densemann-1?"),
+        (["validate", *STAGEWISE, "algo.m0=1000000000000"], "network.depths: 1000000000000 is too large; use"),
+        (["validate", *STAGEWISE, "algo.delta=1000000000000"], "algo.delta: 1000000000000 is too large for depths"),
+        (["validate", *STAGEWISE, "algo.pls.n_components=5"], "algo.pls.n_components: 5 is not accepted; use 1 to 4"),
+        (["validate", *STAGEWISE, "algo.iterations=1000000000000"], "2,000,000,000,001 epochs are planned"),
         (["frobnicate"], "there is no command 'frobnicate'; use one of run, resume, "),
         (["reprot"], "did you mean report?"),
     ],
