@@ -14,12 +14,14 @@ from growsearch.data.root import user_path
 from growsearch.data.table import (
     DATES,
     FEWEST_ROWS,
+    LARGEST,
     MISSING,
     UNKNOWN_TARGETS,
     Style,
     as_numbers,
     is_index,
     is_missing,
+    is_too_large,
     number_style,
     number_styles,
     read_table,
@@ -145,9 +147,12 @@ def _words(name: str, known: pd.Series, notes: list[str]) -> str | None:
     if known.empty:
         return "it has no values"
     count = known.nunique()
+    large, numbers = known[known.map(is_too_large).astype(bool)], known[known.str.fullmatch(_NUMBER)]
+    if 2 * len(large) >= len(known):
+        return f"numbers beyond {LARGEST:.0e}, such as {large.iloc[0][:40]!r}; write them in another unit"
     if count > MOST_CATEGORIES or len(known) == count >= FEWEST_ROWS:
-        return f"text with {count} different values, such as {known.iloc[0][:40]!r}"
-    numbers = known[known.str.fullmatch(_NUMBER)]
+        advice = "; write numbers alone if they are quantities" if len(numbers) * 2 >= len(known) else ""
+        return f"text with {count} different values, such as {known.iloc[0][:40]!r}{advice}"
     if count > FEW_CATEGORIES and len(numbers) * 2 >= len(known):
         notes.append(
             f"Column {name!r} was read as {count} categories, though cells such as {numbers.iloc[0]!r} hold numbers;"
