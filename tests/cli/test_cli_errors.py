@@ -104,6 +104,16 @@ STAGEWISE = ("algo=stagewise", "schedule=smoke", "data=digits", "algo.training.e
         (["validate", *STAGEWISE, "algo.delta=1000000000000"], "algo.delta: 1000000000000 is too large for depths"),
         (["validate", *STAGEWISE, "algo.pls.n_components=5"], "algo.pls.n_components: 5 is not accepted; use 1 to 4"),
         (["validate", *STAGEWISE, "algo.iterations=1000000000000"], "2,000,000,000,001 epochs are planned"),
+        (
+            ["run", "algo=ectonas", "algo.recuperation.identity=1e12"],
+            "algo.recuperation.identity: 1000000000000.0 is not",
+        ),
+        (
+            ["run", "algo=ectonas", "algo.rounds=1000000000000"],
+            "algo.rounds: 1000000000000 is not accepted; use 1 to 1000",
+        ),
+        (["run", "algo=ectonas", "algo.warm_up_epochs=1000000000000"], "use 1 to 1000000"),
+        (["run", "algo=ectonas", "algo.epochs_per_round=1000000000000"], "use 1 to 1000000"),
         (["frobnicate"], "there is no command 'frobnicate'; use one of run, resume, "),
         (["reprot"], "did you mean report?"),
     ],
