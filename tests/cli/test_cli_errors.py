@@ -108,6 +108,15 @@ STAGEWISE = ("algo=stagewise", "schedule=smoke", "data=digits", "algo.training.e
             ["run", "algo=ectonas", "algo.recuperation.identity=1e12"],
             "algo.recuperation.identity: 1000000000000.0 is not",
         ),
+        (["run", "algo.kcs_smoothing=1000000000000"], "algo.kcs_smoothing: 1000000000000 is not accepted; use 2 to"),
+        (["run", "algo.kcs_window=1000000000000"], "algo.kcs_window: 1000000000000 is not accepted; use 1 to 100000"),
+        (["run", "algo.expansion_rate=1000000000000", "algo.complementary=false"], "use 1 to 100000"),
+        (["run", "algo.expansion_rate=9"], "use at most algo.growth_rate=8, or algo.complementary=false"),
+        (["run", "algo.block_count=1000000000000"], "algo.block_count: 1000000000000 is not accepted; use 1 to 1000"),
+        (
+            ["run", "algo=prdarts", "algo.nodes=1000000000000"],
+            "algo.nodes: 1000000000000 is not accepted; use 1 to 100",
+        ),
         (
             ["run", "algo=ectonas", "algo.rounds=1000000000000"],
             "algo.rounds: 1000000000000 is not accepted; use 1 to 1000",
