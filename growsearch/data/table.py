@@ -134,7 +134,8 @@ def read_table(file: Path, names: Sequence[str] = ()) -> pd.DataFrame:
     for number, row in enumerate(rows[1:], start=2):  # pandas would fill a short row up without a word
         if len(row) != len(columns):
             raise UserError(
-                f"{file}, row {number}: it has {len(row)} cells, the header {len(columns)}; use as many in every row"
+                f"{file}, row {number}: it has {counted(len(row), 'cell')}, the header {len(columns)};"
+                " use as many in every row"
             )
     return pd.DataFrame(rows[1:], columns=columns, dtype=object)
 

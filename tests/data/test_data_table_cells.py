@@ -173,7 +173,7 @@ def test_a_class_may_be_called_so(word: str, tmp_path: Path) -> None:
 def test_a_numeric_target_without_a_value_is_left_out(tmp_path: Path) -> None:
     data = read(tmp_path, "x,y", [f"{i % 7},{(0, 1, 'nan')[i % 3]}" for i in range(60)])
     assert data.classes == ("0", "1")
-    assert data.notes[0] == "20 rows of t.csv without a value of 'y' were left out."
+    assert data.notes[0] == "20 rows of t.csv were left out, without a value of 'y'."
 
 
 @pytest.mark.parametrize(

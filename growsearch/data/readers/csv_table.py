@@ -28,6 +28,7 @@ from growsearch.data.table import (
 )
 from growsearch.data.table_encoder import TableEncoder, TableSplit
 from growsearch.errors import UserError
+from growsearch.format import agreeing
 from growsearch.text import one_line
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def _labelled(table: pd.DataFrame, target: str | None, file: Path) -> tuple[pd.D
     if not known.any():
         raise UserError(f"{file}: no row has a value of {target!r}; it needs at least one")
     left_out = int((~known).sum())
-    notes = [f"{left_out} rows of {file.name} without a value of {target!r} were left out."] if left_out else []
+    rows = agreeing(left_out, f"row of {file.name} was", f"rows of {file.name} were")
+    notes = [f"{rows} left out, without a value of {target!r}."] if left_out else []
     return table[known].reset_index(drop=True), target, notes
 
 
