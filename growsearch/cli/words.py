@@ -90,7 +90,7 @@ def _choice_of(group: str, key: str, value: str, sweep: bool) -> str:
         return f"{key}={value}"
     listed = value.startswith("[") and value.endswith("]")
     if listed and group in ALONE:
-        names = ",".join(_parts(value[1:-1]))
+        names = ",".join(one.strip("'\"") for one in _parts(value[1:-1]))
         sweep_words = f"; for a sweep add -m and write {group}={names}" if "," in names else ""
         raise UserError(f"{group}: {value} is a list; use one name{sweep_words}")
     if several:
