@@ -117,6 +117,9 @@ def describe(error: Exception) -> str:
         cause = cause.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_option(cause, error)
+    flat = re.match(r"Error merging override \+*([^=]+)=(.*)", str(error))
+    if flat and "is not a ListConfig" in str(cause):  # OmegaConf names the entry by its number alone
+        return f"{flat[1]}: {flat[2]} is not accepted; use a list of lists"
     if isinstance(cause, OmegaConfBaseException):
         return _wrong_type(cause)
     text = " ".join(str(error).split())

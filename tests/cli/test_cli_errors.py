@@ -56,6 +56,15 @@ STAGEWISE = ("algo=stagewise", "schedule=smoke", "data=digits", "algo.training.e
             "algo.training.epochs: 'many' is not accepted; use a whole",
         ),
         (["run", "algo.lr_milestones=[a]"], "algo.lr_milestones[0]: 'a' is not accepted; use a list of numbers"),
+        (["run", "algo.additions=[3]"], "algo.additions: [3] is not accepted; use a list of lists"),
+        (
+            ["run", "algo=fixed", "network=resnet34", "network.sizes=[3]"],
+            "network.sizes: [3] is not accepted; use a list",
+        ),
+        (
+            ["run", "algo=fixed", "network=densenet", "network.layers=[1000000000000]"],
+            "network.layers: [1000000000000] is",
+        ),
         (["run", "algo.stem=smal"], "algo.stem: 'smal' is not accepted; use auto, small, large; did you mean small?"),
         (["run", "algo.patience=${nothing}"], "algo.patience: Interpolation key 'nothing' not found"),
         (["run", "algo=fixed"], "network: null is not accepted, as algo=fixed trains one"),
