@@ -171,3 +171,31 @@ def test_a_config_from_a_stranger_runs_nothing(capsys, tmp_path):
     assert main(["resume", str(tmp_path)]) == 2
     assert "config.yaml: not the configuration of a run" in capsys.readouterr().err
     assert not mark.exists()
+
+
+PACKAGE = "# @package _global_\n"
+OWN_FILES = {
+    "broken": (b"bad: [", "broken.yaml: not a configuration (while parsing"),
+    "bytes": (b"name: \xff", "bytes.yaml: not a configuration ('utf-8' codec can't decode"),
+    "recursive": (PACKAGE.encode() + b"a: &a [*a]\n", "recursive.yaml: not a configuration (maximum recursion depth"),
+    "typo": (PACKAGE.encode() + b"algo:\n  patienc: 4\n", "typo.yaml: algo.patienc: there is no such option; did you"),
+    "number": (PACKAGE.encode() + b"algo: 3\n", "experiment/number.yaml: "),
+    "bare": (b"algo:\n  patience: 3\n", "bare.yaml: its options are taken for those of a group 'experiment'; begin it"),
+    "text": (PACKAGE.encode() + b"defaults: x\n", "not a configuration (Invalid defaults list in 'experiment/text'"),
+    "keys": (PACKAGE.encode() + b"defaults:\n  - {a: b, c: d}\n", "not a configuration (In experiment/keys: Too many"),
+}
+"""Configurations of the user's own that cannot be read, or do not fit."""
+
+
+@pytest.mark.parametrize("name", OWN_FILES)
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_what_is_wrong_with_a_configuration_of_ones_own(command, name, capsys, tmp_path, monkeypatch):
+    content, expected = OWN_FILES[name]
+    folder = tmp_path / "own" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / f"{name}.yaml").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+    assert main([command, "--config-dir", "own", f"experiment={name}"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert expected in said and "\n" not in said
