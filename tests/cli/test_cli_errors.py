@@ -56,6 +56,11 @@ STAGEWISE = ("algo=stagewise", "schedule=smoke", "data=digits", "algo.training.e
             "algo.training.epochs: 'many' is not accepted; use a whole",
         ),
         (["run", "algo.lr_milestones=[a]"], "algo.lr_milestones[0]: 'a' is not accepted; use a list of numbers"),
+        (
+            ["run", "algo=stagewise", "algo.training.lr_at=[[1]]"],
+            "algo.training.lr_at: [[1]] is not accepted; use a list",
+        ),
+        (["run", "algo=prdarts", "algo.epochs=[[1]]"], "algo.epochs"),
         (["run", "algo.additions=[3]"], "algo.additions: [3] is not accepted; use a list of lists"),
         (
             ["run", "algo=fixed", "network=resnet34", "network.sizes=[3]"],
