@@ -200,7 +200,7 @@ class ScriptRunner:
         if epochs is not None and epochs > MOST_EPOCHS and not self.method.config.max_seconds:
             raise UserError(
                 f"algo: {epochs:,} epochs are planned, more than {MOST_EPOCHS:,}; use smaller numbers of epochs or"
-                " rounds, or a cap (algo.max_epochs, algo.max_seconds)"
+                " rounds, or algo.max_epochs"
             )
         return epochs
 

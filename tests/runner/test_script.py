@@ -178,7 +178,7 @@ class Endless(Timed):
 
 
 def test_a_plan_that_never_ends_is_refused_without_a_cap_in_seconds():
-    with pytest.raises(UserError, match=r"1,000,000,001 epochs are planned.*algo\.max_seconds"):
+    with pytest.raises(UserError, match=r"1,000,000,001 epochs are planned.*algo\.max_epochs"):
         runner_of(Endless, AlgoConfig("endless"), tiny_engine()).begin()
     capped = runner_of(Endless, AlgoConfig("endless", max_seconds=60), tiny_engine())
     capped.begin()
