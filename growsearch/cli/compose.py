@@ -177,6 +177,8 @@ def _missing_choice(error: MissingConfigException) -> str:
         known = sorted({*choices(group), *(known if "/" not in choice else ())})
     else:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    if not known:
+        return f"{group}: {choice!r} is not installed; docs/sweeps.md says what to install for launchers and sweepers"
     near = did_you_mean(choice, (one for one in known if one != NO_CHOICE)) or f"; use one of {', '.join(known)}"
     others = OTHER_NETWORKS if group == "network" else ""
     return f"{group}: there is no {choice!r}{near}{others}"

@@ -1,12 +1,13 @@
 """The words of a command line: what a shell user types is made what Hydra reads, or refused in one line."""
 
+import math
 import os
 import re
 from collections.abc import Sequence
 from functools import cache
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
 from growsearch.cli.ls import GROUPS, choices
@@ -23,6 +24,9 @@ _ENDLESS = re.compile(r"(?<![\w.])[+-]?(\d_?){40,}")
 
 ALONE = ("algo", "data", "network", "schedule")
 """Groups of which a run has one choice."""
+
+MOST_JOBS = 100_000
+"""Jobs of a sweep; composing so many takes hours."""
 
 NOT_OURS = {
     "hydra.run": "output.root=FOLDER says where results go",
@@ -47,7 +51,28 @@ def overrides(words: Sequence[str], sweep: bool = False) -> list[str]:
     Raises:
         UserError: for a word of another form, and options of Hydra that growsearch does not use.
     """
-    return [_override(word, sweep) for word in words]
+    read = [_override(word, sweep) for word in words]
+    if sweep and not any(word.startswith("hydra/sweeper=") for word in read):
+        _check_jobs(read)
+    return read
+
+
+def _check_jobs(words: Sequence[str]) -> None:
+    """Refuse a sweep without jobs, or with more than anybody waits for, before they are listed."""
+    jobs = 1
+    for word in words:
+        found = _parsed(word)
+        if found is None or not isinstance(values := found.value(), ChoiceSweep | RangeSweep):
+            continue
+        if isinstance(values, ChoiceSweep):
+            count = len(values.list)
+        else:
+            count = max(0, math.ceil(((values.stop or 0) - (values.start or 0)) / values.step)) if values.step else 0
+        if not count:
+            raise UserError(f"{word}: there is nothing to sweep over; name at least one value")
+        jobs *= count
+    if jobs > MOST_JOBS:
+        raise UserError(f"-m: {jobs:,} jobs are too many; sweep over at most {MOST_JOBS:,}")
 
 
 def _override(word: str, sweep: bool) -> str:
@@ -61,6 +86,8 @@ def _override(word: str, sweep: bool) -> str:
     for start, instead in NOT_OURS.items():
         if name == start or name.startswith(f"{start}."):
             raise UserError(f"{name}: not an option of growsearch; {instead}")
+    if name == "hydra.launcher.n_jobs" and value == "0":
+        raise UserError(f"{name}: 0 is not accepted; use 1 or more, or -1 for as many as there are cores")
     entry = all_entries().get(name)
     if _holds_names(name) and not key.startswith("+"):
         key = f"++{key}"  # Hydra asks for the plus where a name is new, and any name may be

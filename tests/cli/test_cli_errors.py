@@ -61,6 +61,10 @@ STAGEWISE = ("algo=stagewise", "schedule=smoke", "data=digits", "algo.training.e
             "algo.training.lr_at: [[1]] is not accepted; use a list",
         ),
         (["run", "algo=prdarts", "algo.epochs=[[1]]"], "algo.epochs"),
+        (["run", "-m", "seed=range(2,0)"], "seed=range(2,0): there is nothing to sweep over"),
+        (["run", "-m", "seed=range(0,1000000000)"], "-m: 1,000,000,000 jobs are too many; sweep over at most 100,000"),
+        (["run", "-m", "seed=range(0,1000)", "algo.lr=range(0,1,0.001)"], "-m: 1,000,000 jobs are too many"),
+        (["run", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs: 0 is not accepted"),
         (["run", "algo.additions=[3]"], "algo.additions: [3] is not accepted; use a list of lists"),
         (
             ["run", "algo=fixed", "network=resnet34", "network.sizes=[3]"],
