@@ -26,6 +26,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def agreeing(number: int, one: str, several: str) -> str:
+    """A number and the words behind it: 1 picture is, 2 pictures are."""
+    return f"{number} {one if number == 1 else several}"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table of texts, its columns as wide as their longest text."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

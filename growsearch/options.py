@@ -194,7 +194,8 @@ def size_refused(value: Any) -> str:
 
 
 def _check_value(entry: Entry, value: Any) -> None:
-    if not entry.option.accepts(value):
+    is_nested = isinstance(value, list) and any(isinstance(one, list | dict) for one in value)
+    if not entry.option.accepts(value) or (is_nested and entry.kind.startswith("a list of")):
         choices = entry.option.choices
         near = did_you_mean(value, map(str, choices)) if isinstance(value, str) else ""
         bounded = choices or entry.option.high is not None or entry.option.below is not None

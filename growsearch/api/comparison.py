@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from growsearch.reports.plot import Drawing
 
 
-def compare(runs: str | os.PathLike[str] | Iterable[Run | str | os.PathLike[str]] | pd.DataFrame) -> Comparison:
+def compare(
+    runs: Run | str | os.PathLike[str] | Iterable[Run | str | os.PathLike[str]] | pd.DataFrame,
+) -> Comparison:
     """Compare finished runs: methods, seeds and options on the same data.
 
     Args:
-        runs: runs or their folders, a folder above them, or the table of :func:`growsearch.runs` (or some rows of it).
+        runs: runs or their folders, or one, a folder above them, or the table of :func:`growsearch.runs` (or some rows
+            of it).
 
     Raises:
         UserError: if there is no run among them.
@@ -33,7 +36,7 @@ def compare(runs: str | os.PathLike[str] | Iterable[Run | str | os.PathLike[str]
 
     if isinstance(runs, pd.DataFrame):
         runs = list(runs["folder"][runs["state"] == "finished"])
-    elif isinstance(runs, str | os.PathLike):
+    elif isinstance(runs, Run | str | os.PathLike):
         runs = [runs]
     places = [run.folder if isinstance(run, Run) else Path(run).expanduser() for run in runs]
     if not places:

@@ -1,11 +1,13 @@
 """Composing configurations with Hydra, and saying in one line what is wrong with one."""
 
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
 
+import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import IntervalSweep, Override, Transformer
@@ -24,6 +26,13 @@ from growsearch.options import did_you_mean, entries, walk
 
 CONFIG_PATH = "pkg://growsearch.conf"
 VERSION_BASE = "1.3"
+
+NO_CHOICE = "none"
+"""Name of the choice that is none, which is like many short words and meant by few."""
+
+OTHER_NETWORKS = (
+    " (network=external network.name=torchvision/resnet18 takes one of torchvision's, timm/... one of timm's)"
+)
 
 
 def compose_run(overrides: list[str], config_dir: str | None = None) -> DictConfig:
@@ -99,6 +108,19 @@ def composition_errors() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(describe(error)) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        if (where := _being_read(error)) is None:
+            raise
+        raise UserError(f"{where}: not a configuration ({' '.join(str(error).split())[:200]})") from error
+
+
+def _being_read(error: BaseException) -> str | None:
+    """What Hydra was reading when an error of another kind arose, a file if it was one; None if it was not at work."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame in frames:
+        if frame.f_code.co_filename.endswith("file_config_source.py"):
+            return str(frame.f_locals.get("full_path", "a file of --config-dir"))
+    return "configuration" if "/hydra/_internal/" in frames[-1].f_code.co_filename.replace("\\", "/") else None
 
 
 def describe(error: Exception) -> str:
@@ -110,6 +132,9 @@ def describe(error: Exception) -> str:
         cause = cause.__cause__
     if isinstance(cause, ConfigAttributeError | ConfigKeyError):
         return _unknown_option(cause, error)
+    flat = re.match(r"Error merging override \+*([^=]+)=(.*)", str(error))
+    if flat and "is not a ListConfig" in str(cause):  # OmegaConf names the entry by its number alone
+        return f"{flat[1]}: {flat[2]} is not accepted; use a list of lists"
     if isinstance(cause, OmegaConfBaseException):
         return _wrong_type(cause)
     text = " ".join(str(error).split())
@@ -119,9 +144,27 @@ def describe(error: Exception) -> str:
         return f"{there[1]}: an option that is there; write it without +"
     if unknown := re.match(r"Could not (?:override|append) '?(.*?)'?\. ?(?:No match in|Did you mean)", text):
         return f"{unknown[1]}: there is no such group{did_you_mean(unknown[1], GROUPS)}"
+    if in_file := _IN_FILE.match(text):
+        return _wrong_in_file(**in_file.groupdict(default=""))
     if missing := re.match(r"Error locating target '([\w.]+)'", text):
         return f"{missing[1]}: not installed; docs/sweeps.md says what to install for launchers and sweepers"
     return text.partition(" See https://hydra.cc")[0]
+
+
+_IN_FILE = re.compile(
+    r"In '(?P<file>[^']+)': \w+ raised while composing config: (?P<what>.*?)(?: value: .*?)?"
+    r" full_key:(?: (?!object_type|reference_type)(?P<key>\S+))?(?: reference_type=\S+)?(?: object_type=\S+)?$"
+)
+
+
+def _wrong_in_file(file: str, what: str, key: str) -> str:
+    """What is wrong with a configuration file, which Hydra names without its suffix."""
+    start = f"{file}.yaml: {key}: " if key else f"{file}.yaml: "
+    if not what.startswith("Key "):
+        return f"{start}{what}"
+    if key == file.partition("/")[0]:
+        return f"{file}.yaml: its options are taken for those of a group {key!r}; begin it with # @package _global_"
+    return f"{start}there is no such option{did_you_mean(key, all_entries())}"
 
 
 def _missing_choice(error: MissingConfigException) -> str:
@@ -134,8 +177,11 @@ def _missing_choice(error: MissingConfigException) -> str:
         known = sorted({*choices(group), *(known if "/" not in choice else ())})
     else:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
-    near = did_you_mean(choice, known) or f"; use one of {', '.join(known)}"
-    return f"{group}: there is no {choice!r}{near}"
+    if not known:
+        return f"{group}: {choice!r} is not installed; docs/sweeps.md says what to install for launchers and sweepers"
+    near = did_you_mean(choice, (one for one in known if one != NO_CHOICE)) or f"; use one of {', '.join(known)}"
+    others = OTHER_NETWORKS if group == "network" else ""
+    return f"{group}: there is no {choice!r}{near}{others}"
 
 
 def _unknown_option(cause: OmegaConfBaseException, error: Exception) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from growsearch import plugins
 from growsearch.cli.arguments import Arguments
 from growsearch.cli.ls import GROUPS, choices
 from growsearch.config import option_classes
@@ -61,15 +62,29 @@ def explain(name: str) -> str:
     """
     name = name.lstrip("-+").partition("=")[0]
     found = list(documented())
-    same = [(owner, entry) for owner, entry in found if entry.path == name]
-    inside = [(owner, entry) for owner, entry in found if entry.path.startswith(f"{name}.") or owner == name]
-    ending = [(owner, entry) for owner, entry in found if entry.path.endswith(f".{name}")]
-    matches = [*same, *inside] if same or inside else ending
+    matches = _matching(name, found)
+    if not matches:
+        found += _of_plugins()
+        matches = _matching(name, found)
     if not matches:
         paths = {entry.path for _, entry in found}
         known = [*paths, *GROUPS, *(path.rpartition(".")[2] for path in paths)]
         raise UserError(f"{name}: there is no such option{did_you_mean(name, known)}")
     return "\n\n".join(described(owner, entry) for owner, entry in matches)
+
+
+def _matching(name: str, found: list[tuple[str, Entry]]) -> list[tuple[str, Entry]]:
+    same = [(owner, entry) for owner, entry in found if entry.path == name]
+    inside = [(owner, entry) for owner, entry in found if entry.path.startswith(f"{name}.") or owner == name]
+    ending = [(owner, entry) for owner, entry in found if entry.path.endswith(f".{name}")]
+    return [*same, *inside] if same or inside else ending
+
+
+def _of_plugins() -> Iterator[tuple[str, Entry]]:
+    """The options of other packages' methods, which are imported for that."""
+    for name, point in plugins.points(plugins.ALGORITHMS).items():
+        if (cls := plugins.loaded(point)) is not None:
+            yield from ((name, entry) for entry in walk(cls.Config, "algo"))
 
 
 def documented() -> Iterator[tuple[str, Entry]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from growsearch.cli.arguments import Arguments, add_trust, with_trust
 from growsearch.cli.run_data import with_encoder
 from growsearch.errors import UserError
+from growsearch.format import counted
 from growsearch.text import one_line
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def _pictures(options: argparse.Namespace) -> int:
     if output is not None:
         _write(output, ["image", *_header(names), "error"], lines)
     if output is not None and folders:
-        said = [f"{len(lines)} pictures", *(f"{counts[name]} {name}" for name in names if counts[name])]
+        said = [counted(len(lines), "picture"), *(f"{counts[name]} {name}" for name in names if counts[name])]
         if known:
             said.append(f"accuracy {100 * right / known:.2f} % on {known} in folders named as a class")
         gallery = output.with_suffix(".html")

@@ -1,12 +1,13 @@
 """The words of a command line: what a shell user types is made what Hydra reads, or refused in one line."""
 
+import math
 import os
 import re
 from collections.abc import Sequence
 from functools import cache
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Override, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
 from growsearch.cli.ls import GROUPS, choices
@@ -20,6 +21,12 @@ _SWEPT = re.compile(r"(choice|range|glob|interval|shuffle|sort|tag)\(.*\)", re.D
 
 _ENDLESS = re.compile(r"(?<![\w.])[+-]?(\d_?){40,}")
 """A whole number that is larger than any float32."""
+
+ALONE = ("algo", "data", "network", "schedule")
+"""Groups of which a run has one choice."""
+
+MOST_JOBS = 100_000
+"""Jobs of a sweep; composing so many takes hours."""
 
 NOT_OURS = {
     "hydra.run": "output.root=FOLDER says where results go",
@@ -44,7 +51,28 @@ def overrides(words: Sequence[str], sweep: bool = False) -> list[str]:
     Raises:
         UserError: for a word of another form, and options of Hydra that growsearch does not use.
     """
-    return [_override(word, sweep) for word in words]
+    read = [_override(word, sweep) for word in words]
+    if sweep and not any(word.startswith("hydra/sweeper=") for word in read):
+        _check_jobs(read)
+    return read
+
+
+def _check_jobs(words: Sequence[str]) -> None:
+    """Refuse a sweep without jobs, or with more than anybody waits for, before they are listed."""
+    jobs = 1
+    for word in words:
+        found = _parsed(word)
+        if found is None or not isinstance(values := found.value(), ChoiceSweep | RangeSweep):
+            continue
+        if isinstance(values, ChoiceSweep):
+            count = len(values.list)
+        else:
+            count = max(0, math.ceil(((values.stop or 0) - (values.start or 0)) / values.step)) if values.step else 0
+        if not count:
+            raise UserError(f"{word}: there is nothing to sweep over; name at least one value")
+        jobs *= count
+    if jobs > MOST_JOBS:
+        raise UserError(f"-m: {jobs:,} jobs are too many; sweep over at most {MOST_JOBS:,}")
 
 
 def _override(word: str, sweep: bool) -> str:
@@ -58,10 +86,14 @@ def _override(word: str, sweep: bool) -> str:
     for start, instead in NOT_OURS.items():
         if name == start or name.startswith(f"{start}."):
             raise UserError(f"{name}: not an option of growsearch; {instead}")
+    if name == "hydra.launcher.n_jobs" and value == "0":
+        raise UserError(f"{name}: 0 is not accepted; use 1 or more, or -1 for as many as there are cores")
     entry = all_entries().get(name)
     if _holds_names(name) and not key.startswith("+"):
         key = f"++{key}"  # Hydra asks for the plus where a name is new, and any name may be
         word = f"{key}={value}"
+    if entry is None and "." not in name:
+        return _choice_of(name, key, value, sweep)
     is_text = entry is not None and (entry.option.path or entry.kind == "a text")
     if not is_text and not _QUOTED.fullmatch(value) and (endless := _ENDLESS.search(value)):
         raise UserError(f"{name}: {endless[0][:20]}... is too large; use a number of fewer digits")
@@ -75,6 +107,28 @@ def _override(word: str, sweep: bool) -> str:
     if _parsed(f"{key}={value}") is None:
         raise UserError(f"{word}: cannot be read; write OPTION=VALUE, such as algo.patience=8")
     return f"{key}={value}"
+
+
+def _choice_of(group: str, key: str, value: str, sweep: bool) -> str:
+    """A choice of a group, or several, whose names are texts even where they look like numbers."""
+    found = _parsed(f"{key}={value}")
+    several = sweep and found is not None and found.is_sweep_override()
+    if several and _SWEPT.fullmatch(value):
+        return f"{key}={value}"
+    listed = value.startswith("[") and value.endswith("]")
+    if listed and group in ALONE:
+        names = ",".join(one.strip("'\"") for one in _parts(value[1:-1]))
+        sweep_words = f"; for a sweep add -m and write {group}={names}" if "," in names else ""
+        raise UserError(f"{group}: {value} is a list; use one name{sweep_words}")
+    if several:
+        return f"{key}={','.join(map(_choice_name, _parts(value)))}"
+    return f"{key}=[{','.join(map(_choice_name, _parts(value[1:-1])))}]" if listed else f"{key}={_choice_name(value)}"
+
+
+def _choice_name(value: str) -> str:
+    """A name as Hydra reads it, in quotes if it would read something else than a text."""
+    found = _parsed(f"name={value}")
+    return value if found is not None and isinstance(found.value(), str) else _text_value(value, False)
 
 
 def _holds_names(name: str) -> bool:

@@ -13,6 +13,14 @@ from torch import Tensor
 from growsearch.data.pictures import SUFFIXES
 from growsearch.errors import UserError
 
+LEFT_BEHIND = ("__MACOSX", "@eaDir")
+"""Folders that programs put beside pictures: archives of macOS, and disks of Synology."""
+
+
+def is_left_out(name: str) -> bool:
+    """Whether a file or folder is hidden, or no part of a collection of pictures."""
+    return name.startswith(".") or name in LEFT_BEHIND
+
 
 class Pictures(NamedTuple):
     """Files and their labels, the classes taking turns.
@@ -31,7 +39,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
     Raises:
         UserError: if it has no folders in it.
     """
-    entries = [entry for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."]
+    entries = [entry for entry in os.scandir(folder) if entry.is_dir() and not is_left_out(entry.name)]
     names, place = tuple(sorted(entry.name for entry in entries)), folder.resolve()
     for entry in entries:
         if entry.is_symlink() and place.is_relative_to(Path(entry.path).resolve()):
@@ -81,8 +89,8 @@ def pictures_below(folder: Path, skipped: Counter[str] | None = None) -> list[Pa
     """
     files = []
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".")):
+        folders[:] = sorted(name for name in folders if not is_left_out(name))
+        for name in sorted(name for name in names if not is_left_out(name)):
             if (suffix := os.path.splitext(name)[1].lower()) in SUFFIXES:
                 files.append(Path(place) / name)
             elif skipped is not None:

@@ -12,6 +12,7 @@ from growsearch.data.picture_splits import stamps
 from growsearch.data.pictures import FEWEST_LEVELS, Span, extremes, span_of
 from growsearch.data.root import cache_folder
 from growsearch.errors import UserError
+from growsearch.format import agreeing
 
 
 def common_span(files: Mapping[str, list[Path]], asked: Sequence[float] | None, notes: list[str]) -> Span | None:
@@ -27,7 +28,9 @@ def common_span(files: Mapping[str, list[Path]], asked: Sequence[float] | None, 
     """
     if colours := files.get("deep colours", []):
         _require_full_colours(colours)
-        notes.append(f"{len(colours)} pictures have 16 bits a colour; the upper 8 are used.")
+        notes.append(
+            f"{agreeing(len(colours), 'picture has', 'pictures have')} 16 bits a colour; the upper 8 are used."
+        )
     deep = files.get("deep", [])
     if not deep:
         if asked is not None:
@@ -39,16 +42,17 @@ def common_span(files: Mapping[str, list[Path]], asked: Sequence[float] | None, 
         _require_one_unit(deep, found)
     span = span_of(least, greatest) if asked is None else Span(*asked)
     notes.append(
-        f"{len(deep)} pictures are deeper than 8 bits, with values from {least:g} to {greatest:g}:"
-        f" {span.low:g} to {span.high:g} was scaled to 0 to 255 (data.range sets another range)."
+        f"{agreeing(len(deep), 'picture is', 'pictures are')} deeper than 8 bits, with values from {least:g} to"
+        f" {greatest:g}: {span.low:g} to {span.high:g} was scaled to 0 to 255 (data.range sets another range)."
     )
     ends = found.clamp(*span)
     flat = ((ends[:, 1] - ends[:, 0]) * 255 < span.high - span.low) & (found[:, 1] > found[:, 0])
     if flat.any():
         name = deep[int(flat.nonzero()[0])].name
-        notes.append(f"{int(flat.sum())} of them, such as {name!r}, use less than one of these 255 steps.")
+        few = agreeing(int(flat.sum()), "of them uses", "of them use")
+        notes.append(f"{few} less than one of these 255 steps, such as {name!r}.")
     if plain := len(files.get("bytes", [])):
-        notes.append(f"{plain} others have 8 bits, which stay as they are.")
+        notes.append(f"{agreeing(plain, 'other has', 'others have')} 8 bits, which stay as they are.")
     return span
 
 

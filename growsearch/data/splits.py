@@ -33,7 +33,9 @@ def count_of(option: str, size: Size, available: int, default: int) -> int:
     if count < 0:
         raise UserError(f"{option}: {size} is not accepted; use 0 or more")
     if count > available:
-        raise UserError(f"{option}: {size} is more than the {available} images there are; use fewer, or a fraction")
+        raise UserError(
+            f"{option}: {size} is more than the {available} images there are; use fewer, a fraction or null"
+        )
     return count
 
 

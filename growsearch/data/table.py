@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, TextIO
 import numpy as np
 
 from growsearch.errors import UserError
+from growsearch.format import counted
 from growsearch.memory import require_memory
 from growsearch.untrusted import parsing, require_plain
 
@@ -29,6 +30,15 @@ BYTES_A_BYTE = 25
 MOST_COLUMNS = 50_000
 LARGEST = 1e30
 """Columns of a table, and the largest number in it, of either sign: its square still is a float32's neighbour."""
+
+OTHER_FILES = {
+    b"PAR1": "a Parquet file",
+    b"PK\x03\x04": "a zip file, as spreadsheets are",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet",
+    b"\x1f\x8b": "compressed (gzip)",
+    b"\x89HDF": "an HDF5 file",
+}
+"""What files that are no text begin with."""
 
 DELIMITERS = ",;\t|"
 _STATISTICS = ("", "?", "-", "--", ".", "na", "n/a", "n.a.", "nan", "-nan", "nat", "null", "nil", "none", "<na>")
@@ -100,6 +110,10 @@ def read_table(file: Path, names: Sequence[str] = ()) -> pd.DataFrame:
     import pandas as pd
 
     require_memory(BYTES_A_BYTE * require_plain(file), str(file), "use a smaller table")
+    with file.open("rb") as handle:
+        start = handle.read(4)
+    if kind := next((kind for sign, kind in OTHER_FILES.items() if start.startswith(sign)), ""):
+        raise UserError(f"{file}: it is {kind}; write the table as a text file (csv)")
     what = "not readable as a table; use UTF-8 text with a header"
     with parsing(file, what), file.open(newline="", encoding="utf-8-sig") as handle:
         header = handle.readline()
@@ -110,7 +124,7 @@ def read_table(file: Path, names: Sequence[str] = ()) -> pd.DataFrame:
         rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter) if row]
         rows = [list(names), *rows] if bare else rows
     if len(rows) < 2:
-        raise UserError(f"{file}: it has {len(rows)} rows; it needs a header and at least one row")
+        raise UserError(f"{file}: it has {counted(len(rows), 'row')}; it needs a header and at least one row")
     columns = rows[0]
     if len(columns) > MOST_COLUMNS:
         raise UserError(f"{file}: it has {len(columns):,} columns; use at most {MOST_COLUMNS:,}")
@@ -120,7 +134,8 @@ def read_table(file: Path, names: Sequence[str] = ()) -> pd.DataFrame:
     for number, row in enumerate(rows[1:], start=2):  # pandas would fill a short row up without a word
         if len(row) != len(columns):
             raise UserError(
-                f"{file}, row {number}: it has {len(row)} cells, the header {len(columns)}; use as many in every row"
+                f"{file}, row {number}: it has {counted(len(row), 'cell')}, the header {len(columns)};"
+                " use as many in every row"
             )
     return pd.DataFrame(rows[1:], columns=columns, dtype=object)
 
@@ -168,6 +183,14 @@ def number_reader(style: str) -> Callable[[str], float]:
         return value if abs(value) <= LARGEST else math.nan
 
     return read
+
+
+def is_too_large(cell: str) -> bool:
+    """Whether a cell is a number beyond ``LARGEST``, which counts as missing."""
+    return any(
+        re.fullmatch(pattern, cell, re.ASCII) and abs(float(cell.translate(str.maketrans(*KEPT[name])))) > LARGEST
+        for name, pattern in STYLES.items()
+    )
 
 
 def number_style(cells: pd.Series, comma_first: bool = False) -> Style | None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from growsearch.data.dataset import Split
-from growsearch.data.table import DATES, MISSING, MOST_COLUMNS, STYLES, as_numbers, is_missing
+from growsearch.data.table import DATES, LARGEST, MISSING, MOST_COLUMNS, STYLES, as_numbers, is_missing, is_too_large
 from growsearch.errors import UserError
 from growsearch.memory import require_memory
 from growsearch.text import one_line
@@ -92,8 +92,9 @@ class Encoded(NamedTuple):
                 f"{where}: missing values became the column's mean in the training rows, or none of its categories:"
                 f" {listed}."
             )
+        beyond = f", or beyond {LARGEST:.0e}," if any(is_too_large(cell) for _, cell in self.unread.values()) else ""
         for cells, said in (
-            (self.unread, "cells that are no numbers count as missing"),
+            (self.unread, f"cells that are no numbers{beyond} count as missing"),
             (self.unknown, "categories that the network does not know became none of the known ones"),
         ):
             if cells:

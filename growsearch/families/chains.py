@@ -16,7 +16,7 @@ class Densenet(Sized):
     SIZED_BY = "growth_rate"
 
     family: str = "densenet"
-    layers: list[int] = option([6, 6, 6], "Layers of each block.", unit="layers", low=1)
+    layers: list[int] = option([6, 6, 6], "Layers of each block.", unit="layers", low=1, high=1000)
     growth_rate: int = option(12, "Filters of each layer.", unit="filters", low=1)
     reduction: float = option(0.5, "Share of the maps that a transition keeps.", unit="share", above=0, high=1)
     dropout: float = option(0.0, "Dropout behind each layer.", unit="probability", low=0, below=1)

@@ -29,7 +29,7 @@ class Factorisation:
 
     ``observed`` are the same singular values as they are in the matrix, before shrinking.
     ``noise_variance`` is NaN, and the rank 0, where the search interval is empty; that happens to tall
-    noise-like matrices only, and only without ``transpose``.
+    noise-like matrices only, and only without ``transpose``. So they are where entries are not finite.
     """
 
     rank: int
@@ -89,7 +89,14 @@ def spectra_of(grams_bkk: Sequence[Tensor]) -> list[Array]:
     if any(gram.device.type != "cpu" for gram in grams_bkk):
         with suppress(torch.linalg.LinAlgError):
             return _spectra_there(grams_bkk)
-    return [torch.linalg.eigvalsh(gram.cpu()).flip(-1).clamp_min(0).numpy() for gram in grams_bkk]
+    return [_spectra_here(gram.cpu()) for gram in grams_bkk]
+
+
+def _spectra_here(gram_bkk: Tensor) -> Array:
+    """Eigenvalues of a stack on the CPU, descending; NaN for matrices that are not finite."""
+    finite = gram_bkk.isfinite().flatten(1).all(1)[:, None]
+    values = torch.linalg.eigvalsh(torch.where(finite[..., None], gram_bkk, 0.0)).flip(-1).clamp_min(0)
+    return torch.where(finite, values, torch.nan).numpy()
 
 
 def _spectra_there(grams_bkk: Sequence[Tensor]) -> list[Array]:
@@ -145,7 +152,7 @@ def solve(spectra: Sequence[Spectrum], *, transpose: bool = True, tolerance: flo
     bounds = [np.where(solvable, bound, 1.0) for bound in (lower, upper)]
     sigma2 = minimise_bounded(problem.free_energy, *bounds, tolerance=tolerance)
     ranks, shrunk = problem.shrink(sigma2)
-    noise = np.where(solvable, sigma2, np.where(upper > 0, np.nan, 0.0))
+    noise = np.where(solvable, sigma2, np.where(upper == 0, 0.0, np.nan))
     return Solution(np.where(solvable, ranks, 0), noise, shrunk, np.sqrt(problem.squares))
 
 

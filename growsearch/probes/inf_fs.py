@@ -56,7 +56,7 @@ def inf_fs(
             ``plain`` leaves it.
 
     Returns:
-        Float64 tensor (P,) on the device of X; NaN if no two features differ in anything.
+        Float64 tensor (P,) on the device of X; NaN if no two features differ in anything, or values are not finite.
 
     Raises:
         UserError: if an option is outside its range.
@@ -68,6 +68,8 @@ def inf_fs(
     if sigma not in ("minmax", "plain"):
         raise UserError(f"sigma: {sigma!r} is not accepted; use 'minmax' or 'plain'")
     X = torch.as_tensor(X).double()
+    if not X.isfinite().all():
+        return X.new_full((X.shape[1],), float("nan"))
     deviation = X.std(0, correction=1)
     spread = torch.maximum(deviation[:, None], deviation[None, :])
     if sigma == "minmax":

@@ -35,6 +35,8 @@ def _importance(cross_PK: Tensor, gram: Gram, n_components: int) -> Tensor:
     removed: list[tuple[Tensor, Tensor]] = []
     floor = torch.finfo(cross_PK.dtype).eps * torch.linalg.matrix_norm(cross_PK)
     for _ in range(n_components):
+        if not cross_PK.isfinite().all():
+            return torch.full_like(weighted_P, float("nan"))
         left_PR, strength_R, _ = torch.linalg.svd(cross_PK, full_matrices=False)
         if not strength_R[0] > floor:
             break
@@ -111,7 +113,7 @@ def vip(X: Tensor, Y: Tensor, n_components: int = 2, *, backend: str = "svd") ->
     VIP_j = sqrt(P * sum_a s_a w_ja^2 / sum_a s_a), with w_a the unit weights of PLS component a and s_a
     the variation of Y that it explains; the mean square over features is 1. X and Y are centred and
     scaled to unit deviation (ddof 1, constant columns by 1). Constant features get 0; NaN throughout
-    means that nothing in X varies with Y.
+    means that nothing in X varies with Y, or that values are not finite.
 
     Args:
         X: Features (N, P).
@@ -140,6 +142,8 @@ def vip(X: Tensor, Y: Tensor, n_components: int = 2, *, backend: str = "svd") ->
 def _vip_sklearn(X: Tensor, Y: Tensor, n_components: int) -> Tensor:
     from sklearn.cross_decomposition import PLSRegression
 
+    if not (X.isfinite().all() and Y.isfinite().all()):
+        return X.new_full((X.shape[1],), float("nan"), dtype=torch.float64)
     model = PLSRegression(n_components=n_components).fit(X.cpu().double().numpy(), Y.cpu().numpy())
     scores, weights, loadings = (torch.from_numpy(a) for a in (model.x_scores_, model.x_weights_, model.y_loadings_))
     explained = scores.square().sum(0) * loadings.square().sum(0)

@@ -38,6 +38,10 @@ class Line:
     event: Event | None
 
 
+MOST_EPOCHS = 10**9
+"""Epochs that a run may plan without a cap in seconds; of a millisecond each they take eleven days."""
+
+
 class At(Enum):
     """What a branch yields in place of steps or a line: a worker is at work on it, or it stands still."""
 
@@ -175,7 +179,7 @@ class ScriptRunner:
             except StopIteration as end:
                 return end.value
             if isinstance(action, Expect):
-                self.expected, self.running = action.epochs, True
+                self.expected, self.running = self._within_reach(action.epochs), True
             if isinstance(action, All) and self._recorded_in(branch, 2 if action.nested else 1):
                 answer = yield from self._one_after_another(action, branch)
             elif isinstance(action, All):
@@ -186,6 +190,19 @@ class ScriptRunner:
                 answer = yield from self._carried_out(action, branch)
                 if isinstance(action, Train):
                     yield from self._give_way(branch)
+
+    def _within_reach(self, epochs: int | None) -> int | None:
+        """The epochs that a script expects.
+
+        Raises:
+            UserError: if no machine comes to their end, and no cap in seconds does.
+        """
+        if epochs is not None and epochs > MOST_EPOCHS and not self.method.config.max_seconds:
+            raise UserError(
+                f"algo: {epochs:,} epochs are planned, more than {MOST_EPOCHS:,}; use smaller numbers of epochs or"
+                " rounds, or algo.max_epochs"
+            )
+        return epochs
 
     def _carried_out(self, action: Action, branch: str) -> Branch:
         """Carry an action out, and put it into the journal."""

@@ -236,7 +236,7 @@ class Session:
         except Diverged as error:
             self.save()
             self.trackers.close()
-            raise UserError(f"{self.folder.path}: {error}; a smaller algo learning rate may help") from error
+            raise UserError(f"{self.folder.path}: {error}; a smaller learning rate may help") from error
         finally:
             bars.close()
 

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from dash import dcc, html
 
 from growsearch.events import Edit, Event, Note, Phase
-from growsearch.format import compact, duration
+from growsearch.format import compact, counted, duration
 from growsearch.reports.numbers import percent
 from growsearch.reports.page import Page, style
 from growsearch.reports.paper import papers_of
@@ -182,7 +182,8 @@ def _events(record: RunRecord) -> Pane:
     lines = [line for line in record.story.lines if isinstance(line.event, Edit | Phase | Note)]
     rows = [html.Tr([html.Td(f"{line.at:,}"), html.Td(_told(line.event))]) for line in reversed(lines[-MOST_EVENTS:])]
     head = html.Thead(html.Tr([html.Th("epoch"), html.Th("what happened, the newest first")]))
-    kept = f"The newest {MOST_EVENTS} of {len(lines):,}." if len(lines) > MOST_EVENTS else f"{len(lines)} events."
+    newest = f"The newest {MOST_EVENTS} of {len(lines):,}"
+    kept = f"{newest if len(lines) > MOST_EVENTS else counted(len(lines), 'event')}."
     table = html.Div(html.Table([head, html.Tbody(rows)]), className="card")
     return Pane(children=[*_nothing(kept), table])
 

@@ -174,6 +174,7 @@ def test_the_table_of_runs_has_unfinished_ones_too(digits, own, root):
 def test_comparisons_take_runs_folders_and_tables(digits, own, root, tmp_path):
     both = gs.compare([digits, own.folder])
     assert len(gs.compare(root).table) == len(both.table) == 2
+    assert gs.compare(own).table.equals(gs.compare([own]).table) and len(gs.compare(own).table) == 1
     assert set(gs.compare(gs.runs(root)).table.data) == set(both.table.data)
     assert both.plot(data="digits").name == "tradeoff-digits"
     assert both.plot("spread", data="npz").name == "spread-npz"

@@ -84,7 +84,7 @@ def test_numbers_too_large_for_floats_are_words_or_missing(tmp_path: Path) -> No
     (tmp_path / "b.csv").write_text("x,y\n" + "1,a\n2,b\n" * 4)
     (tmp_path / "c.csv").write_text("x,y\n" + "1e300,a\ninf,b\n" * 4)
     data = load_data(DataConfig(name="csv", path=f"{tmp_path}/b.csv", test_path=f"{tmp_path}/c.csv", target="y"), 0)
-    assert "test rows: cells that are no numbers count as missing: 'x' 8 ('1e300')." in data.notes
+    assert "test rows: cells that are no numbers, or beyond 1e+30, count as missing: 'x' 8 ('1e300')." in data.notes
     assert data.encoder is not None and data.encoder.columns[0].greatest == 2
 
 

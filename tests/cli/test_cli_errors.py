@@ -6,6 +6,8 @@ import pytest
 
 from growsearch.cli import main
 
+STAGEWISE = ("algo=stagewise", "schedule=smoke", "data=digits", "algo.training.epochs=1", "algo.extra_epochs=0")
+
 
 @pytest.mark.parametrize(
     ("words", "expected"),
@@ -14,6 +16,17 @@ from growsearch.cli import main
         (["run", "data=nope"], "data: there is no 'nope'; use one of adult, "),
         (["run", "data=cifar"], "data: there is no 'cifar'; did you mean cifar10?"),
         (["run", "network=resnet21"], "network: there is no 'resnet21'; did you mean resnet20?"),
+        (["run", "network=nope"], "network: there is no 'nope'; use one of bottleneck50, "),
+        (["run", "network=resnet18"], "(network=external network.name=torchvision/resnet18 takes one of torchvision's"),
+        (["run", "network=null"], "network: there is no 'null'; use one of "),
+        (["run", "debug=null"], "debug: there is no 'null'; use one of tiny"),
+        (["run", "data=5"], "data: there is no '5'; use one of "),
+        (["run", "schedule=1e5"], "schedule: there is no '1e5'; use one of "),
+        (["run", "hydra/launcher=true"], "hydra/launcher: there is no 'true'; use one of "),
+        (["run", "experiment=[[none]]"], "experiment: there is no '[none]'; use one of "),
+        (["run", "algo=[densemann,ectonas]"], "use one name; for a sweep add -m and write algo=densemann,ectonas"),
+        (["run", "network=[null]"], "network: [null] is a list; use one name"),
+        (["validate", "-m", "data=digits,5"], "job 2 of 2 (data='5'): data: there is no '5'; use one of "),
         (["run", "schedule=fast"], "schedule: there is no 'fast'; use one of paper, quick, smoke"),
         (
             ["run", "experiment=conet/tabel2_phi"],
@@ -43,6 +56,24 @@ from growsearch.cli import main
             "algo.training.epochs: 'many' is not accepted; use a whole",
         ),
         (["run", "algo.lr_milestones=[a]"], "algo.lr_milestones[0]: 'a' is not accepted; use a list of numbers"),
+        (
+            ["run", "algo=stagewise", "algo.training.lr_at=[[1]]"],
+            "algo.training.lr_at: [[1]] is not accepted; use a list",
+        ),
+        (["run", "algo=prdarts", "algo.epochs=[[1]]"], "algo.epochs"),
+        (["run", "-m", "seed=range(2,0)"], "seed=range(2,0): there is nothing to sweep over"),
+        (["run", "-m", "seed=range(0,1000000000)"], "-m: 1,000,000,000 jobs are too many; sweep over at most 100,000"),
+        (["run", "-m", "seed=range(0,1000)", "algo.lr=range(0,1,0.001)"], "-m: 1,000,000 jobs are too many"),
+        (["run", "-m", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs: 0 is not accepted"),
+        (["run", "algo.additions=[3]"], "algo.additions: [3] is not accepted; use a list of lists"),
+        (
+            ["run", "algo=fixed", "network=resnet34", "network.sizes=[3]"],
+            "network.sizes: [3] is not accepted; use a list",
+        ),
+        (
+            ["run", "algo=fixed", "network=densenet", "network.layers=[1000000000000]"],
+            "network.layers: [1000000000000] is",
+        ),
         (["run", "algo.stem=smal"], "algo.stem: 'smal' is not accepted; use auto, small, large; did you mean small?"),
         (["run", "algo.patience=${nothing}"], "algo.patience: Interpolation key 'nothing' not found"),
         (["run", "algo=fixed"], "network: null is not accepted, as algo=fixed trains one"),
@@ -87,6 +118,29 @@ from growsearch.cli import main
         (["validate", "algo.name=conett"], "; did you mean conet?"),
         (["table", "densman-1"], "table: there is no 'densman-1'; use one of "),
         (["table", "densman-1"], "; did you mean densemann-1?"),
+        (["validate", *STAGEWISE, "algo.m0=1000000000000"], "network.depths: 1000000000000 is too large; use"),
+        (["validate", *STAGEWISE, "algo.delta=1000000000000"], "algo.delta: 1000000000000 is too large for depths"),
+        (["validate", *STAGEWISE, "algo.pls.n_components=5"], "algo.pls.n_components: 5 is not accepted; use 1 to 4"),
+        (["validate", *STAGEWISE, "algo.iterations=1000000000000"], "2,000,000,000,001 epochs are planned"),
+        (
+            ["run", "algo=ectonas", "algo.recuperation.identity=1e12"],
+            "algo.recuperation.identity: 1000000000000.0 is not",
+        ),
+        (["run", "algo.kcs_smoothing=1000000000000"], "algo.kcs_smoothing: 1000000000000 is not accepted; use 2 to"),
+        (["run", "algo.kcs_window=1000000000000"], "algo.kcs_window: 1000000000000 is not accepted; use 1 to 100000"),
+        (["run", "algo.expansion_rate=1000000000000", "algo.complementary=false"], "use 1 to 100000"),
+        (["run", "algo.expansion_rate=9"], "use at most algo.growth_rate=8, or algo.complementary=false"),
+        (["run", "algo.block_count=1000000000000"], "algo.block_count: 1000000000000 is not accepted; use 1 to 1000"),
+        (
+            ["run", "algo=prdarts", "algo.nodes=1000000000000"],
+            "algo.nodes: 1000000000000 is not accepted; use 1 to 100",
+        ),
+        (
+            ["run", "algo=ectonas", "algo.rounds=1000000000000"],
+            "algo.rounds: 1000000000000 is not accepted; use 1 to 1000",
+        ),
+        (["run", "algo=ectonas", "algo.warm_up_epochs=1000000000000"], "use 1 to 1000000"),
+        (["run", "algo=ectonas", "algo.epochs_per_round=1000000000000"], "use 1 to 1000000"),
         (["frobnicate"], "there is no command 'frobnicate'; use one of run, resume, "),
         (["reprot"], "did you mean report?"),
     ],
@@ -126,3 +180,31 @@ def test_a_config_from_a_stranger_runs_nothing(capsys, tmp_path):
     assert main(["resume", str(tmp_path)]) == 2
     assert "config.yaml: not the configuration of a run" in capsys.readouterr().err
     assert not mark.exists()
+
+
+PACKAGE = "# @package _global_\n"
+OWN_FILES = {
+    "broken": (b"bad: [", "broken.yaml: not a configuration (while parsing"),
+    "bytes": (b"name: \xff", "bytes.yaml: not a configuration ('utf-8' codec can't decode"),
+    "recursive": (PACKAGE.encode() + b"a: &a [*a]\n", "recursive.yaml: not a configuration (maximum recursion depth"),
+    "typo": (PACKAGE.encode() + b"algo:\n  patienc: 4\n", "typo.yaml: algo.patienc: there is no such option; did you"),
+    "number": (PACKAGE.encode() + b"algo: 3\n", "experiment/number.yaml: "),
+    "bare": (b"algo:\n  patience: 3\n", "bare.yaml: its options are taken for those of a group 'experiment'; begin it"),
+    "text": (PACKAGE.encode() + b"defaults: x\n", "not a configuration (Invalid defaults list in 'experiment/text'"),
+    "keys": (PACKAGE.encode() + b"defaults:\n  - {a: b, c: d}\n", "not a configuration (In experiment/keys: Too many"),
+}
+"""Configurations of the user's own that cannot be read, or do not fit."""
+
+
+@pytest.mark.parametrize("name", OWN_FILES)
+@pytest.mark.parametrize("command", ["run", "validate"])
+def test_what_is_wrong_with_a_configuration_of_ones_own(command, name, capsys, tmp_path, monkeypatch):
+    content, expected = OWN_FILES[name]
+    folder = tmp_path / "own" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / f"{name}.yaml").write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["growsearch"])
+    assert main([command, "--config-dir", "own", f"experiment={name}"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert expected in said and "\n" not in said

@@ -105,14 +105,14 @@ def test_shares_of_one_beside_deep_values_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=told):
         loaded(place)
     data = loaded(place, range=[0, 4095])
-    assert "1 of them, such as '9.tiff', use less than one of these 255 steps." in data.notes
+    assert "1 of them uses less than one of these 255 steps, such as '9.tiff'." in data.notes
 
 
 def test_pictures_of_8_bits_among_deep_ones_are_told(tmp_path: Path) -> None:
     place = folder_of(tmp_path / "d", integers(-1000, 1000, np.int32))
     Image.fromarray(np.full((16, 16), 7, np.uint8)).save(place / "a" / "9.png")
     data = loaded(place)
-    assert "1 others have 8 bits, which stay as they are." in data.notes
+    assert "1 other has 8 bits, which stay as they are." in data.notes
 
 
 @pytest.mark.parametrize("suffix", ["gif", "tiff", "png", "webp"])
@@ -120,7 +120,7 @@ def test_of_several_pictures_in_a_file_the_first_is_used(suffix: str, tmp_path: 
     place = folder_of(tmp_path / "d", integers(0, 256, np.uint8), "png", each=3)
     first, *others = (Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (10, 200, 100))
     first.save(place / "a" / f"9.{suffix}", save_all=True, append_images=others)
-    assert f"1 files hold several pictures each, such as '9.{suffix}'; the first is used." in loaded(place).notes
+    assert f"1 file holds several pictures, such as '9.{suffix}'; the first is used." in loaded(place).notes
     assert abs(int(decode(place / "a" / f"9.{suffix}", 1, None).max()) - 10) < 5
 
 

@@ -102,10 +102,12 @@ def test_skipped_files_are_counted_by_suffix(tmp_path: Path) -> None:
     put(tmp_path, "a", "b")
     for name in ("a/1.heic", "a/2.HEIC", "b/x.txt", "b/Thumbs", "b/.DS_Store"):
         (tmp_path / name).write_text("no picture")
+    put(tmp_path / "__MACOSX", "a", "b")
+    put(tmp_path / "a", "@eaDir")
     (tmp_path / "stray.png").write_bytes((tmp_path / "a" / "0.png").read_bytes())
     data = loaded(tmp_path)
     assert "4 files that are no pictures were skipped: .heic 2, .txt 1, no suffix 1." in data.notes
-    assert "1 pictures in no folder of a class were skipped, such as 'stray.png'." in data.notes
+    assert "1 picture in no folder of a class was skipped, such as 'stray.png'." in data.notes
 
 
 def test_a_size_that_is_no_square(tmp_path: Path) -> None:

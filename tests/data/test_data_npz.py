@@ -46,6 +46,14 @@ def test_names_that_others_use(tmp_path: Path) -> None:
     assert torch.equal(medmnist.test.images[:, 0], torch.from_numpy(images))
 
 
+def test_images_without_labels_are_told(tmp_path: Path) -> None:
+    images = random_bytes(0, 20, 6, 6)
+    np.savez(tmp_path / "a.npz", x_train=images, y_train=LABELS, x_test=images[:5], val_labels=LABELS)
+    notes = loaded(tmp_path / "a.npz", val_size=4).notes
+    assert "x_test was left out, as there is no y_test." in notes
+    assert "val_labels was left out, as there is no val_images." in notes
+
+
 def test_labels_may_start_at_one_or_have_gaps(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=random_bytes(0, 20, 6, 6), labels=np.array([1, 5, -2, 5] * 5, dtype=np.int16))
     data = loaded(tmp_path / "a.npz", test_size=4, val_size=0)

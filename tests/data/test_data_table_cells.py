@@ -82,7 +82,8 @@ def test_one_odd_cell_leaves_a_column_of_numbers_one(odd: str, tmp_path: Path) -
     data = read(tmp_path, "x,y", lines, val_size=0.2)
     assert data.image_shape == (1, 1, 1)
     (said,) = [note for note in data.notes if "'x'" in note]
-    assert f"cells that are no numbers count as missing: 'x' 1 ({odd!r})" in said
+    too_large = ", or beyond 1e+30," if odd == "1e300" else ""
+    assert f"cells that are no numbers{too_large} count as missing: 'x' 1 ({odd!r})" in said
     assert bool(data.train.images.isfinite().all())
 
 
@@ -107,6 +108,21 @@ def test_numbers_that_are_not_read_as_such_are_told(cell: str, tmp_path: Path) -
     assert data.encoder is not None and len(data.encoder.columns[0].categories) > 15
     told = f"Column 'x' was read as 20 categories, though cells such as {cell.format(0)!r} hold numbers;"
     assert any(note.startswith(told) for note in data.notes)
+
+
+@pytest.mark.parametrize("cell", ["{}.5e200", "{},5e200", "-{}e+31"])
+def test_numbers_that_are_too_large_are_not_told_to_be_text(cell: str, tmp_path: Path) -> None:
+    lines = [f"{cell.format(1 + i % 9)};{i % 7};{'ab'[i % 2]}" for i in range(60)]
+    data = read(tmp_path, "x;few;y", lines)
+    assert data.encoder is not None and [column.name for column in data.encoder.columns] == ["few"]
+    told = f"Column 'x' was left out: numbers beyond 1e+30, such as {cell.format(1)!r}; write them in another unit."
+    assert told in data.notes
+
+
+def test_quantities_among_many_texts_are_told(tmp_path: Path) -> None:
+    notes = read(tmp_path, "x,few,y", [f"{i} kg,{i % 7},{'ab'[i % 2]}" for i in range(200)]).notes
+    told = "Column 'x' was left out: text with 200 different values, such as '0 kg'; write numbers alone if they are"
+    assert any(note.startswith(told) for note in notes)
 
 
 def test_numbers_among_many_words_are_told_and_few_codes_are_not(tmp_path: Path) -> None:
@@ -157,7 +173,7 @@ def test_a_class_may_be_called_so(word: str, tmp_path: Path) -> None:
 def test_a_numeric_target_without_a_value_is_left_out(tmp_path: Path) -> None:
     data = read(tmp_path, "x,y", [f"{i % 7},{(0, 1, 'nan')[i % 3]}" for i in range(60)])
     assert data.classes == ("0", "1")
-    assert data.notes[0] == "20 rows of t.csv without a value of 'y' were left out."
+    assert data.notes[0] == "20 rows of t.csv were left out, without a value of 'y'."
 
 
 @pytest.mark.parametrize(

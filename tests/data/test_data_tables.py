@@ -61,7 +61,7 @@ def test_missing_values(tmp_path: Path) -> None:
     encoded = raw.encoder(raw.pool)(raw.pool.rows, "all rows")
     assert encoded.images.flatten().tolist() == [0.0, 0.5, 1.0, 0.5]
     assert encoded.notes("all rows")[0].endswith("or none of its categories: 'x' 2.")
-    assert raw.notes[0] == "1 rows of t.csv without a value of 'y' were left out."
+    assert raw.notes[0] == "1 row of t.csv was left out, without a value of 'y'."
 
 
 def test_numeric_targets_are_in_numeric_order(tmp_path: Path) -> None:
@@ -91,10 +91,12 @@ def test_options_that_do_not_fit(options: dict, message: str, tmp_path: Path) ->
     ("content", "message"),
     [
         (b"", "it has 0 rows"),
-        (b"x,y\n", "it has 1 rows"),
+        (b"x,y\n", "it has 1 row;"),
         (b"x,x\n1,2\n", "two columns are named 'x'"),
-        (b"x,kind\n1,a\n2\n", "row 3: it has 1 cells, the header 2"),
+        (b"x,kind\n1,a\n2\n", "row 3: it has 1 cell, the header 2"),
         (b"\xff\xfe\x00\x01", "not readable as a table"),
+        (b"PAR1\x15\x04PAR1", "it is a Parquet file; write the table as a text file"),
+        (b"PK\x03\x04\x14\x00\x06\x00", "it is a zip file, as spreadsheets are"),
         (b"x,kind\n" + b"1" * 200_000 + b",a\n", "not readable as a table"),
         (b"kind\na\na\nb\nb\n", "no columns to learn from"),
         (b"x,kind\n1,?\n", "no row has a value of 'kind'"),

@@ -113,7 +113,7 @@ def test_json_lines_of_rows(patients: tuple[Path, Dataset, Path], tmp_path: Path
     ("content", "message"),
     [
         ("age,outcome\n3,ill\n", "it has no column 'smoker'; use the columns of the training table"),
-        ("age,smoker\n", "it has 1 rows; it needs a header and at least one row"),
+        ("age,smoker\n", "it has 1 row; it needs a header and at least one row"),
         ("age,smoker\n1\n", "row 2: it has 1 cells"),
         ("", "it has 0 rows"),
     ],

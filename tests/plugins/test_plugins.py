@@ -37,6 +37,15 @@ def installed(tmp_path_factory, monkeypatch):
     return site
 
 
+def test_options_of_a_method_are_explained(installed, capsys):
+    assert main(["explain", "algo.times"]) == 0
+    assert capsys.readouterr().out.startswith(
+        "algo.times  (algo=doubling)\n    takes:   a whole number\n    default: 3"
+    )
+    assert main(["explain", "algo.timez"]) == 2
+    assert "did you mean algo.times?" in capsys.readouterr().err
+
+
 @pytest.fixture
 def toy_runs(installed, tmp_path_factory, monkeypatch):
     """What test_methods calls ``finished``, for the toy method; run in this process."""

@@ -109,6 +109,16 @@ def test_nothing_to_explain_gives_nan() -> None:
     assert inf_fs(torch.ones(10, 1), alpha=1.0).isnan().all()
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_features_that_are_not_finite_have_no_score(bad: float) -> None:
+    x, y = torch.randn(20, 5, generator=torch.Generator().manual_seed(0)), torch.arange(20) % 2
+    x[3, 2] = bad
+    moments = PlsMoments()
+    moments.add(x, torch.nn.functional.one_hot(y))
+    scores = moments.vip(2), vip(x, y), vip(x, y, backend="sklearn"), inf_fs(x)
+    assert all(score.shape == (5,) and score.isnan().all() for score in scores)
+
+
 def test_ties_share_their_mean_rank() -> None:
     x = torch.tensor([[3.0], [1.0], [3.0], [2.0]])
     assert average_ranks(x)[:, 0].tolist() == [3.5, 1.0, 3.5, 2.0]

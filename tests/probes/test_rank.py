@@ -64,6 +64,16 @@ def test_condition_of_the_observed_values_is_smaller() -> None:
     assert observed < rank_metrics(W).condition_out
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e300])
+def test_weights_that_are_not_finite_have_no_rank_and_spoil_no_other(bad: float) -> None:
+    W = weight(GOLDEN[0]["recipe"]).double()
+    broken = W.clone()
+    broken[0, 0, 0, 0] = bad
+    found, alone = rank_metrics_of([broken, W])[0], rank_metrics_of([W])[0]
+    assert (found.rank_in, found.rank_out, found.solved_in, found.solved_out) == (0, 0, False, False)
+    assert rank_metrics_of([broken, W])[1] == alone and alone.solved_in and alone.rank_in > 0
+
+
 def test_weights_stay_as_they_are() -> None:
     W = weight(GOLDEN[1]["recipe"]).requires_grad_()
     before = W.detach().clone()

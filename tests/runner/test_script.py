@@ -12,6 +12,7 @@ from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import Diverged, UserError
 from growsearch.events import Note
 from growsearch.networks.sequential import sequential_spec
+from growsearch.runner.script import MOST_EPOCHS
 from growsearch.training import OptimizerConfig, Recipe
 
 OPTIMIZER = {"weights": OptimizerConfig(lr=0.1)}
@@ -166,6 +167,22 @@ def test_the_time_that_was_heard_is_heard_again():
     again.load({**first.save(), "seconds": 1000.0}, journal)
     assert lines_of(again) == []
     assert again.found == first.found
+
+
+class Endless(Timed):
+    """Plans more than ends."""
+
+    def search(self):
+        yield Expect(MOST_EPOCHS + 1)
+        return (yield from super().search())
+
+
+def test_a_plan_that_never_ends_is_refused_without_a_cap_in_seconds():
+    with pytest.raises(UserError, match=r"1,000,000,001 epochs are planned.*algo\.max_epochs"):
+        runner_of(Endless, AlgoConfig("endless"), tiny_engine()).begin()
+    capped = runner_of(Endless, AlgoConfig("endless", max_seconds=60), tiny_engine())
+    capped.begin()
+    assert capped.expected == MOST_EPOCHS + 1
 
 
 def test_a_run_begins_before_its_first_step():

@@ -55,7 +55,11 @@ class ConetConfig(AlgoConfig):
 
     name: str = "conet"
     start_channels: int = option(
-        32, "Size that every channel variable starts with; 0 for the network's own.", unit="channels", low=0
+        32,
+        "Size that every channel variable starts with; 0 for the network's own.",
+        unit="channels",
+        low=0,
+        high=100_000,
     )
     trials: int = option(
         25, "Networks trained; the last one's sizes are the result.", unit="networks", low=1, paper="T"

@@ -7,6 +7,12 @@ from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
 from growsearch.options import option
 
+LONGEST_WINDOW = 100_000
+"""Samples of a filter's history; growth does not end before the windows are full."""
+
+MOST_FILTERS, MOST_BLOCKS = 100_000, 1000
+"""Filters of an addition, and blocks, that are laid out one by one before a network is made."""
+
 
 @dataclass
 class DensemannConfig(AlgoConfig):
@@ -153,22 +159,28 @@ class DensemannConfig(AlgoConfig):
         paper="ULT_auto",
     )
     kcs_smoothing: int = option(
-        10, "Kept samples of a filter's connection strength; a slope spans them all.", unit="samples", low=2
+        10,
+        "Kept samples of a filter's connection strength; a slope spans them all.",
+        unit="samples",
+        low=2,
+        high=LONGEST_WINDOW,
     )
     kcs_window: int = option(
         30,
         "Kept slopes; a filter settles no earlier than sample kcs_smoothing + kcs_window - 1.",
         unit="samples",
         low=1,
+        high=LONGEST_WINDOW,
     )
     settle_thresh: float = option(
         0.001,
-        "Largest mean and standard deviation of the slopes of a settled filter.",
+        "Largest mean and standard deviation of the slopes of a settled filter; so small that none settles, only a cap"
+        " such as max_epochs ends the growth.",
         unit="strength",
         low=0,
         matters_with=".max_epochs=80 .settle_thresh=0.000001",
     )
-    expansion_rate: int = option(1, "Filters of an addition.", unit="filters", low=1)
+    expansion_rate: int = option(1, "Filters of an addition.", unit="filters", low=1, high=MOST_FILTERS)
     dont_prune_beyond: int = option(1, "Filters that a pruning must leave in a layer.", unit="filters", low=1)
     complementary: bool = option(
         True, "New filters take the opposite signs of the weakest; false draws their signs too."
@@ -207,7 +219,7 @@ class DensemannConfig(AlgoConfig):
     reset_lr_on_addition: bool = option(
         True, "An addition restarts the learning rate too; false restarts only the schedule's clock."
     )
-    block_count: int = option(3, "Blocks of the final network.", unit="blocks", low=1, paper="N")
+    block_count: int = option(3, "Blocks of the final network.", unit="blocks", low=1, high=MOST_BLOCKS, paper="N")
     new_block_mode: str = option(
         "brutal_copy",
         "How blocks are added: brutal_copy adds copies of the grown block and trains; incremental_copy trains after"
@@ -260,6 +272,12 @@ class DensemannConfig(AlgoConfig):
             raise UserError(
                 f"algo.max_filters: {self.max_filters} is less than algo.growth_rate={self.growth_rate}; raise the cap"
                 " or lower the rate"
+            )
+        if self.complementary and self.expansion_rate > self.growth_rate:
+            raise UserError(
+                f"algo.expansion_rate: {self.expansion_rate} is not accepted with complementary=true, as new filters"
+                f" oppose others of the layer; use at most algo.growth_rate={self.growth_rate}, or"
+                " algo.complementary=false"
             )
         if (self.growth == "scheduled") != bool(self.additions) or not all(map(_rising, self.additions)):
             raise UserError(

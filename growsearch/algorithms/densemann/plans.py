@@ -83,11 +83,11 @@ def output_channels(spec: Spec) -> int:
 
 
 def transition_filters(spec: Spec, config: DensemannConfig) -> int:
-    """Filters of a transition behind the last block: its channels times theta, truncated."""
+    """Filters of a transition behind the last block: its channels times theta, truncated, and at least one."""
     compression = config.compression
     if compression is None:
         compression = 0.5 if config.bottleneck else 1.0
-    return int(output_channels(spec) * compression)
+    return max(1, int(output_channels(spec) * compression))
 
 
 def copied_block(spec: Spec, config: DensemannConfig) -> BlockPlan:

@@ -6,6 +6,9 @@ from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
 from growsearch.options import Options, option
 
+MOST_EPOCHS = 1_000_000
+"""Epochs that a network gets at a time; the budget is looked at between generations only."""
+
 
 @dataclass
 class Amounts(Options):
@@ -30,28 +33,40 @@ class Recuperation(Options):
 
     section = "algo.recuperation"
 
-    identity: float = option(0.1, "Training of a child after no change, before it competes.", unit="epochs", above=0)
+    identity: float = option(
+        0.1, "Training of a child after no change, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
+    )
     add_channels: float = option(
-        0.1, "Training of a child after added channels, before it competes.", unit="epochs", above=0
+        0.1, "Training of a child after added channels, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
     )
     add_dense: float = option(
-        0.1, "Training of a child after an added dense layer, before it competes.", unit="epochs", above=0
+        0.1,
+        "Training of a child after an added dense layer, before it competes.",
+        unit="epochs",
+        above=0,
+        high=MOST_EPOCHS,
     )
-    add_units: float = option(0.1, "Training of a child after added units, before it competes.", unit="epochs", above=0)
+    add_units: float = option(
+        0.1, "Training of a child after added units, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
+    )
     add_cell: float = option(
-        0.25, "Training of a child after an added cell, before it competes.", unit="epochs", above=0
+        0.25, "Training of a child after an added cell, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
     )
     remove_channels: float = option(
-        1.0, "Training of a child after removed channels, before it competes.", unit="epochs", above=0
+        1.0, "Training of a child after removed channels, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
     )
     remove_cell: float = option(
-        1.0, "Training of a child after a removed cell, before it competes.", unit="epochs", above=0
+        1.0, "Training of a child after a removed cell, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
     )
     remove_dense: float = option(
-        1.0, "Training of a child after a removed dense layer, before it competes.", unit="epochs", above=0
+        1.0,
+        "Training of a child after a removed dense layer, before it competes.",
+        unit="epochs",
+        above=0,
+        high=MOST_EPOCHS,
     )
     remove_units: float = option(
-        1.0, "Training of a child after removed units, before it competes.", unit="epochs", above=0
+        1.0, "Training of a child after removed units, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
     )
 
 
@@ -179,10 +194,14 @@ class EctonasConfig(AlgoConfig):
         low=0,
         matters_with=".budget=150 .max_generations=1",
     )
-    warm_up_epochs: int = option(10, "Training of the start network before the first generation.", unit="epochs", low=1)
+    warm_up_epochs: int = option(
+        10, "Training of the start network before the first generation.", unit="epochs", low=1, high=MOST_EPOCHS
+    )
     max_parents: int = option(2, "Networks that live on from one generation to the next.", unit="networks", low=1)
-    rounds: int = option(3, "Rounds of a bracket.", unit="rounds", low=1)
-    epochs_per_round: int = option(5, "Training of every member of a bracket in every round.", unit="epochs", low=1)
+    rounds: int = option(3, "Rounds of a bracket.", unit="rounds", low=1, high=1000)
+    epochs_per_round: int = option(
+        5, "Training of every member of a bracket in every round.", unit="epochs", low=1, high=MOST_EPOCHS
+    )
     bracket: str = option(
         "code",
         "Rules of a bracket: code always plays all rounds, trains single members too and lets groups grow beyond two;"

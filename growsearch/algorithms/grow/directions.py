@@ -149,8 +149,10 @@ class Tie:
                     _add(self.seconds, (first, second), part)
 
     def solved(self, count: int) -> Directions | None:
-        """The filters, from the sums over so many images."""
-        if not self.moments:
+        """The filters, from the sums over so many images; None without finite ones."""
+        if not self.moments or not all(
+            part.isfinite().all() for part in (*self.moments.values(), *self.seconds.values())
+        ):
             return None
         rows = {writer: part.shape[0] for (writer, _), part in self.moments.items()}
         columns = {reader: part.shape[1] for (_, reader), part in self.moments.items()}
@@ -250,7 +252,8 @@ def _updates(layers: Mapping[str, nn.Module], readers: set[str], passes: Passes)
             inputs, wanted = _inputs(layers[name], seen[name]), -_places(slopes[name])
             _add(seconds, name, torch.einsum("nfl,ngl->fg", inputs, inputs))
             _add(crosses, name, torch.einsum("nol,nfl->of", wanted, inputs))
-    return {name: crosses[name] @ torch.linalg.pinv(second, hermitian=True) for name, second in seconds.items()}
+    finite = {name: second for name, second in seconds.items() if second.isfinite().all()}
+    return {name: crosses[name] @ torch.linalg.pinv(second, hermitian=True) for name, second in finite.items()}
 
 
 def _left(update: Tensor, layer: nn.Module, seen: Seen, slope: Tensor) -> Tensor:

@@ -126,7 +126,7 @@ class PrdartsConfig(AlgoConfig):
     add_layers: list[int] = option(
         [0], "Cells more than layers in each cycle, likewise (the release: 3 beside 5).", unit="cells", low=0
     )
-    nodes: int = option(4, "Computed nodes of a cell.", unit="nodes", low=1)
+    nodes: int = option(4, "Computed nodes of a cell.", unit="nodes", low=1, high=100)
     output: str = option(
         "concat",
         "A cell's output: concat of its nodes (code, and table III's parameter counts), or their mean.",

@@ -223,13 +223,15 @@ def propose(
 
     Args:
         survivors: candidates that stayed.
-        probabilities: their softmax values, summing to anything positive.
+        probabilities: their softmax values; where their sum is 0 or not a number, all count alike.
         seen: every candidate this edge ever held, the survivors and those just dropped included.
         morphs: places to fill.
         limits: what may be made.
         generator: where the draws come from.
         wasted_draws: draw among all survivors; one that cannot be morphed costs the draw (code).
     """
+    if not sum(probabilities) > 0:
+        probabilities = [1.0] * len(survivors)
     total = sum(probabilities)
     options = [list(children(candidate, limits).items()) for candidate in survivors]
     shares = torch.tensor([p / total for p in probabilities])

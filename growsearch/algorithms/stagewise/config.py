@@ -184,6 +184,7 @@ class StagewiseConfig(AlgoConfig):
         " scores by as much as decisions rest on.",
         unit="trainings",
         low=1,
+        high=1000,
     )
     feature_point: str = option(
         "add",
@@ -234,7 +235,7 @@ class StagewiseConfig(AlgoConfig):
         matters_with=".modules=cell",
     )
     inference_repeats: int = option(
-        50, "Timed forward passes of one image on the CPU; 0 for none.", unit="passes", low=0
+        50, "Timed forward passes of one image on the CPU; 0 for none.", unit="passes", low=0, high=10_000
     )
     power_w: float = option(
         0.0,

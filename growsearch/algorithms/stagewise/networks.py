@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -11,11 +11,12 @@ from growsearch.actions import Facts
 from growsearch.algorithms.caps import exceeded
 from growsearch.algorithms.stagewise.config import StagewiseConfig
 from growsearch.algorithms.stagewise.families import FAMILIES
+from growsearch.algorithms.stagewise.importance import pooled_features
 from growsearch.data.augment import Augmentation
-from growsearch.errors import UserError
+from growsearch.errors import LackOfMemory, UserError
 from growsearch.networks.nasnet_cells import Separable
-from growsearch.networks.registry import family_class
-from growsearch.networks.staged import StagedNetwork
+from growsearch.networks.registry import skeleton
+from growsearch.networks.staged import FeaturePoint, StagedNetwork
 from growsearch.training import FitPlan, OptimizerConfig
 from growsearch.training.plan import optimizer_of, recipe_of, schedule_of
 from growsearch.training.schedules import Schedule
@@ -50,15 +51,57 @@ def network_spec(config: StagewiseConfig, facts: Facts, depths: Sequence[int]) -
 
 
 def outline(spec: dict[str, Any]) -> StagedNetwork:
-    """The network of a spec without values, to be counted."""
-    with torch.device("meta"):
-        return family_class(spec["family"]).from_spec(spec)  # type: ignore[attr-defined]
+    """The network of a spec without values, to be counted.
+
+    Raises:
+        UserError: if it is larger than any network may be.
+    """
+    return cast(StagedNetwork, skeleton(spec))
+
+
+def check_sizes(config: StagewiseConfig, facts: Facts, depths: Sequence[int], deeper: Sequence[int]) -> None:
+    """Refuse to start with a network, or to grow by a step, that is larger than any network may be.
+
+    Args:
+        config: the options.
+        facts: of the data.
+        depths: of the first network.
+        deeper: of the network that the first iteration trains beside it.
+
+    Raises:
+        UserError: naming what is too large.
+    """
+    first = outline(network_spec(config, facts, depths))
+    if config.criterion == "pls":
+        check_components(config, first, facts.image_shape)
+    try:
+        outline(network_spec(config, facts, deeper))
+    except UserError as error:
+        raise UserError(f"algo.delta: {config.delta} is too large for depths {list(depths)} ({error})") from None
+
+
+def check_components(config: StagewiseConfig, network: StagedNetwork, image_shape: Sequence[int]) -> None:
+    """Refuse more components than the stage of fewest features has, before anything is trained."""
+    with torch.device("meta"), torch.no_grad():
+        maps = network.eval().stage_outputs(torch.empty(1, *image_shape), cast(FeaturePoint, config.feature_point))
+        fewest = min(pooled_features(each, config.feature_pool).shape[1] for each in maps)
+    if config.pls.n_components > fewest:
+        raise UserError(
+            f"algo.pls.n_components: {config.pls.n_components} is not accepted; use 1 to {fewest}, the features of the"
+            " stage that has fewest"
+        )
 
 
 def exceeded_cap(config: StagewiseConfig, facts: Facts, depths: Sequence[int]) -> str:
-    """The cap of size that a network of these depths exceeds, in words; empty if none."""
+    """The cap of size, or the limit of any network, that a network of these depths exceeds, in words; empty if none."""
     spec = network_spec(config, facts, depths)
-    found, layers = exceeded(config, spec, facts.image_shape), outline(spec).depth_conv
+    try:
+        layers = outline(spec).depth_conv
+    except LackOfMemory:  # differs from machine to machine: no reason for a search to end as if it were done
+        raise
+    except UserError as error:
+        return f"more than any network may have ({error})"
+    found = exceeded(config, spec, facts.image_shape)
     if not found and 0 < config.max_layers < layers:
         return f"{layers} convolution layers, more than algo.max_layers={config.max_layers}"
     return found

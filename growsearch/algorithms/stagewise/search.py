@@ -21,7 +21,7 @@ from growsearch.algorithms.stagewise.decisions import (
 )
 from growsearch.algorithms.stagewise.edits import donor_depths
 from growsearch.algorithms.stagewise.families import FAMILIES, starting_depths
-from growsearch.algorithms.stagewise.networks import exceeded_cap, started_from
+from growsearch.algorithms.stagewise.networks import check_sizes, exceeded_cap, started_from
 from growsearch.algorithms.stagewise.report import decision, deepening, method_record, row
 from growsearch.algorithms.stagewise.trials import Trial, Trials
 from growsearch.errors import UserError
@@ -55,6 +55,8 @@ class Stagewise(Algorithm[StagewiseConfig]):
         self.limits = (yield Measure("donor", donor_depths)) if config.donor else None
         depths = starting_depths(config.m0, config.modules)
         check_start(depths, self.limits)
+        deeper = temporary_depths(depths, self.delta, self.limits) if config.iterations else depths
+        check_sizes(config, self.facts, depths, deeper)
         require(exceeded_cap(config, self.facts, depths), f"the network of algo.m0={depths}")
         first = yield from trials.begin("initial", 0, depths)
         yield Expect(expected_epochs(config))

@@ -15,6 +15,7 @@ from growsearch.data.dataset import Split
 from growsearch.data.raw import Raw
 from growsearch.data.root import user_path
 from growsearch.errors import UserError
+from growsearch.format import counted
 
 DIGITS = "sklearn/datasets/data/digits.csv.gz"
 """A row an image: 64 pixels of 0..16, then the label."""
@@ -75,7 +76,9 @@ def raw_of(arrays: dict[str, np.ndarray], layout: str, file: Path | str) -> Raw:
         raise UserError(f"{file}: it holds arrays {found}; it needs {wanted}")
     values = np.unique(_integers(pairs["train"][1], file))
     splits = {part: _split(pair, values, layout, file) for part, pair in pairs.items() if pair is not None}
-    return Raw(splits["train"], splits.get("test"), tuple(str(value) for value in values), val=splits.get("val"))
+    notes = tuple(_alone(arrays, part) for part in ("val", "test") if part not in splits and _alone(arrays, part))
+    classes = tuple(str(value) for value in values)
+    return Raw(splits["train"], splits.get("test"), classes, val=splits.get("val"), notes=notes)
 
 
 def _pair(arrays: dict[str, np.ndarray], part: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -85,11 +88,22 @@ def _pair(arrays: dict[str, np.ndarray], part: str) -> tuple[np.ndarray, np.ndar
     return None
 
 
+def _alone(arrays: dict[str, np.ndarray], part: str) -> str:
+    """A note on an array of a part that is there without the other one; empty if there is none."""
+    for pair in NAMES[part]:
+        there, missing = sorted(pair, key=lambda name: name not in arrays)
+        if there in arrays:
+            return f"{there} was left out, as there is no {missing}."
+    return ""
+
+
 def _split(pair: tuple[np.ndarray, np.ndarray], values: np.ndarray, layout: str, file: Path | str) -> Split:
     images = as_images(pair[0], layout, file)
     labels = _integers(pair[1], file)
     if len(labels) != len(images):
-        raise UserError(f"{file}: it has {len(images)} images but {len(labels)} labels; use as many of both")
+        raise UserError(
+            f"{file}: it has {counted(len(images), 'image')} but {counted(len(labels), 'label')}; use as many of both"
+        )
     unknown = np.setdiff1d(labels, values)
     if len(unknown):
         raise UserError(f"{file}: label {unknown[0]} is in val or test only; use the training labels")

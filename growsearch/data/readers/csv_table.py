@@ -14,18 +14,21 @@ from growsearch.data.root import user_path
 from growsearch.data.table import (
     DATES,
     FEWEST_ROWS,
+    LARGEST,
     MISSING,
     UNKNOWN_TARGETS,
     Style,
     as_numbers,
     is_index,
     is_missing,
+    is_too_large,
     number_style,
     number_styles,
     read_table,
 )
 from growsearch.data.table_encoder import TableEncoder, TableSplit
 from growsearch.errors import UserError
+from growsearch.format import agreeing
 from growsearch.text import one_line
 
 if TYPE_CHECKING:
@@ -91,7 +94,8 @@ def _labelled(table: pd.DataFrame, target: str | None, file: Path) -> tuple[pd.D
     if not known.any():
         raise UserError(f"{file}: no row has a value of {target!r}; it needs at least one")
     left_out = int((~known).sum())
-    notes = [f"{left_out} rows of {file.name} without a value of {target!r} were left out."] if left_out else []
+    rows = agreeing(left_out, f"row of {file.name} was", f"rows of {file.name} were")
+    notes = [f"{rows} left out, without a value of {target!r}."] if left_out else []
     return table[known].reset_index(drop=True), target, notes
 
 
@@ -145,9 +149,12 @@ def _words(name: str, known: pd.Series, notes: list[str]) -> str | None:
     if known.empty:
         return "it has no values"
     count = known.nunique()
+    large, numbers = known[known.map(is_too_large).astype(bool)], known[known.str.fullmatch(_NUMBER)]
+    if 2 * len(large) >= len(known):
+        return f"numbers beyond {LARGEST:.0e}, such as {large.iloc[0][:40]!r}; write them in another unit"
     if count > MOST_CATEGORIES or len(known) == count >= FEWEST_ROWS:
-        return f"text with {count} different values, such as {known.iloc[0][:40]!r}"
-    numbers = known[known.str.fullmatch(_NUMBER)]
+        advice = "; write numbers alone if they are quantities" if len(numbers) * 2 >= len(known) else ""
+        return f"text with {count} different values, such as {known.iloc[0][:40]!r}{advice}"
     if count > FEW_CATEGORIES and len(numbers) * 2 >= len(known):
         notes.append(
             f"Column {name!r} was read as {count} categories, though cells such as {numbers.iloc[0]!r} hold numbers;"

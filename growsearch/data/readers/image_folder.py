@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from growsearch.data.class_folders import class_names, list_pictures, pictures_below
+from growsearch.data.class_folders import class_names, is_left_out, list_pictures, pictures_below
 from growsearch.data.config import DataConfig
 from growsearch.data.depth import common_span
 from growsearch.data.options import image_size
@@ -16,6 +16,7 @@ from growsearch.data.pictures import SUFFIXES, Look, read_header
 from growsearch.data.raw import Raw
 from growsearch.data.root import cache_folder, user_path
 from growsearch.errors import UserError
+from growsearch.format import agreeing
 
 PARTS = {
     "train": ("train", "training"),
@@ -55,15 +56,18 @@ def read(config: DataConfig) -> Raw:
         counts = ", ".join(
             f"{suffix} {count}" for suffix, count in sorted(skipped.items(), key=lambda x: (-x[1], x[0]))
         )
-        notes.append(f"{skipped.total()} files that are no pictures were skipped: {counts}.")
+        others = agreeing(skipped.total(), "file that is no picture was", "files that are no pictures were")
+        notes.append(f"{others} skipped: {counts}.")
     if loose := [entry.name for entry in parts["train"].iterdir() if entry.suffix.lower() in SUFFIXES]:
-        notes.append(f"{len(loose)} pictures in no folder of a class were skipped, such as {loose[0]!r}.")
+        outside = agreeing(len(loose), "picture in no folder of a class was", "pictures in no folder of a class were")
+        notes.append(f"{outside} skipped, such as {loose[0]!r}.")
     files = [file for pictures in listed.values() for file in pictures.files]
     looks, depths, several = zip(*map(read_header, files), strict=True)
     common = Look(config.channels or _common_channels(looks), looks[0].height, looks[0].width)
     if any(several):
         first = files[several.index(True)]
-        notes.append(f"{sum(several)} files hold several pictures each, such as {first.name!r}; the first is used.")
+        rich = agreeing(sum(several), "file holds several pictures", "files hold several pictures each")
+        notes.append(f"{rich}, such as {first.name!r}; the first is used.")
     deep = {depth: [file for file, found in zip(files, depths, strict=True) if found == depth] for depth in set(depths)}
     span = common_span(deep, config.range, notes)
     size = image_size(config)
@@ -123,7 +127,7 @@ def find_layout(folder: Path) -> Layout:
 
 def _with_pictures(folder: Path) -> set[str]:
     """Names of the folders inside that have pictures."""
-    inside = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    inside = [entry.name for entry in folder.iterdir() if entry.is_dir() and not is_left_out(entry.name)]
     return {name for name in inside if pictures_below(folder / name)}
 
 

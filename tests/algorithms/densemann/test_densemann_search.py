@@ -275,6 +275,12 @@ def test_transition_keeps_the_share_that_compression_says():
     assert spec["transitions"] == [int(0.25 * (8 + spec["filters"][0][0]))]
 
 
+def test_a_transition_keeps_at_least_one_channel():
+    algorithm = search(compression=1e-30, max_layers=1)
+    run_through(algorithm)
+    assert algorithm.outcome().networks[0].spec()["transitions"] == [1]
+
+
 @pytest.mark.slow
 def test_random_growth_resumes_and_its_schedule_repeats_it():
     options = {"growth": "random", "complementary": False, "addition_chance": 0.3, "final_epochs": 1}

@@ -135,3 +135,11 @@ def test_depthwise_filters_of_new_channels_pass_them_on(engine):
     assert directions(Network(0, twin), engine, groups, sizes, 8, natural=False).keys() == {"0"}
     images = torch.randn(2, *SHAPE)
     assert torch.equal(twin[1](twin[0](images))[:, 4:], twin[0](images)[:, 4:])
+
+
+@pytest.mark.parametrize("natural", [False, True])
+def test_groups_beside_weights_that_are_not_finite_get_no_directions(engine, natural):
+    module = linear_net()
+    nn.init.constant_(module[4].weight, torch.inf)
+    twin, groups, sizes = widened(module, "0", 2)
+    assert directions(Network(0, twin), engine, groups, sizes, IMAGES, natural) == {}

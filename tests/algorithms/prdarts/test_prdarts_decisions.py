@@ -136,6 +136,14 @@ def test_propose_prefers_the_new_and_readmits_the_dropped_late():
     assert not {m.child for m in made} & set(pool)
 
 
+@pytest.mark.parametrize("nothing", [0.0, float("nan")])
+def test_propose_takes_any_parent_where_no_survivor_has_a_share(nothing):
+    pool = [parse("skip"), conv(3), conv(5, 1, (1,))]
+    made = [propose(pool, [nothing] * 3, pool, 1, SETTINGS["UR"], draws(i))[0] for i in range(200)]
+    assert Counter(morph.parent for morph in made)[1] == pytest.approx(100, abs=30)
+    assert {morph.parent for morph in made} == {1, 2}
+
+
 def test_propose_leaves_a_place_empty_when_everything_is_in_the_pool():
     pool = [conv(3), *children(conv(3), SETTINGS["DL"]).values()]
     weights = [1.0] + [1e-12] * 3

@@ -71,6 +71,17 @@ def test_options_of_the_criteria_reach_them() -> None:
     assert score(criterion="il_fs") != score(criterion="il_fs", il_fs=IlFsSettings(tokens=6))
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"pls": PlsSettings(backend="sklearn")}, {"criterion": "inf_fs"}, {"criterion": "il_fs"}]
+)
+def test_weights_that_overflowed_have_no_score(options: dict[str, Any]) -> None:
+    network, labels = small(), torch.arange(40) % 3
+    for parameter in network.parameters():
+        parameter.data.fill_(1e38)
+    images = torch.randn(40, 1, 32, 32, generator=generator(0))
+    assert stage_scores(network, [(images, labels)], 3, Criterion.of(StagewiseConfig(**options))) == [None] * 3
+
+
 def test_pooling_clamps_to_the_map() -> None:
     maps = torch.arange(2 * 3 * 4 * 4, dtype=torch.float32).view(2, 3, 4, 4)
     assert torch.equal(pooled_features(maps), maps.mean((2, 3)))

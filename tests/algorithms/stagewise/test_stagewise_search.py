@@ -286,6 +286,15 @@ def test_a_start_beyond_a_cap_is_refused() -> None:
         search(max_params=100).begin()
 
 
+def test_a_network_beyond_all_limits_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("growsearch.networks.limits.MOST_LAYERS", 2)
+    algorithm = search(criterion="all", iterations=4, protocol={"epochs": 0}, extra_epochs=0)
+    assert [line for line in algorithm.run() if line is not None]
+    method = algorithm.outcome().found.method
+    assert method["stopped"].startswith("depths [3, 3, 3] come to more than any network may have (network.depths: 3")
+    assert method["depths"] == [2, 2, 2]
+
+
 def test_without_growth_the_search_goes_on_or_stops() -> None:
     algorithm = search(min_gain=1.0)
     list(algorithm.run())
