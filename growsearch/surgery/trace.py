@@ -178,9 +178,7 @@ def trace(
     mark_attributes(shadow, heads)
     labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest)
     mark_layers(shadow, labels)
-    for (ours, _), (theirs, _) in zip(places(shadow), places(model), strict=True):
-        if theirs.numel() == 1 and not theirs.is_floating_point() and not theirs.is_complex():  # a flag, or a counter
-            labels.give_value(ours, theirs.detach().to("cpu", copy=True))
+    _know_flags(labels, model, shadow)
     _freeze_held(labels, shadow)
     _freeze_overlapping(labels, model, shadow)
     labels.written_numbers = written_numbers(model)
@@ -258,6 +256,14 @@ def _freeze_held(labels: LabelTrace, model: nn.Module) -> None:
             if (origin := labels.origin(tensor)) is not None:
                 where = f"{path}.{name}" if path else name
                 labels.freeze_all([tensor], f"{origin[0]} is also held by the plain attribute {where}")
+
+
+def _know_flags(labels: LabelTrace, model: nn.Module, shadow: nn.Module) -> None:
+    """Note the values of flags and counters that a network holds, which its code may ask for."""
+    for (ours, _), (theirs, _) in zip(places(shadow), places(model), strict=True):
+        number = theirs.is_floating_point() or theirs.is_complex()
+        if theirs.numel() == 1 and not number and not theirs.is_meta:
+            labels.give_value(ours, theirs.detach().to("cpu", copy=True))
 
 
 def _freeze_overlapping(labels: LabelTrace, model: nn.Module, shadow: nn.Module) -> None:
