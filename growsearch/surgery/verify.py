@@ -224,10 +224,10 @@ class _Prover:
 
             def fails(numbers: list[int], size: int = size) -> str | None:
                 plan = self.plans.apart({number: list(range(size)) for number in numbers})
-                cut = self._resized(plan, BOTH)
-                return (
-                    cut if isinstance(cut, str) else compared(self.stand_in.silent(plan, BOTH), cut, "when it is cut")
-                )
+                cut = self._resized(plan, (False,))
+                if isinstance(cut, str):
+                    return cut
+                return compared(self.stand_in.silent(plan, (False,)), cut, "when it is cut")
 
             while left and (reason := fails(left)) is not None:
                 needed = _smallest(left, lambda part: fails(part) is not None)
