@@ -86,7 +86,8 @@ def build_optimizer(named: Named, config: OptimizerConfig) -> Optimizer:
             groups.append(index[key])
         index[key]["params"].append(parameter)
     if config.kind == "sgd":
-        optimizer: Optimizer = QuickSGD(groups, momentum=config.momentum, nesterov=config.nesterov, fused=True)
+        ahead = config.nesterov and config.momentum > 0  # torch refuses Nesterov's momentum of 0, which is none
+        optimizer: Optimizer = QuickSGD(groups, momentum=config.momentum, nesterov=ahead, fused=True)
     else:
         on_gpu = any(p.device.type == "cuda" for group in groups for p in group["params"])
         optimizer = QuickAdam(groups, betas=config.betas, fused=True, capturable=on_gpu)

@@ -4,12 +4,22 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+from growsearch.options import LARGEST_NUMBER
+
 
 class Schedule(Protocol):
     """The rate in force while epoch ``epoch`` (0-based) of ``epochs`` is trained."""
 
     def rate(self, epoch: int, epochs: int) -> float:
         """Return the learning rate of an epoch."""
+
+
+def stepped(lr: float, factor: float, times: int) -> float:
+    """A rate multiplied so many times, up to the largest number of a rate's tensor."""
+    try:
+        return min(lr * factor**times, LARGEST_NUMBER)
+    except OverflowError:
+        return LARGEST_NUMBER if lr else 0.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class Fractions:
 
     def rate(self, epoch: int, epochs: int) -> float:
         """Return the rate; the drop for fraction f comes with epoch ``int(f * epochs)``."""
-        return self.lr * self.factor ** sum(epoch >= int(f * epochs) for f in self.at)
+        return stepped(self.lr, self.factor, sum(epoch >= int(f * epochs) for f in self.at))
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Milestones:
 
     def rate(self, epoch: int, epochs: int) -> float:
         """Return the rate; the drop for milestone m comes with epoch m."""
-        return self.lr * self.factor ** sum(epoch >= m for m in self.at)
+        return stepped(self.lr, self.factor, sum(epoch >= m for m in self.at))
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class Every:
 
     def rate(self, epoch: int, epochs: int) -> float:
         """Return the rate."""
-        return self.lr * self.factor ** (epoch // self.step)
+        return stepped(self.lr, self.factor, epoch // self.step)
 
 
 @dataclass(frozen=True)

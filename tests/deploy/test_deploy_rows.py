@@ -114,7 +114,7 @@ def test_json_lines_of_rows(patients: tuple[Path, Dataset, Path], tmp_path: Path
     [
         ("age,outcome\n3,ill\n", "it has no column 'smoker'; use the columns of the training table"),
         ("age,smoker\n", "it has 1 row; it needs a header and at least one row"),
-        ("age,smoker\n1\n", "row 2: it has 1 cells"),
+        ("age,smoker\n1\n", "row 2: it has 1 cell,"),
         ("", "it has 0 rows"),
     ],
 )

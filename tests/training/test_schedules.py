@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from growsearch.options import LARGEST_NUMBER
 from growsearch.training.schedules import Constant, Cosine, Every, Fractions, Milestones, Restarts
 
 
@@ -36,3 +37,13 @@ def test_a_restart_is_at_the_top_in_its_very_epoch():
     rates = [Restarts(0.1, 0.02, (1, 3)).rate(epoch, 7) for epoch in range(7)]
     parts = [(0, 1), (0, 2), (1, 2), (0, 4), (1, 4), (2, 4), (3, 4)]
     assert rates == pytest.approx([Cosine(0.1, 0.02).rate(epoch, length) for epoch, length in parts])
+
+
+@pytest.mark.parametrize(
+    "schedule", [Fractions(0.1, (0.1, 0.2), 3e38), Milestones(0.1, (1, 2), 1e30), Every(0.1, 1, 1e30)]
+)
+def test_a_rate_that_grows_stays_a_number_of_its_tensor(schedule):
+    rates = [schedule.rate(epoch, 20) for epoch in range(20)]
+    assert rates[0] == 0.1 and rates[-1] == LARGEST_NUMBER
+    torch.zeros(()).fill_(rates[-1])
+    assert Every(0.0, 1, 1e30).rate(19, 20) == 0.0

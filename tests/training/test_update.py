@@ -12,6 +12,7 @@ SGD = OptimizerConfig(lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-2)
 CONFIGS = {
     "momentum": SGD,
     "plain": OptimizerConfig(lr=0.1, momentum=0.0),
+    "nesterov without momentum": OptimizerConfig(lr=0.1, momentum=0.0, nesterov=True),
     "two decays": OptimizerConfig(lr=0.1, momentum=0.9, weight_decay=1e-2, decay="conv_kernels"),
     "group per parameter": OptimizerConfig(lr=0.1, momentum=0.9, per_parameter=True),
     "adam": OptimizerConfig("adam", lr=0.01, weight_decay=1e-2),

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from growsearch.training.schedules import stepped
+
 
 @dataclass
 class GrowingRate:
@@ -20,7 +22,7 @@ class GrowingRate:
 
     def value(self, lr: float, factor: float) -> float:
         """The rate in force for the next epoch."""
-        return lr * factor**self.drops
+        return stepped(lr, factor, self.drops)
 
     def start(self, epoch: int, *, reset: bool = True) -> None:
         """Start the schedule at the end of an epoch, from the top unless ``reset`` is False."""
@@ -65,6 +67,6 @@ class FinalRate:
         """The rate of epoch ``epoch`` of ``epochs``."""
         if self.late_start:
             if epoch == 0:
-                return self.lr * self.factor ** len(self.at)
+                return stepped(self.lr, self.factor, len(self.at))
             epoch, epochs = epoch - 1, epochs - 1
-        return self.lr * self.factor ** sum(epoch >= int(fraction * epochs) for fraction in self.at)
+        return stepped(self.lr, self.factor, sum(epoch >= int(fraction * epochs) for fraction in self.at))
