@@ -109,7 +109,8 @@ def constant(trace: LabelTrace, call: Call) -> None:
 
 _WINDOWS = """avg_pool{0}d max_pool{0}d _adaptive_avg_pool{0}d adaptive_avg_pool{0}d adaptive_max_pool{0}d
 max_pool{0}d_with_indices upsample_nearest{0}d _upsample_nearest_exact{0}d upsample_linear{0}d upsample_bilinear{0}d
-upsample_trilinear{0}d upsample_bicubic{0}d reflection_pad{0}d replication_pad{0}d"""
+upsample_trilinear{0}d upsample_bicubic{0}d _upsample_bilinear{0}d_aa _upsample_bicubic{0}d_aa
+reflection_pad{0}d replication_pad{0}d"""
 
 
 def _window(spatial: int) -> None:
@@ -127,6 +128,17 @@ def _window(spatial: int) -> None:
 
 for _spatial in (1, 2, 3):
     _window(_spatial)
+
+
+@rule("max_unpool2d", "max_unpool3d")
+def unpool(trace: LabelTrace, call: Call) -> None:
+    """Each channel's entries go back to where a pooling found them."""
+    spatial = int(call.name[-2])
+    labels, found = trace.get(call["self"]), trace.get(call["indices"])
+    for vector in labels[-spatial:]:
+        trace.freeze(vector, f"{call.name} over channels")
+    kept = zip(labels[:-spatial], found[:-spatial], strict=True)
+    trace.put(call.out, (*(trace.join(*each) for each in kept), *[None] * spatial))
 
 
 @rule("unfold")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from prunable_networks import silenced
 from torch import nn
 
@@ -57,6 +58,22 @@ class Sorted(nn.Module):
         return self.last(x.topk(2, 2)[0].mean(2) + x.sort(2)[0][:, :, 0] + x.kthvalue(3, 2)[0])
 
 
+class Unpooled(nn.Module):
+    """Entries that go back to where a pooling found them, beside places of another size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.inner, self.last = nn.Conv2d(4, 6, 1), nn.Conv2d(6, 6, 1), nn.Conv2d(6, 2, 1)
+        self.places = nn.Parameter(torch.randn(1, 6, 1, 3))
+
+    def forward(self, x):
+        x = self.first(x.unsqueeze(2))
+        for mode in ("bilinear", "bicubic"):
+            x = x + F.interpolate(self.places, size=x.shape[2:], mode=mode, antialias=True)
+        small, where = F.max_pool2d(x, (1, 2), return_indices=True)
+        return self.last(F.max_unpool2d(self.inner(small), where, (1, 2), output_size=x.shape[2:]))
+
+
 NETWORKS = {
     **{kind: lambda kind=kind: Recurrent(getattr(nn, kind)(7, 6, batch_first=True), 6) for kind in ("RNN", "GRU")},
     **{kind: lambda kind=kind: Recurrent(getattr(nn, kind)(7, 6), 6) for kind in ("RNNCell", "LSTMCell", "GRUCell")},
@@ -64,6 +81,7 @@ NETWORKS = {
     "projected LSTM": lambda: Recurrent(nn.LSTM(7, 6, batch_first=True, proj_size=3), 3),
     "bilinear": Product,
     "sorted places": Sorted,
+    "unpooled": Unpooled,
 }
 
 
@@ -73,7 +91,7 @@ def test_all_channels_are_cut_as_if_silent_and_widened_exactly(kind):
     model = NETWORKS[kind]().double()
     ends = ("network input", "network output", "combined with a dimension of fixed size")
     groups = [group for group in channel_groups(model, X) if group.frozen not in ends]
-    assert len(groups) >= (1 if kind == "sorted places" else 2)
+    assert len(groups) >= (1 if kind in ("sorted places", "unpooled") else 2)
     assert all(group.frozen is None and group.unprunable is None for group in groups), groups
     expected = silenced(model, [(group, [1]) for group in groups])(X)
     for group in groups:
