@@ -2,7 +2,7 @@
 # Do connection strengths decide better than chance, and is a grown DenseNet better than plain ones?
 # Fashion-MNIST (2,000 training images): the search; the same schedule of additions with filters drawn at random and none
 # pruned; additions at random moments; the found network and a DenseNet-BC of as many parameters, both trained from scratch
-# for as many MACs as the search spent; five seeds. 25 runs.
+# for as many MACs as the search spent, and the DenseNet for as many epochs as the found network, too; five seeds. 30 runs.
 source "$(dirname "$0")/evidence.sh"
 
 data=(data=fashion_mnist data.train_size=2000 data.val_size=500 schedule=quick)
@@ -28,6 +28,8 @@ for seed in 0 1 2 3 4; do
     epochs=$(epochs_of search $seed "$(evidence of "$search" macs)")
     cell scratch $seed "${plain[@]}" network=found "network.run=$search" "algo.training.epochs=$epochs"
     like=(network=densenet "network.layers=[3,3]" "network.like=$search")
+    cell densenet_epochs $seed "${plain[@]}" "${like[@]}" "algo.training.epochs=$epochs"
+    epochs=$(epochs_of search $seed "$(result densenet_epochs $seed macs)")
     cell densenet $seed "${plain[@]}" "${like[@]}" "algo.training.epochs=$epochs"
 done
 
