@@ -188,8 +188,8 @@ def number_reader(style: str) -> Callable[[str], float]:
 def is_too_large(cell: str) -> bool:
     """Whether a cell is a number beyond ``LARGEST``, which counts as missing."""
     return any(
-        re.fullmatch(pattern, cell, re.ASCII) and abs(float(cell.translate(str.maketrans(*KEPT[name])))) > LARGEST
-        for name, pattern in STYLES.items()
+        re.fullmatch(pattern, cell, re.ASCII) and math.isnan(number_reader(style)(cell))
+        for style, pattern in STYLES.items()
     )
 
 

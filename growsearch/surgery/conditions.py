@@ -33,7 +33,10 @@ _noted: ContextVar[_Notes | None] = ContextVar("comparisons of sizes", default=N
 
 @contextmanager
 def noted(comparisons: list[Comparison], numbers: Sequence[int] = ()) -> Iterator[None]:
-    """Add what the code compares to a list; meanwhile functions of ``math`` remember the formulas of what they give.
+    """Add what the code compares to a list.
+
+    Meanwhile, in the whole process, functions of ``math`` remember the formulas of what they give, and ``range`` notes
+    the sizes that it takes in.
 
     Args:
         comparisons: the list.

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from growsearch.surgery.conditions import Condition, Formula, Size, plain
-from growsearch.surgery.labels import Bond, LabelTrace, Vector, Width
+from growsearch.surgery.labels import Bond, LabelTrace
+from growsearch.surgery.widths import Vector, Width
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.conditions import Comparison, Computed, plain
+from growsearch.surgery.conditions import Comparison
+from growsearch.surgery.widths import Vector, Width
 
-Vector: TypeAlias = np.ndarray
-"""One label (int64) for each entry of a dimension."""
 Labels: TypeAlias = tuple[Vector | None, ...]
 """One vector, or None, for each dimension of a tensor."""
 Origin: TypeAlias = tuple[str, tuple[int | None, ...]]
@@ -42,53 +41,6 @@ class Bond(IntEnum):
     """Channels may be cut, but their order has a meaning (a convolution along the channels)."""
     FIXED = 4
     """No channel may be added or cut."""
-
-
-class Width(Computed):
-    """A size that remembers where it comes from: labelled entries, or an attribute of a module.
-
-    Attributes:
-        vector: the labels that it counts, if any.
-        attribute: (path of the module, name, index in a tuple or None) if it was read off a module.
-        parts: it is one of that many equal parts of the vector or the attribute.
-        times: it is that many of these parts.
-    """
-
-    vector: Vector | None = None
-    attribute: tuple[str, str, int | None] | None = None
-    parts: int = 1
-    times: int = 1
-
-    @staticmethod
-    def make(
-        size: int,
-        vector: Vector | None = None,
-        attribute: tuple[str, str, int | None] | None = None,
-        parts: int = 1,
-        times: int = 1,
-    ) -> "Width":
-        """A size with its origin."""
-        width = Width(size)
-        width.vector, width.attribute, width.parts, width.times = vector, attribute, parts, times
-        return width
-
-    def __floordiv__(self, other: Any) -> Any:
-        if not isinstance(other, int) or other <= 0 or self.plain % other:
-            return super().__floordiv__(other)
-        return Width.make(self.plain // other, self.vector, self.attribute, self.parts * plain(other), self.times)
-
-    def __mul__(self, other: Any) -> Any:
-        if type(other) is not int or other <= 0:
-            return super().__mul__(other)
-        return Width.make(self.plain * other, self.vector, self.attribute, self.parts, self.times * other)
-
-    __rmul__ = __mul__
-
-    def __deepcopy__(self, memo: Any) -> "Width":
-        return self
-
-    def __reduce__(self) -> Any:
-        return int, (self.plain,)
 
 
 LARGE = 2**17

@@ -3,8 +3,9 @@
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.labels import Bond, Labels, LabelTrace, Vector, Width
+from growsearch.surgery.labels import Bond, Labels, LabelTrace
 from growsearch.surgery.operators import Call, rule, tensors_among
+from growsearch.surgery.widths import Vector, Width
 
 
 @rule("convolution")

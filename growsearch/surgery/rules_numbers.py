@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from growsearch.surgery.labels import LabelTrace, Vector
+from growsearch.surgery.labels import LabelTrace
 from growsearch.surgery.operators import Call, normal, rule
+from growsearch.surgery.widths import Vector
 
 
 @rule("select")

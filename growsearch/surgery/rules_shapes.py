@@ -7,8 +7,9 @@ import numpy as np
 from torch import Tensor
 
 from growsearch.surgery.conditions import Computed, plain
-from growsearch.surgery.labels import LabelTrace, Vector, Width
+from growsearch.surgery.labels import LabelTrace
 from growsearch.surgery.operators import Call, normal, rule
+from growsearch.surgery.widths import Vector, Width
 
 
 @rule("view", "_unsafe_view", "reshape", "_reshape_alias", "flatten")

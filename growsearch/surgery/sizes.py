@@ -1,7 +1,7 @@
 """Origins of the sizes that a network's code writes into views.
 
 An operator sees plain numbers. This mode watches the Python side: a size read off a labelled
-tensor, or off a module's attribute, is a :class:`~growsearch.surgery.labels.Width` until it is
+tensor, or off a module's attribute, is a :class:`~growsearch.surgery.widths.Width` until it is
 passed to a view, and tells the trace which sizes must stay equal and which attributes must follow.
 """
 
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.surgery.conditions import Computed, plain
-from growsearch.surgery.labels import LabelTrace, Width
+from growsearch.surgery.labels import LabelTrace
 from growsearch.surgery.rehearsal import WithoutDropout
+from growsearch.surgery.widths import Width
 
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 _SIZED = frozenset(("view", "reshape", "unflatten", "expand", "expand_as", "view_as", "size", "shape", "split"))

@@ -286,7 +286,9 @@ def _freeze_overlapping(labels: LabelTrace, model: nn.Module, shadow: nn.Module)
 def _held(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Tensors that plain attributes of a module hold, by the attributes' names."""
     for name, value in vars(module).items():
-        if name not in _KEPT and type(value) not in _SIMPLE and not (type(value) in _CONTAINERS and not value):
+        if name in _KEPT or isinstance(value, (int, float, str, type(None))):
+            continue
+        if type(value) not in _CONTAINERS or value:  # most of a module's own are empty
             yield from ((name, tensor) for tensor in tensors_inside(value))
 
 
@@ -299,7 +301,7 @@ def _left_in(model: nn.Module) -> Iterator[Tensor]:
 
 _KEPT = {"_parameters", "_buffers", "_modules", "_flat_weights"}
 """Attributes of modules whose tensors follow an edit; the last one is that of torch's recurrent layers."""
-_SIMPLE, _CONTAINERS = {int, float, bool, str, type(None)}, {dict, OrderedDict, set, tuple, list}
+_CONTAINERS = {dict, OrderedDict, set, tuple, list}
 
 
 def _originals(module: nn.Module) -> list[Tensor]:

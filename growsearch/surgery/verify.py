@@ -46,7 +46,8 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     resized at random: the network must run, with outputs of the same shapes, and not notice a
     permutation of the channels. Every group also gets the numbers that are written in the network's code, for a count
     or the key of a table is no comparison that a trace sees. Last, each group is cut to a single channel, or to as few
-    as the network runs with, and free ones to two and to one, which must compute what it does if no others are read.
+    as the network runs with, and free ones in eval mode to two and to one, which must compute what it does if no
+    others are read.
 
     Draws are one value a sample, the same in every pass; each pass runs on a fresh copy, so that counters
     and statistics start alike. Random streams of torch, Python and numpy are put back.

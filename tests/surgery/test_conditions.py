@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, remap, widen
 from growsearch.surgery.conditions import UNSEEN, Computed, Condition, Size, noted
-from growsearch.surgery.labels import Width
+from growsearch.surgery.widths import Width
 from growsearch.surgery.written import written_numbers
 
 X = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

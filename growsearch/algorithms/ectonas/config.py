@@ -1,6 +1,7 @@
 """Options of ECToNAS: the publication's values, and the authors' code's choice as the other option."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from growsearch.algorithms.config import AlgoConfig
 from growsearch.errors import UserError
@@ -27,47 +28,27 @@ class Amounts(Options):
     units_min: int = option(2, "Least number of units added or removed.", unit="units", low=1)
 
 
+def recuperation(change: str, epochs: float) -> Any:
+    """The option of the training after one kind of change."""
+    text = f"Training of a child after {change}, before it competes."
+    return option(epochs, text, unit="epochs", above=0, high=MOST_EPOCHS)
+
+
 @dataclass
 class Recuperation(Options):
     """Epochs of training a child gets before it competes, by operation (authors' code)."""
 
     section = "algo.recuperation"
 
-    identity: float = option(
-        0.1, "Training of a child after no change, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
-    )
-    add_channels: float = option(
-        0.1, "Training of a child after added channels, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
-    )
-    add_dense: float = option(
-        0.1,
-        "Training of a child after an added dense layer, before it competes.",
-        unit="epochs",
-        above=0,
-        high=MOST_EPOCHS,
-    )
-    add_units: float = option(
-        0.1, "Training of a child after added units, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
-    )
-    add_cell: float = option(
-        0.25, "Training of a child after an added cell, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
-    )
-    remove_channels: float = option(
-        1.0, "Training of a child after removed channels, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
-    )
-    remove_cell: float = option(
-        1.0, "Training of a child after a removed cell, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
-    )
-    remove_dense: float = option(
-        1.0,
-        "Training of a child after a removed dense layer, before it competes.",
-        unit="epochs",
-        above=0,
-        high=MOST_EPOCHS,
-    )
-    remove_units: float = option(
-        1.0, "Training of a child after removed units, before it competes.", unit="epochs", above=0, high=MOST_EPOCHS
-    )
+    identity: float = recuperation("no change", 0.1)
+    add_channels: float = recuperation("added channels", 0.1)
+    add_dense: float = recuperation("an added dense layer", 0.1)
+    add_units: float = recuperation("added units", 0.1)
+    add_cell: float = recuperation("an added cell", 0.25)
+    remove_channels: float = recuperation("removed channels", 1.0)
+    remove_cell: float = recuperation("a removed cell", 1.0)
+    remove_dense: float = recuperation("a removed dense layer", 1.0)
+    remove_units: float = recuperation("removed units", 1.0)
 
 
 @dataclass
