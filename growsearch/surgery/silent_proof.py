@@ -44,22 +44,42 @@ class Prover(Protocol):
 
 
 def offer(prover: Prover) -> None:
-    """Enter in the map what is exact in the stand-in; one group of each kind is tried first, then all of the kind."""
+    """Enter in the map what is exact in the stand-in; one group of each kind is tried first, then all of the kind.
+
+    Ways that failed for a group written by like layers, as in the stage before, are tried last.
+    """
     kinds: dict[tuple[Silent, ...], list[int]] = {}
     for number, group in prover.groups.items():
         found = candidates(prover.model, group) if group.unprunable is None else []
         if found:
             kinds.setdefault(tuple(replace(each, keys=_leaves(each.keys)) for each in found), []).append(number)
+    failed: set[Any] = set()
     for numbers in kinds.values():
-        for index in range(len(candidates(prover.model, prover.groups[numbers[0]]))):
-            plan = {n: candidates(prover.model, prover.groups[n])[index] for n in numbers}
-            if _is_exact(prover, dict([next(iter(plan.items()))]), False):
-                if not (_is_exact(prover, plan, False) and _is_exact(prover, plan, True)):
-                    alone = [{number: silent} for number, silent in plan.items()]
-                    exact = [each for each in alone if _is_exact(prover, each, False) and _is_exact(prover, each, True)]
-                    plan = dict(chain.from_iterable(each.items() for each in exact))
-                prover.map.silent.update(plan)
+        ways = [candidates(prover.model, prover.groups[number]) for number in numbers]
+        sorts = [_sort(prover.groups[numbers[0]], silent) for silent in ways[0]]
+        for index in sorted(range(len(sorts)), key=lambda index: sorts[index] in failed):
+            plan = {number: each[index] for number, each in zip(numbers, ways, strict=True)}
+            if _is_exact(prover, {numbers[0]: plan[numbers[0]]}, False):
+                prover.map.silent.update(_exact_part(prover, plan))
+                failed.discard(sorts[index])
                 break
+            failed.add(sorts[index])
+
+
+def _exact_part(prover: Prover, plan: dict[int, Silent]) -> dict[int, Silent]:
+    """All of a plan if it leaves the stand-in's outputs, else those groups that do alone."""
+    if _is_exact(prover, plan, False) and _is_exact(prover, plan, True):
+        return plan
+    alone = [{number: silent} for number, silent in plan.items()]
+    exact = [each for each in alone if _is_exact(prover, each, False) and _is_exact(prover, each, True)]
+    return dict(chain.from_iterable(each.items() for each in exact))
+
+
+def _sort(group: ChannelGroup, silent: Silent) -> Any:
+    """What a way has in common with those for groups that are written by layers of the same names."""
+    written_by = frozenset(axis.layer.rpartition(".")[2] for axis in group.axes if axis.role == "producer")
+    keys = frozenset((layer, power) for layer, _, power in _leaves(silent.keys))
+    return written_by, replace(silent, keys=()), keys
 
 
 def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
@@ -79,6 +99,16 @@ def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
         return prover.agrees(edit)
 
     return all(map(agrees, prover.shared_out(wanted) if beyond else [list(plan)]))
+
+
+def _sort(group: ChannelGroup, silent: Silent) -> Any:
+    """What a way has in common with those for groups that are written by like layers, as in the other stages.
+
+    Where one failed, the others are tried last.
+    """
+    written_by = frozenset(axis.layer.rpartition(".")[2] for axis in group.axes if axis.role == "producer")
+    keys = frozenset((layer, power) for layer, _, power in _leaves(silent.keys))
+    return written_by, replace(silent, keys=()), keys
 
 
 def _leaves(keys: Keys) -> Keys:

@@ -94,6 +94,7 @@ class StandIn:
                 if self._map.keeps:
                     self._warm()
                 self._reference: dict[bool, Outputs] = {}
+                self._unwatched: Outputs | None = None
                 dead, drops, blind = zip(*map(self._refers, BOTH), strict=True)
                 if not any(dead):
                     break
@@ -141,7 +142,7 @@ class StandIn:
         return all(compared(self.before((mode,)), self.outputs({}, (mode,)), "") is None for mode in BOTH)
 
     def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
-        """Whether an edit leaves the outputs; most of those that are tried do not, which one mode shows."""
+        """Whether an edit leaves the outputs; most of those that are tried do not, which a bare run shows soonest."""
 
         def edited() -> nn.Module:
             net = self._copier.copy(torch.clone)
@@ -149,11 +150,31 @@ class StandIn:
             return net
 
         try:
+            if self._bare and compared(self._bare, self._bare_outputs(edited()), "") is not None:
+                return False
             return all(compared(self.before((mode,)), self._outputs(edited, (mode,)), "") is None for mode in BOTH)
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
             return False
+
+    @property
+    def _bare(self) -> Outputs | None:
+        """The outputs in eval mode if a run that nothing watches gives the same; None if it draws or casts."""
+        if self._unwatched is None:
+            expected = [(leaf, [leaf]) for leaf, _ in self._reference[False]]
+            same = compared(expected, self._bare_outputs(self._copier.copy(torch.clone)), "") is None
+            self._unwatched = expected if same else []
+        return self._unwatched
+
+    @torch.no_grad()
+    def _bare_outputs(self, net: nn.Module) -> Outputs:
+        """The outputs in eval mode of a network that is used up, without what they were computed from."""
+        with own_streams():
+            return [(leaf, [leaf]) for leaf in output_leaves(net.eval()(*self._copied_inputs()))]
+
+    def _copied_inputs(self) -> Any:
+        return pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self._inputs)
 
     def _reading(self, numbers: Iterable[int]) -> list[Axis]:
         """Dimensions of weights that read channels of some groups."""
@@ -182,7 +203,7 @@ class StandIn:
     @torch.no_grad()
     def _run(self, net: nn.Module, training: bool, watched: bool = False) -> tuple[Outputs, Rehearsal, bool]:
         """What a network computes that is used up by it."""
-        inputs = pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self._inputs)
+        inputs = self._copied_inputs()
         with (
             own_streams(),
             without_dropout(net, self._drops) as drops,
