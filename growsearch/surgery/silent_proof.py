@@ -101,16 +101,6 @@ def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
     return all(map(agrees, prover.shared_out(wanted) if beyond else [list(plan)]))
 
 
-def _sort(group: ChannelGroup, silent: Silent) -> Any:
-    """What a way has in common with those for groups that are written by like layers, as in the other stages.
-
-    Where one failed, the others are tried last.
-    """
-    written_by = frozenset(axis.layer.rpartition(".")[2] for axis in group.axes if axis.role == "producer")
-    keys = frozenset((layer, power) for layer, _, power in _leaves(silent.keys))
-    return written_by, replace(silent, keys=()), keys
-
-
 def _leaves(keys: Keys) -> Keys:
     """The same parts of layers of one name in all blocks."""
     return tuple((layer.rpartition(".")[2], passes, power) for layer, passes, power in keys)
