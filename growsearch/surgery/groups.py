@@ -151,15 +151,21 @@ def _joined(trace: LabelTrace) -> Vector:
 
     Vectors that must stay equally long are joined too, unless they have the same channels equally often.
     """
-    joins, waiting = list(trace.joins), trace.equal
+    label, waiting = _classes(trace.joins, trace.count), trace.equal
     while True:
-        label = _classes(joins, trace.count)
         if trace.measure_multiples(label):
             waiting = trace.equal
-        apart = [(a, b) for a, b in waiting if not np.array_equal(np.sort(label[a]), np.sort(label[b]))]
-        if not apart:
+        apart = (place for place, pair in enumerate(waiting) if not _same_channels(*(label[each] for each in pair)))
+        place = next(apart, None)
+        if place is None:
             return label
-        joins, waiting = [*joins, apart[0]], apart[1:]
+        label = _connected(np.stack([label[each] for each in waiting[place]]), trace.count)[label]
+        waiting = waiting[place + 1 :]  # those before it still have the same channels
+
+
+def _same_channels(first: Vector, second: Vector) -> bool:
+    """Whether two vectors have the same entries equally often."""
+    return np.array_equal(first, second) or np.array_equal(np.sort(first), np.sort(second))
 
 
 def _classes(joins: list[tuple[Vector, Vector]], count: int) -> Vector:
