@@ -61,9 +61,19 @@ def _empty_like(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """``torch.empty_like``, most often without its Python, which imports SymPy."""
     if tensor.is_contiguous():
         return _fresh(tensor.shape, tensor, dtype)
-    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
+    if _is_dense(tensor):
         return tensor.new_empty_strided(tensor.shape, tensor.stride(), dtype=dtype)
     return torch.empty_like(tensor, dtype=dtype)
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether its entries lie side by side, with the dimensions in any order."""
+    inside = 1
+    for step, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1 and step != inside:
+            return False
+        inside *= max(1, size)
+    return True
 
 
 def _elementwise(func: Any, first: Tensor, *others: Any) -> Tensor | None:
@@ -73,10 +83,13 @@ def _elementwise(func: Any, first: Tensor, *others: Any) -> Tensor | None:
 
 
 def _spread(*tensors: Tensor) -> Tensor | None:
-    """The result of a tensor and of others that have one entry in some of its dimensions, as channels' factors have."""
-    largest = max(tensors, key=Tensor.numel)
-    sizes = [list(zip(each.shape, largest.shape, strict=False)) for each in tensors if each.dim() == largest.dim()]
-    fits = len(sizes) == len(tensors) and all(n in (1, most) for each in sizes for n, most in each)
+    """The result of a tensor and of others that have one entry in some of its dimensions, as channels' factors have.
+
+    They may lack the first dimensions.
+    """
+    largest = max(tensors, key=lambda each: (each.dim(), each.numel()))
+    whole = largest.shape[::-1]
+    fits = all(n in (1, most) for each in tensors for n, most in zip(each.shape[::-1], whole, strict=False))
     return _fresh(largest.shape, largest) if fits and all(map(_is_plain, tensors)) else None
 
 
@@ -103,6 +116,22 @@ def _layer_norm(
         return None
     statistics = (*first.shape[:axis], *[1] * len(shape))
     return _fresh(first.shape, first), _fresh(statistics, first), _fresh(statistics, first)
+
+
+def _group_norm(
+    func: Any, first: Tensor, weight: Tensor | None, bias: Tensor | None, batch: int, channels: int, inside: int,
+    groups: int, eps: float,
+) -> tuple[Tensor, ...] | None:  # fmt: skip
+    fits = 0 < first.numel() == batch * channels * inside and first.shape[:2] == (batch, channels) and _is_plain(first)
+    if not fits or any(each is not None and each.shape != (channels,) for each in (weight, bias)):
+        return None
+    if groups < 1 or channels % groups or first.dtype not in (torch.float32, torch.float64):
+        return None
+    return _fresh(first.shape, first), *(_fresh((batch, groups), first) for _ in range(2))
+
+
+def _softmax(func: Any, first: Tensor, dim: int) -> Tensor | None:
+    return _fresh(first.shape, first) if _is_plain(first) and _are_dimensions([dim], first) else None
 
 
 def _cat(func: Any, tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
@@ -208,7 +237,10 @@ _NORMS = [
 ]
 _ELEMENTWISE = [
     f"{name}{place}"
-    for name in ("relu", "hardtanh", "silu", "hardswish", "hardsigmoid", "gelu", "sigmoid", "tanh", "elu", "add", "mul")
+    for name in (
+        *("relu", "hardtanh", "silu", "hardswish", "hardsigmoid", "gelu", "sigmoid", "tanh", "elu"),
+        *("add", "mul", "sub", "rsub", "div"),
+    )
     for place in ("", "_")
 ]
 _RULES: dict[str, Callable[..., Any]] = {
@@ -216,6 +248,8 @@ _RULES: dict[str, Callable[..., Any]] = {
     **{f"aten.{name}": _elementwise for name in _ELEMENTWISE},
     **{
         "aten.native_layer_norm": _layer_norm,
+        "aten.native_group_norm": _group_norm,
+        "aten._safe_softmax": _softmax,
         "aten.cat": _cat,
         "aten.mean": _mean,
         "aten.addmm": _addmm,

@@ -129,6 +129,23 @@ def test_layer_norms(shape, count, turned, scaled, dtype):
     assert_like_torch(aten.native_layer_norm.default, x, x.shape[len(shape) - count :], weight, weight, 1e-5, made=full)
 
 
+@settings(max_examples=40, deadline=None)
+@given(few, st.integers(1, 6), st.integers(0, 3), st.integers(0, 4), st.booleans(), layouts)
+def test_group_norms(batch, channels, size, groups, scaled, layout):
+    x = meta(batch, channels, size, 2, layout=layout)
+    scale = torch.empty(channels, device="meta") if scaled else None
+    sizes = batch, channels, 2 * size, groups
+    full = groups > 0 and size > 0 and layout == torch.contiguous_format
+    assert_like_torch(aten.native_group_norm.default, x, scale, scale, *sizes, 1e-5, made=full)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(few, min_size=1, max_size=4), st.integers(-5, 4), st.booleans())
+def test_softmaxes(shape, dim, turned):
+    x = meta(*shape).movedim(0, -1) if turned else meta(*shape)
+    assert_like_torch(aten._safe_softmax.default, x, dim, made=not turned)
+
+
 def test_a_mean_of_a_single_number():
     assert_like_torch(aten.mean.dim, meta(), [0], made=False)
 
@@ -159,8 +176,17 @@ def test_elementwise_with_dimensions_of_one_entry(first, second, in_place, layou
 
 
 def test_factors_of_channels_are_made_without_torch():
-    for pair in ((meta(2, 3, 4, 5), meta(2, 3, 1, 1)), (meta(2, 3, 1, 1), meta(2, 3, 4, 5))):
-        assert_like_torch(aten.mul.Tensor, *pair)
+    for pair in ((meta(2, 3, 4, 5), meta(2, 3, 1, 1)), (meta(2, 3, 1, 1), meta(2, 3, 4, 5)), (meta(2, 4), meta(4))):
+        for operator in (aten.mul.Tensor, aten.add.Tensor, aten.sub.Tensor, aten.div.Tensor):
+            assert_like_torch(operator, *pair)
+
+
+@pytest.mark.parametrize("order", [(0, 2, 1, 3), (3, 0, 1, 2), (1, 0, 3, 2)])
+def test_results_lie_in_memory_as_what_they_are_made_of(order):
+    turned = meta(2, 3, 4, 5).permute(order)
+    assert_like_torch(aten.add.Tensor, turned, turned, made=False)
+    assert_like_torch(aten.rsub.Scalar, turned, 1, made=False)
+    assert_like_torch(aten.add.Tensor, turned[:, :1], turned[:, :1], made=False)
 
 
 def test_values_are_left_to_torch():

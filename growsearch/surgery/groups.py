@@ -1,5 +1,6 @@
 """From labels to groups: which channels always occur together, and how they tile each dimension."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -143,7 +144,10 @@ _TIED = "views and splits tie all its entries together"
 
 def _counted(parts: tuple[Segment, ...]) -> list[tuple[Segment, int]]:
     """Each segment with the number of its dimension's entries that one channel of its group has."""
-    return [(part, sum(other.repeat for other in parts if other.group == part.group)) for part in parts]
+    total = Counter[int]()
+    for part in parts:
+        total[part.group] += part.repeat
+    return [(part, total[part.group]) for part in parts]
 
 
 def _joined(trace: LabelTrace) -> Vector:

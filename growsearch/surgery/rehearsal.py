@@ -32,7 +32,7 @@ from growsearch.surgery.rules_layers import (
 from growsearch.surgery.rules_pointwise import reduction
 from growsearch.surgery.tensors import modules_of
 
-_DROPS = ("StochasticDepth", "DropPath", "DropBlock", "DropBlock2d", "DropBlock3d")
+DROPS = ("StochasticDepth", "DropPath", "DropBlock", "DropBlock2d", "DropBlock3d")
 
 
 class WithoutDropout(TorchFunctionMode):
@@ -67,7 +67,7 @@ def without_dropout(model: nn.Module, functions: bool = True) -> Iterator[Withou
     modules, watch = modules_of(model), WithoutDropout()
     compiled = "torch._dynamo" in sys.modules  # which whatever compiles a network or a function of its code imports
     for module in modules:
-        if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ in _DROPS:
+        if isinstance(module, nn.modules.dropout._DropoutNd) or type(module).__name__ in DROPS:
             module.p = module.drop_prob = 0.0  # type: ignore[assignment]
         elif isinstance(module, nn.MultiheadAttention):
             module.dropout = 0.0

@@ -29,6 +29,7 @@ from growsearch.surgery.conditions import noted
 from growsearch.surgery.hooks import has_hooks
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
+from growsearch.surgery.modes import modes_asked
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.rules_layers import convolution, matrix_product, packed
@@ -158,7 +159,7 @@ def trace(
     whole: frozenset[str] = frozenset(),
     shortest: bool = False,
 ) -> LabelTrace:
-    """Push labels through ``model(example)`` in train and in eval mode.
+    """Push labels through ``model(example)`` in train and in eval mode; once, where its code does not ask which it is.
 
     Only shapes and operators are looked at: a copy runs on the meta device, so neither weights nor
     statistics nor random streams are touched. Auxiliary heads that run in train mode alone are seen.
@@ -200,7 +201,8 @@ def trace(
                     labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
             try:
                 shadow.train(training)
-                with Sizes(labels), _Watch(labels), noted(labels.comparisons, labels.written_numbers):
+                noting = noted(labels.comparisons, labels.written_numbers)
+                with modes_asked(shadow) as asked, Sizes(labels), _Watch(labels), noting:
                     output = shadow(*inputs)
             except Exception as error:
                 if is_lack_of_memory(error):
@@ -225,6 +227,9 @@ def trace(
             labels.freeze_all(outputs, "network output")
             left = [tensor for tensor in _left_in(shadow) if id(tensor) not in began]
             labels.keeps = labels.keeps or any(each is not None for tensor in left for each in labels.get(tensor))
+            if not (asked or left or labels.drawn_in[training]):  # so it would run again in eval mode
+                labels.drawn_in[False] = []
+                break
     labels.measure_compared()
     _freeze_conflicts(labels, shadow)
     return labels
@@ -299,8 +304,8 @@ def _left_in(model: nn.Module) -> Iterator[Tensor]:
         yield from (tensor for tensor in module._buffers.values() if tensor is not None)
 
 
-_KEPT = {"_parameters", "_buffers", "_modules", "_flat_weights"}
-"""Attributes of modules whose tensors follow an edit; the last one is that of torch's recurrent layers."""
+_KEPT = {*vars(nn.Module()), "_flat_weights"}
+"""Attributes of every module, whose tensors follow an edit, and another of torch's recurrent layers."""
 _CONTAINERS = {dict, OrderedDict, set, tuple, list}
 
 
