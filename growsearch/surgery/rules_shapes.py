@@ -74,6 +74,8 @@ def _placed(
         sizes: the block's new dimensions.
         written: the same as the code writes them.
     """
+    if after == 1 and sizes == [len(vector)]:
+        return 0, vector
     shares: list[tuple[int, int, int]] = []  # for each new dimension: its place, channels in it, channels inside those
     stride, count = 1, len(vector)
     for place in reversed(range(len(sizes))):
