@@ -1,0 +1,121 @@
+"""A network is traced in train and in eval mode, or once where nothing could tell them apart."""
+
+import pytest
+import torch
+from torch import nn
+
+from growsearch.surgery import channel_groups
+
+X = torch.zeros(2, 3, 4, 4)
+
+
+class Net(nn.Module):
+    """A stem and a head; ``runs`` counts over all copies."""
+
+    runs: list[bool]
+
+    def __init__(self, *between: nn.Module) -> None:
+        super().__init__()
+        self.stem, self.between = nn.Conv2d(3, 6, 1), nn.Sequential(*between)
+        self.head, self.other = nn.Conv2d(6, 2, 1), nn.Conv2d(6, 6, 1)
+        type(self).runs = []
+
+    def forward(self, x):
+        self.runs.append(vars(self)["training"])  # which asks nobody
+        return self.head(self.middle(self.between(self.stem(x))))
+
+    def middle(self, x):
+        return x
+
+
+class Asks(Net):
+    def middle(self, x):
+        return x if self.training else x.flip(1)
+
+
+class AsksAPart(Net):
+    def middle(self, x):
+        return x if self.between.training else x.flip(1)
+
+
+class Asked(nn.BatchNorm2d):
+    def forward(self, x):
+        return super().forward(x) if self.training else x.flip(1)
+
+
+class Told(Net):
+    flipped = False
+
+    def train(self, mode=True):
+        self.flipped = not mode
+        return super().train(mode)
+
+    def middle(self, x):
+        return x.flip(1) if self.flipped else x
+
+
+class Says(Net):
+    @property
+    def training(self):
+        return vars(self)["mode"]
+
+    @training.setter
+    def training(self, mode):
+        vars(self)["mode"] = mode
+
+    def forward(self, x):
+        self.runs.append(self.training)
+        return self.head(self.between(self.stem(x)) if self.training else self.stem(x).flip(1))
+
+
+class Draws(Net):
+    def middle(self, x):
+        return x + torch.rand_like(x)
+
+
+class Keeps(Net):
+    kept = None
+
+    def middle(self, x):
+        self.kept = x if self.kept is None else self.kept
+        return x
+
+
+@pytest.mark.parametrize(
+    ("net", "runs"),
+    [
+        (Net(nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.5)), [True]),
+        (Asks(), [True, False]),
+        (AsksAPart(), [True, False]),
+        (Net(Asked(6)), [True, False]),
+        (Told(), [True, False]),
+        (Says(), [True, False]),
+        (Draws(), [True, False]),
+        (Keeps(), [True, False]),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Net) else "",
+)
+def test_what_asks_for_its_mode_is_traced_in_both(net, runs):
+    type(net).runs.clear()
+    was, before = net.training, "training" in vars(nn.Module)
+    groups = channel_groups(net, X, prove=False)
+    assert net.runs == runs
+    assert net.training == was and ("training" in vars(nn.Module)) == before
+    flips = type(net) in (Asks, AsksAPart, Told, Says) or any(isinstance(each, Asked) for each in net.between)
+    stem = next(group for group in groups if group.name == "stem")
+    assert (stem.frozen == "flip of channels") == flips
+
+
+def test_the_mode_is_no_attribute_of_all_modules_after_an_error():
+    class Fails(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+
+        def forward(self, x):
+            raise ValueError("no")
+
+    with pytest.raises(Exception, match="no"):
+        channel_groups(Fails(), torch.zeros(1, 2))
+    assert "training" not in vars(nn.Module)
+    assert nn.Linear(2, 2).eval().training is False
