@@ -22,6 +22,8 @@ def modes_asked(model: nn.Module) -> Iterator[set[type[nn.Module]]]:
 
     def read(module: nn.Module) -> bool:
         kind = type(module)
+        if "training" not in vars(module):
+            raise AttributeError("training")  # so that torch asks a compiled module's own attributes
         known = kind.__module__.startswith("torch.nn.") and issubclass(kind, _ALIKE)
         if not known and kind.__name__ not in _ALIKE_BY_NAME:
             asked.add(kind)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from growsearch.surgery import channel_groups
+from growsearch.surgery.modes import modes_asked
 
 X = torch.zeros(2, 3, 4, 4)
 
@@ -119,3 +120,11 @@ def test_the_mode_is_no_attribute_of_all_modules_after_an_error():
         channel_groups(Fails(), torch.zeros(1, 2))
     assert "training" not in vars(nn.Module)
     assert nn.Linear(2, 2).eval().training is False
+
+
+def test_compiled_modules_still_tell_their_mode():
+    scripted = torch.jit.script(nn.Linear(2, 2).eval())
+    with modes_asked(nn.Linear(2, 2)) as asked:
+        assert scripted.training is False
+        assert nn.Linear(2, 2).training
+    assert asked == {nn.Linear}
