@@ -171,6 +171,25 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
     )
 
 
+@rule("squeeze_", "unsqueeze_")
+def rearrange_in_place(trace: LabelTrace, call: Call) -> None:
+    """A dimension of one entry comes or goes: the tensor has its new shape already."""
+    x, labels = call["self"], list(trace.get(call["self"]))
+    if len(labels) == x.dim():
+        return
+    order: list[int | None] = list(range(len(labels)))
+    if call.name == "unsqueeze_":
+        order.insert(call["dim"] % x.dim(), None)
+    else:
+        gone = normal(call.get("dim"), len(labels))
+        order = [dim for dim in order if dim not in gone]
+        for dim in gone if len(order) == x.dim() else range(len(labels)):
+            trace.freeze(labels[dim], "a single channel squeezed away")
+        order = order if len(order) == x.dim() else [None] * x.dim()
+    trace.put(x, tuple(None if dim is None else labels[dim] for dim in order))
+    trace.pass_origin(x, x, order)
+
+
 def _order(call: Call, ndim: int) -> list[int | None]:
     """The input's dimension behind each of the output's."""
     order: list[int | None] = list(range(ndim))

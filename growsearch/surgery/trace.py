@@ -19,7 +19,9 @@ from torch.utils import _pytree as pytree
 from growsearch.dispatch import DispatchMode, carry_out
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
+    rules_gradients,
     rules_layers,
+    rules_matrices,
     rules_numbers,
     rules_pointwise,
     rules_shapes,
@@ -32,7 +34,7 @@ from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.rules_layers import convolution, matrix_product, packed
-from growsearch.surgery.rules_numbers import pick, put_at
+from growsearch.surgery.rules_numbers import masked, pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places, tensors_inside
@@ -64,11 +66,15 @@ class _Watch(DispatchMode):
         try:
             out = carry_out(func, args, kwargs)
         except NotImplementedError:
-            if not isinstance(value, Tensor):
-                if rule is not pointwise:
-                    raise
-                value = func(*pytree.tree_map(_zeros, args), **kwargs)
-            out = pytree.tree_map(lambda leaf: leaf.to("meta"), value)
+            if isinstance(value, Tensor):
+                made = value
+            elif rule is masked:
+                made = _all_picked(*args)
+            elif rule is pointwise:
+                made = func(*pytree.tree_map(_zeros, args), **kwargs)
+            else:
+                raise
+            out = pytree.tree_map(lambda leaf: leaf.to("meta"), made)
         if known:
             for tensor, entries in zip_longest(tensors_among(out), tensors_among(value)):
                 if tensor is not None:
@@ -94,7 +100,11 @@ class _Watch(DispatchMode):
             return args, kwargs
         for each in constants:
             if id(each) not in self.moved:
-                self.moved[id(each)] = each, _without_values(each)
+                spread = 0 in each.stride()  # which says that a mask does not tell places apart
+                empty = (
+                    torch.empty_strided(each.shape, each.stride(), dtype=each.dtype, device="meta") if spread else None
+                )
+                self.moved[id(each)] = each, _without_values(each) if empty is None else empty
                 self.labels.give_value(self.moved[id(each)][1], each)
         known = {number: moved for number, (_, moved) in self.moved.items()}
         return pytree.tree_map(lambda leaf: known.get(id(leaf), leaf), (tuple(args), kwargs))
@@ -126,6 +136,11 @@ class _Watch(DispatchMode):
             return func(*pytree.tree_map(real, args), **pytree.tree_map(real, kwargs))
         except Exception:  # the same call on the meta device says what is wrong
             return None
+
+
+def _all_picked(x: Tensor, mask: Tensor) -> Tensor:
+    """What a mask picks that says yes everywhere."""
+    return x.new_empty(torch.broadcast_shapes(x.shape, mask.shape).numel())
 
 
 def _zeros(leaf: Any) -> Any:
