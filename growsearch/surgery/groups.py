@@ -53,8 +53,9 @@ class Layout:
         return frozenset(n for n, each in parts.items() if any(self.unprunable[part.group] == _TIED for part in each))
 
     def stuck(self) -> int:
-        """Number of entries of all dimensions that cannot be cut."""
-        every = [part for parts in self.axes.values() for part in parts if self.unprunable[part.group] is not None]
+        """Number of entries of all dimensions of matrices and larger tensors that cannot be cut."""
+        large = [parts for (name, _), parts in self.axes.items() if (name, 1) in self.axes]
+        every = [part for parts in large for part in parts if self.unprunable[part.group] is not None]
         return sum(part.fixed + part.repeat * self.sizes[part.group] for part in every)
 
 

@@ -62,6 +62,8 @@ class LabelTrace:
             heads come and go, not places inside of them.
         whole: names of weights of grouped convolutions whose blocks come and go, not places inside of them.
         shortest: of several dimensions of channels that a view merges, the shortest one is followed, not the longest.
+        held: where code splits channels by a number that it holds and by what is left (-1), the one follows them, not
+            the other.
 
     Attributes:
         axes: (tensor name, dimension) -> the labels it was given.
@@ -74,6 +76,7 @@ class LabelTrace:
         count: number of labels given out.
         written: sizes that the code passes to the operator that runs now, where they are known.
         merges: whether a view merged several dimensions of channels.
+        leaves: whether a view split channels by a number that the code holds and by what is left.
         chunks: number of parts that the code asks for, while ``chunk`` runs.
         whole: names of weights of grouped convolutions whose blocks are the channels.
         blocked: name of each other such weight -> the labels of its outputs.
@@ -98,8 +101,10 @@ class LabelTrace:
         heads: bool = False,
         whole: frozenset[str] = frozenset(),
         shortest: bool = False,
+        held: bool = False,
     ) -> None:
         self.heads, self.shortest, self.merges = heads, shortest, False
+        self.held, self.leaves = held, False
         self.axes: dict[tuple[str, int], Vector] = {}
         self.attributes: dict[tuple[str, str, int | None], Vector] = {}
         self.roles: dict[tuple[str, int], set[str]] = defaultdict(set)

@@ -16,7 +16,9 @@ def select(trace: LabelTrace, call: Call) -> None:
     """Takes one entry of a dimension."""
     labels = list(trace.get(call["self"]))
     (along,) = normal(call["dim"], len(labels))
-    trace.freeze(labels.pop(along), "one channel selected by its number")
+    vector = labels.pop(along)
+    if vector is not None:
+        trace.defer(call.out, vector, "one channel selected by its number")  # it may only lend its shape
     trace.put(call.out, tuple(labels))
     trace.pass_origin(call["self"], call.out, [dim for dim in range(len(labels) + 1) if dim != along])
 

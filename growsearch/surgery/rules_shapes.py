@@ -86,7 +86,7 @@ def _placed(
     if not shares:  # a single channel
         places = [d for d, n in enumerate(sizes) if n != 1] or [0] * bool(sizes)
         return (places[0], np.repeat(vector, sizes[places[0]])) if len(places) == 1 else None
-    place, channels, inner = _merged(vector, shares) or _carrier(shares, written, trace.heads)
+    place, channels, inner = _merged(vector, shares) or _carrier(trace, shares, written)
     first = vector[: channels * inner]
     heads = trace.runs(trace.blocks(vector, count // len(first)), inner)
     inside = max(1, after // prod(sizes[place + 1 :]))
@@ -102,19 +102,22 @@ def _merged(vector: Vector, shares: list[tuple[int, int, int]]) -> tuple[int, in
     return None
 
 
-def _carrier(shares: list[tuple[int, int, int]], written: list[int], heads: bool) -> tuple[int, int, int]:
+def _carrier(trace: LabelTrace, shares: list[tuple[int, int, int]], written: list[int]) -> tuple[int, int, int]:
     """Channels follow the size that the code computes; if it writes all as numbers, the last one."""
-    if heads:  # the size of one is a number of the code's own, or what is left
+    if trace.heads:  # the size of one is a number of the code's own, or what is left
         inner = written[shares[0][0]]
         outer = [share for share in shares[1:] if getattr(written[share[0]], "attribute", None) is not None]
-        held = inner == -1 or getattr(inner, "attribute", None) is not None
-        if outer and (held or getattr(inner, "parts", 1) == outer[0][1]):
+        known = inner == -1 or getattr(inner, "attribute", None) is not None
+        if outer and (known or getattr(inner, "parts", 1) == outer[0][1]):
             return outer[0]
     computed = [
         share for share in shares if written[share[0]] == -1 or getattr(written[share[0]], "vector", None) is not None
     ]
+    held = [share for share in shares if getattr(written[share[0]], "attribute", None) is not None]
     if len(computed) == 1:
-        return computed[0]
+        left = bool(held) and written[computed[0][0]] == -1
+        trace.leaves = trace.leaves or left
+        return held[0] if left and trace.held else computed[0]
     attributes = [share for share in shares if isinstance(written[share[0]], Width)]
     return (computed or attributes or shares)[0]
 

@@ -172,6 +172,7 @@ def trace(
     heads: bool = False,
     whole: frozenset[str] = frozenset(),
     shortest: bool = False,
+    held: bool = False,
 ) -> LabelTrace:
     """Push labels through ``model(example)`` in train and in eval mode.
 
@@ -192,7 +193,7 @@ def trace(
             f"channel map of {type(model).__name__}: {describe(error)}; it needs a network that copy.deepcopy copies"
         ) from error
     mark_attributes(shadow, heads)
-    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest)
+    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest, held)
     mark_layers(shadow, labels)
     _know_flags(labels, model, shadow)
     _freeze_held(labels, shadow)
