@@ -68,6 +68,7 @@ class ChannelMap:
         lineage: group number -> for each channel a number that exact copies have in common; a range if there are none.
         shared: (tensor name, dimension) of weights that read the channels and are used otherwise too.
         names: tensor name -> all its names.
+        turns: name of each tensor that an operator used -> its turn, in the order of first uses.
         other: whether other dimensions can be followed where code splits channels by a number and by what is left.
         version: the structure version of the network that the map is true for.
     """
@@ -93,6 +94,7 @@ class ChannelMap:
         self._heads, self._held, self.other = heads, held, traced.leaves and not traced.held
         self.rows, self.draws = traced.rows, traced.drawn_in
         self.written, self.keeps = traced.written_numbers, traced.keeps
+        self.turns = {name: turn for turn, name in enumerate(dict.fromkeys(name for name, _ in traced.roles))}
         self.lineage: list[Sequence[int]] = [range(size) for size in self.sizes]
         self.silent: dict[int, Any] = {}
         self.least: dict[int, tuple[int, str]] = {}
@@ -214,6 +216,10 @@ class ChannelMap:
         return True
 
 
+ENDS = frozenset(("network output", "network input", "vocabulary"))
+"""Why channels stay in every network."""
+
+
 def _traced(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool, held: bool) -> tuple[LabelTrace, Layout]:
     """A trace and its groups; where entries stay that cannot be cut, what may be followed otherwise is."""
     traced = trace(model, example, heads, held=held)
@@ -221,7 +227,7 @@ def _traced(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool, he
     for option in ("whole", "shortest", "held"):
         options: dict[str, Any] = {"whole": traced.whole, "shortest": traced.shortest, "held": traced.held}
         others = {"whole": layout.tied(traced.blocked), "shortest": traced.merges, "held": traced.leaves}
-        if not others[option] or options[option] or not layout.stuck():
+        if not others[option] or options[option] or not layout.stuck(ENDS if option == "held" else ()):
             continue
         again = trace(model, example, heads, **options | {option: others[option]})
         other = group(again)

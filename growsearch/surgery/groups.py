@@ -1,6 +1,6 @@
 """From labels to groups: which channels always occur together, and how they tile each dimension."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -52,10 +52,11 @@ class Layout:
         parts = {name: self.axes.get((name, 0), ()) for name in names}
         return frozenset(n for n, each in parts.items() if any(self.unprunable[part.group] == _TIED for part in each))
 
-    def stuck(self) -> int:
-        """Number of entries of all dimensions of matrices and larger tensors that cannot be cut."""
+    def stuck(self, but: Container[str] = ()) -> int:
+        """Number of entries of all dimensions of matrices and larger tensors that cannot be cut, but for reasons."""
         large = [parts for (name, _), parts in self.axes.items() if (name, 1) in self.axes]
-        every = [part for parts in large for part in parts if self.unprunable[part.group] is not None]
+        reasons = [None if reason in but else reason for reason in self.unprunable]
+        every = [part for parts in large for part in parts if reasons[part.group] is not None]
         return sum(part.fixed + part.repeat * self.sizes[part.group] for part in every)
 
 

@@ -62,8 +62,8 @@ class LabelTrace:
             heads come and go, not places inside of them.
         whole: names of weights of grouped convolutions whose blocks come and go, not places inside of them.
         shortest: of several dimensions of channels that a view merges, the shortest one is followed, not the longest.
-        held: where code splits channels by a number that it holds and by what is left (-1), the one follows them, not
-            the other.
+        held: where code splits channels by a number that it holds and, outside of it, by what is left (-1), the one
+            follows them, not the other: the size of heads, not their number.
 
     Attributes:
         axes: (tensor name, dimension) -> the labels it was given.
@@ -219,6 +219,12 @@ class LabelTrace:
         for tensor in tensors:
             for vector in self.get(tensor):
                 self.freeze(vector, reason)
+
+    def leave(self, outputs: list[Tensor]) -> None:
+        """Note what leaves the network: the first reason, for shares leave these channels out."""
+        found = len(self.frozen)
+        self.freeze_all(outputs, "network output")
+        self.frozen[:0] = self.frozen[found:]
 
     def defer(self, tensor: Tensor, vector: Vector, reason: str) -> None:
         """Freeze labels when the entries of a tensor, a part of theirs, are used; its shape may be."""

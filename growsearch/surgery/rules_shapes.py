@@ -115,7 +115,7 @@ def _carrier(trace: LabelTrace, shares: list[tuple[int, int, int]], written: lis
     ]
     held = [share for share in shares if getattr(written[share[0]], "attribute", None) is not None]
     if len(computed) == 1:
-        left = bool(held) and written[computed[0][0]] == -1
+        left = bool(held) and written[computed[0][0]] == -1 and held[0][0] > computed[0][0]
         trace.leaves = trace.leaves or left
         return held[0] if left and trace.held else computed[0]
     attributes = [share for share in shares if isinstance(written[share[0]], Width)]

@@ -102,6 +102,7 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
     if simple and norms and (bond is Bond.EVEN or (bond is Bond.CUT and tables)):
         found = [Silent("zero", factors=True), Silent("zero"), Silent("mean")]
         found += [Silent("mean", unread=True)] if bond is Bond.EVEN else []
+        found += [Silent("zero", from_one=True)]
     if bond is Bond.ORDERED and simple:
         found = [Silent("zero"), *([Silent("zero", gains=True, tables="mean")] if gains else [])]
     if bond is Bond.CUT:
@@ -117,6 +118,7 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
         found += [Silent("random", True, keys=_to(each, power)) for each in keys if simple for power in (0.5, 0.0)]
         last = tuple(_last_norm(group)) if any((each.name, each.dim) in group.map.shared for each in axes) else ()
         found += [Silent("copies", keys=(*_to(each, power), *last)) for each in keys for power in (-0.5, -1.0)]
+        found += [Silent("copies", keys=last)] if last else []
         named = list(_named_keys(model, group))
         found += [Silent("random", True, keys=_to(each, power)) for each in named[:1] if simple for power in (0.5, 0.0)]
         found += [Silent("copies", keys=(*each, *last)) for each in named]
@@ -208,5 +210,6 @@ def _to(keys: Keys, power: float) -> Keys:
 
 def _last_norm(group: ChannelGroup) -> Iterator[tuple[str, tuple[int, ...], float]]:
     """The last norm over the channels as keys that are divided, for a head whose weights are an embedding's too."""
-    for axis in [axis for axis in group.axes if axis.role == "norm"][-1:]:
+    norms = [axis for axis in group.axes if axis.role == "norm"]
+    for axis in sorted(norms, key=lambda axis: group.map.turns[axis.name])[-1:]:
         yield axis.layer, tuple(range(passes_of(group, axis))), -1.0

@@ -238,7 +238,7 @@ def trace(
             outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
             labels.settle(outputs)
             labels.drawn_in[training] = labels.drawn()
-            labels.freeze_all(outputs, "network output")
+            labels.leave(outputs)
             left = [tensor for tensor in _left_in(shadow) if id(tensor) not in began]
             labels.keeps = labels.keeps or any(each is not None for tensor in left for each in labels.get(tensor))
     labels.measure_compared()
