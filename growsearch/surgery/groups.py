@@ -159,9 +159,13 @@ def _joined(trace: LabelTrace) -> Vector:
         if trace.measure_multiples(label):
             waiting = trace.equal
         apart = [(a, b) for a, b in waiting if not np.array_equal(np.sort(label[a]), np.sort(label[b]))]
-        if not apart:
+        if apart:
+            joins, waiting = [*joins, apart[0]], apart[1:]
+            continue
+        tied = trace.tie_multiples()
+        if not tied:
             return label
-        joins, waiting = [*joins, apart[0]], apart[1:]
+        joins, waiting = [*joins, *tied], trace.equal
 
 
 def _classes(joins: list[tuple[Vector, Vector]], count: int) -> Vector:

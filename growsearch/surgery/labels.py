@@ -315,13 +315,15 @@ class LabelTrace:
         return heads
 
     def counted(self, width: int) -> Vector | None:
-        """The labels of as many entries, for a whole size that remembers where it comes from."""
-        if not isinstance(width, Width) or width.parts != 1 or width.times != 1:
+        """The labels of as many entries, for whole sizes, or some times one, that remember where they come from."""
+        if not isinstance(width, Width) or width.parts != 1:
             return None
         if width.attribute is not None and width.attribute not in self.attributes:
-            self.attributes[width.attribute] = self.new(width.plain)
+            self.attributes[width.attribute] = self.new(width.plain // width.times)
         vector = self.attributes.get(width.attribute) if width.attribute is not None else width.vector
-        return vector if vector is not None and len(vector) == width else None
+        if vector is None or len(vector) * width.times != width.plain:
+            return None
+        return vector if width.times == 1 else np.tile(vector, width.times)
 
     def measure(self, width: int, vector: Vector | None) -> None:
         """Note that the code sizes these labelled entries by ``width``, which must stay true after an edit."""
@@ -351,6 +353,13 @@ class LabelTrace:
             else:
                 self.multiples.append((width, vector))
         return len(self.multiples) < len(waiting)
+
+    def tie_multiples(self) -> list[tuple[Vector, Vector]]:
+        """Tie what is written as a multiple and is none yet: that many blocks of the same channels; the new joins."""
+        waiting, self.multiples, found = self.multiples, [], len(self.joins)
+        for width, vector in waiting:
+            self._follow(width, self.blocks(vector, width.times))
+        return self.joins[found:]
 
     def _follow(self, width: Width, vector: Vector) -> None:
         """Let the attribute or the labels that a size comes from count these."""

@@ -64,7 +64,8 @@ class Silent:
         gains: whether factors of weights that are standardised, and read the channels, are scaled.
         from_one: whether the code adds one to the norms' weights.
         tables: entries for new channels of weights that the code computes with, or that both read and write the
-            channels: as ``fill``, zero (buffers have copies, or zero too), or the mean of a filter's others.
+            channels: as ``fill``, zero (buffers have copies, or zero too), the mean of a filter's others, or zero on
+            the side that reads and random on the side that writes.
     """
 
     fill: Literal["zero", "mean", "random", "copies"]
@@ -74,7 +75,7 @@ class Silent:
     unbiased: bool = False
     gains: bool = False
     from_one: bool = False
-    tables: Literal["fill", "unread", "zero", "mean"] = "fill"
+    tables: Literal["fill", "unread", "zero", "mean", "sides"] = "fill"
 
 
 def add_silent(
@@ -143,6 +144,8 @@ class _NewChannels:
             return before.mean(tuple(range(1, before.dim())), keepdim=True)
         if self.silent.factors and slab.role == "scale" and before.numel() == before.shape[axis.dim]:
             return torch.tensor(float(before.mean()))
+        if self.silent.tables == "sides" and slab.role == "scale" and before.dim() > 1:
+            return torch.zeros(()) if _is_read(self.model, axis) else self._random(slab)
         if (table or fill == "zero") and slab.role != "depthwise":
             return torch.zeros(())
         if fill == "mean" and not table:
@@ -282,6 +285,12 @@ def is_table(model: nn.Module, axis: Axis) -> bool:
     """Whether a dimension belongs to a weight that does not simply write or read the channels."""
     tensor = lookup(model, axis.name)
     return axis.role == "scale" and tensor.numel() > tensor.shape[axis.dim]
+
+
+def _is_read(model: nn.Module, axis: Axis) -> bool:
+    """Whether a dimension of a layer's weight, or of what it is computed from, is not that of the layer's outputs."""
+    layer = model.get_submodule(axis.layer.partition(".parametrizations.")[0] if "." in axis.name else "")
+    return axis.dim != (1 if isinstance(layer, nn.modules.conv._ConvTransposeNd) else 0)
 
 
 def passes_of(group: ChannelGroup, axis: Axis) -> int:

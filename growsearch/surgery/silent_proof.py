@@ -111,6 +111,7 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
         if group.producers and tables and simple:  # without a layer that writes them they would never learn
             found += [Silent("random", True, tables="unread"), Silent("random", True, tables="zero")]
             found += [Silent("random", True, gains=True, tables="mean")] if gains else []
+        found += [Silent("random", True, tables="sides")] if tables and simple else []
         found += [Silent("copies", gains=True)] if gains else []
         divided = str(group.map.frozen[group.number]).endswith("norm over channels")
         computed = any(COMPUTED in axis.name for axis in axes)  # such weights would be zero too, and never learn
@@ -123,6 +124,7 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
         found += [Silent("random", True, keys=_to(each, power)) for each in named[:1] if simple for power in (0.5, 0.0)]
         found += [Silent("copies", keys=(*each, *last)) for each in named]
         found += [Silent("copies", keys=each) for each in _divided_norms(group) if tables]
+        found += [Silent("zero")] if simple and group.consumers and not (divided or computed) else []
     return found
 
 
@@ -147,6 +149,9 @@ def _keys(group: ChannelGroup) -> Iterator[Keys]:
             if count % parts == 0 and (parts > 1 or len(layers) > 1):  # keys alone would never learn
                 for part in _part(count, parts, min(1, parts - 1)):
                     yield tuple((layer, part, 0.0) for layer in dict.fromkeys(like))
+    names = [axis.layer for axis in group.axes if axis.role == "producer"]
+    if len(layers) == 1 and len(names) == 2:  # two layers of one name, whose outputs are multiplied
+        yield ((names[1], tuple(range(next(iter(layers))[1])), 0.0),)
     for (_, count), like in layers.items():  # many queries with one key, and a value: the key, or else the queries
         for one in ((count - 1,), (count - 2,), tuple(range(count - 1))) if count > 2 else ():
             yield tuple((layer, one, 0.0) for layer in dict.fromkeys(like))
