@@ -52,6 +52,8 @@ def offer(prover: Prover) -> None:
             kinds.setdefault(tuple(replace(each, keys=_leaves(each.keys)) for each in found), []).append(number)
     for numbers in kinds.values():
         for index in range(len(candidates(prover.model, prover.groups[numbers[0]]))):
+            if not numbers:
+                break
             plan = {n: candidates(prover.model, prover.groups[n])[index] for n in numbers}
             if _is_exact(prover, dict([next(iter(plan.items()))]), False):
                 if not (_is_exact(prover, plan, False) and _is_exact(prover, plan, True)):
@@ -59,7 +61,7 @@ def offer(prover: Prover) -> None:
                     exact = [each for each in alone if _is_exact(prover, each, False) and _is_exact(prover, each, True)]
                     plan = dict(chain.from_iterable(each.items() for each in exact))
                 prover.map.silent.update(plan)
-                break
+                numbers = [number for number in numbers if number not in plan]
 
 
 def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
