@@ -160,11 +160,10 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
         if vector is not None and len(vector) != size:
             trace.freeze(vector, "a single channel spread over many")
             vector = None
-        origin = getattr(width, "vector", None)
-        if origin is None and trace.heads and (dim is None or x.shape[dim] != size):
-            origin = trace.counted(width)  # a mask is spread over all heads
-        if vector is None and origin is not None and len(origin) == size and (dim is None or x.shape[dim] != size):
-            vector = origin  # spread over as many entries as another tensor has channels
+        if vector is None and (dim is None or x.shape[dim] != size):
+            vector = _counted_part(trace, width, size)  # spread over as many entries as another tensor has channels
+            if vector is None and trace.heads:
+                vector = trace.counted(width)  # a mask is spread over all heads
         out.append(vector)
     trace.put(call.out, tuple(out))
     trace.pass_origin(
@@ -172,6 +171,14 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
         call.out,
         [None if dim is None or vector is not labels[dim] else dim for dim, vector in zip(order, out, strict=True)],
     )
+
+
+def _counted_part(trace: LabelTrace, width: int, size: int) -> Vector | None:
+    """The channels that a written size counts: all of a tensor's, or the first of some equal parts."""
+    vector = getattr(width, "vector", None)
+    if not isinstance(width, Width) or vector is None or width.times != 1 or len(vector) != size * width.parts:
+        return None
+    return trace.blocks(vector, width.parts)
 
 
 @rule("squeeze_", "unsqueeze_")
@@ -329,8 +336,8 @@ def repeat(trace: LabelTrace, call: Call) -> None:
     known, written = (*[None] * new, *trace.get(x)), trace.written or ()
     out: list[Vector | None] = []
     for dim, (vector, times) in enumerate(zip(known, call["repeats"], strict=True)):
-        origin = getattr(written[dim], "vector", None) if len(written) == len(known) else None
-        if origin is not None and len(origin) == call.out.shape[dim]:
+        origin = _counted_part(trace, written[dim], call.out.shape[dim]) if len(written) == len(known) else None
+        if origin is not None:
             trace.freeze(vector, "a single channel spread over many")
             vector = origin
         elif vector is not None:
