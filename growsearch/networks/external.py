@@ -15,6 +15,7 @@ from growsearch.networks.builders import builder, call, is_trusted, trust
 from growsearch.networks.layers import arguments_of, construct, describe, kind_of, resize
 from growsearch.networks.registry import register
 from growsearch.randomness import seed_default_generators
+from growsearch.surgery.silent import is_epsilon
 from growsearch.surgery.tensors import lookup, owner, places
 
 LOGITS = ("logits", "out", "output")
@@ -275,7 +276,7 @@ def _counts(module: nn.Module) -> dict[str, Any]:
     """Whole numbers, tuples and lists of them that a module holds in attributes of its own, and a norm's epsilon."""
     found: dict[str, Any] = {}
     for name, value in vars(module).items():
-        if type(value) is int or (name == "eps" and (value is None or type(value) is float)):
+        if type(value) is int or (is_epsilon(name) and (value is None or type(value) is float)):
             found[name] = value
         elif type(value) in (tuple, list) and all(type(each) is int for each in value):
             found[name] = list(value)
@@ -287,7 +288,7 @@ def _recount(module: nn.Module, counts: dict[str, Any], usual: dict[str, Any]) -
     for name, value in counts.items():
         numbers = value if isinstance(value, list) else [value]
         whole = type(value) is type(usual.get(name)) and all(type(each) is int for each in numbers)
-        if not (whole or (name == "eps" in usual and type(value) is float and 0 <= value < 1)):
+        if not (whole or (is_epsilon(name) and name in usual and type(value) is float and 0 <= value < 1)):
             raise UserError(f"network: attribute {name!r} = {value!r} is not one that the builder sets")
         vars(module)[name] = type(vars(module)[name])(value) if isinstance(value, list) else value
 

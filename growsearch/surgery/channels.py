@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from growsearch.errors import UserError
 from growsearch.surgery import structure
-from growsearch.surgery.groups import Segment, group
-from growsearch.surgery.labels import Bond
+from growsearch.surgery.groups import Layout, Segment, group
+from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.tensors import modules_of, owner, places, tensor_of
 from growsearch.surgery.trace import trace
 
@@ -68,22 +68,15 @@ class ChannelMap:
         lineage: group number -> for each channel a number that exact copies have in common; a range if there are none.
         shared: (tensor name, dimension) of weights that read the channels and are used otherwise too.
         names: tensor name -> all its names.
+        turns: name of each tensor that an operator used -> its turn, in the order of first uses.
+        other: whether other dimensions can be followed where code splits channels by a number and by what is left.
         version: the structure version of the network that the map is true for.
     """
 
-    def __init__(self, model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False) -> None:
-        traced = trace(model, example, heads)
-        layout = group(traced)
-        if whole := layout.tied(traced.blocked):
-            again = trace(model, example, heads, whole)
-            other = group(again)
-            if other.stuck() < layout.stuck():
-                traced, layout = again, other
-        if traced.merges and layout.stuck():
-            again = trace(model, example, heads, traced.whole, shortest=True)
-            other = group(again)
-            if other.stuck() < layout.stuck():
-                traced, layout = again, other
+    def __init__(
+        self, model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False, held: bool = False
+    ) -> None:
+        traced, layout = _traced(model, example, heads, held)
         self.shared = {key for key, roles in traced.roles.items() if "consumer" in roles and len(roles) > 1}
         self.axes: list[list[Axis]] = [[] for _ in layout.sizes]
         alike: dict[tuple[Segment, ...], tuple[Segment, ...]] = {}  # an edit knows them by their identity
@@ -97,9 +90,11 @@ class ChannelMap:
         self.sizes, self.bonds = layout.sizes, layout.bonds
         self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
         self.attributes, self.conditions = layout.attributes, layout.conditions
-        self.maps, self.largest, self._operators, self._heads = layout.maps, traced.largest, traced.operators, heads
+        self.maps, self.largest, self._operators = layout.maps, traced.largest, traced.operators
+        self._heads, self._held, self.other = heads, held, traced.leaves and not traced.held
         self.rows, self.draws = traced.rows, traced.drawn_in
         self.written, self.keeps = traced.written_numbers, traced.keeps
+        self.turns = {name: turn for turn, name in enumerate(dict.fromkeys(name for name, _ in traced.roles))}
         self.lineage: list[Sequence[int]] = [range(size) for size in self.sizes]
         self.silent: dict[int, Any] = {}
         self.least: dict[int, tuple[int, str]] = {}
@@ -131,7 +126,7 @@ class ChannelMap:
     def of(self, model: nn.Module, example: Tensor | tuple[Any, ...]) -> ChannelMap | None:
         """The map that another example gives, if the network then runs the same way; else None."""
         try:
-            other = ChannelMap(model, example, self._heads)
+            other = ChannelMap(model, example, self._heads, self._held)
         except UserError:
             return None
         facts = (
@@ -219,6 +214,26 @@ class ChannelMap:
                 if tensor.size(axis.dim) != length:
                     return False
         return True
+
+
+ENDS = frozenset(("network output", "network input", "vocabulary"))
+"""Why channels stay in every network."""
+
+
+def _traced(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool, held: bool) -> tuple[LabelTrace, Layout]:
+    """A trace and its groups; where entries stay that cannot be cut, what may be followed otherwise is."""
+    traced = trace(model, example, heads, held=held)
+    layout = group(traced)
+    for option in ("whole", "shortest", "held"):
+        options: dict[str, Any] = {"whole": traced.whole, "shortest": traced.shortest, "held": traced.held}
+        others = {"whole": layout.tied(traced.blocked), "shortest": traced.merges, "held": traced.leaves}
+        if not others[option] or options[option] or not layout.stuck(ENDS if option == "held" else ()):
+            continue
+        again = trace(model, example, heads, **options | {option: others[option]})
+        other = group(again)
+        if other.stuck() < layout.stuck():
+            traced, layout = again, other
+    return traced, layout
 
 
 def _by_name(axes: list[Axis]) -> dict[str, list[Axis]]:

@@ -39,9 +39,18 @@ def channel_groups(
     """
     with quick_collections():
         handles = _handles(ChannelMap(model, example, heads))
-        if prove:
-            prove_groups(model, example, [handle for handle in handles if handle.unprunable is None])
+        if prove and not _proven(model, example, handles) and handles[0].map.other:
+            others = _handles(ChannelMap(model, example, heads, held=True))
+            _proven(model, example, others)
+            handles = max(handles, others, key=prunable_share)
     return handles
+
+
+def _proven(model: nn.Module, example: Tensor | tuple[Any, ...], handles: list[ChannelGroup]) -> bool:
+    """Prove groups; whether all of those that may be cut may be cut still."""
+    some = [handle for handle in handles if handle.unprunable is None]
+    prove_groups(model, example, some)
+    return all(handle.unprunable is None for handle in some)
 
 
 def _handles(channel_map: ChannelMap) -> list[ChannelGroup]:

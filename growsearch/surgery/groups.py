@@ -1,7 +1,7 @@
 """From labels to groups: which channels always occur together, and how they tile each dimension."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -53,9 +53,11 @@ class Layout:
         parts = {name: self.axes.get((name, 0), ()) for name in names}
         return frozenset(n for n, each in parts.items() if any(self.unprunable[part.group] == _TIED for part in each))
 
-    def stuck(self) -> int:
-        """Number of entries of all dimensions that cannot be cut."""
-        every = [part for parts in self.axes.values() for part in parts if self.unprunable[part.group] is not None]
+    def stuck(self, but: Container[str] = ()) -> int:
+        """Number of entries of all dimensions of matrices and larger tensors that cannot be cut, but for reasons."""
+        large = [parts for (name, _), parts in self.axes.items() if (name, 1) in self.axes]
+        reasons = [None if reason in but else reason for reason in self.unprunable]
+        every = [part for parts in large for part in parts if reasons[part.group] is not None]
         return sum(part.fixed + part.repeat * self.sizes[part.group] for part in every)
 
 
@@ -161,15 +163,25 @@ def _joined(trace: LabelTrace) -> Vector:
             waiting = trace.equal
         apart = (place for place, pair in enumerate(waiting) if not _same_channels(*(label[each] for each in pair)))
         place = next(apart, None)
-        if place is None:
+        if place is not None:
+            label = _merged(label, [waiting[place]])
+            waiting = waiting[place + 1 :]  # those before it still have the same channels
+            continue
+        tied = trace.tie_multiples()
+        if not tied:
             return label
-        label = _connected(np.stack([label[each] for each in waiting[place]]), trace.count)[label]
-        waiting = waiting[place + 1 :]  # those before it still have the same channels
+        label, waiting = _merged(label, tied), trace.equal
 
 
 def _same_channels(first: Vector, second: Vector) -> bool:
     """Whether two vectors have the same entries equally often."""
     return np.array_equal(first, second) or np.array_equal(np.sort(first), np.sort(second))
+
+
+def _merged(label: Vector, joins: list[tuple[Vector, Vector]]) -> Vector:
+    """Labels of classes after more joins."""
+    pairs = [np.stack((label[first], label[second])) for first, second in joins]
+    return _connected(np.concatenate(pairs, axis=1), len(label))[label]
 
 
 def _classes(joins: list[tuple[Vector, Vector]], count: int) -> Vector:

@@ -62,6 +62,8 @@ class LabelTrace:
             heads come and go, not places inside of them.
         whole: names of weights of grouped convolutions whose blocks come and go, not places inside of them.
         shortest: of several dimensions of channels that a view merges, the shortest one is followed, not the longest.
+        held: where code splits channels by a number that it holds and, outside of it, by what is left (-1), the one
+            follows them, not the other: the size of heads, not their number.
 
     Attributes:
         axes: (tensor name, dimension) -> the labels it was given.
@@ -74,6 +76,7 @@ class LabelTrace:
         count: number of labels given out.
         written: sizes that the code passes to the operator that runs now, where they are known.
         merges: whether a view merged several dimensions of channels.
+        leaves: whether a view split channels by a number that the code holds and by what is left.
         chunks: number of parts that the code asks for, while ``chunk`` runs.
         whole: names of weights of grouped convolutions whose blocks are the channels.
         blocked: name of each other such weight -> the labels of its outputs.
@@ -98,8 +101,10 @@ class LabelTrace:
         heads: bool = False,
         whole: frozenset[str] = frozenset(),
         shortest: bool = False,
+        held: bool = False,
     ) -> None:
         self.heads, self.shortest, self.merges = heads, shortest, False
+        self.held, self.leaves = held, False
         self.axes: dict[tuple[str, int], Vector] = {}
         self.attributes: dict[tuple[str, str, int | None], Vector] = {}
         self.roles: dict[tuple[str, int], set[str]] = defaultdict(set)
@@ -215,6 +220,12 @@ class LabelTrace:
             for vector in self.get(tensor):
                 self.freeze(vector, reason)
 
+    def leave(self, outputs: list[Tensor]) -> None:
+        """Note what leaves the network: the first reason, for shares leave these channels out."""
+        found = len(self.frozen)
+        self.freeze_all(outputs, "network output")
+        self.frozen[:0] = self.frozen[found:]
+
     def defer(self, tensor: Tensor, vector: Vector, reason: str) -> None:
         """Freeze labels when the entries of a tensor, a part of theirs, are used; its shape may be."""
         self._alive.append(tensor)
@@ -304,13 +315,15 @@ class LabelTrace:
         return heads
 
     def counted(self, width: int) -> Vector | None:
-        """The labels of as many entries, for a whole size that remembers where it comes from."""
-        if not isinstance(width, Width) or width.parts != 1 or width.times != 1:
+        """The labels of as many entries, for whole sizes, or some times one, that remember where they come from."""
+        if not isinstance(width, Width) or width.parts != 1:
             return None
         if width.attribute is not None and width.attribute not in self.attributes:
-            self.attributes[width.attribute] = self.new(width.plain)
+            self.attributes[width.attribute] = self.new(width.plain // width.times)
         vector = self.attributes.get(width.attribute) if width.attribute is not None else width.vector
-        return vector if vector is not None and len(vector) == width else None
+        if vector is None or len(vector) * width.times != width.plain:
+            return None
+        return vector if width.times == 1 else np.tile(vector, width.times)
 
     def measure(self, width: int, vector: Vector | None) -> None:
         """Note that the code sizes these labelled entries by ``width``, which must stay true after an edit."""
@@ -340,6 +353,13 @@ class LabelTrace:
             else:
                 self.multiples.append((width, vector))
         return len(self.multiples) < len(waiting)
+
+    def tie_multiples(self) -> list[tuple[Vector, Vector]]:
+        """Tie what is written as a multiple and is none yet: that many blocks of the same channels; the new joins."""
+        waiting, self.multiples, found = self.multiples, [], len(self.joins)
+        for width, vector in waiting:
+            self._follow(width, self.blocks(vector, width.times))
+        return self.joins[found:]
 
     def _follow(self, width: Width, vector: Vector) -> None:
         """Let the attribute or the labels that a size comes from count these."""

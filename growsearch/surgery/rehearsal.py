@@ -17,11 +17,13 @@ from growsearch.dispatch import DispatchMode
 from growsearch.surgery.in_parts import in_parts
 from growsearch.surgery.labels import Draws
 from growsearch.surgery.operators import Call, name_of, rule_of, tensors_among
+from growsearch.surgery.rules_gradients import convolution_backward, loss
 from growsearch.surgery.rules_layers import (
     attention,
     batch_norm,
     bilinear,
     convolution,
+    deformed_convolution,
     distances,
     embedding,
     group_norm,
@@ -29,7 +31,8 @@ from growsearch.surgery.rules_layers import (
     matrix_product,
     vector_product,
 )
-from growsearch.surgery.rules_pointwise import reduction
+from growsearch.surgery.rules_matrices import distances_within, summed_up
+from growsearch.surgery.rules_pointwise import distance, reduction
 from growsearch.surgery.tensors import modules_of
 
 DROPS = ("StochasticDepth", "DropPath", "DropBlock", "DropBlock2d", "DropBlock3d")
@@ -102,7 +105,8 @@ def _has_accelerator() -> bool:
 
 _ENDS = (
     *(convolution, matrix_product, vector_product, bilinear, distances, attention),
-    *(batch_norm, layer_norm, group_norm, reduction, embedding),
+    *(batch_norm, layer_norm, group_norm, reduction, embedding, deformed_convolution),
+    *(convolution_backward, loss, distance, distances_within, summed_up),
 )
 _FACTORIES = {"zeros", "ones", "full", "empty", "rand", "randn", "linspace", "eye", "normal", "scalar_tensor"}
 _MOVES = {"view", "_unsafe_view", "_reshape_alias", "clone", "permute", "transpose", "t", "expand", "alias", "detach"}
@@ -163,6 +167,8 @@ class Rehearsal(DispatchMode):
             out = self._draw(func, args, kwargs)
         else:
             out = in_parts(func, args, kwargs) if kind.slides else func(*args, **kwargs)
+        if kind.blank:
+            out.zero_()
         if self._watched and kind.mixes and len(out) > 1 and torch.equal(out, out[:1].expand_as(out)):
             self.dead = True
         if self._watched and kind.softens and not self.blind:
@@ -296,6 +302,7 @@ class _Kind(NamedTuple):
     """Facts of an operator that a rehearsal needs."""
 
     creates: bool
+    blank: bool
     overwrites: bool
     draws: bool
     ends: bool
@@ -311,6 +318,7 @@ def _kind(func: Any) -> _Kind:
     name = name_of(func)
     return _Kind(
         creates=name in _FACTORIES,
+        blank="empty" in name.split("_"),  # whatever lies in its memory would be compared
         overwrites=func._schema.is_mutable,
         draws=torch.Tag.nondeterministic_seeded in func.tags,
         ends=rule_of(func) in _ENDS and not name.startswith("arg"),

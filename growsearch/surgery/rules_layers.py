@@ -296,6 +296,13 @@ def embedding(trace: LabelTrace, call: Call) -> None:
     trace.put(call.out, (*trace.get(call["indices"]), columns))
 
 
+@rule("embedding_renorm_")
+def bounded_embedding(trace: LabelTrace, call: Call) -> None:
+    """Bounds the length of the rows that are looked up, in place."""
+    trace.freeze(trace.get(call["self"])[1], "length over channels", Bond.CUT)
+    trace.look_up(call["self"], call["indices"])
+
+
 @rule("_embedding_bag", "_embedding_bag_forward_only")
 def embedding_bag(trace: LabelTrace, call: Call) -> None:
     """As :func:`embedding`, with the rows of a bag summed up or compared entry by entry."""

@@ -1,9 +1,12 @@
 """Operators that find entries of a dimension by their numbers: selecting, picking, scattering, moving."""
 
+from math import prod
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from growsearch.surgery.labels import LabelTrace
+from growsearch.surgery.labels import Labels, LabelTrace
 from growsearch.surgery.operators import Call, normal, rule
 from growsearch.surgery.widths import Vector
 
@@ -13,17 +16,20 @@ def select(trace: LabelTrace, call: Call) -> None:
     """Takes one entry of a dimension."""
     labels = list(trace.get(call["self"]))
     (along,) = normal(call["dim"], len(labels))
-    trace.freeze(labels.pop(along), "one channel selected by its number")
+    vector = labels.pop(along)
+    if vector is not None:
+        trace.defer(call.out, vector, "one channel selected by its number")  # it may only lend its shape
     trace.put(call.out, tuple(labels))
     trace.pass_origin(call["self"], call.out, [dim for dim in range(len(labels) + 1) if dim != along])
 
 
-@rule("roll", "flip")
+@rule("roll", "flip", "rot90")
 def reorder(trace: LabelTrace, call: Call) -> None:
     """Moves entries along dimensions; channels that change places cannot follow an edit."""
     labels = list(trace.get(call["self"]))
     for dim in normal(call["dims"], len(labels)):
         trace.freeze(labels[dim], f"{call.name} of channels")
+        labels[dim] = labels[dim] if call.out.shape[dim] == call["self"].shape[dim] else None
     trace.put(call.out, tuple(labels))
 
 
@@ -38,15 +44,13 @@ def pick(trace: LabelTrace, call: Call) -> None:
     else:
         (along,) = normal(call["dim"], x.dim())
         indices = [call["index"] if dim == along else None for dim in range(x.dim())]
-    trace.freeze_all([index for index in indices if isinstance(index, Tensor)], "an index")
+    if call.name != "gather":
+        trace.freeze_all([index for index in indices if isinstance(index, Tensor)], "an index")
     picked = [dim for dim, index in enumerate(indices) if index is not None]
     for dim in picked:
         trace.freeze(labels[dim], "channels picked by their numbers")
-    if call.name == "gather":  # entries are picked for each channel of the index by itself
-        for dim, vector in enumerate(labels):
-            if dim not in picked and call.out.shape[dim] != x.shape[dim]:
-                trace.freeze(vector, "channels picked by their numbers")
-        trace.put(call.out, tuple(_sized(v, n) for v, n in zip(labels, call.out.shape, strict=True)))
+    if call.name == "gather":
+        _gathered(trace, call, labels, picked)
         return
     new = call.out.dim() - (x.dim() - len(picked))
     rest = [vector for dim, vector in enumerate(labels) if dim not in picked]
@@ -55,6 +59,20 @@ def pick(trace: LabelTrace, call: Call) -> None:
     trace.put(call.out, (*rest[:at], *[None] * new, *rest[at:]))
     left = [dim for dim in range(x.dim()) if dim not in picked]
     trace.pass_origin(x, call.out, [*left[:at], *[None] * new, *left[at:]])
+
+
+def _gathered(trace: LabelTrace, call: Call, labels: Labels, picked: list[int]) -> None:
+    """Entries are picked for each channel of the index by itself, which meet those of what they are picked from."""
+    out: list[Vector | None] = []
+    for dim, (vector, index) in enumerate(zip(labels, trace.get(call["index"]), strict=True)):
+        met = [each for each in (vector, index) if each is not None]
+        if dim in picked or call.out.shape[dim] != call["self"].shape[dim]:
+            for each in met:
+                trace.freeze(each, "channels picked by their numbers")
+            out.append(_sized(vector, call.out.shape[dim]))
+        else:
+            out.append(trace.join(*met))
+    trace.put(call.out, tuple(out))
 
 
 @rule("scatter", "scatter_", "scatter_add", "scatter_add_", "scatter_reduce", "scatter_reduce_")
@@ -121,6 +139,68 @@ def put_at(trace: LabelTrace, call: Call) -> None:
     for place, vector in enumerate(parts):
         if place not in joined:
             trace.freeze(vector, "entries put in places by their numbers")
+    trace.put(call.out, tuple(labels))
+
+
+@rule("masked_select")
+def masked(trace: LabelTrace, call: Call) -> None:
+    """Entries in one row where a mask says so: all of the last dimensions' whose places it does not tell apart."""
+    x, mask = call["self"], call["mask"]
+    labels = trace.get(x)
+    alike = _alike(mask, x) if x.dim() >= mask.dim() else 0
+    trace.freeze_all([mask], "a mask")
+    for vector in labels[: x.dim() - alike]:
+        trace.freeze(vector, "entries where a mask says so")
+    left = [(dim, labels[dim]) for dim in range(x.dim() - alike, x.dim()) if labels[dim] is not None]
+    after = prod(x.shape[left[0][0] + 1 :]) if left else 1
+    vector = left[0][1] if len(left) == 1 else None
+    if vector is None or call.out.numel() % (after * len(vector)):
+        for _, each in left:
+            trace.freeze(each, "entries where a mask says so")
+        return
+    trace.put(call.out, (np.tile(np.repeat(vector, after), call.out.numel() // (after * len(vector))),))
+
+
+@rule("masked_scatter", "masked_scatter_")
+def masked_in(trace: LabelTrace, call: Call) -> None:
+    """Writes entries in turn where a mask says so: whole slices of the last dimensions that it does not tell apart."""
+    x, mask, source = (call[name] for name in ("self", "mask", "source"))
+    labels, parts = list(trace.get(x)), trace.get(source)
+    alike = min(_alike(mask, x) if x.dim() >= mask.dim() else 0, source.dim())
+    whole = x.shape[x.dim() - alike :] == source.shape[source.dim() - alike :]
+    for dim in range(1, x.dim() + 1):
+        if dim <= alike and whole:
+            labels[-dim] = trace.join(labels[-dim], parts[-dim])
+        else:
+            trace.freeze(labels[-dim], "entries put where a mask says so")
+    for vector in parts[: source.dim() - alike] if whole else parts:
+        trace.freeze(vector, "entries put where a mask says so")
+    trace.put(call.out, tuple(labels))
+
+
+def _alike(mask: Tensor, x: Tensor) -> int:
+    """How many of the last dimensions of a tensor have places that a mask does not tell apart."""
+    count = 0
+    while count < x.dim() and (
+        count >= mask.dim() or mask.shape[-1 - count] == 1 or mask.stride(mask.dim() - 1 - count) == 0
+    ):
+        count += 1
+    return count
+
+
+@rule("select_scatter", "slice_scatter")
+def put_part(trace: LabelTrace, call: Call) -> None:
+    """Another tensor takes the place of a part; the dimensions that it has whole meet."""
+    x, labels, parts = call["self"], list(trace.get(call["self"])), list(trace.get(call["src"]))
+    (along,) = normal(call["dim"], x.dim())
+    if call.name == "select_scatter":
+        parts.insert(along, None)
+    for dim, (vector, part) in enumerate(zip(labels, parts, strict=True)):
+        if dim == along:
+            for each in (vector, part):
+                trace.freeze(each, "entries put in places by their numbers")
+        else:
+            labels[dim] = trace.join(vector, part)
     trace.put(call.out, tuple(labels))
 
 

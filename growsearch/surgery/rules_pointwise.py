@@ -5,20 +5,31 @@ from torch import Tensor
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.operators import Call, normal, rule, tensors_among
 
-_UNARY = """_conj _standard_gamma _to_copy abs acos acosh alias angle asin asinh atan atanh bernoulli binomial
-bitwise_not cauchy ceil celu clamp clamp_max clamp_min clone conj_physical contiguous cos cosh detach digamma elu
-empty_like erf erfc erfinv exp exp2 expm1 exponential fake_quantize_per_tensor_affine_cachemask fill floor frac
-full_like gelu geometric hardshrink hardsigmoid hardswish hardtanh i0 isfinite isinf isnan leaky_relu lgamma lift
-lift_fresh lift_fresh_copy log log10 log1p log2 log_normal log_sigmoid_forward logical_not logit mish nan_to_num
-native_dropout neg normal ones_like poisson rand_like randint_like randn_like random reciprocal relu relu6 round
-rrelu_with_noise rsqrt selu sgn sigmoid sign signbit silu sin sinc sinh softplus softshrink sqrt square tan tanh
-threshold trunc uniform zero zeros_like"""
-_MANY = """add addcdiv addcmul atan2 bitwise_and bitwise_or bitwise_xor complex copy copysign div eq floor_divide fmax
-fmin fmod ge gt hypot le lerp logaddexp logaddexp2 logical_and logical_or logical_xor lt masked_fill maximum minimum
-mul ne nextafter pow remainder rsub sub true_divide where xlogy _prelu_kernel"""
-_GRADIENTS = """elu gelu hardsigmoid hardswish hardtanh leaky_relu log_sigmoid logit mish sigmoid silu softplus
-softshrink tanh threshold"""
-_POINTWISE = [*(_UNARY + " " + _MANY).split(), *[f"{name}_backward" for name in _GRADIENTS.split()]]
+_UNARY = """_conj _conj_physical _standard_gamma _to_copy abs acos acosh alias angle asin asinh atan atanh bernoulli
+binomial bitwise_not cauchy ceil celu clamp clamp_max clamp_min clone conj_physical contiguous cos cosh deg2rad detach
+digamma elu empty_like erf erfc erfinv exp exp2 expm1 exponential fake_quantize_per_tensor_affine_cachemask fill floor
+frac frexp full_like gelu geometric hardshrink hardsigmoid hardswish hardtanh i0 isfinite isinf isnan isneginf
+isposinf leaky_relu lgamma lift lift_fresh lift_fresh_copy log log10 log1p log2 log_normal log_sigmoid_forward
+logical_not logit mish mvlgamma nan_to_num native_dropout neg normal ones_like poisson polygamma rad2deg rand_like
+randint_like randn_like random reciprocal relu relu6 round rrelu_with_noise rsqrt selu sgn sigmoid sign signbit silu
+sin sinc sinh softplus softshrink sqrt square tan tanh threshold trunc uniform zero zeros_like"""
+_MANY = """add addcdiv addcmul atan2 bitwise_and bitwise_left_shift bitwise_or bitwise_right_shift bitwise_xor complex
+copy copysign div eq floor_divide fmax fmin fmod gcd ge gt heaviside hypot igamma igammac lcm ldexp le lerp logaddexp
+logaddexp2 logical_and logical_or logical_xor lt masked_fill maximum minimum mul ne nextafter polar pow remainder rsub
+sub true_divide where xlogy _prelu_kernel"""
+_SPECIAL = """airy_ai bessel_j0 bessel_j1 bessel_y0 bessel_y1 chebyshev_polynomial_t chebyshev_polynomial_u
+chebyshev_polynomial_v chebyshev_polynomial_w entr erfcx hermite_polynomial_h hermite_polynomial_he i0e i1 i1e
+laguerre_polynomial_l legendre_polynomial_p log_ndtr modified_bessel_i0 modified_bessel_i1 modified_bessel_k0
+modified_bessel_k1 ndtri scaled_modified_bessel_k0 scaled_modified_bessel_k1 shifted_chebyshev_polynomial_t
+shifted_chebyshev_polynomial_u shifted_chebyshev_polynomial_v shifted_chebyshev_polynomial_w spherical_bessel_j0
+xlog1py zeta"""
+_GRADIENTS = """elu gelu hardshrink hardsigmoid hardswish hardtanh leaky_relu log_sigmoid logit mish sigmoid silu
+softplus softshrink tanh threshold"""
+_POINTWISE = [
+    *(_UNARY + " " + _MANY).split(),
+    *[f"special_{name}" for name in _SPECIAL.split()],
+    *[f"{name}_backward" for name in _GRADIENTS.split()],
+]
 
 
 @rule(*_POINTWISE, *[f"{name}_" for name in _POINTWISE])
@@ -50,6 +61,25 @@ def _is_one_value(call: Call, tensor: Tensor, dim: int) -> bool:
     return call.name == "copy_" and tensor is call.args[1] and tensor.stride(dim) == 0
 
 
+@rule("bucketize", "searchsorted", "isin")
+def compared_with_many(trace: LabelTrace, call: Call) -> None:
+    """Each entry is looked up among sorted ones, which stay as many; or those of its own row."""
+    x = call.get("self") if isinstance(call.get("self"), Tensor) else call.get("elements")
+    others = [each for each in call.inputs if each is not x]
+    if not isinstance(x, Tensor) or not others:
+        trace.freeze_all(call.inputs, f"{call.name} of channels")
+        return
+    labels = list(trace.get(x))
+    rows = call.name == "searchsorted" and others[0].dim() > 1
+    for other in others:
+        for dim, vector in enumerate(trace.get(other)):
+            if rows and dim < other.dim() - 1:
+                labels[dim] = trace.join(labels[dim], vector)
+            else:
+                trace.freeze(vector, f"{call.name} of channels")
+    trace.put(call.out, tuple(labels))
+
+
 @rule("_softmax", "_log_softmax", "_safe_softmax", "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp", "sort")
 def along_a_dimension(trace: LabelTrace, call: Call) -> None:
     """Keeps its shape but mixes the entries of one dimension, or brings them in another order."""
@@ -63,29 +93,34 @@ def along_a_dimension(trace: LabelTrace, call: Call) -> None:
         trace.put(out, labels)
 
 
-@rule("topk")
+@rule("topk", "multinomial")
 def largest(trace: LabelTrace, call: Call) -> None:
     """Some entries of one dimension, as many as the code says; all others go through."""
     labels = list(trace.get(call["self"]))
-    for dim in normal(call["dim"], len(labels)):
-        trace.freeze(labels[dim], "topk over channels", Bond.CUT)
+    for dim in normal(call["dim"] if call.name == "topk" else -1, len(labels)):
+        trace.freeze(labels[dim], f"{call.name} over channels", Bond.CUT if call.name == "topk" else Bond.FIXED)
         labels[dim] = None
     for out in tensors_among(call.out):
         trace.put(out, tuple(labels))
 
 
-_EVEN = {"mean", "amax", "amin", "max", "min", "any", "all"}
+_EVEN = {"mean", "amax", "amin", "aminmax", "max", "min", "any", "all"}
 """Reductions that give the same if every entry comes twice."""
 
 
-@rule("mean", "sum", "amax", "amin", "max", "min", "var", "std", "var_mean", "argmax", "argmin", "logsumexp", "any")
-@rule("all", "prod", "median", "nanmedian", "mode", "kthvalue", "norm", "linalg_vector_norm")
+_REDUCTIONS = """all amax amin aminmax any argmax argmin count_nonzero kthvalue linalg_vector_norm logsumexp max mean
+median min mode nanmedian nansum norm prod std std_mean sum var var_mean"""
+
+
+@rule(*_REDUCTIONS.split())
 def reduction(trace: LabelTrace, call: Call) -> None:
     """Passes the dimensions that are left."""
     if isinstance(call.get("other"), Tensor):
         pointwise(trace, call)
         return
     labels = trace.get(call["self"])
+    for dim in range(len(labels)) if trace.origin(call["self"]) is not None else ():
+        trace.play(call["self"], dim, "scale")
     reduced = normal(call.get("dim"), len(labels))
     for dim in reduced:
         trace.freeze(labels[dim], f"{call.name} over channels", _bond(call))
@@ -98,11 +133,11 @@ def reduction(trace: LabelTrace, call: Call) -> None:
 def _bond(call: Call) -> Bond:
     if call.name in ("argmax", "argmin"):
         return Bond.FIXED
-    biased = call.name in ("var", "std", "var_mean") and (call.get("correction") == 0 or call.get("unbiased") is False)
+    biased = call.get("correction") == 0 or call.get("unbiased") is False
     return Bond.EVEN if call.name in _EVEN or biased else Bond.CUT
 
 
-@rule("empty", "new_empty", "new_full", "new_ones", "new_zeros")
+@rule("empty", "new_empty", "new_full", "new_ones", "new_zeros", "is_same_size", "_has_same_storage_numel")
 def constant(trace: LabelTrace, call: Call) -> None:
     """Takes only type and device from its input, if it has one; a size written into it is fixed."""
 
@@ -128,6 +163,50 @@ def _window(spatial: int) -> None:
 
 for _spatial in (1, 2, 3):
     _window(_spatial)
+
+
+@rule("fractional_max_pool2d", "fractional_max_pool3d")
+def drawn_windows(trace: LabelTrace, call: Call) -> None:
+    """Windows at places that are drawn for each channel."""
+    labels, spatial = list(trace.get(call["self"])), int(call.name[-2])
+    for vector in labels[-spatial:]:
+        trace.freeze(vector, f"{call.name} over channels")
+    at = len(labels) - spatial - 1
+    labels[at] = trace.join(*(each for each in (labels[at], trace.get(call["random_samples"])[1]) if each is not None))
+    for out in tensors_among(call.out):
+        trace.put(out, (*labels[:-spatial], *[None] * spatial))
+
+
+@rule("segment_reduce")
+def segments(trace: LabelTrace, call: Call) -> None:
+    """Runs of entries of one dimension are reduced, each to one."""
+    labels = list(trace.get(call["data"]))
+    for dim in normal(call["axis"], len(labels)):
+        trace.freeze(labels[dim], "segments of channels")
+        labels[dim] = None
+    trace.put(call.out, tuple(labels))
+
+
+@rule("renorm", "renorm_")
+def bounded(trace: LabelTrace, call: Call) -> None:
+    """Bounds the length over all dimensions but one."""
+    labels = trace.get(call["self"])
+    (kept,) = normal(call["dim"], len(labels))
+    for dim, vector in enumerate(labels):
+        if dim != kept:
+            trace.freeze(vector, "length over channels", Bond.CUT)
+        trace.play(call["self"], dim, "scale")
+    trace.put(call.out, labels)
+
+
+@rule("dist")
+def distance(trace: LabelTrace, call: Call) -> None:
+    """One number: the length of what two tensors differ by."""
+    for dim in range(-max(each.dim() for each in call.inputs), 0):
+        for tensor in (each for each in call.inputs if each.dim() >= -dim):
+            trace.play(tensor, tensor.dim() + dim, "scale")
+        vectors = [trace.get(each)[dim] for each in call.inputs if each.dim() >= -dim]
+        trace.freeze(trace.join(*vectors), "distance over channels", Bond.CUT)
 
 
 @rule("max_unpool2d", "max_unpool3d")

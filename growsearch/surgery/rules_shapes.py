@@ -88,7 +88,7 @@ def _placed(
     if not shares:  # a single channel
         places = [d for d, n in enumerate(sizes) if n != 1] or [0] * bool(sizes)
         return (places[0], np.repeat(vector, sizes[places[0]])) if len(places) == 1 else None
-    place, channels, inner = _merged(vector, shares) or _carrier(shares, written, trace.heads)
+    place, channels, inner = _merged(vector, shares) or _carrier(trace, shares, written)
     first = vector[: channels * inner]
     heads = trace.runs(trace.blocks(vector, count // len(first)), inner)
     inside = max(1, after // prod(sizes[place + 1 :]))
@@ -104,19 +104,22 @@ def _merged(vector: Vector, shares: list[tuple[int, int, int]]) -> tuple[int, in
     return None
 
 
-def _carrier(shares: list[tuple[int, int, int]], written: list[int], heads: bool) -> tuple[int, int, int]:
+def _carrier(trace: LabelTrace, shares: list[tuple[int, int, int]], written: list[int]) -> tuple[int, int, int]:
     """Channels follow the size that the code computes; if it writes all as numbers, the last one."""
-    if heads:  # the size of one is a number of the code's own, or what is left
+    if trace.heads:  # the size of one is a number of the code's own, or what is left
         inner = written[shares[0][0]]
         outer = [share for share in shares[1:] if getattr(written[share[0]], "attribute", None) is not None]
-        held = inner == -1 or getattr(inner, "attribute", None) is not None
-        if outer and (held or getattr(inner, "parts", 1) == outer[0][1]):
+        known = inner == -1 or getattr(inner, "attribute", None) is not None
+        if outer and (known or getattr(inner, "parts", 1) == outer[0][1]):
             return outer[0]
     computed = [
         share for share in shares if written[share[0]] == -1 or getattr(written[share[0]], "vector", None) is not None
     ]
+    held = [share for share in shares if getattr(written[share[0]], "attribute", None) is not None]
     if len(computed) == 1:
-        return computed[0]
+        left = bool(held) and written[computed[0][0]] == -1 and held[0][0] > computed[0][0]
+        trace.leaves = trace.leaves or left
+        return held[0] if left and trace.held else computed[0]
     attributes = [share for share in shares if isinstance(written[share[0]], Width)]
     return (computed or attributes or shares)[0]
 
@@ -159,11 +162,10 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
         if vector is not None and len(vector) != size:
             trace.freeze(vector, "a single channel spread over many")
             vector = None
-        origin = getattr(width, "vector", None)
-        if origin is None and trace.heads and (dim is None or x.shape[dim] != size):
-            origin = trace.counted(width)  # a mask is spread over all heads
-        if vector is None and origin is not None and len(origin) == size and (dim is None or x.shape[dim] != size):
-            vector = origin  # spread over as many entries as another tensor has channels
+        if vector is None and (dim is None or x.shape[dim] != size):
+            vector = _counted_part(trace, width, size)  # spread over as many entries as another tensor has channels
+            if vector is None and trace.heads:
+                vector = trace.counted(width)  # a mask is spread over all heads
         out.append(vector)
     trace.put(call.out, tuple(out))
     trace.pass_origin(
@@ -171,6 +173,33 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
         call.out,
         [None if dim is None or vector is not labels[dim] else dim for dim, vector in zip(order, out, strict=True)],
     )
+
+
+def _counted_part(trace: LabelTrace, width: int, size: int) -> Vector | None:
+    """The channels that a written size counts: all of a tensor's, or the first of some equal parts."""
+    vector = getattr(width, "vector", None)
+    if not isinstance(width, Width) or vector is None or width.times != 1 or len(vector) != size * width.parts:
+        return None
+    return trace.blocks(vector, width.parts)
+
+
+@rule("squeeze_", "unsqueeze_")
+def rearrange_in_place(trace: LabelTrace, call: Call) -> None:
+    """A dimension of one entry comes or goes: the tensor has its new shape already."""
+    x, labels = call["self"], list(trace.get(call["self"]))
+    if len(labels) == x.dim():
+        return
+    order: list[int | None] = list(range(len(labels)))
+    if call.name == "unsqueeze_":
+        order.insert(call["dim"] % x.dim(), None)
+    else:
+        gone = normal(call.get("dim"), len(labels))
+        order = [dim for dim in order if dim not in gone]
+        for dim in gone if len(order) == x.dim() else range(len(labels)):
+            trace.freeze(labels[dim], "a single channel squeezed away")
+        order = order if len(order) == x.dim() else [None] * x.dim()
+    trace.put(x, tuple(None if dim is None else labels[dim] for dim in order))
+    trace.pass_origin(x, x, order)
 
 
 def _order(call: Call, ndim: int) -> list[int | None]:
@@ -309,8 +338,8 @@ def repeat(trace: LabelTrace, call: Call) -> None:
     known, written = (*[None] * new, *trace.get(x)), trace.written or ()
     out: list[Vector | None] = []
     for dim, (vector, times) in enumerate(zip(known, call["repeats"], strict=True)):
-        origin = getattr(written[dim], "vector", None) if len(written) == len(known) else None
-        if origin is not None and len(origin) == call.out.shape[dim]:
+        origin = _counted_part(trace, written[dim], call.out.shape[dim]) if len(written) == len(known) else None
+        if origin is not None:
             trace.freeze(vector, "a single channel spread over many")
             vector = origin
         elif vector is not None:

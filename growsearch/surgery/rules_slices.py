@@ -54,6 +54,8 @@ def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:
             _, first, second = bound.formula
             trace.measure(first, vector[:first])
             trace.measure(second, vector[first:bound])
+        elif _is_sum_of_multiples(bound):
+            trace.measure(bound.formula[1], vector[: bound.formula[1]])
         elif bound != 0 and not _is_multiple(bound):
             return None
     return part if len(part) == size else None
@@ -63,6 +65,12 @@ def _is_multiple(size: int) -> bool:
     """Whether it is a multiple of a number that the code holds, or a product of two; a view tells of which."""
     once = isinstance(size, Width) and size.attribute is not None and size.parts == 1
     return once or is_product(size)
+
+
+def _is_sum_of_multiples(size: Any) -> bool:
+    """Whether the code adds two such numbers, as of many queries and of fewer keys."""
+    operate, *parts = getattr(size, "formula", None) or (None,)
+    return operate is operator.add and all(_is_multiple(each) or _is_sum_of_multiples(each) for each in parts)
 
 
 def _is_sum(size: Any) -> bool:

@@ -62,8 +62,10 @@ class Silent:
         keys: whose new entries are zero unless they are copies.
         unbiased: whether a norm divides its sum of squares by one less than the number of channels.
         gains: whether factors of weights that are standardised, and read the channels, are scaled.
+        from_one: whether the code adds one to the norms' weights.
         tables: entries for new channels of weights that the code computes with, or that both read and write the
-            channels: as ``fill``, zero (buffers have copies, or zero too), or the mean of a filter's others.
+            channels: as ``fill``, zero (buffers have copies, or zero too), the mean of a filter's others, or zero on
+            the side that reads and random on the side that writes.
     """
 
     fill: Literal["zero", "mean", "random", "copies"]
@@ -72,7 +74,8 @@ class Silent:
     keys: Keys = ()
     unbiased: bool = False
     gains: bool = False
-    tables: Literal["fill", "unread", "zero", "mean"] = "fill"
+    from_one: bool = False
+    tables: Literal["fill", "unread", "zero", "mean", "sides"] = "fill"
 
 
 def add_silent(
@@ -141,6 +144,8 @@ class _NewChannels:
             return before.mean(tuple(range(1, before.dim())), keepdim=True)
         if self.silent.factors and slab.role == "scale" and before.numel() == before.shape[axis.dim]:
             return torch.tensor(float(before.mean()))
+        if self.silent.tables == "sides" and slab.role == "scale" and before.dim() > 1:
+            return torch.zeros(()) if _is_read(self.model, axis) else self._random(slab)
         if (table or fill == "zero") and slab.role != "depthwise":
             return torch.zeros(())
         if fill == "mean" and not table:
@@ -185,10 +190,12 @@ def _rescale_norms(
     for name, (before, modules) in norms.items():
         after = lookup(model, name).numel()
         ratio = after / before * (before - 1) / (after - 1) if silent.unbiased else before / after
-        _scale(model, name, ratio**0.5, optimizer)
+        _scale(model, name, ratio**0.5, optimizer, 1.0 if silent.from_one else 0.0)
         for module in modules:
-            held = vars(module)
-            held["eps"] = (torch.finfo(lookup(model, name).dtype).eps if held["eps"] is None else held["eps"]) * ratio
+            held, epsilon = vars(module), _epsilon(module)
+            if epsilon is not None:
+                least = torch.finfo(lookup(model, name).dtype).eps if held[epsilon] is None else held[epsilon]
+                held[epsilon] = least * ratio
 
 
 def _rescale_gains(model: nn.Module, group: ChannelGroup, ratio: float, silent: Silent, optimizer: Optimizers) -> None:
@@ -219,13 +226,16 @@ def _along(axis: Axis, factor: Tensor, tensor: Tensor) -> Tensor:
     return factor.repeat_interleave(tensor.shape[axis.dim] // len(factor)).view(shape).to(tensor)
 
 
-def _scale(model: nn.Module, name: str, factor: float | Tensor, optimizer: Optimizers) -> None:
-    """Multiply a tensor; gradients of what is multiplied are divided."""
+def _scale(model: nn.Module, name: str, factor: float | Tensor, optimizer: Optimizers, shift: float = 0.0) -> None:
+    """Multiply a tensor plus a number that the code adds to it; gradients of what is multiplied are divided."""
+
+    def scaled(weight: Tensor) -> Tensor:
+        return (weight + shift) * factor - shift if shift else weight * factor
 
     def carry(state: Tensor, entry: Entry, start: Tensor | float) -> Tensor:
-        return state * factor if entry.averages_weight else state / factor**entry.power
+        return scaled(state) if entry.averages_weight else state / factor**entry.power
 
-    replace_tensor(model, name, lookup(model, name).detach() * factor, optimizer=optimizer, carry=carry)
+    replace_tensor(model, name, scaled(lookup(model, name).detach()), optimizer=optimizer, carry=carry)
 
 
 def norms_over(model: nn.Module, group: ChannelGroup) -> dict[str, list[nn.Module]]:
@@ -242,7 +252,18 @@ def norms_over(model: nn.Module, group: ChannelGroup) -> dict[str, list[nn.Modul
 def _is_norm(module: nn.Module) -> bool:
     """Whether a module has an epsilon and no statistics of single channels."""
     others = (nn.modules.batchnorm._NormBase, nn.modules.conv._ConvNd, nn.Linear)
-    return "eps" in vars(module) and not isinstance(module, others)
+    return _epsilon(module) is not None and not isinstance(module, others)
+
+
+def _epsilon(module: nn.Module) -> str | None:
+    """Name of the attribute that is a norm's epsilon; torch's own norms may hold None."""
+    held = vars(module)
+    return next((each for each in held if is_epsilon(each) and isinstance(held[each], float | None)), None)
+
+
+def is_epsilon(name: str) -> bool:
+    """Whether an attribute of this name is an epsilon, such as ``eps`` or ``variance_epsilon``."""
+    return any(part in ("eps", "epsilon") for part in name.split("_"))
 
 
 def gains_over(model: nn.Module, group: ChannelGroup) -> list[str]:
@@ -264,6 +285,12 @@ def is_table(model: nn.Module, axis: Axis) -> bool:
     """Whether a dimension belongs to a weight that does not simply write or read the channels."""
     tensor = lookup(model, axis.name)
     return axis.role == "scale" and tensor.numel() > tensor.shape[axis.dim]
+
+
+def _is_read(model: nn.Module, axis: Axis) -> bool:
+    """Whether a dimension of a layer's weight, or of what it is computed from, is not that of the layer's outputs."""
+    layer = model.get_submodule(axis.layer.partition(".parametrizations.")[0] if "." in axis.name else "")
+    return axis.dim != (1 if isinstance(layer, nn.modules.conv._ConvTransposeNd) else 0)
 
 
 def passes_of(group: ChannelGroup, axis: Axis) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain, product
+from itertools import chain, islice, product
 from typing import Any, Protocol
 
 import torch
@@ -55,15 +55,20 @@ def offer(prover: Prover) -> None:
             kinds.setdefault(tuple(replace(each, keys=_leaves(each.keys)) for each in found), []).append(number)
     failed: set[Any] = set()
     for numbers in kinds.values():
-        ways = [candidates(prover.model, prover.groups[number]) for number in numbers]
-        sorts = [_sort(prover.groups[numbers[0]], silent) for silent in ways[0]]
+        left = {number: candidates(prover.model, prover.groups[number]) for number in numbers}
+        sorts = [_sort(prover.groups[numbers[0]], silent) for silent in left[numbers[0]]]
         for index in sorted(range(len(sorts)), key=lambda index: sorts[index] in failed):
-            plan = {number: each[index] for number, each in zip(numbers, ways, strict=True)}
-            if _is_exact(prover, {numbers[0]: plan[numbers[0]]}, False):
-                prover.map.silent.update(_exact_part(prover, plan))
-                failed.discard(sorts[index])
+            plan = {number: ways[index] for number, ways in left.items()}
+            first = dict(islice(plan.items(), 1))
+            if not _is_exact(prover, first, False):
+                failed.add(sorts[index])
+                continue
+            failed.discard(sorts[index])
+            exact = _exact_part(prover, plan)
+            prover.map.silent.update(exact)
+            left = {number: ways for number, ways in left.items() if number not in exact}
+            if not left:
                 break
-            failed.add(sorts[index])
 
 
 def _exact_part(prover: Prover, plan: dict[int, Silent]) -> dict[int, Silent]:
@@ -122,6 +127,7 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
     if simple and norms and (bond is Bond.EVEN or (bond is Bond.CUT and tables)):
         found = [Silent("zero", factors=True), Silent("zero"), Silent("mean")]
         found += [Silent("mean", unread=True)] if bond is Bond.EVEN else []
+        found += [Silent("zero", from_one=True)]
     if bond is Bond.ORDERED and simple:
         found = [Silent("zero"), *([Silent("zero", gains=True, tables="mean")] if gains else [])]
     if bond is Bond.CUT:
@@ -130,6 +136,7 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
         if group.producers and tables and simple:  # without a layer that writes them they would never learn
             found += [Silent("random", True, tables="unread"), Silent("random", True, tables="zero")]
             found += [Silent("random", True, gains=True, tables="mean")] if gains else []
+        found += [Silent("random", True, tables="sides")] if tables and simple else []
         found += [Silent("copies", gains=True)] if gains else []
         divided = str(group.map.frozen[group.number]).endswith("norm over channels")
         computed = any(COMPUTED in axis.name for axis in axes)  # such weights would be zero too, and never learn
@@ -137,10 +144,12 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
         found += [Silent("random", True, keys=_to(each, power)) for each in keys if simple for power in (0.5, 0.0)]
         last = tuple(_last_norm(group)) if any((each.name, each.dim) in group.map.shared for each in axes) else ()
         found += [Silent("copies", keys=(*_to(each, power), *last)) for each in keys for power in (-0.5, -1.0)]
+        found += [Silent("copies", keys=last)] if last else []
         named = list(_named_keys(model, group))
         found += [Silent("random", True, keys=_to(each, power)) for each in named[:1] if simple for power in (0.5, 0.0)]
         found += [Silent("copies", keys=(*each, *last)) for each in named]
         found += [Silent("copies", keys=each) for each in _divided_norms(group) if tables]
+        found += [Silent("zero")] if simple and group.consumers and not (divided or computed) else []
     return found
 
 
@@ -165,6 +174,9 @@ def _keys(group: ChannelGroup) -> Iterator[Keys]:
             if count % parts == 0 and (parts > 1 or len(layers) > 1):  # keys alone would never learn
                 for part in _part(count, parts, min(1, parts - 1)):
                     yield tuple((layer, part, 0.0) for layer in dict.fromkeys(like))
+    names = [axis.layer for axis in group.axes if axis.role == "producer"]
+    if len(layers) == 1 and len(names) == 2:  # two layers of one name, whose outputs are multiplied
+        yield ((names[1], tuple(range(next(iter(layers))[1])), 0.0),)
     for (_, count), like in layers.items():  # many queries with one key, and a value: the key, or else the queries
         for one in ((count - 1,), (count - 2,), tuple(range(count - 1))) if count > 2 else ():
             yield tuple((layer, one, 0.0) for layer in dict.fromkeys(like))
@@ -228,5 +240,6 @@ def _to(keys: Keys, power: float) -> Keys:
 
 def _last_norm(group: ChannelGroup) -> Iterator[tuple[str, tuple[int, ...], float]]:
     """The last norm over the channels as keys that are divided, for a head whose weights are an embedding's too."""
-    for axis in [axis for axis in group.axes if axis.role == "norm"][-1:]:
+    norms = [axis for axis in group.axes if axis.role == "norm"]
+    for axis in sorted(norms, key=lambda axis: group.map.turns[axis.name])[-1:]:
         yield axis.layer, tuple(range(passes_of(group, axis))), -1.0

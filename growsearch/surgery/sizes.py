@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.surgery.conditions import Computed, plain
-from growsearch.surgery.labels import LabelTrace
+from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.rehearsal import WithoutDropout
 from growsearch.surgery.widths import Width
 
@@ -87,6 +87,7 @@ class Sizes(WithoutDropout):
             **dict.fromkeys(("layer_norm", "rms_norm"), self._norm),
             **dict.fromkeys(("conv1d", "conv2d", "conv3d"), self._conv),
             **dict.fromkeys(_CREATES, self._create),
+            "eye": self._identity,
             "group_norm": self._group_norm,
             "unflatten": self._unflatten,
             **dict.fromkeys(("__getitem__", "__setitem__"), self._slice),
@@ -266,6 +267,14 @@ class Sizes(WithoutDropout):
         if isinstance(size, Width):
             size.leave()
         return plain(size)
+
+    def _identity(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """A matrix of a written size: between copies of channels it has zeros, so that none are exact."""
+        out = self._create(func, args if len(args) > 1 else (*args, *args), kwargs)
+        for vector in self.labels.get(out):
+            self.labels.freeze(vector, "a matrix with ones on its diagonal", Bond.CUT)
+        self.labels.join(*self.labels.get(out))
+        return out
 
     def _norm(self, func: Any, args: Any, kwargs: Any) -> Any:
         x = args[0] if args else kwargs["input"]

@@ -19,7 +19,9 @@ from torch.utils import _pytree as pytree
 from growsearch.dispatch import DispatchMode, carry_out
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
+    rules_gradients,
     rules_layers,
+    rules_matrices,
     rules_numbers,
     rules_pointwise,
     rules_shapes,
@@ -33,7 +35,7 @@ from growsearch.surgery.modes import modes_asked
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.rules_layers import convolution, matrix_product, packed
-from growsearch.surgery.rules_numbers import pick, put_at
+from growsearch.surgery.rules_numbers import masked, pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places, tensors_inside
@@ -65,11 +67,15 @@ class _Watch(DispatchMode):
         try:
             out = carry_out(func, args, kwargs)
         except NotImplementedError:
-            if not isinstance(value, Tensor):
-                if rule is not pointwise:
-                    raise
-                value = func(*pytree.tree_map(_zeros, args), **kwargs)
-            out = pytree.tree_map(lambda leaf: leaf.to("meta"), value)
+            if isinstance(value, Tensor):
+                made = value
+            elif rule is masked:
+                made = _all_picked(*args)
+            elif rule is pointwise:
+                made = func(*pytree.tree_map(_zeros, args), **kwargs)
+            else:
+                raise
+            out = pytree.tree_map(lambda leaf: leaf.to("meta"), made)
         if known:
             for tensor, entries in zip_longest(tensors_among(out), tensors_among(value)):
                 if tensor is not None:
@@ -95,7 +101,11 @@ class _Watch(DispatchMode):
             return args, kwargs
         for each in constants:
             if id(each) not in self.moved:
-                self.moved[id(each)] = each, _without_values(each)
+                spread = 0 in each.stride()  # which says that a mask does not tell places apart
+                empty = (
+                    torch.empty_strided(each.shape, each.stride(), dtype=each.dtype, device="meta") if spread else None
+                )
+                self.moved[id(each)] = each, _without_values(each) if empty is None else empty
                 self.labels.give_value(self.moved[id(each)][1], each)
         known = {number: moved for number, (_, moved) in self.moved.items()}
         return pytree.tree_map(lambda leaf: known.get(id(leaf), leaf), (tuple(args), kwargs))
@@ -129,6 +139,11 @@ class _Watch(DispatchMode):
             return None
 
 
+def _all_picked(x: Tensor, mask: Tensor) -> Tensor:
+    """What a mask picks that says yes everywhere."""
+    return x.new_empty(torch.broadcast_shapes(x.shape, mask.shape).numel())
+
+
 def _zeros(leaf: Any) -> Any:
     """What an operator that the meta device lacks is carried out with, where only the shape of its result matters."""
     return torch.zeros(leaf.shape, dtype=leaf.dtype, device="cpu") if isinstance(leaf, Tensor) else leaf
@@ -158,6 +173,7 @@ def trace(
     heads: bool = False,
     whole: frozenset[str] = frozenset(),
     shortest: bool = False,
+    held: bool = False,
 ) -> LabelTrace:
     """Push labels through ``model(example)`` in train and in eval mode; once, where its code does not ask which it is.
 
@@ -178,7 +194,7 @@ def trace(
             f"channel map of {type(model).__name__}: {describe(error)}; it needs a network that copy.deepcopy copies"
         ) from error
     mark_attributes(shadow, heads)
-    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest)
+    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest, held)
     mark_layers(shadow, labels)
     _know_flags(labels, model, shadow)
     _freeze_held(labels, shadow)
@@ -224,7 +240,7 @@ def trace(
             outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
             labels.settle(outputs)
             labels.drawn_in[training] = labels.drawn()
-            labels.freeze_all(outputs, "network output")
+            labels.leave(outputs)
             left = [tensor for tensor in _left_in(shadow) if id(tensor) not in began]
             labels.keeps = labels.keeps or any(each is not None for tensor in left for each in labels.get(tensor))
             if not (asked or left or labels.drawn_in[training]):  # so it would run again in eval mode

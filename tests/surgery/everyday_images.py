@@ -58,6 +58,23 @@ class BothAttentions(OnImages):
         return h * self.place(torch.cat([h.mean(1, True), h.max(1, True)[0]], 1)).sigmoid()
 
 
+class SharedInGroups(OnImages):
+    """Bilinear attention: channels are mixed along places, alike for all those of a group."""
+
+    frozen = frozenset({"rows"})
+
+    def prepare(self, width):
+        self.groups, self.conv, self.rows = 2, nn.Conv2d(width, 6, 1), nn.Conv2d(6, 2 * 8, (8, 1))
+        self.out = nn.Conv2d(6, width, 1)
+
+    def middle(self, h):
+        h = self.conv(h)
+        n, width = h.shape[:2]
+        mixed = self.rows(F.adaptive_max_pool2d(h, (8, 8))).view(n, self.groups, 8, 8).sigmoid()
+        mixed = mixed.view(n, self.groups, 1, 8, 8).expand(n, self.groups, width // self.groups, 8, 8).contiguous()
+        return self.out(mixed.view(n, width, 8, 8) @ h)
+
+
 class UShaped(OnImages):
     def prepare(self, width):
         self.down, self.deeper = nn.Conv2d(width, 10, 3, 2, 1), nn.Conv2d(10, 12, 3, 2, 1)
@@ -353,9 +370,7 @@ class InPlace(OnImages):
 
 
 class Penalised(OnImages):
-    """Returns what weights cost, too."""
-
-    frozen = frozenset({"second"})
+    """Returns what weights cost, too: of the second's new rows, which are zero, nothing."""
 
     def prepare(self, width):
         self.first, self.second = nn.Conv2d(width, 6, 1), nn.Conv2d(6, width, 1)

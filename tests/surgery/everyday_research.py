@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from everyday_images import IMAGES, OnImages
 from everyday_tokens import STEPS, OnTokens
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 
 class Spline(nn.Module):
@@ -166,3 +167,91 @@ class Packed(nn.Module):
         packed = nn.utils.rnn.pack_padded_sequence(self.stem(x).transpose(0, 1), lengths.cpu(), enforce_sorted=False)
         states, lengths = nn.utils.rnn.pad_packed_sequence(self.both(packed)[0], total_length=6)
         return self.head(states.sum(0) / lengths[:, None])
+
+
+class Seeded(nn.Module):
+    """Images from noise: a layer's outputs are seen as four times so many channels as the module holds."""
+
+    frozen: frozenset[str] = frozenset()
+    example = STEPS[:, :, 0]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.width, self.seed = 3, nn.Linear(5, 4 * 3 * 4)
+        self.up, self.last = nn.ConvTranspose2d(12, 6, 2, 2), nn.Conv2d(6, 2, 1)
+
+    def forward(self, z):
+        return self.last(self.up(self.seed(z).view(-1, self.width * 4, 2, 2).tanh()).relu())
+
+
+class CostVolume(OnImages):
+    """Both images' channels side by side, for each shift, in a tensor that was empty."""
+
+    def prepare(self, width):
+        self.volume = nn.Conv3d(2 * width, width, 1)
+
+    def middle(self, h):
+        volume = h.new_empty(len(h), 2 * h.shape[1], 3, *h.shape[2:])
+        for shift in range(3):
+            volume[:, : h.shape[1], shift] = h
+            volume[:, h.shape[1] :, shift] = torch.roll(h, shift, 3)
+        return self.volume(volume).tanh().mean(2)
+
+
+class NormedOnBothSides(OnImages):
+    """Layers whose weights are normed write a sum and read it."""
+
+    def prepare(self, width):
+        self.layers = nn.ModuleList(parametrizations.weight_norm(nn.Conv2d(width, width, 1)) for _ in range(3))
+        self.beside = nn.Conv2d(width, width, 1)
+
+    def middle(self, h):
+        h = self.layers[0](h).tanh() + self.beside(h)
+        return self.layers[2](h + self.layers[1](h).tanh()).tanh() + h
+
+
+class Slope(OnTokens):
+    """The slope of an energy of two layers beside what it is the slope of, and of a convolution's."""
+
+    def prepare(self, width):
+        self.first, self.second, self.third = nn.Linear(width, 6), nn.Linear(6, 7), nn.Linear(7, 1)
+        self.window, self.energy = nn.Conv1d(width, 5, 3, padding=1), nn.Linear(5, 1)
+
+    def middle(self, h):
+        with torch.enable_grad():
+            h = h.detach().requires_grad_()
+            energy = self.third(F.softplus(self.second(self.first(h).tanh()))).sum()
+            energy = energy + self.energy(F.silu(self.window(h.transpose(1, 2))).mean(2)).sum()
+            return h - torch.autograd.grad(energy, h, create_graph=True)[0]
+
+
+class Interactions(nn.Module):
+    """Products of each two embeddings, and the inner product of a branch and a trunk of one name."""
+
+    frozen: frozenset[str] = frozenset()
+    example = torch.randint(0, 9, (4, 3), generator=torch.Generator().manual_seed(0))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.deep = nn.Embedding(9, 5), nn.Linear(15, 4)
+        self.branch, self.trunk = (nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 7)) for _ in range(2))
+
+    def forward(self, x):
+        words = self.words(x)
+        pairs = (words.sum(1).square() - words.square().sum(1)).sum(1, keepdim=True)
+        h = self.deep(words.flatten(1)).relu()
+        return pairs + torch.einsum("bi,ni->bn", self.branch(h), self.trunk(h.flip(0)))
+
+
+class Neighbours(OnTokens):
+    """Each token beside its nearest ones, whose distances are products of channels."""
+
+    def prepare(self, width):
+        self.edge = nn.Linear(2 * width, width)
+
+    def middle(self, h):
+        square = h.square().sum(-1, keepdim=True)
+        nearest = (2 * h @ h.transpose(1, 2) - square - square.transpose(1, 2)).topk(2, -1)[1]
+        rows = torch.arange(len(h), device=h.device)[:, None, None]
+        near, mine = h[rows, nearest], h.unsqueeze(2).expand(-1, -1, 2, -1)
+        return self.edge(torch.cat([near - mine, mine], -1)).tanh().amax(2)

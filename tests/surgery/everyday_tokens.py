@@ -53,6 +53,39 @@ class OneKey(OnTokens):
         return h + self.out(mixed.reshape(n, length, self.heads * self.size))
 
 
+class OneKeyLeft(OnTokens):
+    """The same with the number of heads left to the view, and the first place of each token alone lent its shape."""
+
+    def prepare(self, width):
+        self.size, self.q, self.k, self.v = 4, nn.Linear(width, 12), nn.Linear(width, 4), nn.Linear(width, 4)
+        self.out, self.places = nn.Linear(12, width), nn.Embedding(64, width)
+
+    def middle(self, h):
+        n, length = h[:, :, -1].shape
+        h = h + self.places(torch.arange(length, device=h.device))
+        q, k, v = (each(h).view(n, length, -1, self.size).transpose(1, 2) for each in (self.q, self.k, self.v))
+        k, v = (each[:, :, None].expand(n, 1, 3, length, each.shape[-1]).reshape(n, 3, length, -1) for each in (k, v))
+        return h + self.out(F.scaled_dot_product_attention(q, k, v, scale=0.3).transpose(1, 2).reshape(n, length, -1))
+
+
+class FewKeysInSlices(OnTokens):
+    """Four queries, two keys and two values side by side, sliced at multiples of one size; a number is no module's."""
+
+    queries = 4
+
+    def prepare(self, width):
+        self.keys, self.size, self.qkv, self.out = 2, 3, nn.Linear(width, 24), nn.Linear(12, width)
+
+    def middle(self, h):
+        n, length, _ = h.shape
+        qkv, cut = self.qkv(h), type(self).queries * self.size
+        last = cut + self.keys * self.size
+        parts = (qkv[..., :cut], qkv[..., cut:last], qkv[..., last:])
+        q, k, v = (each.view(n, length, -1, self.size).transpose(1, 2) for each in parts)
+        k, v = (each.repeat_interleave(2, 1) for each in (k, v))
+        return h + self.out(F.scaled_dot_product_attention(q, k, v, scale=0.3).transpose(1, 2).reshape(n, length, -1))
+
+
 class WrittenSizes(OnTokens):
     """Sizes of two that the code writes down: neither more nor fewer."""
 
@@ -332,6 +365,31 @@ class Language(nn.Module):
 
 class Llama(Language):
     norm = RootMeanSquare
+
+
+class FromOne(Language):
+    """A root mean square norm with another name for its epsilon, whose weights count from one."""
+
+    class norm(nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.weight, self.variance_epsilon = nn.Parameter(torch.zeros(width)), 1e-3
+
+        def forward(self, x):
+            return x * (x.square().mean(-1, keepdim=True) + self.variance_epsilon).rsqrt() * (1 + self.weight)
+
+
+class NormedLast(Language):
+    """Norms behind the sums, and another layer and norm before the head, that come first among the parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(8, 8)
+
+    def forward(self, x):
+        h = self.norms[1](self.words(x))
+        h = self.norms[2](h + self.attended(h))
+        return self.head(self.norms[0](F.gelu(self.dense(h))))
 
 
 class Plain(Language):
