@@ -61,7 +61,7 @@ class ChannelMap:
         largest: entries of the largest result.
         draws: train mode or not -> what was drawn, and of which dimensions an edit may change the size.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
-        written: whole numbers in the network's code.
+        code: what is written in the network's code.
         keeps: whether a run leaves tensors with channels in the network, which another run may use.
         silent: group number -> how it gets channels that change nothing, where a proof found a way.
         least: group number -> how few channels the network runs with and why, where a proof found that it is not one.
@@ -99,7 +99,7 @@ class ChannelMap:
         self.attributes, self.conditions = layout.attributes, layout.conditions
         self.maps, self.largest, self._operators, self._heads = layout.maps, traced.largest, traced.operators, heads
         self.rows, self.draws = traced.rows, traced.drawn_in
-        self.written, self.keeps = traced.written_numbers, traced.keeps
+        self.code, self.keeps = traced.code, traced.keeps
         self.lineage: list[Sequence[int]] = [range(size) for size in self.sizes]
         self.silent: dict[int, Any] = {}
         self.least: dict[int, tuple[int, str]] = {}

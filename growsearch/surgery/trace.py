@@ -36,7 +36,7 @@ from growsearch.surgery.rules_numbers import pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places, tensors_inside
-from growsearch.surgery.written import written_numbers
+from growsearch.surgery.written import read_code
 
 
 class _Watch(DispatchMode):
@@ -182,7 +182,7 @@ def trace(
     _know_flags(labels, model, shadow)
     _freeze_held(labels, shadow)
     _freeze_overlapping(labels, model, shadow)
-    labels.written_numbers = written_numbers(model)
+    labels.code = read_code(model)
     for module in shadow.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
             for tensor in (*module._parameters.values(), *_originals(module)):
@@ -200,7 +200,7 @@ def trace(
                     labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
             try:
                 shadow.train(training)
-                with Sizes(labels), _Watch(labels), noted(labels.comparisons, labels.written_numbers):
+                with Sizes(labels), _Watch(labels), noted(labels.comparisons, labels.code.compared):
                     output = shadow(*inputs)
             except Exception as error:
                 if is_lack_of_memory(error):

@@ -15,7 +15,7 @@ from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, remap, widen
 from growsearch.surgery.conditions import UNSEEN, Computed, Condition, Size, noted
 from growsearch.surgery.widths import Width
-from growsearch.surgery.written import written_numbers
+from growsearch.surgery.written import read_code
 
 X = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -139,8 +139,8 @@ def test_a_range_is_one_while_a_network_is_traced():
 
 
 def test_numbers_are_found_where_a_network_uses_them():
-    assert {50, 192} <= set(written_numbers(Between(lambda m, a, b: b.split(50, 1)[m.table])))
-    assert written_numbers(Between(lambda m, a, b: b)) == ()
+    assert {50, 192} <= set(read_code(Between(lambda m, a, b: b.split(50, 1)[m.table])).numbers)
+    assert read_code(Between(lambda m, a, b: b)).numbers == ()
 
 
 def test_a_formula_remembers_its_sizes_and_is_a_number_else():
