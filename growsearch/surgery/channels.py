@@ -62,7 +62,7 @@ class ChannelMap:
         draws: train mode or not -> what was drawn, and of which dimensions an edit may change the size.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
         code: what is written in the network's code.
-        keeps: whether a run leaves tensors with channels in the network, which another run may use.
+        keeps: whether a run leaves tensors with channels, or their number, in the network, which another run may use.
         silent: group number -> how it gets channels that change nothing, where a proof found a way.
         least: group number -> how few channels the network runs with and why, where a proof found that it is not one.
         lineage: group number -> for each channel a number that exact copies have in common; a range if there are none.

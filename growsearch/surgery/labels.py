@@ -81,7 +81,7 @@ class LabelTrace:
         grouped: dimensions of depthwise weights whose number of groups the code takes from their channels.
         comparisons: what the code compares with a size.
         code: what is written in the network's code.
-        keeps: whether a run left tensors with channels in the network, which another run may use.
+        keeps: whether a run left tensors with channels, or their number, in the network, which another run may use.
         operators: what ran, in order.
         largest: entries of the largest tensor that an operator made or, as far as is known, needed meanwhile.
         maps: id of a vector of labels -> it, and the most entries that each of them had in the result of an operator.

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from math import prod
 from operator import itemgetter
 from typing import Any
@@ -25,7 +25,7 @@ from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
     rules_shapes,
     rules_slices,
 )
-from growsearch.surgery.conditions import noted
+from growsearch.surgery.conditions import Remembering, noted
 from growsearch.surgery.hooks import has_hooks
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
@@ -36,7 +36,7 @@ from growsearch.surgery.rules_numbers import pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places, tensors_inside
-from growsearch.surgery.written import read_code
+from growsearch.surgery.written import LONG, read_code
 
 
 class _Watch(DispatchMode):
@@ -189,6 +189,7 @@ def trace(
                 for kernel in labels.get(tensor)[2:] if tensor is not None else ():
                     labels.freeze(kernel, "kernel size")
     began = {id(tensor) for tensor in _left_in(shadow)}
+    held = {(id(module), name): value for module in shadow.modules() for name, value in vars(module).items()}
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow, False), _unchecked():
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
@@ -225,6 +226,7 @@ def trace(
             labels.freeze_all(outputs, "network output")
             left = [tensor for tensor in _left_in(shadow) if id(tensor) not in began]
             labels.keeps = labels.keeps or any(each is not None for tensor in left for each in labels.get(tensor))
+            labels.keeps = labels.keeps or _has_size(shadow, held)
     labels.measure_compared()
     _freeze_conflicts(labels, shadow)
     return labels
@@ -297,6 +299,26 @@ def _left_in(model: nn.Module) -> Iterator[Tensor]:
     for module in model.modules():
         yield from (tensor for _, tensor in _held(module))
         yield from (tensor for tensor in module._buffers.values() if tensor is not None)
+
+
+def _has_size(model: nn.Module, held: dict[tuple[int, str], Any]) -> bool:
+    """Whether a forward pass left a size in a module, as a cached property does.
+
+    Args:
+        model: the network.
+        held: (id of a module, name) -> the attribute before the pass.
+    """
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Remembering):
+                if value is not held.get((id(module), name)):
+                    return True
+            elif isinstance(value, (dict, tuple, list)) and name not in _KEPT and 0 < len(value) <= LONG:
+                inside = [*value, *value.values()] if isinstance(value, dict) else value
+                sizes = chain(*(each if isinstance(each, (tuple, list)) else (each,) for each in inside))
+                if any(isinstance(each, Remembering) and getattr(each, "attribute", None) is None for each in sizes):
+                    return True
+    return False
 
 
 _KEPT = {"_parameters", "_buffers", "_modules", "_flat_weights"}

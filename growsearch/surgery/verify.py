@@ -200,13 +200,19 @@ class _Prover:
                 self.map.frozen[number] = ALONE
 
     def find_least(self) -> None:
-        """Note the groups of which the network needs more than one channel, as where code picks the largest two."""
+        """Note the groups of which the network needs more than one channel, as where code picks the largest two.
+
+        A standard deviation of one channel runs, but is no number.
+        """
         least = dict.fromkeys(self.groups, 1)
 
         def fails(numbers: list[int]) -> str | None:
             plan = self.plans.apart({number: list(range(least[number])) for number in numbers})
             resized = self._resized(plan, BOTH)
-            return resized if isinstance(resized, str) else None
+            if isinstance(resized, str):
+                return resized
+            undefined = _is_undefined(resized) and not _is_undefined(self.stand_in.before(BOTH))
+            return "its output is not a number when it is cut" if undefined else None
 
         while (reason := fails(list(least))) is not None:
             needed = _smallest(list(least), lambda part: fails(part) is not None)
@@ -282,6 +288,11 @@ class _Prover:
 
 def _shapes(outputs: Outputs) -> list[Any]:
     return [leaf.shape if isinstance(leaf, Tensor) else leaf for leaf, _ in outputs]
+
+
+def _is_undefined(outputs: Outputs) -> bool:
+    """Whether there is an entry that is no number, as the standard deviation of a single channel."""
+    return any(bool(leaf.isnan().any()) for leaf, _ in outputs if isinstance(leaf, Tensor))
 
 
 def _smallest(items: list[int], fails: Callable[[list[int]], bool]) -> list[int]:
