@@ -23,9 +23,9 @@ FINELY = 128
 """So many of the smallest sizes are looked at one by one."""
 WRITTEN = 5
 """Smaller numbers in the code stand for dimensions and kernels; sizes about as small are tried anyway."""
-STEPS = (24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+STEPS = (48, 128, 384)
 """Numbers of channels far above those of a small network."""
-ROOM = 2**23
+ROOM = 2**21
 """Bytes that a stand-in may take that is edited to these."""
 MANY = 7
 """Of so many numbers that are or follow those of the code each two are tried at once."""
@@ -95,12 +95,16 @@ class Plans:
         """Sizes far above the true ones, as far as there is room, for what code counts where nobody sees it."""
         room = min(self._limit, ROOM)
         for index, step in enumerate(STEPS):
-            sizes = {n: self._near(n, step) for n in numbers if step > self._large(n)}
+            sizes = {n: self._near(n, step) for n in numbers if step > self._large(n) and self._is_quick(n, step)}
             fitting = {n: size for n, size in sizes.items() if self._takes(n, size)}
             for part in self._footprint.shared_out(fitting, self._stand_in.sizes, room):
                 plan = self._plan(part, sizes.__getitem__)
                 if self._footprint.bytes(self._footprint.lengths(self._sizes(plan))) <= room:
                     yield plan, BOTH if len(numbers) <= FEW else (index % 2 == 0,)
+
+    def _is_quick(self, number: int, size: int) -> bool:
+        """Whether the largest result of an operator would stay small, as if the group's channels were in it."""
+        return 8 * self._map.largest * size / self._map.sizes[number] <= ROOM
 
     def _near(self, number: int, size: int) -> int:
         """This size or a little more, so that groups differ."""

@@ -5,9 +5,10 @@ with there stands most often in the code.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
@@ -23,7 +24,7 @@ LONG = 64
 """Longer containers and texts are not looked into."""
 MOST_VALUES = 20_000
 """So many values are looked at."""
-_FOREIGN = ("torch", "numpy", "builtins")
+_FOREIGN = {"torch", "numpy", "builtins", *sys.stdlib_module_names}
 
 
 class Code(NamedTuple):
@@ -131,6 +132,8 @@ class _Reader:
             value = value.fget
         if isinstance(value, torch.jit.ScriptFunction):
             return re.findall(r"\d+", str(value.code))
+        if isinstance(value, SimpleNamespace):
+            return list(held.values()) if len(held) <= LONG else []
         if _is_foreign(value if isinstance(value, (type, FunctionType)) else type(value)):
             return []
         if isinstance(value, type):
@@ -139,7 +142,7 @@ class _Reader:
         if isinstance(value, partial):
             return [value.func, *value.args, *value.keywords.values()]
         if not isinstance(value, FunctionType):
-            known = not held or len(held) > LONG or isinstance(value, (nn.Module, ModuleType))
+            known = len(held) > LONG or isinstance(value, (nn.Module, ModuleType))
             return [] if known else [type(value), *held.values()]
         cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
         defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
