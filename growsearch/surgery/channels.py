@@ -61,8 +61,8 @@ class ChannelMap:
         largest: entries of the largest result.
         draws: train mode or not -> what was drawn, and of which dimensions an edit may change the size.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
-        written: whole numbers in the network's code.
-        keeps: whether a run leaves tensors with channels in the network, which another run may use.
+        code: what is written in the network's code.
+        keeps: whether a run leaves tensors with channels, or their number, in the network, which another run may use.
         silent: group number -> how it gets channels that change nothing, where a proof found a way.
         least: group number -> how few channels the network runs with and why, where a proof found that it is not one.
         lineage: group number -> for each channel a number that exact copies have in common; a range if there are none.
@@ -93,7 +93,7 @@ class ChannelMap:
         self.maps, self.largest, self._operators = layout.maps, traced.largest, traced.operators
         self._heads, self._held, self.other = heads, held, traced.leaves and not traced.held
         self.rows, self.draws = traced.rows, traced.drawn_in
-        self.written, self.keeps = traced.written_numbers, traced.keeps
+        self.code, self.keeps = traced.code, traced.keeps
         self.turns = {name: turn for turn, name in enumerate(dict.fromkeys(name for name, _ in traced.roles))}
         self.lineage: list[Sequence[int]] = [range(size) for size in self.sizes]
         self.silent: dict[int, Any] = {}

@@ -35,31 +35,35 @@ _noted: ContextVar[_Notes | None] = ContextVar("comparisons of sizes", default=N
 def noted(comparisons: list[Comparison], numbers: Sequence[int] = ()) -> Iterator[None]:
     """Add what the code compares to a list.
 
-    Meanwhile, in the whole process, functions of ``math`` remember the formulas of what they give, and ``range`` notes
-    the sizes that it takes in.
+    Meanwhile, in the whole process, functions of ``math`` remember the formulas of what they give, and ``range`` and
+    functions that write a number in another form note the sizes that they take in.
 
     Args:
         comparisons: the list.
         numbers: those written in the code, which a size is compared with where its formula is lost.
     """
     token = _noted.set(_Notes(comparisons, tuple(numbers)))
-    for name, function in _OF_MATH.items():
-        setattr(math, name, _remembering(function))
+    for module, name, function in _TAKING:
+        setattr(module, name, _remembering(function))
     builtins.range = _Range  # type: ignore[misc]
     try:
         yield
     finally:
         _noted.reset(token)
         builtins.range = _RANGE  # type: ignore[misc]
-        for name, function in _OF_MATH.items():
-            setattr(math, name, function)
+        for module, name, function in _TAKING:
+            setattr(module, name, function)
 
 
-_OF_MATH = {
-    name: function
-    for name, function in vars(math).items()
-    if isinstance(function, BuiltinFunctionType) and name not in ("ceil", "floor", "trunc")
-}
+_TAKING: list[tuple[Any, str, Callable[..., Any]]] = [
+    *(
+        (math, name, function)
+        for name, function in vars(math).items()
+        if isinstance(function, BuiltinFunctionType) and name not in ("ceil", "floor", "trunc")
+    ),
+    *((builtins, name, getattr(builtins, name)) for name in ("hex", "oct", "bin", "chr")),
+    (operator, "index", operator.index),
+]
 """Read once, so that traces in several threads put back Python's own functions and not each other's."""
 _RANGE = range
 _CURVED = {
@@ -83,14 +87,14 @@ class _Range(metaclass=_IsRange):
 
     def __new__(cls, *bounds: Any) -> Any:
         for each in bounds:
-            if isinstance(each, _Formula):
+            if isinstance(each, Remembering):
                 each.leave()
         return _RANGE(*bounds)
 
 
 def _remembering(function: Callable[..., Any]) -> Callable[..., Any]:
     def called(*numbers: Any, **options: Any) -> Any:
-        given = [each for each in numbers if isinstance(each, _Formula)]
+        given = [each for each in numbers if isinstance(each, Remembering)]
         if not given:
             return function(*numbers, **options)
         value = function(*map(plain, numbers), **options)
@@ -133,6 +137,7 @@ def _computing(name: str, turned: bool = False) -> Any:
             self.leave()
             return pow(*map(plain, (*pair, *modulus)))
         if not isinstance(other, (int, float)):
+            self.leave()  # such as the length of a list
             return NotImplemented
         value = operate(*map(plain, pair))
         if not isinstance(value, (int, float)):
@@ -185,7 +190,7 @@ UNSEEN = (64, 128, 256, 512)
 """Numbers of channels that are tried where a size goes where nobody sees what it is compared with."""
 
 
-class _Formula:
+class Remembering:
     """A number with the operator and the two numbers that it was computed from, if any."""
 
     formula: Comparison | None = None
@@ -206,6 +211,7 @@ class _Formula:
     __round__, __floor__ = _rounding(round), _rounding(math.floor)
     __ceil__, __trunc__ = _rounding(math.ceil), _rounding(math.trunc)
     __abs__, __neg__ = _rounding(abs), _rounding(operator.neg)
+    __invert__ = _rounding(operator.invert)
     __eq__, __ne__ = _comparing("eq"), _comparing("ne")
     __lt__, __le__ = _comparing("lt"), _comparing("le")
     __gt__, __ge__ = _comparing("gt"), _comparing("ge")
@@ -213,11 +219,31 @@ class _Formula:
     def __divmod__(self, other: Any) -> Any:
         return self // other, self % other
 
+    def __rdivmod__(self, other: Any) -> Any:
+        return other // self, other % self
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        self.leave()
+        return type(self.plain), (self.plain,)
+
     def __hash__(self) -> int:
         self.leave()  # the key of a table
         return hash(self.plain)
 
     def __int__(self) -> int:
+        self.leave()
+        return int(self.plain)
+
+    def __index__(self) -> int:
         self.leave()
         return int(self.plain)
 
@@ -238,7 +264,7 @@ class _Formula:
         value = getattr(function, method)(*map(plain, numbers), **options)
         if options or method != "__call__" or not all(isinstance(each, (int, float, np.number)) for each in numbers):
             for each in numbers:
-                if isinstance(each, _Formula):
+                if isinstance(each, Remembering):
                     each.leave()
             return value
         formula = (function if len(numbers) == 2 else _of_first(function), numbers[0], numbers[-1])
@@ -264,7 +290,7 @@ class _Formula:
         return bool(self != 0)
 
 
-class Computed(_Formula, int):
+class Computed(Remembering, int):
     """A whole number computed from sizes."""
 
     @property
@@ -290,7 +316,7 @@ class Computed(_Formula, int):
     to_bytes, as_integer_ratio = _leaving(int.to_bytes), _leaving(int.as_integer_ratio)
 
 
-class _Quotient(_Formula, float):
+class _Quotient(Remembering, float):
     @property
     def plain(self) -> float:
         return float.__float__(self)
@@ -302,7 +328,7 @@ class _Quotient(_Formula, float):
     )
 
 
-class _OfNumpy(_Formula, np.float64):
+class _OfNumpy(Remembering, np.float64):
     """A number that a function of numpy gave."""
 
     formula: Comparison | None = None

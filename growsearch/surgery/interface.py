@@ -101,6 +101,8 @@ def _leaves(output: Any) -> Iterator[Any]:
                 f"output of the network: a tensor of layout {output.layout} is not accepted; use a dense one"
             )
         yield output
+    elif isinstance(output, (torch.dtype, torch.device)):  # of no channels
+        return
     elif isinstance(output, (bool, int, float, complex, str, bytes)):
         yield output
     elif isinstance(output, Mapping):

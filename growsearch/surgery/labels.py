@@ -17,6 +17,7 @@ from torch import Tensor
 
 from growsearch.surgery.conditions import Comparison
 from growsearch.surgery.widths import Vector, Width
+from growsearch.surgery.written import Code
 
 Labels: TypeAlias = tuple[Vector | None, ...]
 """One vector, or None, for each dimension of a tensor."""
@@ -82,8 +83,8 @@ class LabelTrace:
         blocked: name of each other such weight -> the labels of its outputs.
         grouped: dimensions of depthwise weights whose number of groups the code takes from their channels.
         comparisons: what the code compares with a size.
-        written_numbers: whole numbers in the network's code.
-        keeps: whether a run left tensors with channels in the network, which another run may use.
+        code: what is written in the network's code.
+        keeps: whether a run left tensors with channels, or their number, in the network, which another run may use.
         operators: what ran, in order.
         largest: entries of the largest tensor that an operator made or, as far as is known, needed meanwhile.
         maps: id of a vector of labels -> it, and the most entries that each of them had in the result of an operator.
@@ -119,7 +120,7 @@ class LabelTrace:
         self.blocked: dict[str, Vector] = {}
         self.grouped: set[tuple[str, int]] = set()
         self.comparisons: list[Comparison] = []
-        self.written_numbers: tuple[int, ...] = ()
+        self.code = Code()
         self.keeps = False
         self.operators: list[Any] = []
         self.largest = 0

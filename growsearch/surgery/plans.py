@@ -1,7 +1,8 @@
 """The edits of a proof: which groups change together, and to which sizes."""
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, combinations, permutations
+from itertools import chain, combinations, permutations, product
+from itertools import count as count_from
 from math import comb, inf
 
 import numpy as np
@@ -22,6 +23,12 @@ FINELY = 128
 """So many of the smallest sizes are looked at one by one."""
 WRITTEN = 5
 """Smaller numbers in the code stand for dimensions and kernels; sizes about as small are tried anyway."""
+STEPS = (48, 128, 384)
+"""Numbers of channels far above those of a small network."""
+ROOM = 2**21
+"""Bytes that a stand-in may take that is edited to these."""
+MANY = 7
+"""Of so many numbers that are or follow those of the code each two are tried at once."""
 CUTS = 8
 """So many edits are made of the groups that may only be cut."""
 
@@ -56,13 +63,12 @@ class Plans:
         the code's comparisons turn out otherwise, where none of the others did that.
         """
         tried: list[tuple[Plan, Modes]] = []
-        for plan, modes in self._usual(numbers):
-            tried.append((plan, modes))
-            yield plan, modes
-        for plan, modes in self._turning(numbers, tried):
-            tried.append((plan, modes))
-            yield plan, modes
+        for plans in (self._usual(numbers), self._turning(numbers, tried), self._steps(numbers)):
+            for plan, modes in plans:
+                tried.append((plan, modes))
+                yield plan, modes
         yield from self._written(numbers, tried)
+        yield from self._together(numbers)
 
     def _usual(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
         if not numbers:
@@ -84,6 +90,38 @@ class Plans:
             count += len(plans) + len(parts)
         yield self._plan(numbers, self._more), BOTH
         yield self._plan(numbers, self._fewer), BOTH
+
+    def _steps(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
+        """Sizes far above the true ones, as far as there is room, for what code counts where nobody sees it."""
+        room = min(self._limit, ROOM)
+        for index, step in enumerate(STEPS):
+            sizes = {n: self._near(n, step) for n in numbers if step > self._large(n) and self._is_quick(n, step)}
+            fitting = {n: size for n, size in sizes.items() if self._takes(n, size)}
+            for part in self._footprint.shared_out(fitting, self._stand_in.sizes, room):
+                plan = self._plan(part, sizes.__getitem__)
+                if self._footprint.bytes(self._footprint.lengths(self._sizes(plan))) <= room:
+                    yield plan, BOTH if len(numbers) <= FEW else (index % 2 == 0,)
+
+    def _is_quick(self, number: int, size: int) -> bool:
+        """Whether the largest result of an operator would stay small, as if the group's channels were in it."""
+        return 8 * self._map.largest * size / self._map.sizes[number] <= ROOM
+
+    def _near(self, number: int, size: int) -> int:
+        """This size or a little more, so that groups differ."""
+        now, size = self._stand_in.sizes[number], size + int(self._random.integers(0, size // 4))
+        return size // now * now if self._map.bonds[number] is Bond.EVEN else size
+
+    def _together(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
+        """Each two groups at or above each two numbers of the code, as of a table whose keys are made of two sizes."""
+        written = sorted({each for each in self._map.code.numbers if each >= WRITTEN} | self._map.code.together)
+        sizes = [*written, *(each + 1 for each in written)][:MANY]
+        count = next(each for each in count_from(max(2, len(sizes))) if all(each % factor for factor in range(2, each)))
+        few = len(numbers) <= FEW
+        for start, step in product(range(count), repeat=2) if len(numbers) > 1 < len(sizes) else ():
+            wanted = {n: sizes[(start + step * place) % count % len(sizes)] for place, n in enumerate(numbers)}
+            plan = self._plan([n for n in numbers if self._takes(n, wanted[n])], wanted.__getitem__)
+            if self._footprint.bytes(self._footprint.lengths(self._sizes(plan))) <= self._limit:
+                yield plan, BOTH if few else (start % 2 == 0,)
 
     def _enlarged(self, numbers: list[int], plans: list[Plan]) -> list[list[int]]:
         """Let each group be large in one of the plans that change it; those for which there is no room, in lists."""
@@ -149,7 +187,7 @@ class Plans:
         """
         seen = {(number, len(sources)) for plan, _ in tried for number, sources in plan.items()}
         few = len(numbers) <= FEW
-        written = {each for number in self._map.written if number >= WRITTEN for each in (number, 2 * number)}
+        written = {each for number in self._map.code.numbers if number >= WRITTEN for each in (number, 2 * number)}
         sizes = {each + more for each in written for more in (0, 1)}
         for index, size in enumerate(sorted(sizes)):
             fitting = [number for number in numbers if (number, size) not in seen and self._takes(number, size)]

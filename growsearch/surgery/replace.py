@@ -53,7 +53,10 @@ def put(model: nn.Module, names: Sequence[str], value: Tensor) -> Tensor:
     """Put ``value`` in all places of one tensor, as :func:`replace` does but for optimizer and version; return it."""
     holders = [owner(model, each) for each in names]
     new = place(holders, value.detach())
-    for module, _ in holders:
+    for module, leaf in holders:
+        transposed = isinstance(module, nn.modules.conv._ConvTransposeNd) and leaf == "weight"
+        if transposed and 1 < module.groups == module.in_channels:  # a depthwise one follows its weight
+            module.groups = new.shape[0]
         set_sizes(module)
     return new
 
@@ -116,8 +119,6 @@ def set_sizes(module: nn.Module, weight: Tensor | None = None) -> None:
         return
     shape, held = weight.shape, module.__dict__  # as nn.Module would write them, in less time
     if isinstance(module, nn.modules.conv._ConvTransposeNd):
-        if module.groups > 1 and module.groups == module.in_channels:  # a depthwise one follows its weight
-            held["groups"] = shape[0]
         held["in_channels"], held["out_channels"] = shape[0], shape[1] * module.groups
     elif isinstance(module, nn.modules.conv._ConvNd):
         held["in_channels"], held["out_channels"] = shape[1] * module.groups, shape[0]

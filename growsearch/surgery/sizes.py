@@ -6,7 +6,8 @@ passed to a view, and tells the trace which sizes must stay equal and which attr
 """
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain, combinations
 from math import prod
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from growsearch.surgery.conditions import Computed, plain
+from growsearch.surgery.conditions import Computed, Remembering, plain
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.rehearsal import WithoutDropout
 from growsearch.surgery.widths import Width
@@ -103,6 +104,7 @@ class Sizes(WithoutDropout):
             "_pad_packed_sequence": self._unpack,
             "tolist": self._list,
             "__len__": self._len,
+            **dict.fromkeys(("untyped_storage", "storage", "_typed_storage", "storage_offset"), self._memory),
         }
 
     def __torch_function__(self, func: Any, types_: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -113,6 +115,7 @@ class Sizes(WithoutDropout):
                 return handler(func, args, kwargs)
             if isinstance(func, types.FunctionType) and _SIZED.intersection(func.__code__.co_names):
                 return self._opened(func, args, kwargs)
+            _leave(args, kwargs.values())
         return super().__torch_function__(func, types_, args, kwargs)
 
     def _opened(self, func: types.FunctionType, args: Any, kwargs: Any) -> Any:
@@ -142,7 +145,11 @@ class Sizes(WithoutDropout):
         labels = self.labels.get(tensor)
         if all(vector is None for vector in labels):
             return shape
-        return torch.Size([n if v is None else Width.make(n, v) for n, v in zip(shape, labels, strict=True)])
+        sizes = torch.Size([n if v is None else Width.make(n, v) for n, v in zip(shape, labels, strict=True)])
+        if self.labels.code.counts:  # the product that torch computes is none of Python's numbers
+            dims = range(len(sizes) + 1)
+            _leave(prod(sizes[start:stop]) for start, stop in combinations(dims, 2))
+        return sizes
 
     def _written(self, func: Any, args: Any, kwargs: Any, sizes: Any) -> Any:
         self.labels.written = tuple(sizes)
@@ -198,9 +205,7 @@ class Sizes(WithoutDropout):
     def _constant(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A tensor of numbers of Python, whose values the meta device would lose."""
         out = func(*args, **kwargs)
-        for size in pytree.tree_leaves(args):
-            if isinstance(size, Computed):
-                size.leave()
+        _leave(pytree.tree_leaves(args))
         if out.is_meta:
             self.labels.give_value(out, func(*args, **{**kwargs, "device": "cpu", "requires_grad": False}))
         return out
@@ -225,6 +230,7 @@ class Sizes(WithoutDropout):
 
     def _slice(self, func: Any, args: Any, kwargs: Any) -> Any:
         parts = args[1] if isinstance(args[1], tuple) else (args[1],)
+        _leave(parts, args[2:])
         cuts = [part for part in parts if isinstance(part, slice)]
         cuts = [cut for cut in cuts if isinstance(cut.start, Computed) or isinstance(cut.stop, Computed)]
         if len(cuts) != 1:
@@ -249,6 +255,12 @@ class Sizes(WithoutDropout):
     def _numel(self, func: Any, args: Any, kwargs: Any) -> Any:
         return prod(self._marked(args[0], args[0].shape))
 
+    def _memory(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """What lies in memory has a length that is none of Python's numbers."""
+        entries = self._numel(func, args, kwargs)
+        _leave((entries, entries * args[0].element_size()))
+        return func(*args, **kwargs)
+
     def _stride(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Of a tensor in the usual order they are products of its sizes."""
         out, shape = func(*args, **kwargs), self._marked(args[0], args[0].shape)
@@ -256,9 +268,7 @@ class Sizes(WithoutDropout):
         if args[0].stride() == strides:
             dim = args[1] if len(args) > 1 else kwargs.get("dim")
             return strides if dim is None else strides[dim]
-        for size in shape:
-            if isinstance(size, Computed):
-                size.leave()
+        _leave(shape)
         return out
 
     def _len(self, func: Any, args: Any, kwargs: Any) -> int:
@@ -304,7 +314,16 @@ class Sizes(WithoutDropout):
             known = [self.labels.counted(size) for size in sizes]
             if any(vector is not None for vector in known):
                 self.labels.put(out, tuple(known[: out.dim()]))
+        _leave((kwargs.get("fill_value"), *args[1:]) if "full" in func.__name__ else ())
         return out
+
+
+def _leave(*lists: Iterable[Any]) -> None:
+    """Note sizes that go into an operator as numbers, by themselves or in a list: what comes out may depend on them."""
+    for each in chain(*lists):
+        for number in each if isinstance(each, (tuple, list)) else (each,):
+            if isinstance(number, Remembering):
+                number.leave()
 
 
 def _is_number(value: Any) -> bool:

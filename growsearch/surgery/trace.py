@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from math import prod
 from operator import itemgetter
 from typing import Any
@@ -27,7 +27,7 @@ from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
     rules_shapes,
     rules_slices,
 )
-from growsearch.surgery.conditions import noted
+from growsearch.surgery.conditions import Remembering, noted
 from growsearch.surgery.hooks import has_hooks
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
@@ -39,7 +39,7 @@ from growsearch.surgery.rules_numbers import masked, pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, owner, places, tensors_inside
-from growsearch.surgery.written import written_numbers
+from growsearch.surgery.written import LONG, read_code
 
 
 class _Watch(DispatchMode):
@@ -199,7 +199,7 @@ def trace(
     _know_flags(labels, model, shadow)
     _freeze_held(labels, shadow)
     _freeze_overlapping(labels, model, shadow)
-    labels.written_numbers = written_numbers(model)
+    labels.code = read_code(model)
     for module in shadow.modules():
         if isinstance(module, nn.modules.conv._ConvNd):
             for tensor in (*module._parameters.values(), *_originals(module)):
@@ -207,6 +207,7 @@ def trace(
                     labels.freeze(kernel, "kernel size")
     began = {id(tensor) for tensor in _left_in(shadow)}
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow, False), _unchecked():
+        before = {(id(module), name): value for module in shadow.modules() for name, value in vars(module).items()}
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
             for place, leaf in enumerate(pytree.tree_leaves(inputs)):
@@ -217,7 +218,7 @@ def trace(
                     labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
             try:
                 shadow.train(training)
-                noting = noted(labels.comparisons, labels.written_numbers)
+                noting = noted(labels.comparisons, labels.code.compared)
                 with modes_asked(shadow) as asked, Sizes(labels), _Watch(labels), noting:
                     output = shadow(*inputs)
             except Exception as error:
@@ -243,8 +244,9 @@ def trace(
             labels.leave(outputs)
             left = [tensor for tensor in _left_in(shadow) if id(tensor) not in began]
             labels.keeps = labels.keeps or any(each is not None for tensor in left for each in labels.get(tensor))
-            if not (asked or left or labels.drawn_in[training]):  # so it would run again in eval mode
-                labels.drawn_in[False] = []
+            labels.keeps = labels.keeps or _has_size(shadow, before)
+            if not (asked or left or labels.drawn_in[training] or _has_changed(shadow, before)):
+                labels.drawn_in[False] = []  # it would run in eval mode as it did
                 break
     labels.measure_compared()
     _freeze_conflicts(labels, shadow)
@@ -318,6 +320,36 @@ def _left_in(model: nn.Module) -> Iterator[Tensor]:
     for module in model.modules():
         yield from (tensor for _, tensor in _held(module))
         yield from (tensor for tensor in module._buffers.values() if tensor is not None)
+
+
+def _has_size(model: nn.Module, before: dict[tuple[int, str], Any]) -> bool:
+    """Whether a forward pass left a size in a module, as a cached property does.
+
+    Args:
+        model: the network.
+        before: (id of a module, name) -> the attribute before the pass.
+    """
+    for module in model.modules():
+        for name, value in vars(module).items():
+            if isinstance(value, Remembering):
+                if value is not before.get((id(module), name)):
+                    return True
+            elif isinstance(value, (dict, tuple, list)) and name not in _KEPT and 0 < len(value) <= LONG:
+                inside = [*value, *value.values()] if isinstance(value, dict) else value
+                sizes = chain(*(each if isinstance(each, (tuple, list)) else (each,) for each in inside))
+                if any(isinstance(each, Remembering) and getattr(each, "attribute", None) is None for each in sizes):
+                    return True
+    return False
+
+
+def _has_changed(model: nn.Module, before: dict[tuple[int, str], Any]) -> bool:
+    """Whether a forward pass left another attribute in a module than its mode; for ``before`` see :func:`_has_size`."""
+    return any(
+        value is not before.get((id(module), name), before)
+        for module in model.modules()
+        for name, value in vars(module).items()
+        if name != "training"
+    )
 
 
 _KEPT = {*vars(nn.Module()), "_flat_weights"}

@@ -44,18 +44,22 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     or an argmax hides nothing. Groups
     under a norm over channels are copied as wholes. Groups whose operators allow cuts only are
     resized at random: the network must run, with outputs of the same shapes, and not notice a
-    permutation of the channels. Every group also gets the numbers that are written in the network's code, for a count
-    or the key of a table is no comparison that a trace sees. Last, each group is cut to a single channel, or to as few
-    as the network runs with, and free ones in eval mode to two and to one, which must compute what it does if no
-    others are read.
+    permutation of the channels. Every group also gets the numbers that are written in the network's code
+    or held by its modules, each two groups each two of these, and those of a small network a few sizes of
+    some hundreds: a count or the key of a table is no comparison that a trace sees. Last, each group is cut
+    to a single channel, or to as few as the network runs with, and free ones in eval mode to two and to one,
+    which must compute what it does if no others are read.
 
     Draws are one value a sample, the same in every pass; each pass runs on a fresh copy, so that counters
     and statistics start alike. Random streams of torch, Python and numpy are put back.
 
-    What this shows: within these sizes the code treats the channels as the trace says. What no trace
-    can show: a branch on a size that was not tried (one that is compared unseen with a number that is not in the
-    code), on the values, on the date or on the environment; a factor that depends on the width of a group that can
-    only be cut; what code outside the network, or a hook, does with its tensors.
+    What this shows: within these sizes the code treats the channels as the trace says, and it compares
+    neither a size, nor what Python or ``math`` computes of sizes, with a number at which it does otherwise.
+    What no trace can show: where a size becomes a plain number (the index or the end of a slice of a list,
+    an array's length, packed bytes), a branch on a size that was not tried, as its number is neither in the
+    code nor held by a module, on three sizes at once, or on a sum of such plain numbers; a branch on the
+    values, on the date or on the environment; a factor that depends on the width of a group that can only
+    be cut; what code outside the network, or a hook, does with its tensors.
 
     Args:
         model: the network; it is not touched.
@@ -200,13 +204,19 @@ class _Prover:
                 self.map.frozen[number] = ALONE
 
     def find_least(self) -> None:
-        """Note the groups of which the network needs more than one channel, as where code picks the largest two."""
+        """Note the groups of which the network needs more than one channel, as where code picks the largest two.
+
+        A standard deviation of one channel runs, but is no number.
+        """
         least = dict.fromkeys(self.groups, 1)
 
         def fails(numbers: list[int]) -> str | None:
             plan = self.plans.apart({number: list(range(least[number])) for number in numbers})
             resized = self._resized(plan, BOTH)
-            return resized if isinstance(resized, str) else None
+            if isinstance(resized, str):
+                return resized
+            undefined = _is_undefined(resized) and not _is_undefined(self.stand_in.before(BOTH))
+            return "its output is not a number when it is cut" if undefined else None
 
         while (reason := fails(list(least))) is not None:
             needed = _smallest(list(least), lambda part: fails(part) is not None)
@@ -282,6 +292,11 @@ class _Prover:
 
 def _shapes(outputs: Outputs) -> list[Any]:
     return [leaf.shape if isinstance(leaf, Tensor) else leaf for leaf, _ in outputs]
+
+
+def _is_undefined(outputs: Outputs) -> bool:
+    """Whether there is an entry that is no number, as the standard deviation of a single channel."""
+    return any(bool(leaf.isnan().any()) for leaf, _ in outputs if isinstance(leaf, Tensor))
 
 
 def _smallest(items: list[int], fails: Callable[[list[int]], bool]) -> list[int]:

@@ -49,9 +49,3 @@ class Width(Computed):
         return Width.make(self.plain * other, self.vector, self.attribute, self.parts, self.times * other)
 
     __rmul__ = __mul__
-
-    def __deepcopy__(self, memo: Any) -> "Width":
-        return self
-
-    def __reduce__(self) -> Any:
-        return int, (self.plain,)

@@ -5,61 +5,92 @@ with there stands most often in the code.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from types import CodeType, FunctionType
-from typing import Any
+from functools import partial
+from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from growsearch.surgery.tensors import places
+
 LEAST, MOST = 2, 1024
-"""Other numbers are left out."""
+"""Other numbers are left out where sizes are tried."""
 MOST_NUMBERS = 32
-"""So many of the smallest numbers are kept."""
+"""So many of the smallest numbers are kept, and of the largest ones that a size may be compared with."""
 LONG = 64
 """Longer containers and texts are not looked into."""
-_FOREIGN = ("torch", "numpy", "builtins")
+MOST_VALUES = 20_000
+"""So many values are looked at."""
+_FOREIGN = {"torch", "numpy", "builtins", *sys.stdlib_module_names}
 
 
-def written_numbers(model: nn.Module) -> tuple[int, ...]:
-    """Whole numbers in the code that a network runs, its tables and defaults included, in ascending order.
+class Code(NamedTuple):
+    """What stands in the code that a network runs.
 
-    Functions are followed by the names that they use: those of their module, and methods of the network's modules.
+    Attributes:
+        numbers: whole numbers of a size of channels, in ascending order.
+        compared: the same and larger ones, which a product of sizes may be compared with.
+        together: numbers that stand in one text or tuple.
+        counts: whether it asks for the entries of a shape.
+    """
+
+    numbers: tuple[int, ...] = ()
+    compared: tuple[int, ...] = ()
+    together: frozenset[int] = frozenset()
+    counts: bool = False
+
+
+def read_code(model: nn.Module) -> Code:
+    """What is written in the code that a network runs, its tables and defaults and the numbers that it holds included.
+
+    Functions are followed by the names that they use: those of their module, and attributes of the network's modules.
+    Numbers that a module holds are left out where a tensor of the network has as many entries in a dimension: these
+    count its channels.
     """
     kinds = {type(module) for module in model.modules()}
-    methods: dict[str, list[Any]] = {}
+    attributes: dict[str, list[Any]] = {}
     for kind in {base for each in kinds for base in each.__mro__}:
         for name, value in vars(kind).items() if not _is_foreign(kind) else ():
-            methods.setdefault(name, []).append(value)
+            attributes.setdefault(name, []).append(value)
+    sizes = {size for tensor, _ in places(model) for size in tensor.shape}
     for module in model.modules():
         for name, value in vars(module).items() if not _is_foreign(type(module)) else ():
             plain = isinstance(value, (list, tuple)) and all(type(each) is int for each in value)  # known to a trace
-            if isinstance(value, (FunctionType, list, tuple, dict, set, frozenset, str)) and not plain:
-                methods.setdefault(name, []).append(value)
-    reader = _Reader(methods)
-    for value in methods.get("forward", ()):
+            counts = isinstance(value, int) and value in sizes
+            if not (plain or counts or name.startswith("_") or isinstance(value, (nn.Module, torch.Tensor))):
+                attributes.setdefault(name, []).append(value)
+    reader = _Reader(attributes)
+    for value in attributes.get("forward", ()):
         reader.read(value)
-    return tuple(sorted(number for number in reader.numbers if LEAST <= number <= MOST)[:MOST_NUMBERS])
+    found = sorted(number for number in reader.numbers if number >= LEAST)
+    numbers = tuple(number for number in found if number <= MOST)[:MOST_NUMBERS]
+    return Code(
+        numbers, tuple(sorted({*numbers, *found[-MOST_NUMBERS:]})), frozenset(reader.together), "numel" in reader.names
+    )
 
 
 class _Reader:
     """Follows values from one to another and collects numbers."""
 
-    def __init__(self, methods: Mapping[str, Iterable[Any]]) -> None:
-        self._methods, self._seen = methods, set[int]()
+    def __init__(self, attributes: Mapping[str, Iterable[Any]]) -> None:
+        self._attributes, self._seen = attributes, set[int]()
         self.numbers: set[int] = set()
+        self.together: set[int] = set()
+        self.names: set[str] = set()
         self._kept: list[Any] = []
 
     def read(self, value: Any) -> None:
         """Collect the numbers of a value, and of what it leads to."""
         waiting = [value]
-        while waiting:
+        while waiting and len(self._kept) < MOST_VALUES:
             each = waiting.pop()
             if isinstance(each, (int, float)):
                 self._note(each)
             elif isinstance(each, str):
-                for digits in re.findall(r"\d+", each) if len(each) <= LONG else ():
-                    self._note(int(digits))
+                self._note_text(each)
             elif id(each) not in self._seen:
                 self._seen.add(id(each))
                 self._kept.append(each)
@@ -69,26 +100,50 @@ class _Reader:
         if abs(number) < 1e9:
             self.numbers.add(int(abs(number)))
 
+    def _note_text(self, text: str) -> None:
+        found = re.findall(r"\d+", text) if len(text) <= LONG else []
+        if re.fullmatch("0[xXbBoO][0-9a-fA-F]+", text):
+            found = [str(int(text, 0))] if _is_literal(text) else []
+        self._note_together([int(digits) for digits in found if len(digits) < 10])
+
+    def _note_together(self, numbers: list[int]) -> None:
+        self.numbers.update(numbers)
+        if len(numbers) > 1:
+            self.together.update(number for number in numbers if LEAST <= number <= MOST)
+
     def _inside(self, value: Any) -> list[Any]:
         if isinstance(value, (list, tuple, set, frozenset)):
             self._note(len(value))
+            if isinstance(value, tuple) and len(value) <= LONG and all(type(each) is int for each in value):
+                self._note_together([abs(each) for each in value if abs(each) < 1e9])
             return list(value) if len(value) <= LONG else []
-        if isinstance(value, dict):
+        if isinstance(value, Mapping):
             return [*value, *value.values()] if len(value) <= LONG else []
         if isinstance(value, CodeType):
             return self._of_code(value, {})
         return self._of_function(value)
 
     def _of_function(self, value: Any) -> list[Any]:
-        while hasattr(value, "__wrapped__"):
-            value = value.__wrapped__
-        value = getattr(value, "__func__", getattr(value, "fget", value))
+        while "__wrapped__" in (held := _attributes(value)):
+            value = held["__wrapped__"]
+        if isinstance(value, (MethodType, staticmethod, classmethod)):
+            value = value.__func__
+        elif isinstance(value, property):
+            value = value.fget
         if isinstance(value, torch.jit.ScriptFunction):
             return re.findall(r"\d+", str(value.code))
-        if isinstance(value, type):
-            return [] if _is_foreign(value) else [vars(value).get("forward"), vars(value).get("__call__")]
-        if not isinstance(value, FunctionType) or _is_foreign(value):
+        if isinstance(value, SimpleNamespace):
+            return list(held.values()) if len(held) <= LONG else []
+        if _is_foreign(value if isinstance(value, (type, FunctionType)) else type(value)):
             return []
+        if isinstance(value, type):
+            own = {name: each for name, each in vars(value).items() if _is_code(each) or not name.startswith("__")}
+            return [own.get("forward"), own.get("__call__")] if issubclass(value, nn.Module) else [*own.values()]
+        if isinstance(value, partial):
+            return [value.func, *value.args, *value.keywords.values()]
+        if not isinstance(value, FunctionType):
+            known = len(held) > LONG or isinstance(value, (nn.Module, ModuleType))
+            return [] if known else [type(value), *held.values()]
         cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
         defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
         return [*cells, *defaults, *self._of_code(value.__code__, value.__globals__, value.__doc__)]
@@ -96,14 +151,38 @@ class _Reader:
     def _of_code(self, code: CodeType, scope: Mapping[str, Any], text: str | None = None) -> list[Any]:
         inner = [each for each in code.co_consts if isinstance(each, CodeType)]
         found = [each for each in code.co_consts if each != text and not isinstance(each, CodeType)]
+        used = [scope[name] for name in code.co_names if name in scope]
+        for module in [each for each in used if isinstance(each, ModuleType) and not _is_foreign(each)]:
+            used += [vars(module)[name] for name in code.co_names if name in vars(module)]
+        self.names.update(code.co_names)
         for name in code.co_names:
-            found += [scope[name]] if name in scope else []
-            found += self._methods.get(name, ())
-        return [*found, *(leaf for each in inner for leaf in self._of_code(each, scope))]
+            found += self._attributes.get(name, ())
+        return [*found, *used, *(leaf for each in inner for leaf in self._of_code(each, scope))]
 
 
-def _is_foreign(value: Callable[..., Any] | type) -> bool:
-    return str(getattr(value, "__module__", "")).partition(".")[0] in _FOREIGN
+def _is_foreign(value: Callable[..., Any] | type | ModuleType) -> bool:
+    name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", "")
+    return str(name).partition(".")[0] in _FOREIGN
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """Those that an object holds, without asking its code."""
+    try:
+        held = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return {}
+    return held if type(held) is dict else {}
+
+
+def _is_code(value: Any) -> bool:
+    return isinstance(value, (FunctionType, staticmethod, classmethod, property))
+
+
+def _is_literal(text: str) -> bool:
+    try:
+        return int(text, 0) < 1e9
+    except ValueError:
+        return False
 
 
 def _is_filled(cell: Any) -> bool:

@@ -4,6 +4,8 @@ import collections
 import fractions
 import itertools
 import math
+import operator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,9 +17,18 @@ from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, remap, widen
 from growsearch.surgery.conditions import UNSEEN, Computed, Condition, Size, noted
 from growsearch.surgery.widths import Width
-from growsearch.surgery.written import written_numbers
+from growsearch.surgery.written import read_code
 
 X = torch.randn(3, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+class Most:
+    """An object of its own with a number and code."""
+
+    number = 801
+
+    def factor(self, count: int) -> float:
+        return 2.0 if count >= self.number else 1.0
 
 
 class Between(nn.Module):
@@ -26,7 +37,8 @@ class Between(nn.Module):
     def __init__(self, combine) -> None:
         super().__init__()
         self.first, self.second, self.head = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 1), nn.Conv2d(6, 4, 1)
-        self.combine, self.table = combine, {192: 2.0}
+        self.combine, self.table, self.limit = combine, {192: 2.0}, 701
+        self.options = SimpleNamespace(most=Most())
 
     def forward(self, x: Tensor) -> Tensor:
         a = self.first(x).relu()
@@ -39,6 +51,11 @@ def frozen(combine) -> list[str]:
 
 
 TABLE = {320: 2.0}
+
+
+def put(x: Tensor, number: int) -> Tensor:
+    x[0] = number
+    return x
 
 
 @torch.jit.script
@@ -96,6 +113,30 @@ COMPARED = {
     "a stride": lambda m, a, b: b * 2 if b.stride(0) == 64 * 97 else b,
     "a number of parts": lambda m, a, b: b * 2 if len(b.split(50, 1)) > 2 else b,
     "a number in a compiled function": lambda m, a, b: doubled(b),
+    "entries of a shape": lambda m, a, b: b * 2 if b[0].shape[1:].numel() > 99 or b.shape.numel() > 10**5 else b,
+    "bytes in memory": lambda m, a, b: b * 2 if b.untyped_storage().nbytes() > 10**6 else b,
+    "entries in memory": lambda m, a, b: b * 2 if len(b.storage()) > 10**5 else b,
+    "a number that it holds": lambda m, a, b: b * 2 if len([0] * b.shape[1]) >= m.limit else b,
+    "a number that an object holds": lambda m, a, b: b * m.options.most.factor(len(bytes(b.shape[1]))),
+    "a hexadecimal text": lambda m, a, b: b * {"0x60": 2.0}.get(hex(b.shape[1]), 1.0),
+    "a text of a list": lambda m, a, b: b * {"[97]": 2.0}.get(str([b.shape[1]]), 1.0),
+    "bits that are turned": lambda m, a, b: b * 2 if ~b.shape[1] < -777 else b,
+    "another number's parts": lambda m, a, b: b * 2 if divmod(999, b.shape[1])[0] < 2 else b,
+    "a number for an index": lambda m, a, b: b * 2 if operator.index(b.shape[1]) > 950 else b,
+    "entries of a factory": lambda m, a, b: b * 2 if torch.arange(b.shape[1]).sum().item() > 9999 else b,
+    "places of a grid": lambda m, a, b: (
+        b * 2 if torch.meshgrid(torch.arange(b.shape[1]), indexing="ij")[0][-1] > 97 else b
+    ),
+    "a sum on the diagonal": lambda m, a, b: b * (1.0 + (torch.eye(b.shape[1], device=b.device).trace() > 97)),
+    "a number that fills": lambda m, a, b: b * (1.0 + (torch.full((1,), b.shape[1], device=b.device) > 97)),
+    "a number added": lambda m, a, b: b * (1.0 + (torch.zeros(1, device=b.device) + b.shape[1] > 97)),
+    "a number put in place": lambda m, a, b: b * 2 if put(torch.zeros(2), b.shape[1]).sum() > 97 else b,
+    "an array of ones": lambda m, a, b: b * 2 if np.ones(b.shape[1]).sum() > m.limit else b,
+    "a number without a hint": lambda m, a, b: b * 2 if len(bytes(b.shape[1])) > int("3".ljust(3, "0")) else b,
+    "a key of two widths": lambda m, a, b: b * {"12x96": 2.0}.get(f"{a.shape[1]}x{b.shape[1]}", 1.0),
+    "a key of a small width": lambda m, a, b: b * {"96x4": 2.0}.get(f"{a.shape[1]}x{b.shape[1]}", 1.0),
+    "a key of both": lambda m, a, b: b * {(12, 96): 2.0}.get((a.shape[1], b.shape[1]), 1.0),
+    "one after another": lambda m, a, b: b * 2 if a.shape[1] == 12 and b.shape[1] > 96 else b,
     "both widths": lambda m, a, b: b * 2 if 3 * a.shape[1] < b.shape[1] ** 2 / 99 else b,
 }
 
@@ -127,6 +168,11 @@ def test_fewer_channels_than_the_code_treats_alike_are_not_left(least, combine):
     assert groups["second"].frozen is None and groups["second"].least == least and groups["first"].least == 1
 
 
+def test_a_deviation_of_a_single_channel_is_not_left():
+    groups = {g.name: g for g in channel_groups(Between(lambda m, a, b: b / (b.std(1, keepdim=True) + 1)).double(), X)}
+    assert groups["second"].unprunable is None and groups["second"].least == 2 and groups["first"].least == 1
+
+
 def test_a_range_is_one_while_a_network_is_traced():
     seen: list = []
 
@@ -139,8 +185,8 @@ def test_a_range_is_one_while_a_network_is_traced():
 
 
 def test_numbers_are_found_where_a_network_uses_them():
-    assert {50, 192} <= set(written_numbers(Between(lambda m, a, b: b.split(50, 1)[m.table])))
-    assert written_numbers(Between(lambda m, a, b: b)) == ()
+    assert {50, 192} <= set(read_code(Between(lambda m, a, b: b.split(50, 1)[m.table])).numbers)
+    assert read_code(Between(lambda m, a, b: b)).numbers == ()
 
 
 def test_a_formula_remembers_its_sizes_and_is_a_number_else():

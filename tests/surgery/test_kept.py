@@ -1,5 +1,7 @@
 """What a network keeps from one run to the next: tensors of its channels, flags and counters."""
 
+from functools import cached_property
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -80,6 +82,41 @@ def test_what_is_made_anew_for_other_channels_freezes_nothing(between):
         before = model(X)
         widen(model, group, 9)
         assert torch.allclose(model(X), before, rtol=0, atol=1e-12)
+
+
+class Counted(Between):
+    @cached_property
+    def count(self) -> int:
+        return self.first.out_channels
+
+
+def once(m, h):
+    m.count = vars(m).get("count", h.shape[1])
+    return h.view(-1, m.count, *h.shape[2:]).relu()
+
+
+def in_a_list(m, h):
+    m.shapes = [*vars(m).get("shapes", ()), h.shape]
+    return h.view(m.shapes[0]).relu()
+
+
+def by_a_property(m, h):
+    return h.unflatten(1, (1, m.count)).flatten(1, 2)
+
+
+@pytest.mark.parametrize("between", [once, in_a_list, by_a_property])
+def test_channels_whose_number_a_run_leaves_for_the_next_are_frozen(between):
+    groups = {group.name: group for group in channel_groups(Counted(between).double(), X)}
+    assert "RuntimeError" in groups["first"].frozen and "RuntimeError" in groups["first"].unprunable
+
+
+@pytest.mark.parametrize("between", [once, by_a_property])
+def test_a_number_that_a_run_left_before_follows(between):
+    model = Counted(between).double().eval()
+    with torch.no_grad():
+        before = model(X)
+        widen(model, next(group for group in channel_groups(model, X) if group.name == "first"), 9)
+        assert model.count == 9 and torch.allclose(model(X), before, rtol=0, atol=1e-12)
 
 
 def begun(m, h):

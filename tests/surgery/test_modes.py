@@ -82,6 +82,14 @@ class Keeps(Net):
         return x
 
 
+class Counts(Net):
+    calls = 0
+
+    def middle(self, x):
+        self.calls += 1
+        return x if self.calls % 2 else x.flip(1)
+
+
 @pytest.mark.parametrize(
     ("net", "runs"),
     [
@@ -93,6 +101,7 @@ class Keeps(Net):
         (Says(), [True, False]),
         (Draws(), [True, False]),
         (Keeps(), [True, False]),
+        (Counts(), [True, False]),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Net) else "",
 )
@@ -102,7 +111,7 @@ def test_what_asks_for_its_mode_is_traced_in_both(net, runs):
     groups = channel_groups(net, X, prove=False)
     assert net.runs == runs
     assert net.training == was and ("training" in vars(nn.Module)) == before
-    flips = type(net) in (Asks, AsksAPart, Told, Says) or any(isinstance(each, Asked) for each in net.between)
+    flips = type(net) in (Asks, AsksAPart, Told, Says, Counts) or any(isinstance(each, Asked) for each in net.between)
     stem = next(group for group in groups if group.name == "stem")
     assert (stem.frozen == "flip of channels") == flips
 

@@ -165,3 +165,17 @@ def test_versions_rise_with_every_edit():
     seen.append(structure_version(model))
     assert seen == sorted(set(seen))
     widen(model, group, 7)  # a tensor of the same shape leaves the map true
+
+
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_blocks_that_were_cut_to_one_channel_stay_as_many(kind):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), kind(6, 8, 2, groups=2), nn.Conv2d(8, 2, 1)).double().eval()
+    groups = {group.name: group for group in channel_groups(model, X)}
+    inputs, outputs = groups["0"], groups["2"]
+    prune(model, inputs, [1])
+    before = model(X)
+    widen(model, inputs, 4)
+    widen(model, outputs, outputs.size + 1)
+    assert model[2].groups == 2 and model[2].in_channels == 8 and model[2].out_channels == model[2].bias.numel()
+    assert torch.allclose(model(X), before, rtol=0, atol=1e-12)
