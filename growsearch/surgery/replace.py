@@ -1,6 +1,7 @@
 """Replace a tensor of a network: in every place that holds it, with layer sizes and optimizer state."""
 
 from collections.abc import Iterable, Sequence
+from typing import TypeGuard
 
 from torch import Tensor, nn
 
@@ -54,11 +55,14 @@ def put(model: nn.Module, names: Sequence[str], value: Tensor) -> Tensor:
     holders = [owner(model, each) for each in names]
     new = place(holders, value.detach())
     for module, leaf in holders:
-        transposed = isinstance(module, nn.modules.conv._ConvTransposeNd) and leaf == "weight"
-        if transposed and 1 < module.groups == module.in_channels:  # a depthwise one follows its weight
+        if leaf == "weight" and _is_depthwise_transposed(module):
             module.groups = new.shape[0]
         set_sizes(module)
     return new
+
+
+def _is_depthwise_transposed(module: nn.Module) -> TypeGuard[nn.modules.conv._ConvTransposeNd]:
+    return isinstance(module, nn.modules.conv._ConvTransposeNd) and 1 < module.groups == module.in_channels
 
 
 def place(holders: Sequence[tuple[nn.Module, str]], value: Tensor) -> Tensor:
