@@ -140,6 +140,8 @@ CUT = {
     AttentionAmongPixels,
 }
 """What no copy leaves exact, but may be cut."""
+ZERO = {AttentionAmongPixels}
+"""Of these, what new channels that are zero leave exact."""
 EVEN = {MeanOverChannels, MaxOverChannels, LayerNormOverChannels}
 """What even copies leave exact."""
 
@@ -152,8 +154,12 @@ def middle(model: nn.Module, prove: bool):
 def test_hostile_middle_is_frozen_with_a_reason(kind):
     model = kind().double()
     group = middle(model, prove=True)
-    assert bool(group.frozen) == (kind not in EVEN)
+    assert bool(group.frozen) == (kind not in EVEN | ZERO)
     assert (group.unprunable is None) == (kind in CUT | EVEN)
+    if kind in ZERO:
+        before = model(X)
+        assert widen(model, group, 8)[6:] == [-1, -1] and torch.allclose(model(X), before, rtol=0, atol=1e-9)
+        return
     with pytest.raises(UserError, match="copied equally often" if kind in EVEN else "frozen"):
         widen(model, group, 8)
 
