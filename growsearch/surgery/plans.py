@@ -194,6 +194,30 @@ class Plans:
             for part in self.shared_out(fitting, dict.fromkeys(fitting, size).__getitem__):
                 yield self._plan(part, dict.fromkeys(part, size).__getitem__), BOTH if few else (index % 2 == 0,)
 
+    def telling(self, numbers: list[int]) -> Iterator[dict[int, int]]:
+        """Larger sizes of groups that get channels which change nothing, in multiples where all are copied.
+
+        Those at and just above numbers of the code, those that turn a comparison over, and a few far ones.
+        """
+        now = self._stand_in.sizes
+        sizes = {number: sorted(self._telling(number)) for number in numbers}
+        for turn in range(max(map(len, sizes.values()), default=0)):
+            wanted = {number: each[turn] for number, each in sizes.items() if turn < len(each)}
+            for part in self._footprint.shared_out(wanted, now, self._limit):
+                yield {number: wanted[number] for number in part}
+
+    def _telling(self, number: int) -> set[int]:
+        now = self._stand_in.sizes
+        found = {each + more for each in self._map.code.numbers if each >= WRITTEN for more in (0, 1)}
+        found |= {step for step in STEPS if self._is_quick(number, step)}
+        for condition in self._map.conditions:
+            if number in condition.groups:
+                possible = [size for size in self._possible(number, condition) if size > now[number]]
+                usual, sizes = condition.holds(now), dict(enumerate(now))
+                turned = [size for size in possible if condition.holds(sizes | {number: size}) != usual]
+                found |= {turned[0], max(size for size in turned if size <= 2 * turned[0])} if turned else set()
+        return {size for size in found if size > now[number]}
+
     def _takes(self, number: int, size: int) -> bool:
         """Whether a group of a stand-in may get so many channels, and has another number of them."""
         now, alive = self._stand_in.sizes[number], len(self._stand_in.halves(number)[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain, islice, product
 from typing import Any, Protocol
@@ -39,8 +39,11 @@ class Prover(Protocol):
     def shared_out(self, wanted: dict[int, int]) -> list[list[int]]:
         """Lists of groups that there is room for at once at these sizes."""
 
-    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
-        """Whether an edit of a copy of the stand-in leaves its outputs."""
+    def telling(self, numbers: list[int]) -> Iterable[dict[int, int]]:
+        """Larger sizes of groups at which the code may do something else, as many at once as there is room for."""
+
+    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None], briefly: bool = False) -> bool:
+        """Whether an edit of a copy of the stand-in leaves its outputs; briefly, in eval mode alone if possible."""
 
 
 def offer(prover: Prover) -> None:
@@ -69,6 +72,7 @@ def offer(prover: Prover) -> None:
             left = {number: ways for number, ways in left.items() if number not in exact}
             if not left:
                 break
+    _forget_narrow(prover)
 
 
 def _exact_part(prover: Prover, plan: dict[int, Silent]) -> dict[int, Silent]:
@@ -94,16 +98,37 @@ def _is_exact(prover: Prover, plan: Mapping[int, Silent], beyond: bool) -> bool:
         now, times = prover.sizes[number], prover.groups[number].size // prover.sizes[number] if beyond else 1
         wanted[number] = now * (times + 1) if silent.fill == "copies" else now * times + 1 + index % 3
 
-    def agrees(numbers: list[int]) -> bool:
-        def edit(net: nn.Module, handles: ChannelMap) -> None:
-            generator = torch.Generator().manual_seed(0)
-            for number in numbers:
-                group = prover.groups[number].on(handles)
-                add_silent(net, group, wanted[number], plan[number], generator, "drop", None, SPREAD)
+    parts = prover.shared_out(wanted) if beyond else [list(plan)]
+    return all(_agrees(prover, plan, {number: wanted[number] for number in part}) for part in parts)
 
-        return prover.agrees(edit)
 
-    return all(map(agrees, prover.shared_out(wanted) if beyond else [list(plan)]))
+def _agrees(prover: Prover, plan: Mapping[int, Silent], wanted: Mapping[int, int], briefly: bool = False) -> bool:
+    """Whether groups that get these sizes so leave the stand-in's outputs."""
+
+    def edit(net: nn.Module, handles: ChannelMap) -> None:
+        generator = torch.Generator().manual_seed(0)
+        for number, size in wanted.items():
+            group = prover.groups[number].on(handles)
+            add_silent(net, group, size, plan[number], generator, "drop", None, SPREAD)
+
+    return prover.agrees(edit, briefly)
+
+
+def _forget_narrow(prover: Prover) -> None:
+    """Leave out the groups that compute something else at sizes which the code compares with, or names."""
+    silent = prover.map.silent
+    for sizes in prover.telling(list(silent)):
+        wanted = {number: _fitting(prover, number, size) for number, size in sizes.items() if number in silent}
+        if wanted and not _agrees(prover, silent, wanted, briefly=True):
+            alone = [number for number, size in wanted.items() if not _agrees(prover, silent, {number: size}, True)]
+            for number in alone or wanted:
+                del silent[number]
+
+
+def _fitting(prover: Prover, number: int, size: int) -> int:
+    """This size, or the next multiple of the present one where all channels are copied."""
+    now = prover.sizes[number]
+    return -(-size // now) * now if prover.map.silent[number].fill == "copies" else size
 
 
 def _leaves(keys: Keys) -> Keys:

@@ -141,8 +141,11 @@ class StandIn:
         """Whether the stand-in computes the same again."""
         return all(compared(self.before((mode,)), self.outputs({}, (mode,)), "") is None for mode in BOTH)
 
-    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None]) -> bool:
-        """Whether an edit leaves the outputs; most of those that are tried do not, which a bare run shows soonest."""
+    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None], briefly: bool = False) -> bool:
+        """Whether an edit leaves the outputs; most of those that are tried do not, which a bare run shows soonest.
+
+        Briefly, such a run is all that is looked at, where the network has one.
+        """
 
         def edited() -> nn.Module:
             net = self._copier.copy(torch.clone)
@@ -150,8 +153,10 @@ class StandIn:
             return net
 
         try:
-            if self._bare and compared(self._bare, self._bare_outputs(edited()), "") is not None:
-                return False
+            if self._bare:
+                same = compared(self._bare, self._bare_outputs(edited()), "") is None
+                if briefly or not same:
+                    return same
             return all(compared(self.before((mode,)), self._outputs(edited, (mode,)), "") is None for mode in BOTH)
         except Exception as error:
             if is_lack_of_memory(error):

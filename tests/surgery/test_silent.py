@@ -363,3 +363,31 @@ def test_channels_that_are_divided_by_their_length_take_zeros():
     assert change(before, model(X)) < 1e-12
     model(X).square().sum().backward()
     assert model.first.weight.grad[6:].abs().max() > 1e-6  # new channels learn
+
+
+class Counting(nn.Module):
+    """Channels divided by their length, and something that another number of them changes."""
+
+    def __init__(self, factor: Callable[[int], float]) -> None:
+        super().__init__()
+        self.stem, self.head, self.factor = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 2, 1), factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stem(x)
+        return self.head(F.normalize(y, dim=1)) * self.factor(y.shape[1])
+
+
+@pytest.mark.parametrize(
+    ("factor", "offered"),
+    [
+        (lambda width: 1.0, True),
+        (lambda width: 2.0 if width > 97 else 1.0, False),
+        (lambda width: {97: 2.0}.get(width, 1.0), False),
+        (lambda width: 1.0 + (len(range(width)[97:]) > 0), False),
+        (lambda width: 1.0 + float(torch.ones(width, device="cpu").sum() > 97), False),
+    ],
+    ids=["nothing", "a branch", "a table", "a count", "a sum"],
+)
+def test_channels_are_not_added_silently_where_the_code_counts_them(factor, offered):
+    groups = {group.name: group for group in channel_groups(Counting(factor).double(), X)}
+    assert (groups["stem"].frozen is None) == offered
