@@ -56,6 +56,9 @@ VIDEO = {"mvit_v1_b": (16, 224), "mvit_v2_s": (16, 224), "s3d": (14, 224)}
 SMALLEST = {"inception_v3": 299}
 """Pixels of networks that take smaller images in eval mode only."""
 TRIES = 1
+MANY, MOST = 150_000_000, 500_000_000
+"""Parameters above which a network is widened by the smallest step only, and only where any size will do: it must fit
+into memory twice."""
 THEIR_PATIENCE = 20
 """Seconds of processor time that Torch-Pruning may take."""
 
@@ -167,20 +170,20 @@ def theirs(model: nn.Module, example: Tensor, outputs: set[str]) -> tuple[str, f
 def errors(model: nn.Module, example: Tensor, groups: list[ChannelGroup]) -> int:
     """How many of some random edits of a copy in double precision give another output, or fail."""
     wrong, rng, torch_rng = 0, random.Random(0), torch.Generator().manual_seed(0)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
     x = torch.randn(example.shape, generator=torch_rng, dtype=torch.float64)
-    base = copy.deepcopy(model).double().eval()
-    before = [leaf for leaf in output_leaves(base(x)) if isinstance(leaf, Tensor)]
-    growing = [group for group in groups if group.frozen is None]
+    before = [leaf for leaf in output_leaves(copy.deepcopy(model).double().eval()(x)) if isinstance(leaf, Tensor)]
+    growing = [group for group in groups if group.frozen is None and (group.step == 1 or parameters <= MOST)]
     cutting = [group for group in groups if group.unprunable is None and group.size > 1]
     for _ in range(TRIES):
         for edited in (growing, cutting):
-            net = copy.deepcopy(base)
+            net = copy.deepcopy(model).double().eval()
             handles = groups[0].map.on(net)
             try:
                 for group in rng.sample(edited, max(1, len(edited) // 2)) if edited else []:
                     here = group.on(handles)
                     if edited is growing:
-                        widen(net, here, grown(here, rng))
+                        widen(net, here, grown(here, rng) if parameters <= MANY else here.size + here.step)
                     else:
                         keep = rng.sample(range(here.size), max(1, here.size * 3 // 4))
                         prune(net, here, sorted(keep))
