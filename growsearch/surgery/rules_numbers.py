@@ -1,5 +1,6 @@
 """Operators that find entries of a dimension by their numbers: selecting, picking, scattering, moving."""
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
@@ -100,13 +101,17 @@ def add_at(trace: LabelTrace, call: Call) -> None:
     labels = list(trace.get(x))
     (along,) = normal(call["dim"], x.dim())
     parts = trace.get(source) if isinstance(source, Tensor) and source.dim() == x.dim() else labels
-    for dim, (vector, part) in enumerate(zip(labels, parts, strict=True)):
-        if dim == along:
-            for each in (vector, part):
-                trace.freeze(each, "entries put in places by their numbers")
-        else:
-            labels[dim] = trace.join(vector, part)
-    trace.put(call.out, tuple(labels))
+    _meet(trace, call, labels, parts, along)
+
+
+def _meet(
+    trace: LabelTrace, call: Call, labels: Sequence[Vector | None], parts: Sequence[Vector | None], along: int
+) -> None:
+    """Of a tensor and of what is put into it the dimensions meet, but for one whose places are named by number."""
+    for vector in (labels[along], parts[along]):
+        trace.freeze(vector, "entries put in places by their numbers")
+    pairs = enumerate(zip(labels, parts, strict=True))
+    trace.put(call.out, tuple(a if dim == along else trace.join(a, b) for dim, (a, b) in pairs))
 
 
 @rule("index_put", "index_put_", "_index_put_impl_")
@@ -195,13 +200,7 @@ def put_part(trace: LabelTrace, call: Call) -> None:
     (along,) = normal(call["dim"], x.dim())
     if call.name == "select_scatter":
         parts.insert(along, None)
-    for dim, (vector, part) in enumerate(zip(labels, parts, strict=True)):
-        if dim == along:
-            for each in (vector, part):
-                trace.freeze(each, "entries put in places by their numbers")
-        else:
-            labels[dim] = trace.join(vector, part)
-    trace.put(call.out, tuple(labels))
+    _meet(trace, call, labels, parts, along)
 
 
 def _covered(index: Tensor | None) -> int:
