@@ -194,17 +194,22 @@ class Plans:
             for part in self.shared_out(fitting, dict.fromkeys(fitting, size).__getitem__):
                 yield self._plan(part, dict.fromkeys(part, size).__getitem__), BOTH if few else (index % 2 == 0,)
 
-    def telling(self, numbers: list[int]) -> Iterator[dict[int, int]]:
-        """Larger sizes of groups that get channels which change nothing, in multiples where all are copied.
+    def telling(self, steps: dict[int, int]) -> Iterator[dict[int, int]]:
+        """Larger sizes of groups that get channels which change nothing, as many at once as there is room for.
 
         Those at and just above numbers of the code, those that turn a comparison over, and a few far ones.
+
+        Args:
+            steps: of each group what its sizes are multiples of.
         """
-        now = self._stand_in.sizes
-        sizes = {number: sorted(self._telling(number)) for number in numbers}
+        now, room = self._stand_in.sizes, min(self._limit, 16 * ROOM)
+        sizes = {n: sorted({-(-size // step) * step for size in self._telling(n)}) for n, step in steps.items()}
         for turn in range(max(map(len, sizes.values()), default=0)):
             wanted = {number: each[turn] for number, each in sizes.items() if turn < len(each)}
-            for part in self._footprint.shared_out(wanted, now, self._limit):
-                yield {number: wanted[number] for number in part}
+            for part in self._footprint.shared_out(wanted, now, room):
+                after = [wanted[number] if number in part else size for number, size in enumerate(now)]
+                if self._footprint.bytes(self._footprint.lengths(after)) <= room:
+                    yield {number: wanted[number] for number in part}
 
     def _telling(self, number: int) -> set[int]:
         now = self._stand_in.sizes

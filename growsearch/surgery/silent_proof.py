@@ -39,8 +39,8 @@ class Prover(Protocol):
     def shared_out(self, wanted: dict[int, int]) -> list[list[int]]:
         """Lists of groups that there is room for at once at these sizes."""
 
-    def telling(self, numbers: list[int]) -> Iterable[dict[int, int]]:
-        """Larger sizes of groups at which the code may do something else, as many at once as there is room for."""
+    def telling(self, steps: dict[int, int]) -> Iterable[dict[int, int]]:
+        """Larger sizes in such steps at which the code may do something else, as many at once as there is room for."""
 
     def agrees(self, edit: Callable[[nn.Module, ChannelMap], None], briefly: bool = False) -> bool:
         """Whether an edit of a copy of the stand-in leaves its outputs; briefly, in eval mode alone if possible."""
@@ -117,18 +117,13 @@ def _agrees(prover: Prover, plan: Mapping[int, Silent], wanted: Mapping[int, int
 def _forget_narrow(prover: Prover) -> None:
     """Leave out the groups that compute something else at sizes which the code compares with, or names."""
     silent = prover.map.silent
-    for sizes in prover.telling(list(silent)):
-        wanted = {number: _fitting(prover, number, size) for number, size in sizes.items() if number in silent}
+    steps = {number: prover.sizes[number] if each.fill == "copies" else 1 for number, each in silent.items()}
+    for sizes in prover.telling(steps):
+        wanted = {number: size for number, size in sizes.items() if number in silent}
         if wanted and not _agrees(prover, silent, wanted, briefly=True):
             alone = [number for number, size in wanted.items() if not _agrees(prover, silent, {number: size}, True)]
             for number in alone or wanted:
                 del silent[number]
-
-
-def _fitting(prover: Prover, number: int, size: int) -> int:
-    """This size, or the next multiple of the present one where all channels are copied."""
-    now = prover.sizes[number]
-    return -(-size // now) * now if prover.map.silent[number].fill == "copies" else size
 
 
 def _leaves(keys: Keys) -> Keys:

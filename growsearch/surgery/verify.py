@@ -260,9 +260,9 @@ class _Prover:
         """Lists of groups that there is room for at once at these sizes."""
         return self.plans.shared_out(list(wanted), wanted.__getitem__)
 
-    def telling(self, numbers: list[int]) -> Iterator[dict[int, int]]:
-        """Larger sizes of groups at which the code may do something else, as many at once as there is room for."""
-        return self.plans.telling(numbers)
+    def telling(self, steps: dict[int, int]) -> Iterator[dict[int, int]]:
+        """Larger sizes of groups at which the code may do something else; see :meth:`Plans.telling`."""
+        return self.plans.telling(steps)
 
     def agrees(self, edit: Callable[[nn.Module, ChannelMap], None], briefly: bool = False) -> bool:
         """Whether an edit of a copy of the stand-in leaves its outputs; briefly, in eval mode alone if possible."""
