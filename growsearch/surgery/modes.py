@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
 
 from torch import nn
 
@@ -10,6 +11,8 @@ from growsearch.surgery.rehearsal import DROPS
 _ALIKE = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 _ALIKE_BY_NAME = {*DROPS, "BatchNormAct2d"}
 """Layers that have the same channels in both modes, those of other libraries by name; a trace switches off dropout."""
+_WATCHING = RLock()
+"""One trace at a time watches: the attribute is that of all modules, whichever thread asks."""
 
 
 @contextmanager
@@ -32,11 +35,12 @@ def modes_asked(model: nn.Module) -> Iterator[set[type[nn.Module]]]:
     def write(module: nn.Module, training: bool) -> None:
         vars(module)["training"] = training
 
-    nn.Module.training = property(read, write)  # type: ignore[assignment]
-    try:
-        yield asked
-    finally:
-        del nn.Module.training
+    with _WATCHING:
+        nn.Module.training = property(read, write)  # type: ignore[assignment]
+        try:
+            yield asked
+        finally:
+            del nn.Module.training
 
 
 def _has_modes_of_its_own(kind: type[nn.Module]) -> bool:

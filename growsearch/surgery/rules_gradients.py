@@ -1,7 +1,5 @@
 """Operators of losses, and of gradients that a network takes of what it computed itself."""
 
-from torch import Tensor
-
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.operators import Call, normal, rule, tensors_among
 from growsearch.surgery.rules_layers import contract
@@ -95,18 +93,16 @@ def put_back(trace: LabelTrace, call: Call) -> None:
 @rule("native_layer_norm_backward", "native_group_norm_backward", "native_batch_norm_backward")
 def norm_backward(trace: LabelTrace, call: Call) -> None:
     """The gradient of what a norm reads; that of its weight is unknown."""
-    given = [name for name in ("grad_out", "input", "weight") if isinstance(call.get(name), Tensor)]
     if any(call["output_mask"][1:]):
         trace.freeze_all(call.inputs, "gradient of a norm's weight")
         return
-    x = call["input"]
+    x, weight = call["input"], call["weight"]
     labels = [trace.join(*dims) for dims in zip(trace.get(call["grad_out"]), trace.get(x), strict=True)]
-    per_channel = call.name != "native_layer_norm_backward"
-    for name in given[2:]:
-        weight, first = call[name], 1 if per_channel else x.dim() - call[name].dim()
+    if weight is not None:
+        first = x.dim() - weight.dim() if call.name == "native_layer_norm_backward" else 1
         for dim, vector in enumerate(trace.get(weight)):
             labels[first + dim] = trace.join(labels[first + dim], vector)
             trace.play(weight, dim, "scale")
-    for vector in labels if per_channel is False or call.name == "native_group_norm_backward" else ():
+    for vector in labels if call.name != "native_batch_norm_backward" else ():
         trace.freeze(vector, "gradient of a norm over channels", Bond.CUT)
     trace.put(tensors_among(call.out)[0], tuple(labels))

@@ -1,8 +1,10 @@
 """Operators that treat each channel by itself, and reductions over other dimensions."""
 
+from typing import Any
+
 from torch import Tensor
 
-from growsearch.surgery.labels import Bond, LabelTrace
+from growsearch.surgery.labels import Bond, Labels, LabelTrace
 from growsearch.surgery.operators import Call, normal, rule, tensors_among
 
 _UNARY = """_conj _conj_physical _standard_gamma _to_copy abs acos acosh alias angle asin asinh atan atanh bernoulli
@@ -96,12 +98,20 @@ def along_a_dimension(trace: LabelTrace, call: Call) -> None:
 @rule("topk", "multinomial")
 def largest(trace: LabelTrace, call: Call) -> None:
     """Some entries of one dimension, as many as the code says; all others go through."""
-    labels = list(trace.get(call["self"]))
-    for dim in normal(call["dim"] if call.name == "topk" else -1, len(labels)):
-        trace.freeze(labels[dim], f"{call.name} over channels", Bond.CUT if call.name == "topk" else Bond.FIXED)
-        labels[dim] = None
+    topk = call.name == "topk"
+    bond = Bond.CUT if topk else Bond.FIXED
+    labels = _without(trace, call["self"], call["dim"] if topk else -1, f"{call.name} over channels", bond)
     for out in tensors_among(call.out):
-        trace.put(out, tuple(labels))
+        trace.put(out, labels)
+
+
+def _without(trace: LabelTrace, x: Tensor, dims: Any, reason: str, bond: Bond = Bond.FIXED) -> Labels:
+    """The labels of a tensor but for those of some dimensions, whose entries become others."""
+    labels = list(trace.get(x))
+    for dim in normal(dims, len(labels)):
+        trace.freeze(labels[dim], reason, bond)
+        labels[dim] = None
+    return tuple(labels)
 
 
 _EVEN = {"mean", "amax", "amin", "aminmax", "max", "min", "any", "all"}
@@ -180,11 +190,7 @@ def drawn_windows(trace: LabelTrace, call: Call) -> None:
 @rule("segment_reduce")
 def segments(trace: LabelTrace, call: Call) -> None:
     """Runs of entries of one dimension are reduced, each to one."""
-    labels = list(trace.get(call["data"]))
-    for dim in normal(call["axis"], len(labels)):
-        trace.freeze(labels[dim], "segments of channels")
-        labels[dim] = None
-    trace.put(call.out, tuple(labels))
+    trace.put(call.out, _without(trace, call["data"], call["axis"], "segments of channels"))
 
 
 @rule("renorm", "renorm_")
@@ -242,11 +248,7 @@ def sampled(trace: LabelTrace, call: Call) -> None:
 @rule("_fft_r2c", "_fft_c2r", "_fft_c2c")
 def spectrum(trace: LabelTrace, call: Call) -> None:
     """Mixes the entries of some dimensions, one of which may change its size; each other entry by itself."""
-    labels = list(trace.get(call["self"]))
-    for dim in normal(call["dim"], len(labels)):
-        trace.freeze(labels[dim], "Fourier transform over channels")
-        labels[dim] = None
-    trace.put(call.out, tuple(labels))
+    trace.put(call.out, _without(trace, call["self"], call["dim"], "Fourier transform over channels"))
 
 
 @rule("view_as_real", "view_as_complex")

@@ -164,11 +164,16 @@ class StandIn:
             return False
 
     @property
-    def _bare(self) -> Outputs | None:
-        """The outputs in eval mode if a run that nothing watches gives the same; None if it draws or casts."""
+    def _bare(self) -> Outputs:
+        """The outputs in eval mode if a run that nothing watches gives the same; none if it draws, casts or fails."""
         if self._unwatched is None:
             expected = [(leaf, [leaf]) for leaf, _ in self._reference[False]]
-            same = compared(expected, self._bare_outputs(self._copier.copy(torch.clone)), "") is None
+            try:
+                same = compared(expected, self._bare_outputs(self._copier.copy(torch.clone)), "") is None
+            except Exception as error:
+                if is_lack_of_memory(error):
+                    raise
+                same = False
             self._unwatched = expected if same else []
         return self._unwatched
 

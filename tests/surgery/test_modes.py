@@ -1,5 +1,7 @@
 """A network is traced in train and in eval mode, or once where nothing could tell them apart."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -137,3 +139,13 @@ def test_compiled_modules_still_tell_their_mode():
         assert scripted.training is False
         assert nn.Linear(2, 2).training
     assert asked == {nn.Linear}
+
+
+def test_traces_in_several_threads_do_not_disturb_each_other():
+    def traced(_):
+        asks = channel_groups(Asks(), X, prove=False)
+        return next(group.frozen for group in asks if group.name == "stem")
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(traced, range(24))) == {"flip of channels"}
+    assert "training" not in vars(nn.Module)

@@ -391,3 +391,15 @@ class Counting(nn.Module):
 def test_channels_are_not_added_silently_where_the_code_counts_them(factor, offered):
     groups = {group.name: group for group in channel_groups(Counting(factor).double(), X)}
     assert (groups["stem"].frozen is None) == offered
+
+
+class Shorter(Unit):
+    """It makes constants of the usual precision, which do not go with those of another."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) @ torch.eye(4)
+
+
+def test_channels_are_added_where_a_run_in_double_precision_takes_more_than_the_code_gives():
+    groups = {group.name: group for group in channel_groups(Shorter(), X.float())}
+    assert any(group.frozen is None and group.number in group.map.silent for group in groups.values())
