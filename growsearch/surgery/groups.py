@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from growsearch.surgery.conditions import Condition, Formula, Size, plain
+from growsearch.surgery.conditions import Condition, Formula, Size
 from growsearch.surgery.labels import Bond, LabelTrace
+from growsearch.surgery.remembering import plain
 from growsearch.surgery.widths import Vector, Width
 
 

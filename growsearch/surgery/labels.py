@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.conditions import Comparison
+from growsearch.surgery.remembering import Comparison
 from growsearch.surgery.widths import Vector, Width
 from growsearch.surgery.written import Code
 

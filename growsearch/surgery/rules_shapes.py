@@ -6,9 +6,9 @@ from math import prod
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.conditions import Computed, plain
 from growsearch.surgery.labels import LabelTrace
 from growsearch.surgery.operators import Call, normal, rule
+from growsearch.surgery.remembering import Computed, plain
 from growsearch.surgery.widths import Vector, Width
 
 

@@ -3,9 +3,9 @@
 import operator
 from typing import Any
 
-from growsearch.surgery.conditions import opposite
 from growsearch.surgery.labels import LabelTrace
 from growsearch.surgery.operators import Call, normal, rule
+from growsearch.surgery.remembering import opposite
 from growsearch.surgery.rules_shapes import is_product
 from growsearch.surgery.widths import Vector, Width
 

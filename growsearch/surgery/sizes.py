@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from growsearch.surgery.conditions import Computed, Remembering, plain
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.rehearsal import WithoutDropout
+from growsearch.surgery.remembering import Computed, Remembering, plain
 from growsearch.surgery.widths import Width
 
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")

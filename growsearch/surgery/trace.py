@@ -27,13 +27,14 @@ from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
     rules_shapes,
     rules_slices,
 )
-from growsearch.surgery.conditions import Remembering, noted
+from growsearch.surgery.comparisons import noted
 from growsearch.surgery.hooks import has_hooks
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.modes import modes_asked
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
+from growsearch.surgery.remembering import Remembering
 from growsearch.surgery.rules_layers import convolution, matrix_product, packed
 from growsearch.surgery.rules_numbers import masked, pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise

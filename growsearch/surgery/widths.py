@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from growsearch.surgery.conditions import Computed, plain
+from growsearch.surgery.remembering import Computed, plain
 
 Vector: TypeAlias = np.ndarray
 """One label (int64) for each entry of a dimension."""

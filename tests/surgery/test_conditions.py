@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, remap, widen
-from growsearch.surgery.conditions import UNSEEN, Computed, Condition, Size, noted
+from growsearch.surgery.comparisons import noted
+from growsearch.surgery.conditions import Condition, Size
+from growsearch.surgery.remembering import UNSEEN, Computed
 from growsearch.surgery.widths import Width
 from growsearch.surgery.written import read_code
 
