@@ -1,4 +1,4 @@
-"""A check, before anything is trained, that a network takes a data set's images."""
+"""Checks, before anything is trained, that a network takes a data set's images, and that its files will give it again."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.networks.external import External
+from growsearch.networks.rebuild import rebuild
 from growsearch.networks.registry import materialise
+from growsearch.networks.tensors import load_module_tensors, module_tensors
+from growsearch.networks.unstored import unstored_weights
+from growsearch.surgery.rehearsal import own_streams
 from growsearch.surgery.tensors import copied
 from growsearch.text import reason
 
@@ -35,6 +40,47 @@ def check_fit(module: nn.Module, image_shape: Sequence[int], num_classes: int) -
         sides = (side for side in SIDES if misfit(shadow, (image_shape[0], side, side), num_classes) is None)
         side = next(sides, None)
         raise UserError(f"network: {found}" + (f"; data.resize={side} would do" if side else ""))
+
+
+@torch.no_grad()
+def check_rebuilt(module: External, image_shape: Sequence[int]) -> None:
+    """Refuse a network that its description and any weights do not give again, as a finished run's folder must.
+
+    Layers in a plain list, and values that a constructor draws outside of parameters and buffers, are in no file.
+
+    Args:
+        module: on the CPU, with values; it stays as it is.
+        image_shape: (C, H, W).
+
+    Raises:
+        UserError: if so.
+    """
+    if (where := unstored_weights(module.net)) is not None:
+        raise UserError(
+            f"network {module.name}: weights in its plain attribute {where!r} are neither trained nor stored; use"
+            " nn.ModuleList, nn.ParameterList or nn.Parameter there"
+        )
+
+    def outputs(network: nn.Module) -> Tensor | None:
+        with own_streams():
+            output = network.eval()(images)
+        return output if isinstance(output, Tensor) else None
+
+    with own_streams():
+        images = torch.rand(2, *image_shape)
+        held = module_tensors(module)
+        weights = {n: t + 0.1 * torch.rand_like(t) if t.is_floating_point() else t.clone() for n, t in held.items()}
+        again = rebuild(module.spec(), weights, module.name)
+    ours = copied(module, Tensor.clone)
+    load_module_tensors(ours, weights)
+    first, second, third = outputs(copied(ours, Tensor.clone)), outputs(ours), outputs(again)
+    if first is None or second is None or third is None or not torch.equal(first, second):
+        return  # it draws from where no seed reaches, or counts its calls
+    if not torch.allclose(first, third, rtol=1e-4, atol=1e-4 * float(first.abs().max()), equal_nan=True):
+        raise UserError(
+            f"network {module.name}: built again with its own weights it computes something else, as its constructor"
+            " draws values that are no parameters or buffers of its state_dict; keep them with register_buffer"
+        )
 
 
 @torch.no_grad()
