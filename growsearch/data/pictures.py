@@ -194,7 +194,7 @@ def _opened(source: Source) -> Iterator[Image.Image]:
             with Image.open(source if isinstance(source, Path) else io.BytesIO(source[1]), formats=FORMATS) as image:
                 _require_limited(image, source)
                 if image.mode not in DEEP and _tag(image, KIND) == SIGNED:
-                    raise UserError(f"{name}: it holds numbers of 8 bits with a sign; store them without, or as 16 bits")
+                    raise UserError(f"{name}: it holds numbers of 8 bits with a sign; store them without, or as 16")
                 yield image
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             most = min(MOST_PIXELS, Image.MAX_IMAGE_PIXELS or MOST_PIXELS)

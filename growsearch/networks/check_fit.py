@@ -1,4 +1,4 @@
-"""Checks, before anything is trained, that a network takes a data set's images, and that its files will give it again."""
+"""Checks, before anything is trained: a network takes a data set's images, and its files will give it again."""
 
 from collections.abc import Sequence
 

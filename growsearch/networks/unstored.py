@@ -1,10 +1,10 @@
-"""What a network holds beside parameters, buffers and layers: in plain attributes, of which no file of weights knows."""
+"""What a network holds in plain attributes, beside parameters, buffers and layers: no file of weights knows of it."""
 
 import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from growsearch.surgery.tensors import places, tensors_inside
 
@@ -33,11 +33,8 @@ def fill_unmade(net: nn.Module, made: nn.Module) -> None:
 
     Tensors and layers of the network that these attributes hold too are the network's own afterwards.
     """
-    memo: dict[int, Any] = {}
-    for ours, theirs in zip(net.modules(), made.modules(), strict=True):
-        memo[id(theirs)] = ours
-    for (ours, _), (theirs, _) in zip(places(net), places(made), strict=True):
-        memo[id(theirs)] = ours
+    memo: dict[int, Any] = {id(each): ours for ours, each in zip(net.modules(), made.modules(), strict=True)}
+    memo |= {id(each): ours for (ours, _), (each, _) in zip(places(net), places(made), strict=True)}
     for (_, module, name, value), (_, _, _, found) in zip(
         list(_plain_attributes(net)), list(_plain_attributes(made)), strict=True
     ):

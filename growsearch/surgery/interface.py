@@ -50,8 +50,8 @@ def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> No
             )
     for path, hook, what in writing_hooks(model):
         raise UserError(
-            f"channel map of {kind}: {path or 'the network'} has a {hook} that writes {what}, and hooks are not run; let "
-            "the module's own forward do what it does, or remove it first"
+            f"channel map of {kind}: {path or 'the network'} has a {hook} that writes {what}, and hooks are not run; "
+            "let the module's own forward do what it does, or remove it first"
         )
     _refuse_example(kind, example)
 

@@ -172,7 +172,7 @@ def test_what_plain_attributes_hold_has_values_and_is_the_networks_own(kind, mon
 
 @pytest.mark.parametrize("kind", [Drawing, DrawingWithNumpy, DrawingWithPython, DrawingABuffer])
 def test_values_that_no_file_holds_are_refused(kind, monkeypatch):
-    with pytest.raises(UserError, match="computes something else, as its constructor draws .* with register_buffer"):
+    with pytest.raises(UserError, match=r"computes something else, as its constructor draws .* with register_buffer"):
         check_rebuilt(made(kind, monkeypatch), (3, 9, 9))
 
 
