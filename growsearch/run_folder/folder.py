@@ -294,7 +294,8 @@ def find_run(
         root: above all runs.
         algo: what they are filed under.
         data: likewise.
-        identity: ``fingerprint``, ``options`` and ``data`` as :func:`new_run` wrote them.
+        identity: ``fingerprint``, ``options`` and ``data`` as :func:`new_run` wrote them, and ``source`` of a network
+            of the user's own.
         reread: the fingerprint that a run's config.yaml would get today; a run of the same data whose options are
             others, as it was written before one was added, counts as this one if that fingerprint is the same.
     """
@@ -305,6 +306,7 @@ def find_run(
             kept = _identity(folder.path, os.stat(path).st_mtime_ns)
             same = kept["fingerprint"] == identity["fingerprint"]
             added = kept.get("options") != identity["options"] and kept.get("data") == identity["data"]
+            added = added and kept.get("source", identity.get("source")) == identity.get("source")
             if not same and reread is not None and added:
                 same = reread(folder.read_config()) == identity["fingerprint"]
         except (OSError, UserError, KeyError, TypeError, AttributeError):
