@@ -7,7 +7,7 @@ import shlex
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache, partial
 from itertools import count
@@ -55,6 +55,7 @@ class RunFolder:
         self.report = path / "report.html"
         self._held: dict[Path, int] = {}
         self._lease: Lease | None = None
+        self._begun_with: dict[Path, bytes] = {}
 
     @property
     def finished(self) -> bool:
@@ -93,6 +94,9 @@ class RunFolder:
             self.require_held()
             self._lease = stack.enter_context(lease(self.path, LEASE, wait, told))
             stack.callback(setattr, self, "_lease", None)
+            for path in (self.config, self.identity):
+                with suppress(OSError, UserError):
+                    self._begun_with[path] = read_bytes(path, LARGEST_CONFIG)
             yield
 
     def _lock(self, handle: int) -> None:
@@ -141,6 +145,23 @@ class RunFolder:
             )
         if self._lease is not None:
             self._lease.require()
+
+    def restore(self) -> list[str]:
+        """Write configuration and identity anew where they are not what the run began with; the names of those.
+
+        Without them nothing that is saved can be gone on with.
+
+        Raises:
+            UserError: if they cannot be written.
+        """
+        anew = []
+        for path, content in self._begun_with.items():
+            with suppress(OSError, UserError):
+                if read_bytes(path, LARGEST_CONFIG) == content:
+                    continue
+            write_atomic(path, content)
+            anew.append(path.name)
+        return anew
 
     def refuse_links(self) -> None:
         """Refuse a folder whose parts are links: what is written below them would land elsewhere.
