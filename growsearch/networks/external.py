@@ -55,6 +55,7 @@ class External(nn.Module):
         net: the network.
         weights_left_out: whether it should have weights that a resumed run does not read.
         auxiliary: whether it returns auxiliary logits beside its logits in train mode.
+        remarks: what whoever trains it should know.
     """
 
     def __init__(self, net: nn.Module, name: str, arguments: dict[str, Any] | None = None) -> None:
@@ -62,6 +63,7 @@ class External(nn.Module):
         self.net, self.name, self.arguments = net, name, dict(arguments or {})
         self.weights_left_out = False
         self.auxiliary = bool(getattr(net, "aux_logits", False))
+        self.remarks: list[str] = []
         self._built = dict(net.named_modules())  # by the builder's paths: edits of containers are found by them
         self._children = {path: list(module._modules.items()) for path, module in self._built.items()}
         self._counts = {path: _counts(module) for path, module in self._built.items()}
@@ -73,7 +75,8 @@ class External(nn.Module):
 
         Outputs of several parts are understood as :func:`logits_of` says.
         """
-        logits, auxiliary = logits_of(self.net(x))
+        own = x if "/" in self.name else x.clone()  # somebody's code may write into it, and batches are used again
+        logits, auxiliary = logits_of(self.net(own))
         return (logits, auxiliary) if auxiliary is not None and self.training else logits
 
     @property

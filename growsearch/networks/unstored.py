@@ -1,9 +1,12 @@
 """What a network holds in plain attributes, beside parameters, buffers and layers: no file of weights knows of it."""
 
 import copy
+import random
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
 from growsearch.surgery.tensors import places, tensors_inside
@@ -21,6 +24,26 @@ def unstored_weights(net: nn.Module) -> str | None:
         if any(each.is_leaf and each.requires_grad and id(each) not in known for each in inside):
             return where
     return None
+
+
+def noted_numbers(net: nn.Module) -> dict[str, Any]:
+    """Flags, numbers and texts in plain attributes, and states of generators, by the attributes' paths.
+
+    Whole numbers are left out: a network's description holds them.
+    """
+    found: dict[str, Any] = {}
+    for where, _, _, value in _plain_attributes(net):
+        if isinstance(value, (bool, float, str)):
+            found[where] = value
+        elif isinstance(value, random.Random):
+            found[where] = value.getstate()
+        elif isinstance(value, torch.Generator):
+            found[where] = value.get_state().tolist()
+        elif isinstance(value, np.random.Generator):
+            found[where] = repr(value.bit_generator.state)
+        elif isinstance(value, np.random.RandomState):
+            found[where] = repr(value.get_state())
+    return found
 
 
 def has_unmade(net: nn.Module) -> bool:

@@ -96,6 +96,7 @@ class Session:
         if begins:
             self.runner.begin()
             self.settle_threads()
+            remarks += [each for module in self.runner.bench.given.values() for each in getattr(module, "remarks", ())]
         done = f" after {self.ledger.epochs} epochs" if not begins else ""
         say(f"{'run folder:' if begins else 'going on with'} {self.folder.path}{done}")
         for note in self.engine.data.notes:

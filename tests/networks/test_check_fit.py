@@ -35,6 +35,16 @@ class Branching(Small):
         return super().forward(x)
 
 
+class Shortened(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)[:-1]
+
+
+class Detached(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).detach()
+
+
 class Named(Small):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         return {"out": super().forward(x)}
@@ -56,6 +66,11 @@ def test_what_fits_is_left_as_it_is(module):
         (Branching(20), r"it cannot take images of 3x9x9 \(.*([Kk]ernel|too small).*\); data\.resize=32 would do$"),
         (Small(only=224), r"it cannot take images of 3x9x9 \(9 found\); data\.resize=224 would do$"),
         (Small(only=7), r"it cannot take images of 3x9x9 \(9 found\)$"),
+        (
+            Shortened(),
+            r"its output is \(1, 5\) in train mode for two images of 3x9x9; it must be logits of shape \(2, 5\)",
+        ),
+        (Detached(), r"its output is computed without gradients in train mode, so that it cannot be trained$"),
         (Small(classes=7), r"it has 7 classes, but the data have 5$"),
         (
             Named(),
@@ -180,3 +195,41 @@ def test_values_that_no_file_holds_are_refused(kind, monkeypatch):
 def test_weights_that_are_neither_trained_nor_stored_are_refused(kind, monkeypatch):
     with pytest.raises(UserError, match="plain attribute 'held' are neither trained nor stored"):
         check_rebuilt(made(kind, monkeypatch), (3, 9, 9))
+
+
+class Changing(Holding):
+    """What a run saves is where torch and numpy draw, whole numbers, and what lies in buffers."""
+
+    def hold(self):
+        self.calls, self.begun, self.own = 0, False, random.Random(0)
+
+    def apply_to(self, h):
+        self.calls, self.begun = self.calls + 1, True
+        return h * (1 + self.own.random() + random.random() + np.random.rand()) * torch.rand(())
+
+
+class Unseeded(Holding):
+    def apply_to(self, h):
+        return h * random.SystemRandom().random() if self.training else h
+
+
+class Writing(Holding):
+    def forward(self, x):
+        return super().forward(x.mul_(0.5))
+
+
+def test_what_no_seed_repeats_and_no_checkpoint_holds_is_told(monkeypatch):
+    told = {}
+    for kind in (Holding, Changing, Unseeded):
+        module = made(kind, monkeypatch)
+        check_rebuilt(module, (3, 9, 9))
+        told[kind] = module.remarks
+    assert told[Holding] == []
+    assert len(told[Changing]) == 1 and "changes 'begun', 'own' as it is trained" in told[Changing][0]
+    assert len(told[Unseeded]) == 1 and "draws from where no seed reaches" in told[Unseeded][0]
+
+
+def test_a_network_that_writes_into_its_images_leaves_the_batch_as_it_is(monkeypatch):
+    module, images = made(Writing, monkeypatch), torch.ones(2, 3, 9, 9)
+    module(images)
+    assert bool((images == 1).all())
