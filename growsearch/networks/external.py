@@ -75,8 +75,7 @@ class External(nn.Module):
 
         Outputs of several parts are understood as :func:`logits_of` says.
         """
-        own = x if "/" in self.name else x.clone()  # somebody's code may write into it, and batches are used again
-        logits, auxiliary = logits_of(self.net(own))
+        logits, auxiliary = logits_of(self.net(x))
         return (logits, auxiliary) if auxiliary is not None and self.training else logits
 
     @property

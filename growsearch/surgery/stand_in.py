@@ -46,6 +46,7 @@ class StandIn:
 
     Attributes:
         blind: whether scores of queries and keys left no trace in their softmax.
+        undefined: whether an output has entries that are no numbers, as a root of an input below zero.
     """
 
     def __init__(
@@ -66,20 +67,25 @@ class StandIn:
             self._tried.append(
                 pytree.tree_map(lambda noise, leaf: leaf if _is_mask(leaf) else noise, self._inputs, given)
             )
-        self.blind = False
+        if any(map(_is_positive, pytree.tree_leaves(given))):
+            self._tried.append(
+                pytree.tree_map(lambda noise, leaf: noise.abs() if _is_positive(leaf) else noise, self._inputs, given)
+            )
+        self.blind = self.undefined = False
         tensors = [leaf for leaf in pytree.tree_leaves(self._inputs) if isinstance(leaf, Tensor) and leaf.dim()]
         self._batch = tensors[0].shape[0] if tensors else 1
 
     def build(self, sizes: Mapping[int, int]) -> str | None:
         """Give groups these numbers of channels; None if the network runs so, else what happens.
 
-        Whole numbers of the example that tell no samples apart are drawn instead, if the network takes such.
+        Whole numbers of the example that tell no samples apart are drawn instead, if the network takes such; inputs
+        above zero stay so, if outputs are no numbers otherwise.
         """
         reason, found = None, None
         for inputs in self._tried:
             self._inputs = inputs
             reason = self._built(sizes)
-            if reason is None and not self.blind:
+            if reason is None and not (self.blind or self.undefined):
                 return None
             found = inputs if reason is None and found is None else found
         if found is None:
@@ -105,6 +111,7 @@ class StandIn:
                 shift += 0.25 * any(dead)
                 scale /= SHRINKING if any(flat) else 1.0
             self._drops, self.blind = any(drops), any(blind)
+            self.undefined = any(is_undefined(each) for each in self._reference.values())
         except Exception as error:
             if is_lack_of_memory(error) or isinstance(error, UserError):
                 raise
@@ -293,6 +300,16 @@ class StandIn:
                 lookup(self._base, name).copy_(buffer)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+
+def _is_positive(leaf: Any) -> bool:
+    """Whether an input of real numbers has none below zero, and some above."""
+    return isinstance(leaf, Tensor) and leaf.is_floating_point() and bool((leaf >= 0).all() & (leaf > 0).any())
+
+
+def is_undefined(outputs: Outputs) -> bool:
+    """Whether there is an entry that is no number, as the standard deviation of a single channel."""
+    return any(bool(leaf.isnan().any()) for leaf, _ in outputs if isinstance(leaf, Tensor))
 
 
 def _is_mask(leaf: Any) -> bool:

@@ -213,11 +213,6 @@ class Unseeded(Holding):
         return h * random.SystemRandom().random() if self.training else h
 
 
-class Writing(Holding):
-    def forward(self, x):
-        return super().forward(x.mul_(0.5))
-
-
 def test_what_no_seed_repeats_and_no_checkpoint_holds_is_told(monkeypatch):
     told = {}
     for kind in (Holding, Changing, Unseeded):
@@ -227,9 +222,3 @@ def test_what_no_seed_repeats_and_no_checkpoint_holds_is_told(monkeypatch):
     assert told[Holding] == []
     assert len(told[Changing]) == 1 and "changes 'begun', 'own' as it is trained" in told[Changing][0]
     assert len(told[Unseeded]) == 1 and "draws from where no seed reaches" in told[Unseeded][0]
-
-
-def test_a_network_that_writes_into_its_images_leaves_the_batch_as_it_is(monkeypatch):
-    module, images = made(Writing, monkeypatch), torch.ones(2, 3, 9, 9)
-    module(images)
-    assert bool((images == 1).all())

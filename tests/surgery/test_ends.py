@@ -88,3 +88,23 @@ def test_gates_at_their_ends_are_not_taken_for_keys():
             widen(model, group, group.size + group.step)
     for old, new in zip(before, model(STEPS), strict=True):
         torch.testing.assert_close(new, old, rtol=1e-9, atol=1e-9)
+
+
+class Weighted(nn.Module):
+    """Shares of neighbours, which are no numbers where the sum of weights is below zero."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 6), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        root = weights.sum(-1, keepdim=True).rsqrt()
+        return self.last((root * weights * root.transpose(1, 2)) @ self.first(x).relu())
+
+
+def test_inputs_above_zero_stay_so_where_others_give_no_numbers():
+    weights = torch.rand(3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    (first,) = (group for group in channel_groups(Weighted().double(), (STEPS, weights)) if group.name == "first")
+    assert first.frozen is None and first.unprunable is None
+    (first,) = (group for group in channel_groups(Weighted().double(), (STEPS, weights - 1)) if group.name == "first")
+    assert first.frozen == "its output is not a number for random weights and inputs"
