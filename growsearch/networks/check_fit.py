@@ -70,7 +70,12 @@ def check_rebuilt(module: External, image_shape: Sequence[int]) -> None:
         images = torch.rand(2, *image_shape)
         held = module_tensors(module)
         weights = {n: t + 0.1 * torch.rand_like(t) if t.is_floating_point() else t.clone() for n, t in held.items()}
-        again = rebuild(module.spec(), weights, module.name)
+        try:
+            again = rebuild(module.spec(), weights, module.name)
+        except UserError as error:
+            raise UserError(
+                f"network {module.name}: it cannot be built again from its description ({error})"
+            ) from error
     ours = copied(module, Tensor.clone)
     load_module_tensors(ours, weights)
     module.remarks = list(_remarks(ours, images))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from growsearch.surgery.tensors import places, tensors_inside
+from growsearch.surgery.tensors import places, tensors_inside, values_of
 
 _OWN = frozenset((*vars(nn.Module()), "_flat_weights"))
 """Attributes of every module, and one of torch's recurrent layers that follows its weights."""
@@ -83,5 +83,5 @@ def _modules_inside(value: Any, depth: int = 3) -> Iterator[nn.Module]:
     if isinstance(value, nn.Module):
         yield value
     elif depth and isinstance(value, (list, tuple, set, Mapping)):
-        for each in value.values() if isinstance(value, Mapping) else value:
+        for each in values_of(value) if isinstance(value, Mapping) else value:
             yield from _modules_inside(each, depth - 1)
