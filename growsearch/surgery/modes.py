@@ -7,6 +7,7 @@ from threading import RLock
 from torch import nn
 
 from growsearch.surgery.rehearsal import DROPS
+from growsearch.surgery.tensors import modules_of
 
 _ALIKE = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 _ALIKE_BY_NAME = {*DROPS, "BatchNormAct2d"}
@@ -21,7 +22,7 @@ def modes_asked(model: nn.Module) -> Iterator[set[type[nn.Module]]]:
 
     Layers whose answer changes nothing but values are left out. The attribute ``training`` of every module is watched.
     """
-    asked = {type(module) for module in model.modules() if _has_modes_of_its_own(type(module))}
+    asked = set(filter(_has_modes_of_its_own, set(map(type, modules_of(model)))))
 
     def read(module: nn.Module) -> bool:
         kind = type(module)
