@@ -11,7 +11,7 @@ import numpy as np
 from growsearch.surgery.conditions import Condition, Formula, Size
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.remembering import plain
-from growsearch.surgery.widths import Vector, Width
+from growsearch.surgery.widths import Vector, Width, same
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _joined(trace: LabelTrace) -> Vector:
 
 def _same_channels(first: Vector, second: Vector) -> bool:
     """Whether two vectors have the same entries equally often."""
-    return np.array_equal(first, second) or np.array_equal(np.sort(first), np.sort(second))
+    return same(first, second) or same(np.sort(first), np.sort(second))
 
 
 def _merged(label: Vector, joins: list[tuple[Vector, Vector]]) -> Vector:
@@ -196,10 +196,10 @@ def _classes(joins: list[tuple[Vector, Vector]], count: int) -> Vector:
     for first, second in {(id(a), id(b)): (a, b) for a, b in joins if len(a)}.values():
         old, new = (first, second) if first[0] < second[0] else (second, first)
         start, stop = int(new[0]), int(new[-1]) + 1
-        in_turn = np.array_equal(new, every[start:stop])
-        if in_turn and np.array_equal(new, label[start:stop]) and old.max() < start:
+        in_turn = same(new, every[start:stop])
+        if in_turn and same(new, label[start:stop]) and old.max() < start:
             label[start:stop], pointing[start] = old, stop
-        elif not in_turn or not np.array_equal(old, label[start:stop]):  # as it is in the other mode
+        elif not in_turn or not same(old, label[start:stop]):  # as it is in the other mode
             edges.append((first, second))
     for start, stop in sorted(pointing.items()):  # what they point to comes before them
         label[start:stop] = label[label[start:stop]]
@@ -268,7 +268,7 @@ def _passes(run: Vector, number: int, order: dict[int, Vector]) -> list[int] | N
     while len(run):
         repeat = int(np.argmax(run != run[0])) if (run != run[0]).any() else len(run)
         whole = np.repeat(channels, repeat)
-        if not np.array_equal(run[: len(whole)], whole):
+        if not same(run[: len(whole)], whole):
             return None
         passes.append(repeat)
         run = run[len(whole) :]

@@ -1,6 +1,6 @@
 """Run a network once in each mode on the meta device and collect the labels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from inspect import signature
 from itertools import zip_longest
@@ -68,24 +68,25 @@ class _Watch(DispatchMode):
             out = carry_out(func, args, kwargs)
         except NotImplementedError:
             if isinstance(value, Tensor):
-                made = value
+                real = value
             elif rule is masked:
-                made = _all_picked(*args)
+                real = _all_picked(*args)
             elif rule is pointwise:
-                made = func(*pytree.tree_map(_zeros, args), **kwargs)
+                real = func(*_mapped(_zeros, args), **kwargs)
             else:
                 raise
-            out = pytree.tree_map(lambda leaf: leaf.to("meta"), made)
+            out = pytree.tree_map(lambda leaf: leaf.to("meta"), real)
+        made = tensors_among(out)
         if known:
-            for tensor, entries in zip_longest(tensors_among(out), tensors_among(value)):
+            for tensor, entries in zip_longest(made, tensors_among(value)):
                 if tensor is not None:
                     self.labels.give_value(tensor, entries)
         call = Call(func, args, kwargs, out)
         if self.labels.defers and call.name not in _SHAPED:
             self.labels.settle(call.inputs)
         rule(self.labels, call)
-        self.labels.note(func, tensors_among(out))
-        if torch.Tag.nondeterministic_seeded in func.tags and isinstance(out, Tensor):
+        self.labels.note(func, made)
+        if call.draws and isinstance(out, Tensor):
             self.labels.draws.append((call.name, out))
         self.labels.hand_on(call.inputs, out, rule not in (along_a_dimension, matrix_product, convolution))
         if rule is convolution:  # it is computed from each window's entries
@@ -134,7 +135,7 @@ class _Watch(DispatchMode):
             if not tensors:
                 given = {name: real(each) for name, each in kwargs.items()}
                 return func(*args, **given | {"device": torch.device("cpu")})
-            return func(*pytree.tree_map(real, args), **pytree.tree_map(real, kwargs))
+            return func(*_mapped(real, args), **dict(zip(kwargs, _mapped(real, kwargs.values()), strict=True)))
         except Exception:  # the same call on the meta device says what is wrong
             return None
 
@@ -147,6 +148,11 @@ def _all_picked(x: Tensor, mask: Tensor) -> Tensor:
 def _zeros(leaf: Any) -> Any:
     """What an operator that the meta device lacks is carried out with, where only the shape of its result matters."""
     return torch.zeros(leaf.shape, dtype=leaf.dtype, device="cpu") if isinstance(leaf, Tensor) else leaf
+
+
+def _mapped(function: Callable[[Any], Any], args: Iterable[Any]) -> list[Any]:
+    """A function's results for an operator's arguments, which lie in lists at most one deep."""
+    return [[function(leaf) for leaf in each] if isinstance(each, (list, tuple)) else function(each) for each in args]
 
 
 def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
