@@ -26,8 +26,8 @@ def carry_out(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     torch works their shapes out in Python, which takes most of the time, and imports its compiler for some.
     """
     rule = _rule_of(func)
-    if rule is not None and not kwargs and _are_alike(args):
-        made = rule(func, *args)
+    if rule is not None and kwargs.keys() <= _FORMAT and _are_alike(args):
+        made = rule(func, *args, **kwargs)
         if made is not None:
             return made
     return func(*args, **kwargs)
@@ -61,9 +61,22 @@ def _empty_like(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """``torch.empty_like``, most often without its Python, which imports SymPy."""
     if tensor.is_contiguous():
         return _fresh(tensor.shape, tensor, dtype)
-    if _is_dense(tensor):
-        return tensor.new_empty_strided(tensor.shape, tensor.stride(), dtype=dtype)
-    return torch.empty_like(tensor, dtype=dtype)
+    strides = tensor.stride() if _is_dense(tensor) else _closed_up(tensor)
+    if strides is None:
+        return torch.empty_like(tensor, dtype=dtype)
+    return torch.empty_strided(tensor.shape, strides, dtype=dtype or tensor.dtype, device=tensor.device)
+
+
+def _closed_up(tensor: Tensor) -> list[int] | None:
+    """The strides of a tensor whose dimensions are in the same order, without gaps; None if that order is not clear."""
+    shape, steps = tensor.shape, tensor.stride()
+    if 1 in shape or len({0, *steps}) <= len(steps):
+        return None
+    strides, inside = [0] * len(steps), 1
+    for dim in sorted(range(len(steps)), key=steps.__getitem__):
+        strides[dim] = inside
+        inside *= shape[dim]
+    return strides
 
 
 def _is_dense(tensor: Tensor) -> bool:
@@ -74,6 +87,12 @@ def _is_dense(tensor: Tensor) -> bool:
             return False
         inside *= max(1, size)
     return True
+
+
+def _clone(func: Any, first: Tensor, memory_format: torch.memory_format | None = None) -> Tensor | None:
+    if memory_format is torch.contiguous_format:
+        return _fresh(first.shape, first)
+    return _empty_like(first) if memory_format in (None, torch.preserve_format) else None
 
 
 def _elementwise(func: Any, first: Tensor, *others: Any) -> Tensor | None:
@@ -165,6 +184,11 @@ def _mm(func: Any, left: Tensor, right: Tensor) -> Tensor | None:
     return _fresh((left.shape[0], right.shape[1]), left) if fits else None
 
 
+def _bmm(func: Any, left: Tensor, right: Tensor) -> Tensor | None:
+    fits = left.dim() == right.dim() == 3 and left.shape[0] == right.shape[0] and left.shape[2] == right.shape[1]
+    return _fresh((*left.shape[:2], right.shape[2]), left) if fits else None
+
+
 def _addmm(func: Any, bias: Tensor, left: Tensor, right: Tensor) -> Tensor | None:
     return _mm(func, left, right) if bias.shape == right.shape[1:] else None
 
@@ -254,8 +278,12 @@ _RULES: dict[str, Callable[..., Any]] = {
         "aten.mean": _mean,
         "aten.addmm": _addmm,
         "aten.mm": _mm,
+        "aten.bmm": _bmm,
+        "aten.clone": _clone,
         "aten.convolution": _convolution,
     },
     **{"aten.avg_pool2d": _avg_pool, "aten.max_pool2d_with_indices": _max_pool},
 }
 """Makers of results, by operator; None where torch has to do it."""
+_FORMAT = {"memory_format"}
+"""Arguments with names that makers take."""

@@ -53,16 +53,17 @@ class Attributes:
             self._buffers += _buffers(module)
 
     def remember(self) -> None:
-        """Note which they are before a forward pass in train mode."""
-        self._before = {id(module): {**vars(module), "training": True} for module in modules_of(self._model)}
+        """Note which they are."""
+        self._before = {id(module): {**vars(module)} for module in modules_of(self._model)}
 
-    def left(self) -> Left:
-        """What is there that was not when they were remembered; of tensors, since the beginning."""
+    def left(self, training: bool) -> Left:
+        """What is there after a pass that was not when they were remembered; of tensors, since the beginning."""
         known = {id(tensor) for tensor in (*self._buffers, *(tensor for _, tensor in self.held))}
         tensors, size, changed = list[Tensor](), False, False
         for module in modules_of(self._model):
             now, before = vars(module), self._before.get(id(module), {})
             names = self._open.get(id(module), [])  # in which there may be other entries now
+            before["training"] = training  # which is changed from outside
             if len(now) != len(before) or not all(map(is_, now.values(), before.values())):
                 names = [name for name in now if name not in _KEPT]
                 changed = changed or any(

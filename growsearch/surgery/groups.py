@@ -245,7 +245,7 @@ def _refined(axes: list[Vector], count: int) -> Vector:
 def _segments(vector: Vector, groups: Vector, order: dict[int, Vector], fixed: list[str | None]) -> tuple[Segment, ...]:
     """Cut a dimension into runs of one group each, and these into whole passes through the group."""
     member = groups[vector]
-    starts = [0, *(np.flatnonzero(np.diff(member)) + 1).tolist()] if len(vector) else []
+    starts = [0, *(np.flatnonzero(member[1:] != member[:-1]) + 1).tolist()] if len(vector) else []
     segments: list[Segment] = []
     for start, stop in pairwise([*starts, len(vector)]):
         run, number = vector[start:stop], int(member[start])

@@ -16,27 +16,27 @@ from growsearch.surgery.widths import Vector, Width, same, tiled
 def view(trace: LabelTrace, call: Call) -> None:
     """Dimensions that stay keep their labels; channels merged with others are repeated, split ones are tied."""
     x = call["self"]
-    labels = trace.get(x)
-    written = trace.written if trace.written and len(trace.written) == call.out.dim() else call.out.shape
-    out: list[Vector | None] = [None] * call.out.dim()
+    labels, shape, sizes = trace.get(x), x.shape, call.out.shape
+    written = trace.written if trace.written and len(trace.written) == len(sizes) else sizes
+    out: list[Vector | None] = [None] * len(sizes)
     left: list[int] = []  # dimensions whose entries stay as many
-    for old, new in blocks(x.shape, call.out.shape):
-        marked = {dim: vector for dim in old if (vector := labels[dim]) is not None}
-        if not marked:
+    for old, new in blocks(shape, sizes):
+        if len(old) == len(new) == 1:
+            out[new[0]] = labels[old[0]]
             continue
-        if len(old) > 1 or len(new) > 1:  # what is known to be of fixed size need not be followed
-            marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)}
-        for dim in [dim for dim in marked if len(marked) > 1 and x.shape[dim] == 1]:
+        marked = {dim: vector for dim in old if (vector := labels[dim]) is not None}
+        marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)}  # need not be followed
+        for dim in [dim for dim in marked if len(marked) > 1 and shape[dim] == 1]:
             trace.freeze(marked.pop(dim), "a single channel squeezed away")
         trace.merges = trace.merges or len(marked) > 1
-        lengths = sorted(marked, key=lambda dim: (x.shape[dim], dim), reverse=trace.heads is trace.shortest)
+        lengths = sorted(marked, key=lambda dim: (shape[dim], dim), reverse=trace.heads is trace.shortest)
         for dim in lengths[1:]:  # of heads or experts and what is in each of them the longer one, or else the heads
             trace.freeze(marked.pop(dim), "reshaped across channels")
             left.append(dim)
         if len(marked) == 1:
             ((dim, vector),) = marked.items()
-            after = prod(x.shape[d] for d in old if d > dim)
-            placed = _placed(trace, vector, after, [call.out.shape[d] for d in new], [written[d] for d in new])
+            after = prod(shape[d] for d in old if d > dim)
+            placed = _placed(trace, vector, after, [sizes[d] for d in new], [written[d] for d in new])
             if placed is not None:
                 out[new[placed[0]]] = placed[1]
                 continue

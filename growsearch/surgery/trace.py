@@ -227,7 +227,7 @@ def trace(
             try:
                 shadow.train(training)
                 noting = noted(labels.comparisons, labels.code.compared)
-                with modes_asked(shadow) as asked, Sizes(labels), _Watch(labels), noting:
+                with modes_asked(shadow, heads) as asked, Sizes(labels), _Watch(labels), noting:
                     output = shadow(*inputs)
             except Exception as error:
                 if is_lack_of_memory(error):
@@ -250,7 +250,7 @@ def trace(
             labels.settle(outputs)
             labels.drawn_in[training] = labels.drawn()
             labels.leave(outputs)
-            left = attributes.left()
+            left = attributes.left(training)
             kept = any(each is not None for tensor in left.tensors for each in labels.get(tensor))
             labels.keeps = labels.keeps or kept or left.size
             if not (asked or left.tensors or labels.drawn_in[training] or left.changed):
