@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import takewhile
 from operator import attrgetter
 from threading import RLock
 from types import CodeType, FrameType
@@ -20,6 +21,7 @@ _ALIKE_BY_NAME = {*DROPS, "BatchNormAct2d"}
 """Layers that have the same channels in both modes, those of other libraries by name; a trace switches off dropout."""
 _ALIKE_WITHOUT_VALUES = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
 """Layers that look for a faster way in eval mode, which the meta device has not, and at their number of heads."""
+_PACKING = nn.TransformerEncoder.forward.__code__
 _WATCHING = RLock()
 """One trace at a time watches: the attribute is that of all modules, whichever thread asks."""
 
@@ -61,8 +63,7 @@ def modes_asked(model: nn.Module, heads: bool = False) -> Iterator[set[type[nn.M
 
 def _is_for_padding(asking: FrameType) -> bool:
     """Whether a stack of torch's layers asks its first one, as it packs sequences by their padding in eval mode."""
-    is_stack = asking.f_code is nn.TransformerEncoder.forward.__code__
-    return is_stack and asking.f_locals.get("src_key_padding_mask") is not None
+    return asking.f_code is _PACKING and asking.f_locals.get("src_key_padding_mask") is not None
 
 
 def _chooses_equals(asking: FrameType) -> bool:
@@ -87,16 +88,24 @@ def _choice(code: CodeType, at: int) -> tuple[str, str, Any] | None:
         at: where it reads what it chooses by, in bytes.
     """
     steps = [each for each in dis.get_instructions(code) if each.offset > at and each.opname != "TO_BOOL"]
-    end = next((place for place, each in enumerate(steps) if each.opname == "JUMP_FORWARD"), len(steps))
-    if not 3 <= end < len(steps) - 2:
+    if len(steps) < 2:
         return None
-    jump, first, *path = steps[:end]
-    over, other, after = steps[end : end + 3]
-    branches = jump.opname.startswith("POP_JUMP") and jump.opname.endswith("IF_FALSE") and jump.argval == other.offset
-    chooses = branches and over.argval == after.offset and other.opname == "LOAD_CONST"
-    if not chooses or first.opname != "LOAD_FAST" or any(each.opname != "LOAD_ATTR" for each in path):
+    jump, first, *rest = steps
+    path = [each.argval for each in takewhile(lambda each: each.opname == "LOAD_ATTR", rest)]
+    other = next((place for place, each in enumerate(rest) if each.offset == jump.argval), 0)
+    branches = jump.opname.startswith("POP_JUMP") and jump.opname.endswith("IF_FALSE")
+    loads = path and first.opname.startswith("LOAD_FAST") and rest[other].opname == "LOAD_CONST"
+    if not (branches and loads and _goes_on_alike(rest[len(path) : other], rest[other + 1 :])):
         return None
-    return first.argval, ".".join(each.argval for each in path), other.argval
+    return first.argval, ".".join(path), rest[other].argval
+
+
+def _goes_on_alike(one: list[dis.Instruction], other: list[dis.Instruction]) -> bool:
+    """Whether a branch jumps behind the other, or has the same steps up to a return."""
+    if [each.opname for each in one] == ["JUMP_FORWARD"]:
+        return bool(one[0].argval == other[0].offset)
+    steps = [(each.opname, each.arg) for each in one]
+    return bool(steps) and steps[-1][0] == "RETURN_VALUE" and steps == [(e.opname, e.arg) for e in other[: len(one)]]
 
 
 def _has_modes_of_its_own(kind: type[nn.Module]) -> bool:

@@ -118,6 +118,7 @@ class Chooses(Net):
         (lambda net: net.rate if net.training else 0.0, [True, False]),
         (lambda net: abs(net.drop.p) if net.training else 0.0, [True, False]),
         (lambda net: net.training and 0.0, [True, False]),
+        (lambda net: net.training, [True, False]),
     ],
 )
 def test_an_answer_that_chooses_between_equal_values_is_none(choose, runs):
