@@ -11,7 +11,7 @@ import numpy as np
 from growsearch.surgery.conditions import Condition, Formula, Size
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.remembering import plain
-from growsearch.surgery.widths import Vector, Width, same
+from growsearch.surgery.widths import Vector, Width, same, tiled
 
 
 @dataclass(frozen=True)
@@ -254,7 +254,8 @@ def _segments(vector: Vector, groups: Vector, order: dict[int, Vector], fixed: l
             fixed[number] = fixed[number] or _DISORDER
             segments.append(Segment(number, 0, len(run)))
         else:
-            segments.extend(Segment(number, repeat) for repeat in passes)
+            kinds = {repeat: Segment(number, repeat) for repeat in passes}
+            segments.extend(kinds[repeat] for repeat in passes)
     return tuple(segments)
 
 
@@ -262,12 +263,15 @@ def _passes(run: Vector, number: int, order: dict[int, Vector]) -> list[int] | N
     """Number of times each pass through the group repeats its channels; None if a pass is not whole or not in order."""
     if number not in order:
         order[number] = run[np.sort(np.unique(run, return_index=True)[1])]
-    channels, passes = order[number], []
+    channels, passes = order[number], list[int]()
     if len(run) == len(channels) and run.tobytes() == channels.tobytes():  # as nearly always
         return [1]
     while len(run):
-        repeat = int(np.argmax(run != run[0])) if (run != run[0]).any() else len(run)
+        repeat = int(np.argmax(run != run[0])) or len(run)
         whole = np.repeat(channels, repeat)
+        times, rest = divmod(len(run), len(whole))
+        if times > 1 and not rest and same(run, tiled(whole, times)):  # as nearly all the others
+            return [*passes, *[repeat] * times]
         if not same(run[: len(whole)], whole):
             return None
         passes.append(repeat)
