@@ -153,6 +153,10 @@ def _softmax(func: Any, first: Tensor, dim: int) -> Tensor | None:
     return _fresh(first.shape, first) if _is_plain(first) and _are_dimensions([dim], first) else None
 
 
+def _contiguous_softmax(func: Any, first: Tensor, dim: int, half_to_float: bool) -> Tensor | None:
+    return None if half_to_float or not _are_dimensions([dim], first) else _fresh(first.shape, first)
+
+
 def _cat(func: Any, tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
     first = tensors[0]
     if not _are_dimensions([dim], first) or any(each.dim() != first.dim() for each in tensors):
@@ -274,6 +278,7 @@ _RULES: dict[str, Callable[..., Any]] = {
         "aten.native_layer_norm": _layer_norm,
         "aten.native_group_norm": _group_norm,
         "aten._safe_softmax": _softmax,
+        "aten._softmax": _contiguous_softmax,
         "aten.cat": _cat,
         "aten.mean": _mean,
         "aten.addmm": _addmm,

@@ -150,6 +150,7 @@ def test_group_norms(batch, channels, size, groups, scaled, layout):
 def test_softmaxes(shape, dim, turned):
     x = meta(*shape).movedim(0, -1) if turned else meta(*shape)
     assert_like_torch(aten._safe_softmax.default, x, dim, made=not turned)
+    assert_like_torch(aten._softmax.default, x, dim, False)
 
 
 def test_a_mean_of_a_single_number():
