@@ -30,8 +30,8 @@ _WATCHING = RLock()
 def modes_asked(model: nn.Module, heads: bool = False) -> Iterator[set[type[nn.Module]]]:
     """The classes whose modules are asked for their mode inside the block, or may be without being seen.
 
-    Layers whose answer changes nothing but values are left out, and answers that choose between equal values. The
-    attribute ``training`` of every module is watched.
+    Layers whose answer to themselves changes nothing but values are left out, and answers that choose between equal
+    values. The attribute ``training`` of every module is watched.
 
     Args:
         model: the network.
@@ -44,8 +44,8 @@ def modes_asked(model: nn.Module, heads: bool = False) -> Iterator[set[type[nn.M
         kind = type(module)
         if "training" not in vars(module):
             raise AttributeError("training")  # so that torch asks a compiled module's own attributes
-        known = kind.__module__.startswith("torch.nn.") and issubclass(kind, alike)
         asking = sys._getframe(1)
+        known = issubclass(kind, alike) and _is_torch(kind.__module__) and _is_torch(asking.f_globals.get("__name__"))
         if _is_for_padding(asking) or not (known or kind.__name__ in _ALIKE_BY_NAME or _chooses_equals(asking)):
             asked.add(kind)
         return bool(vars(module)["training"])
@@ -59,6 +59,11 @@ def modes_asked(model: nn.Module, heads: bool = False) -> Iterator[set[type[nn.M
             yield asked
         finally:
             del nn.Module.training
+
+
+def _is_torch(module: str | None) -> bool:
+    """Whether a module of Python has layers of torch in it."""
+    return module is not None and module.startswith("torch.nn.")
 
 
 def _is_for_padding(asking: FrameType) -> bool:

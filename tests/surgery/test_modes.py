@@ -43,6 +43,11 @@ class AsksAPart(Net):
         return x if self.between.training else x.flip(1)
 
 
+class AsksALayer(Net):
+    def middle(self, x):
+        return x if self.between[0].training else x.flip(1)
+
+
 class Asked(nn.BatchNorm2d):
     def forward(self, x):
         return super().forward(x) if self.training else x.flip(1)
@@ -165,6 +170,7 @@ def test_padding_is_packed_in_eval_mode():
         (Net(nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.5)), [True]),
         (Asks(), [True, False]),
         (AsksAPart(), [True, False]),
+        (AsksALayer(nn.BatchNorm2d(6)), [True, False]),
         (Net(Asked(6)), [True, False]),
         (Told(), [True, False]),
         (Says(), [True, False]),
@@ -180,7 +186,9 @@ def test_what_asks_for_its_mode_is_traced_in_both(net, runs):
     groups = channel_groups(net, X, prove=False)
     assert net.runs == runs
     assert net.training == was and ("training" in vars(nn.Module)) == before
-    flips = type(net) in (Asks, AsksAPart, Told, Says, Counts) or any(isinstance(each, Asked) for each in net.between)
+    flips = type(net) in (Asks, AsksAPart, AsksALayer, Told, Says, Counts) or any(
+        isinstance(each, Asked) for each in net.between
+    )
     stem = next(group for group in groups if group.name == "stem")
     assert (stem.frozen == "flip of channels") == flips
 
