@@ -24,7 +24,7 @@ LONG = 64
 """Longer containers and texts are not looked into."""
 MOST_VALUES = 20_000
 """So many values are looked at."""
-_FOREIGN = {"torch", "numpy", "builtins", *sys.stdlib_module_names}
+_FOREIGN = {"torch", "numpy", "builtins", "_pytest", *sys.stdlib_module_names}  # to which asserts lead in tests
 
 
 class Code(NamedTuple):
