@@ -26,8 +26,8 @@ def carry_out(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     torch works their shapes out in Python, which takes most of the time, and imports its compiler for some.
     """
     rule = _rule_of(func)
-    if rule is not None and not kwargs and _are_alike(args):
-        made = rule(func, *args)
+    if rule is not None and kwargs.keys() <= _FORMAT and _are_alike(args):
+        made = rule(func, *args, **kwargs)
         if made is not None:
             return made
     return func(*args, **kwargs)
@@ -61,9 +61,22 @@ def _empty_like(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """``torch.empty_like``, most often without its Python, which imports SymPy."""
     if tensor.is_contiguous():
         return _fresh(tensor.shape, tensor, dtype)
-    if _is_dense(tensor):
-        return tensor.new_empty_strided(tensor.shape, tensor.stride(), dtype=dtype)
-    return torch.empty_like(tensor, dtype=dtype)
+    strides = tensor.stride() if _is_dense(tensor) else _closed_up(tensor)
+    if strides is None:
+        return torch.empty_like(tensor, dtype=dtype)
+    return torch.empty_strided(tensor.shape, strides, dtype=dtype or tensor.dtype, device=tensor.device)
+
+
+def _closed_up(tensor: Tensor) -> list[int] | None:
+    """The strides of a tensor whose dimensions are in the same order, without gaps; None if that order is not clear."""
+    shape, steps = tensor.shape, tensor.stride()
+    if 1 in shape or len({0, *steps}) <= len(steps):
+        return None
+    strides, inside = [0] * len(steps), 1
+    for dim in sorted(range(len(steps)), key=steps.__getitem__):
+        strides[dim] = inside
+        inside *= shape[dim]
+    return strides
 
 
 def _is_dense(tensor: Tensor) -> bool:
@@ -74,6 +87,12 @@ def _is_dense(tensor: Tensor) -> bool:
             return False
         inside *= max(1, size)
     return True
+
+
+def _clone(func: Any, first: Tensor, memory_format: torch.memory_format | None = None) -> Tensor | None:
+    if memory_format is torch.contiguous_format:
+        return _fresh(first.shape, first)
+    return _empty_like(first) if memory_format in (None, torch.preserve_format) else None
 
 
 def _elementwise(func: Any, first: Tensor, *others: Any) -> Tensor | None:
@@ -134,6 +153,10 @@ def _softmax(func: Any, first: Tensor, dim: int) -> Tensor | None:
     return _fresh(first.shape, first) if _is_plain(first) and _are_dimensions([dim], first) else None
 
 
+def _contiguous_softmax(func: Any, first: Tensor, dim: int, half_to_float: bool) -> Tensor | None:
+    return None if half_to_float or not _are_dimensions([dim], first) else _fresh(first.shape, first)
+
+
 def _cat(func: Any, tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
     first = tensors[0]
     if not _are_dimensions([dim], first) or any(each.dim() != first.dim() for each in tensors):
@@ -163,6 +186,11 @@ def _are_dimensions(dims: Sequence[int], tensor: Tensor) -> bool:
 def _mm(func: Any, left: Tensor, right: Tensor) -> Tensor | None:
     fits = left.dim() == right.dim() == 2 and left.shape[1] == right.shape[0]
     return _fresh((left.shape[0], right.shape[1]), left) if fits else None
+
+
+def _bmm(func: Any, left: Tensor, right: Tensor) -> Tensor | None:
+    fits = left.dim() == right.dim() == 3 and left.shape[0] == right.shape[0] and left.shape[2] == right.shape[1]
+    return _fresh((*left.shape[:2], right.shape[2]), left) if fits else None
 
 
 def _addmm(func: Any, bias: Tensor, left: Tensor, right: Tensor) -> Tensor | None:
@@ -250,12 +278,17 @@ _RULES: dict[str, Callable[..., Any]] = {
         "aten.native_layer_norm": _layer_norm,
         "aten.native_group_norm": _group_norm,
         "aten._safe_softmax": _softmax,
+        "aten._softmax": _contiguous_softmax,
         "aten.cat": _cat,
         "aten.mean": _mean,
         "aten.addmm": _addmm,
         "aten.mm": _mm,
+        "aten.bmm": _bmm,
+        "aten.clone": _clone,
         "aten.convolution": _convolution,
     },
     **{"aten.avg_pool2d": _avg_pool, "aten.max_pool2d_with_indices": _max_pool},
 }
 """Makers of results, by operator; None where torch has to do it."""
+_FORMAT = {"memory_format"}
+"""Arguments with names that makers take."""

@@ -22,7 +22,7 @@ class Asked(DispatchMode):
     calls = 0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.calls += func.overloadpacket not in (aten.empty, aten.empty_like, aten.new_empty)
+        self.calls += func.overloadpacket not in (aten.empty, aten.empty_like, aten.empty_strided, aten.new_empty)
         return func(*args, **(kwargs or {}))
 
 
@@ -100,6 +100,12 @@ def test_products(left, bias):
     assert_like_torch(aten.addmm.default, meta(*bias), meta(*left), meta(3, 4), made=False)
 
 
+@pytest.mark.parametrize("left", [(2, 4, 3), (1, 4, 3), (2, 4, 2), (4, 3)])
+def test_products_in_batches(left):
+    assert_like_torch(aten.bmm.default, meta(*left), meta(2, 3, 5))
+    assert_like_torch(aten.bmm.default, meta(2, 5, 3).transpose(1, 2), meta(2, 4, 5).transpose(1, 2))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(few, min_size=2, max_size=3), min_size=1, max_size=3), st.integers(-4, 3))
 def test_concatenations(shapes, dim):
@@ -144,6 +150,7 @@ def test_group_norms(batch, channels, size, groups, scaled, layout):
 def test_softmaxes(shape, dim, turned):
     x = meta(*shape).movedim(0, -1) if turned else meta(*shape)
     assert_like_torch(aten._safe_softmax.default, x, dim, made=not turned)
+    assert_like_torch(aten._softmax.default, x, dim, False)
 
 
 def test_a_mean_of_a_single_number():
@@ -187,6 +194,19 @@ def test_results_lie_in_memory_as_what_they_are_made_of(order):
     assert_like_torch(aten.add.Tensor, turned, turned, made=False)
     assert_like_torch(aten.rsub.Scalar, turned, 1, made=False)
     assert_like_torch(aten.add.Tensor, turned[:, :1], turned[:, :1], made=False)
+    assert_like_torch(aten.rsub.Scalar, turned[:, :2, 1:], 1)
+    assert_like_torch(aten.rsub.Scalar, turned.select(1, 0), 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.permutations(range(4)), st.lists(few, min_size=4, max_size=4), st.booleans(), layouts)
+def test_copies(order, part, spread, layout):
+    turned = meta(3, 4, 5, 3, layout=layout).permute(order)[tuple(slice(count) for count in part)]
+    turned = turned[:, :1].expand(-1, 2, -1, -1) if spread else turned
+    for memory_format in (None, torch.preserve_format, torch.contiguous_format, torch.channels_last):
+        ours = carry_out(aten.clone.default, (turned,), {"memory_format": memory_format})
+        theirs = turned.clone(memory_format=memory_format or torch.preserve_format)
+        assert (ours.shape, strides(ours)) == (theirs.shape, strides(theirs))
 
 
 def test_values_are_left_to_torch():

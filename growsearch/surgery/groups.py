@@ -11,7 +11,7 @@ import numpy as np
 from growsearch.surgery.conditions import Condition, Formula, Size
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.remembering import plain
-from growsearch.surgery.widths import Vector, Width
+from growsearch.surgery.widths import Vector, Width, same, tiled
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def _joined(trace: LabelTrace) -> Vector:
 
 def _same_channels(first: Vector, second: Vector) -> bool:
     """Whether two vectors have the same entries equally often."""
-    return np.array_equal(first, second) or np.array_equal(np.sort(first), np.sort(second))
+    return same(first, second) or same(np.sort(first), np.sort(second))
 
 
 def _merged(label: Vector, joins: list[tuple[Vector, Vector]]) -> Vector:
@@ -196,10 +196,10 @@ def _classes(joins: list[tuple[Vector, Vector]], count: int) -> Vector:
     for first, second in {(id(a), id(b)): (a, b) for a, b in joins if len(a)}.values():
         old, new = (first, second) if first[0] < second[0] else (second, first)
         start, stop = int(new[0]), int(new[-1]) + 1
-        in_turn = np.array_equal(new, every[start:stop])
-        if in_turn and np.array_equal(new, label[start:stop]) and old.max() < start:
+        in_turn = same(new, every[start:stop])
+        if in_turn and same(new, label[start:stop]) and old.max() < start:
             label[start:stop], pointing[start] = old, stop
-        elif not in_turn or not np.array_equal(old, label[start:stop]):  # as it is in the other mode
+        elif not in_turn or not same(old, label[start:stop]):  # as it is in the other mode
             edges.append((first, second))
     for start, stop in sorted(pointing.items()):  # what they point to comes before them
         label[start:stop] = label[label[start:stop]]
@@ -245,7 +245,7 @@ def _refined(axes: list[Vector], count: int) -> Vector:
 def _segments(vector: Vector, groups: Vector, order: dict[int, Vector], fixed: list[str | None]) -> tuple[Segment, ...]:
     """Cut a dimension into runs of one group each, and these into whole passes through the group."""
     member = groups[vector]
-    starts = [0, *(np.flatnonzero(np.diff(member)) + 1).tolist()] if len(vector) else []
+    starts = [0, *(np.flatnonzero(member[1:] != member[:-1]) + 1).tolist()] if len(vector) else []
     segments: list[Segment] = []
     for start, stop in pairwise([*starts, len(vector)]):
         run, number = vector[start:stop], int(member[start])
@@ -254,7 +254,8 @@ def _segments(vector: Vector, groups: Vector, order: dict[int, Vector], fixed: l
             fixed[number] = fixed[number] or _DISORDER
             segments.append(Segment(number, 0, len(run)))
         else:
-            segments.extend(Segment(number, repeat) for repeat in passes)
+            kinds = {repeat: Segment(number, repeat) for repeat in passes}
+            segments.extend(kinds[repeat] for repeat in passes)
     return tuple(segments)
 
 
@@ -262,13 +263,16 @@ def _passes(run: Vector, number: int, order: dict[int, Vector]) -> list[int] | N
     """Number of times each pass through the group repeats its channels; None if a pass is not whole or not in order."""
     if number not in order:
         order[number] = run[np.sort(np.unique(run, return_index=True)[1])]
-    channels, passes = order[number], []
+    channels, passes = order[number], list[int]()
     if len(run) == len(channels) and run.tobytes() == channels.tobytes():  # as nearly always
         return [1]
     while len(run):
-        repeat = int(np.argmax(run != run[0])) if (run != run[0]).any() else len(run)
+        repeat = int(np.argmax(run != run[0])) or len(run)
         whole = np.repeat(channels, repeat)
-        if not np.array_equal(run[: len(whole)], whole):
+        times, rest = divmod(len(run), len(whole))
+        if times > 1 and not rest and same(run, tiled(whole, times)):  # as nearly all the others
+            return [*passes, *[repeat] * times]
+        if not same(run[: len(whole)], whole):
             return None
         passes.append(repeat)
         run = run[len(whole) :]

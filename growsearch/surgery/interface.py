@@ -16,7 +16,7 @@ from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError
 from growsearch.surgery.hooks import giving_hooks, writing_hooks
-from growsearch.surgery.tensors import tensors_inside
+from growsearch.surgery.tensors import named, tensors_inside
 
 BATCH = 3
 """So often is a single sample repeated: batch norm maps two samples to plus and minus one, whatever they are."""
@@ -29,31 +29,39 @@ def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> No
         raise UserError(f"channel map of {kind}: it is not accepted; use a module of torch.nn")
     if next(model.parameters(), None) is None:
         raise UserError(f"channel map of {kind}: it has no parameters; use a network with one or more")
-    for path, module in model.named_modules():
-        where = f"channel map of {kind}: {path or 'the network'}"
-        if any(is_lazy(tensor) for tensor in (*module._parameters.values(), *module._buffers.values())):
-            raise UserError(f"{where} is a lazy layer without weights; run the network once first")
-        if isinstance(module, torch.jit.ScriptModule):
-            raise UserError(f"{where} is a compiled TorchScript module; use the Python module that it was made of")
-        for hook in module._forward_pre_hooks.values():
-            if isinstance(hook, BasePruningMethod):
-                raise UserError(f"{where} is masked by torch.nn.utils.prune; make it permanent with prune.remove first")
-            if isinstance(hook, (WeightNorm, SpectralNorm)):
-                raise UserError(
-                    f"{where} computes its weight in a hook (the old weight_norm or spectral_norm); remove it, or use "
-                    "torch.nn.utils.parametrizations"
-                )
-        for hook in giving_hooks(module):
-            raise UserError(
-                f"{where} has a {hook} that returns a value, and hooks are not run; let the module's own forward "
-                "do what it does, or remove it first"
-            )
+    for path, module in named(model):
+        wrong = _wrong_with(module)
+        if wrong is not None:
+            raise UserError(f"channel map of {kind}: {path or 'the network'} {wrong}")
     for path, hook, what in writing_hooks(model):
         raise UserError(
             f"channel map of {kind}: {path or 'the network'} has a {hook} that writes {what}, and hooks are not run; "
             "let the module's own forward do what it does, or remove it first"
         )
     _refuse_example(kind, example)
+
+
+def _wrong_with(module: nn.Module) -> str | None:
+    """Why no trace can be true for a network with this module; None if there is no reason."""
+    held = (*module._parameters.values(), *module._buffers.values())
+    if any(tensor is not None and is_lazy(tensor) for tensor in held):
+        return "is a lazy layer without weights; run the network once first"
+    if isinstance(module, torch.jit.ScriptModule):
+        return "is a compiled TorchScript module; use the Python module that it was made of"
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, BasePruningMethod):
+            return "is masked by torch.nn.utils.prune; make it permanent with prune.remove first"
+        if isinstance(hook, (WeightNorm, SpectralNorm)):
+            return (
+                "computes its weight in a hook (the old weight_norm or spectral_norm); remove it, or use "
+                "torch.nn.utils.parametrizations"
+            )
+    for kind in giving_hooks(module):
+        return (
+            f"has a {kind} that returns a value, and hooks are not run; let the module's own forward "
+            "do what it does, or remove it first"
+        )
+    return None
 
 
 def _refuse_example(kind: str, example: Any) -> None:

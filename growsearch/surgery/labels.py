@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from growsearch.surgery.remembering import Comparison
-from growsearch.surgery.widths import Vector, Width
+from growsearch.surgery.widths import Vector, Width, same, tiled
 from growsearch.surgery.written import Code
 
 Labels: TypeAlias = tuple[Vector | None, ...]
@@ -250,6 +250,8 @@ class LabelTrace:
 
     def hand_on(self, tensors: list[Tensor], out: Any, scores: bool) -> None:
         """Note that a result was made of an input's whole numbers alone, or of scores, if it was."""
+        if not (self.scores or self.given):
+            return
         found = [vector for tensor in tensors for vector in self.scores.get(id(tensor), ())] if scores else []
         if found and isinstance(out, Tensor):
             self._alive.append(out)
@@ -305,7 +307,7 @@ class LabelTrace:
         """The first of ``count`` equal blocks; the same place of every block becomes one channel."""
         first = vector[: len(vector) // count]
         if count > 1:
-            self.join(vector, np.tile(first, count))
+            self.join(vector, tiled(first, count))
         return first
 
     def runs(self, vector: Vector, length: int) -> Vector:
@@ -324,7 +326,7 @@ class LabelTrace:
         vector = self.attributes.get(width.attribute) if width.attribute is not None else width.vector
         if vector is None or len(vector) * width.times != width.plain:
             return None
-        return vector if width.times == 1 else np.tile(vector, width.times)
+        return vector if width.times == 1 else tiled(vector, width.times)
 
     def measure(self, width: int, vector: Vector | None) -> None:
         """Note that the code sizes these labelled entries by ``width``, which must stay true after an edit."""
@@ -334,7 +336,7 @@ class LabelTrace:
             once = vector[: len(vector) // width.times]
             if len(vector) % width.times:
                 return
-            if not np.array_equal(np.tile(once, width.times), vector):
+            if not same(tiled(once, width.times), vector):
                 self.multiples.append((width, vector))
                 return
             vector = once
@@ -349,7 +351,7 @@ class LabelTrace:
         waiting, self.multiples = self.multiples, []
         for width, vector in waiting:
             once = vector[: len(vector) // width.times]
-            if np.array_equal(np.tile(label[once], width.times), label[vector]):
+            if same(tiled(label[once], width.times), label[vector]):
                 self._follow(width, once)
             else:
                 self.multiples.append((width, vector))
@@ -365,10 +367,10 @@ class LabelTrace:
     def _follow(self, width: Width, vector: Vector) -> None:
         """Let the attribute or the labels that a size comes from count these."""
         if width.attribute is not None:
-            whole = np.tile(vector, width.parts) if width.parts > 1 else vector
+            whole = tiled(vector, width.parts) if width.parts > 1 else vector
             self._equal(self.attributes.setdefault(width.attribute, whole), whole)
         elif width.vector is not None and len(width.vector) == len(vector) * width.parts:
-            self._equal(width.vector, np.tile(vector, width.parts))
+            self._equal(width.vector, tiled(vector, width.parts))
 
     def measure_compared(self) -> None:
         """Let numbers that modules hold, and that the code found equal to a width, stay so."""
@@ -379,5 +381,5 @@ class LabelTrace:
                     self.measure(held, width.vector)
 
     def _equal(self, first: Vector, second: Vector) -> None:
-        if first is not second and not np.array_equal(first, second):
+        if first is not second and not same(first, second):
             self.equal.append((first, second))

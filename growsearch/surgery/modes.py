@@ -1,34 +1,52 @@
 """Whether a network's code asks if it trains; one that does not ask runs alike in both modes."""
 
+import dis
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import takewhile
+from operator import attrgetter
 from threading import RLock
+from types import CodeType, FrameType
+from typing import Any
 
 from torch import nn
 
 from growsearch.surgery.rehearsal import DROPS
+from growsearch.surgery.tensors import modules_of
 
 _ALIKE = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 _ALIKE_BY_NAME = {*DROPS, "BatchNormAct2d"}
 """Layers that have the same channels in both modes, those of other libraries by name; a trace switches off dropout."""
+_ALIKE_WITHOUT_VALUES = (nn.MultiheadAttention, nn.TransformerEncoderLayer)
+"""Layers that look for a faster way in eval mode, which the meta device has not, and at their number of heads."""
+_PACKING = nn.TransformerEncoder.forward.__code__
 _WATCHING = RLock()
 """One trace at a time watches: the attribute is that of all modules, whichever thread asks."""
 
 
 @contextmanager
-def modes_asked(model: nn.Module) -> Iterator[set[type[nn.Module]]]:
+def modes_asked(model: nn.Module, heads: bool = False) -> Iterator[set[type[nn.Module]]]:
     """The classes whose modules are asked for their mode inside the block, or may be without being seen.
 
-    Layers whose answer changes nothing but values are left out. The attribute ``training`` of every module is watched.
+    Layers whose answer to themselves changes nothing but values are left out, and answers that choose between equal
+    values. The attribute ``training`` of every module is watched.
+
+    Args:
+        model: the network.
+        heads: whether it matters what layers compare their number of heads with.
     """
-    asked = {type(module) for module in model.modules() if _has_modes_of_its_own(type(module))}
+    alike = _ALIKE if heads else _ALIKE + _ALIKE_WITHOUT_VALUES
+    asked = set(filter(_has_modes_of_its_own, set(map(type, modules_of(model)))))
 
     def read(module: nn.Module) -> bool:
         kind = type(module)
         if "training" not in vars(module):
             raise AttributeError("training")  # so that torch asks a compiled module's own attributes
-        known = kind.__module__.startswith("torch.nn.") and issubclass(kind, _ALIKE)
-        if not known and kind.__name__ not in _ALIKE_BY_NAME:
+        asking = sys._getframe(1)
+        known = issubclass(kind, alike) and _is_torch(kind.__module__) and _is_torch(asking.f_globals.get("__name__"))
+        if _is_for_padding(asking) or not (known or kind.__name__ in _ALIKE_BY_NAME or _chooses_equals(asking)):
             asked.add(kind)
         return bool(vars(module)["training"])
 
@@ -41,6 +59,58 @@ def modes_asked(model: nn.Module) -> Iterator[set[type[nn.Module]]]:
             yield asked
         finally:
             del nn.Module.training
+
+
+def _is_torch(module: str | None) -> bool:
+    """Whether a module of Python has layers of torch in it."""
+    return module is not None and module.startswith("torch.nn.")
+
+
+def _is_for_padding(asking: FrameType) -> bool:
+    """Whether a stack of torch's layers asks its first one, as it packs sequences by their padding in eval mode."""
+    return asking.f_code is _PACKING and asking.f_locals.get("src_key_padding_mask") is not None
+
+
+def _chooses_equals(asking: FrameType) -> bool:
+    """Whether code asks for the mode in ``self.drop.p if self.training else 0.0`` or the like, of two equal values."""
+    choice = _choice(asking.f_code, asking.f_lasti)
+    if choice is None:
+        return False
+    variable, path, other = choice
+    try:
+        value = attrgetter(path)(asking.f_locals[variable])
+    except (KeyError, AttributeError):
+        return False
+    return type(value) is type(other) and isinstance(value, (int, float)) and value == other
+
+
+@lru_cache(256)
+def _choice(code: CodeType, at: int) -> tuple[str, str, Any] | None:
+    """The variable, its attribute and the constant that an expression chooses between, by what was read before it.
+
+    Args:
+        code: of a function.
+        at: where it reads what it chooses by, in bytes.
+    """
+    steps = [each for each in dis.get_instructions(code) if each.offset > at and each.opname != "TO_BOOL"]
+    if len(steps) < 2:
+        return None
+    jump, first, *rest = steps
+    path = [each.argval for each in takewhile(lambda each: each.opname == "LOAD_ATTR", rest)]
+    other = next((place for place, each in enumerate(rest) if each.offset == jump.argval), 0)
+    branches = jump.opname.startswith("POP_JUMP") and jump.opname.endswith("IF_FALSE")
+    loads = path and first.opname.startswith("LOAD_FAST") and rest[other].opname == "LOAD_CONST"
+    if not (branches and loads and _goes_on_alike(rest[len(path) : other], rest[other + 1 :])):
+        return None
+    return first.argval, ".".join(path), rest[other].argval
+
+
+def _goes_on_alike(one: list[dis.Instruction], other: list[dis.Instruction]) -> bool:
+    """Whether a branch jumps behind the other, or has the same steps up to a return."""
+    if [each.opname for each in one] == ["JUMP_FORWARD"]:
+        return bool(one[0].argval == other[0].offset)
+    steps = [(each.opname, each.arg) for each in one]
+    return bool(steps) and steps[-1][0] == "RETURN_VALUE" and steps == [(e.opname, e.arg) for e in other[: len(one)]]
 
 
 def _has_modes_of_its_own(kind: type[nn.Module]) -> bool:

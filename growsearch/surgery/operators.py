@@ -22,19 +22,22 @@ aten = torch.ops.aten
 
 
 class _Signature(NamedTuple):
-    """An operator's name without overload, the names of its arguments and their defaults."""
+    """An operator's name without overload, its arguments' places and defaults by their names, and whether it draws."""
 
     name: str
-    arguments: tuple[str, ...]
+    places: dict[str, int]
     defaults: dict[str, Any]
+    draws: bool
 
 
 @cache
 def _signature(func: Any) -> _Signature:
     """As its schema says, which takes torch longer to tell than many an operator to run."""
     arguments = func._schema.arguments
+    places = {each.name: place for place, each in enumerate(arguments)}
     defaults = {each.name: each.default_value for each in arguments if each.has_default_value()}
-    return _Signature(str(func.overloadpacket).removeprefix("aten."), tuple(each.name for each in arguments), defaults)
+    draws = torch.Tag.nondeterministic_seeded in func.tags
+    return _Signature(str(func.overloadpacket).removeprefix("aten."), places, defaults, draws)
 
 
 def name_of(func: Any) -> str:
@@ -43,35 +46,28 @@ def name_of(func: Any) -> str:
 
 
 class Call:
-    """One executed operator: its arguments by their names in the schema, and its output."""
+    """One executed operator: its arguments by their names in the schema, and its output.
+
+    Attributes:
+        name: the operator without overload, such as ``softmax``.
+        inputs: every tensor among the arguments.
+        draws: whether it draws at random.
+    """
 
     def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
         self.func, self.args, self.kwargs, self.out = func, args, kwargs, out
-        self._signature, self._found = _signature(func), dict[str, Any]()
-
-    def _bound(self) -> dict[str, Any]:
-        if not self._found:
-            self._found |= self._signature.defaults
-            self._found.update(zip(self._signature.arguments, self.args, strict=False))
-            self._found.update(self.kwargs)
-        return self._found
+        self.name, self._places, self._defaults, self.draws = _signature(func)
+        self.inputs = tensors_among(*args, *kwargs.values())
 
     def __getitem__(self, name: str) -> Any:
-        return self._bound()[name]
+        place = self._places[name]
+        if place < len(self.args):
+            return self.args[place]
+        return self.kwargs[name] if name in self.kwargs else self._defaults[name]
 
     def get(self, name: str) -> Any:
         """An argument that not every overload has."""
-        return self._bound().get(name)
-
-    @property
-    def name(self) -> str:
-        """The operator without overload, such as ``softmax``."""
-        return self._signature.name
-
-    @property
-    def inputs(self) -> list[Tensor]:
-        """Every tensor among the arguments."""
-        return tensors_among(*self.args, *self.kwargs.values())
+        return self[name] if name in self._places else None
 
 
 Rule = Callable[[LabelTrace, Call], None]

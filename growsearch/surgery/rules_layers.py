@@ -5,7 +5,7 @@ from torch import Tensor
 
 from growsearch.surgery.labels import Bond, Labels, LabelTrace
 from growsearch.surgery.operators import Call, rule, tensors_among
-from growsearch.surgery.widths import Vector, Width
+from growsearch.surgery.widths import Vector, Width, tiled
 
 
 @rule("convolution")
@@ -77,7 +77,7 @@ def grouped(trace: LabelTrace, x: Tensor, weight: Tensor, groups: int) -> Vector
     trace.play(weight, 0, "producer")
     if not trace.play(weight, 1, "consumer"):
         trace.freeze(channels, "grouped convolution with a computed weight", Bond.CUT)
-    trace.join(channels, None if inner is None else np.tile(inner, groups))
+    trace.join(channels, None if inner is None else tiled(inner, groups))
     return filters
 
 
@@ -108,7 +108,7 @@ def grouped_transposed(trace: LabelTrace, x: Tensor, weight: Tensor, groups: int
     if not trace.play(weight, 0, "consumer"):
         trace.freeze(meet, "grouped transposed convolution with a computed weight", Bond.CUT)
     trace.play(weight, 1, "producer")
-    return None if outputs is None else np.tile(outputs, groups)
+    return None if outputs is None else tiled(outputs, groups)
 
 
 def contract(trace: LabelTrace, x: Tensor, x_dim: int, weight: Tensor, weight_dim: int) -> Vector | None:

@@ -9,32 +9,34 @@ from torch import Tensor
 from growsearch.surgery.labels import LabelTrace
 from growsearch.surgery.operators import Call, normal, rule
 from growsearch.surgery.remembering import Computed, plain
-from growsearch.surgery.widths import Vector, Width
+from growsearch.surgery.widths import Vector, Width, same, tiled
 
 
 @rule("view", "_unsafe_view", "reshape", "_reshape_alias", "flatten")
 def view(trace: LabelTrace, call: Call) -> None:
     """Dimensions that stay keep their labels; channels merged with others are repeated, split ones are tied."""
     x = call["self"]
-    labels = trace.get(x)
-    written = trace.written if trace.written and len(trace.written) == call.out.dim() else call.out.shape
-    out: list[Vector | None] = [None] * call.out.dim()
+    labels, shape, sizes = trace.get(x), x.shape, call.out.shape
+    written = trace.written if trace.written and len(trace.written) == len(sizes) else sizes
+    out: list[Vector | None] = [None] * len(sizes)
     left: list[int] = []  # dimensions whose entries stay as many
-    for old, new in blocks(x.shape, call.out.shape):
+    for old, new in blocks(shape, sizes):
+        if len(old) == len(new) == 1:
+            out[new[0]] = labels[old[0]]
+            continue
         marked = {dim: vector for dim in old if (vector := labels[dim]) is not None}
-        if len(old) > 1 or len(new) > 1:  # what is known to be of fixed size need not be followed
-            marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)}
-        for dim in [dim for dim in marked if len(marked) > 1 and x.shape[dim] == 1]:
+        marked = {dim: vector for dim, vector in marked.items() if not trace.is_fixed(vector)}  # need not be followed
+        for dim in [dim for dim in marked if len(marked) > 1 and shape[dim] == 1]:
             trace.freeze(marked.pop(dim), "a single channel squeezed away")
         trace.merges = trace.merges or len(marked) > 1
-        lengths = sorted(marked, key=lambda dim: (x.shape[dim], dim), reverse=trace.heads is trace.shortest)
+        lengths = sorted(marked, key=lambda dim: (shape[dim], dim), reverse=trace.heads is trace.shortest)
         for dim in lengths[1:]:  # of heads or experts and what is in each of them the longer one, or else the heads
             trace.freeze(marked.pop(dim), "reshaped across channels")
             left.append(dim)
         if len(marked) == 1:
             ((dim, vector),) = marked.items()
-            after = prod(x.shape[d] for d in old if d > dim)
-            placed = _placed(trace, vector, after, [call.out.shape[d] for d in new], [written[d] for d in new])
+            after = prod(shape[d] for d in old if d > dim)
+            placed = _placed(trace, vector, after, [sizes[d] for d in new], [written[d] for d in new])
             if placed is not None:
                 out[new[placed[0]]] = placed[1]
                 continue
@@ -57,9 +59,9 @@ def view(trace: LabelTrace, call: Call) -> None:
 
 def _same(channels: Vector, vector: Vector, repeated: bool) -> bool:
     """Whether a dimension has just these channels, if need be each of them equally often."""
-    if np.array_equal(vector, channels):
+    if same(vector, channels):
         return True
-    return repeated and np.array_equal(np.sort(vector), np.repeat(np.sort(channels), len(vector) // len(channels)))
+    return repeated and same(np.sort(vector), np.repeat(np.sort(channels), len(vector) // len(channels)))
 
 
 def _placed(
@@ -92,14 +94,14 @@ def _placed(
     first = vector[: channels * inner]
     heads = trace.runs(trace.blocks(vector, count // len(first)), inner)
     inside = max(1, after // prod(sizes[place + 1 :]))
-    return place, np.tile(np.repeat(heads, inside), sizes[place] // (channels * inside))
+    return place, tiled(np.repeat(heads, inside), sizes[place] // (channels * inside))
 
 
 def _merged(vector: Vector, shares: list[tuple[int, int, int]]) -> tuple[int, int, int] | None:
     """The dimension that was merged with others before, which this view undoes."""
     for place, channels, inner in shares:
         heads = vector[: channels * inner : inner]
-        if np.array_equal(np.tile(np.repeat(heads, inner), len(vector) // (channels * inner)), vector):
+        if same(tiled(np.repeat(heads, inner), len(vector) // (channels * inner)), vector):
             return place, channels, inner
     return None
 
@@ -132,12 +134,14 @@ def blocks(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], 
     pairs = []
     i = j = 0
     while i < len(old) and j < len(new):
-        left, right = [i], [j]
-        while prod(old[d] for d in left) != prod(new[d] for d in right):
-            if prod(old[d] for d in left) < prod(new[d] for d in right):
+        left, right, before, after = [i], [j], old[i], new[j]
+        while before != after:
+            if before < after:
                 left.append(left[-1] + 1)
+                before *= old[left[-1]]
             else:
                 right.append(right[-1] + 1)
+                after *= new[right[-1]]
         pairs.append((left, right))
         i, j = left[-1] + 1, right[-1] + 1
     # Dimensions of size one may be left over on either side; a labelled one has nowhere to go.

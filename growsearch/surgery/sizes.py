@@ -18,6 +18,7 @@ from torch.utils import _pytree as pytree
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.rehearsal import WithoutDropout
 from growsearch.surgery.remembering import Computed, Remembering, plain
+from growsearch.surgery.tensors import modules_of, named
 from growsearch.surgery.widths import Width
 
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -35,16 +36,20 @@ def mark_attributes(model: nn.Module, heads: bool = False) -> None:
     norm that are single channels, and for numbers of heads where these may change.
     """
     followed = {*_FOLLOWED, "num_heads"} if heads else _FOLLOWED
-    for path, module in model.named_modules():
-        own = not type(module).__module__.startswith("torch.nn.")
-        for name, value in list(vars(module).items()):
-            each = name == "num_groups" and isinstance(module, nn.GroupNorm) and value == module.num_channels
-            if name.startswith("_") or not (own or each or name in followed):
-                continue
+    for path, module in named(model):
+        held = vars(module)
+        if not type(module).__module__.startswith("torch.nn."):
+            names = [name for name in held if not name.startswith("_")]
+        else:
+            names = [name for name in followed if name in held]
+            if isinstance(module, nn.GroupNorm) and module.num_groups == module.num_channels:
+                names.append("num_groups")
+        for name in names:
+            value = held[name]
             if type(value) is int and value > 1:
-                module.__dict__[name] = Width.make(value, attribute=(path, name, None))
+                held[name] = Width.make(value, attribute=(path, name, None))
             elif type(value) in (tuple, list) and value and all(type(each) is int for each in value):
-                module.__dict__[name] = type(value)(
+                held[name] = type(value)(
                     Width.make(each, attribute=(path, name, index)) for index, each in enumerate(value)
                 )
 
@@ -62,7 +67,7 @@ _LAYERS: dict[type[nn.Module], dict[str, int]] = {
 
 def mark_layers(model: nn.Module, labels: LabelTrace) -> None:
     """Make the sizes of torch's layers remember the labels of their weights; for a copy that is thrown away."""
-    for module in model.modules():
+    for module in modules_of(model):
         kind = next((each for each in type(module).__mro__ if each in _LAYERS), None)
         weight = module._parameters.get("weight")
         if kind is None or weight is None:

@@ -15,13 +15,30 @@ from torch import Tensor, nn
 def places(model: nn.Module) -> list[tuple[Tensor, tuple[str, ...]]]:
     """Every distinct parameter and buffer with all its names, in the order of ``named_parameters``."""
     found: dict[int, tuple[Tensor, list[str]]] = {}
-    modules = [(f"{path}." if path else "", module) for path, module in model.named_modules(remove_duplicate=False)]
+    modules = _walked(model)
     held = [(path, module._parameters) for path, module in modules] + [(path, each._buffers) for path, each in modules]
     for path, tensors in held:
         for name, tensor in tensors.items():
             if tensor is not None:
                 found.setdefault(id(tensor), (tensor, []))[1].append(path + name)
     return [(tensor, tuple(names)) for tensor, names in found.values()]
+
+
+def _walked(model: nn.Module, path: str = "") -> list[tuple[str, nn.Module]]:
+    """The modules of ``model.named_modules(remove_duplicate=False)``, with a dot behind each path but the first."""
+    found = [(path, model)]
+    for name, child in model._modules.items():
+        if child is not None:
+            found += _walked(child, f"{path}{name}.")
+    return found
+
+
+def named(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """The modules of ``model.named_modules()`` with their paths, in its order; several times as fast."""
+    first: dict[int, tuple[str, nn.Module]] = {}
+    for path, module in _walked(model):
+        first.setdefault(id(module), (path[:-1], module))
+    return list(first.values())
 
 
 def owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:

@@ -1,13 +1,12 @@
 """Run a network once in each mode on the meta device and collect the labels."""
 
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from inspect import signature
-from itertools import chain, zip_longest
+from itertools import zip_longest
 from math import prod
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +26,7 @@ from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
     rules_shapes,
     rules_slices,
 )
+from growsearch.surgery.attributes import Attributes
 from growsearch.surgery.comparisons import noted
 from growsearch.surgery.hooks import has_hooks
 from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
@@ -34,13 +34,12 @@ from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.modes import modes_asked
 from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
-from growsearch.surgery.remembering import Remembering
 from growsearch.surgery.rules_layers import convolution, matrix_product, packed
 from growsearch.surgery.rules_numbers import masked, pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
-from growsearch.surgery.tensors import copied, owner, places, tensors_inside
-from growsearch.surgery.written import LONG, read_code
+from growsearch.surgery.tensors import copied, modules_of, owner, places
+from growsearch.surgery.written import read_code
 
 
 class _Watch(DispatchMode):
@@ -69,24 +68,25 @@ class _Watch(DispatchMode):
             out = carry_out(func, args, kwargs)
         except NotImplementedError:
             if isinstance(value, Tensor):
-                made = value
+                real = value
             elif rule is masked:
-                made = _all_picked(*args)
+                real = _all_picked(*args)
             elif rule is pointwise:
-                made = func(*pytree.tree_map(_zeros, args), **kwargs)
+                real = func(*_mapped(_zeros, args), **kwargs)
             else:
                 raise
-            out = pytree.tree_map(lambda leaf: leaf.to("meta"), made)
+            out = pytree.tree_map(lambda leaf: leaf.to("meta"), real)
+        made = tensors_among(out)
         if known:
-            for tensor, entries in zip_longest(tensors_among(out), tensors_among(value)):
+            for tensor, entries in zip_longest(made, tensors_among(value)):
                 if tensor is not None:
                     self.labels.give_value(tensor, entries)
         call = Call(func, args, kwargs, out)
         if self.labels.defers and call.name not in _SHAPED:
             self.labels.settle(call.inputs)
         rule(self.labels, call)
-        self.labels.note(func, tensors_among(out))
-        if torch.Tag.nondeterministic_seeded in func.tags and isinstance(out, Tensor):
+        self.labels.note(func, made)
+        if call.draws and isinstance(out, Tensor):
             self.labels.draws.append((call.name, out))
         self.labels.hand_on(call.inputs, out, rule not in (along_a_dimension, matrix_product, convolution))
         if rule is convolution:  # it is computed from each window's entries
@@ -135,7 +135,7 @@ class _Watch(DispatchMode):
             if not tensors:
                 given = {name: real(each) for name, each in kwargs.items()}
                 return func(*args, **given | {"device": torch.device("cpu")})
-            return func(*pytree.tree_map(real, args), **pytree.tree_map(real, kwargs))
+            return func(*_mapped(real, args), **dict(zip(kwargs, _mapped(real, kwargs.values()), strict=True)))
         except Exception:  # the same call on the meta device says what is wrong
             return None
 
@@ -148,6 +148,11 @@ def _all_picked(x: Tensor, mask: Tensor) -> Tensor:
 def _zeros(leaf: Any) -> Any:
     """What an operator that the meta device lacks is carried out with, where only the shape of its result matters."""
     return torch.zeros(leaf.shape, dtype=leaf.dtype, device="cpu") if isinstance(leaf, Tensor) else leaf
+
+
+def _mapped(function: Callable[[Any], Any], args: Iterable[Any]) -> list[Any]:
+    """A function's results for an operator's arguments, which lie in lists at most one deep."""
+    return [[function(leaf) for leaf in each] if isinstance(each, (list, tuple)) else function(each) for each in args]
 
 
 def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
@@ -195,20 +200,22 @@ def trace(
             f"channel map of {type(model).__name__}: {describe(error)}; it needs a network that copy.deepcopy copies"
         ) from error
     mark_attributes(shadow, heads)
-    labels = LabelTrace({held[0]: tensor for tensor, held in places(shadow)}, heads, whole, shortest, held)
+    ours, theirs = places(shadow), places(model)
+    labels = LabelTrace({names[0]: tensor for tensor, names in ours}, heads, whole, shortest, held)
     mark_layers(shadow, labels)
-    _know_flags(labels, model, shadow)
-    _freeze_held(labels, shadow)
-    _freeze_overlapping(labels, model, shadow)
+    twins = [(names[0], tensor, twin) for (tensor, names), (twin, _) in zip(ours, theirs, strict=True)]
+    _know_flags(labels, twins)
+    attributes = Attributes(shadow)
+    _freeze_held(labels, attributes)
+    _freeze_overlapping(labels, twins)
     labels.code = read_code(model)
-    for module in shadow.modules():
+    for module in modules_of(shadow):
         if isinstance(module, nn.modules.conv._ConvNd):
             for tensor in (*module._parameters.values(), *_originals(module)):
                 for kernel in labels.get(tensor)[2:] if tensor is not None else ():
                     labels.freeze(kernel, "kernel size")
-    began = {id(tensor) for tensor in _left_in(shadow)}
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow, False), _unchecked():
-        before = {(id(module), name): value for module in shadow.modules() for name, value in vars(module).items()}
+        attributes.remember()
         for training in (True, False):
             inputs = as_arguments(example, "meta", None)
             for place, leaf in enumerate(pytree.tree_leaves(inputs)):
@@ -220,7 +227,7 @@ def trace(
             try:
                 shadow.train(training)
                 noting = noted(labels.comparisons, labels.code.compared)
-                with modes_asked(shadow) as asked, Sizes(labels), _Watch(labels), noting:
+                with modes_asked(shadow, heads) as asked, Sizes(labels), _Watch(labels), noting:
                     output = shadow(*inputs)
             except Exception as error:
                 if is_lack_of_memory(error):
@@ -243,10 +250,10 @@ def trace(
             labels.settle(outputs)
             labels.drawn_in[training] = labels.drawn()
             labels.leave(outputs)
-            left = [tensor for tensor in _left_in(shadow) if id(tensor) not in began]
-            labels.keeps = labels.keeps or any(each is not None for tensor in left for each in labels.get(tensor))
-            labels.keeps = labels.keeps or _has_size(shadow, before)
-            if not (asked or left or labels.drawn_in[training] or _has_changed(shadow, before)):
+            left = attributes.left(training)
+            kept = any(each is not None for tensor in left.tensors for each in labels.get(tensor))
+            labels.keeps = labels.keeps or kept or left.size
+            if not (asked or left.tensors or labels.drawn_in[training] or left.changed):
                 labels.drawn_in[False] = []  # it would run in eval mode as it did
                 break
     labels.measure_compared()
@@ -274,88 +281,39 @@ def _unchecked() -> Iterator[None]:
         Distribution._validate_args, autocast.__init__ = validates, begin  # type: ignore[method-assign]
 
 
-def _freeze_held(labels: LabelTrace, model: nn.Module) -> None:
+Twins: TypeAlias = list[tuple[str, Tensor, Tensor]]
+"""Name of each tensor, the copy's and the network's own."""
+
+
+def _freeze_held(labels: LabelTrace, attributes: Attributes) -> None:
     """Freeze tensors that plain attributes hold too: an edit puts new ones in the modules' places alone."""
-    for path, module in model.named_modules():
-        for name, tensor in _held(module):
-            if (origin := labels.origin(tensor)) is not None:
-                where = f"{path}.{name}" if path else name
-                labels.freeze_all([tensor], f"{origin[0]} is also held by the plain attribute {where}")
+    for where, tensor in attributes.held:
+        if (origin := labels.origin(tensor)) is not None:
+            labels.freeze_all([tensor], f"{origin[0]} is also held by the plain attribute {where}")
 
 
-def _know_flags(labels: LabelTrace, model: nn.Module, shadow: nn.Module) -> None:
+def _know_flags(labels: LabelTrace, twins: Twins) -> None:
     """Note the values of flags and counters that a network holds, which its code may ask for."""
-    for (ours, _), (theirs, _) in zip(places(shadow), places(model), strict=True):
+    for _, ours, theirs in twins:
         number = theirs.is_floating_point() or theirs.is_complex()
         if theirs.numel() == 1 and not number and not theirs.is_meta:
             labels.give_value(ours, theirs.detach().to("cpu", copy=True))
 
 
-def _freeze_overlapping(labels: LabelTrace, model: nn.Module, shadow: nn.Module) -> None:
+def _freeze_overlapping(labels: LabelTrace, twins: Twins) -> None:
     """Freeze tensors of one memory that are tied without being one tensor: an edit gives each a memory of its own."""
     spans: list[tuple[int, int, str, Tensor]] = []
-    for (ours, names), (theirs, _) in zip(places(shadow), places(model), strict=True):
+    for name, ours, theirs in twins:
         if theirs.numel() and not theirs.is_meta:
             steps = sum((size - 1) * stride for size, stride in zip(theirs.shape, theirs.stride(), strict=True))
             start = theirs.data_ptr()
-            spans.append((start, start + (steps + 1) * theirs.element_size(), names[0], ours))
+            spans.append((start, start + (steps + 1) * theirs.element_size(), name, ours))
     reached, last = 0, ("", torch.empty(0))
     for start, end, name, tensor in sorted(spans, key=itemgetter(0, 1)):
         if start < reached:
             labels.freeze_all([last[1], tensor], f"{last[0]} and {name} share their memory, which an edit would part")
         if end > reached:
             reached, last = end, (name, tensor)
-
-
-def _held(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Tensors that plain attributes of a module hold, by the attributes' names."""
-    for name, value in vars(module).items():
-        if name in _KEPT or isinstance(value, (int, float, str, type(None))):
-            continue
-        if type(value) not in _CONTAINERS or value:  # most of a module's own are empty
-            yield from ((name, tensor) for tensor in tensors_inside(value))
-
-
-def _left_in(model: nn.Module) -> Iterator[Tensor]:
-    """Every tensor that the modules hold, which a forward pass may have put there."""
-    for module in model.modules():
-        yield from (tensor for _, tensor in _held(module))
-        yield from (tensor for tensor in module._buffers.values() if tensor is not None)
-
-
-def _has_size(model: nn.Module, before: dict[tuple[int, str], Any]) -> bool:
-    """Whether a forward pass left a size in a module, as a cached property does.
-
-    Args:
-        model: the network.
-        before: (id of a module, name) -> the attribute before the pass.
-    """
-    for module in model.modules():
-        for name, value in vars(module).items():
-            if isinstance(value, Remembering):
-                if value is not before.get((id(module), name)):
-                    return True
-            elif isinstance(value, (dict, tuple, list)) and name not in _KEPT and 0 < len(value) <= LONG:
-                inside = [*value, *value.values()] if isinstance(value, dict) else value
-                sizes = chain(*(each if isinstance(each, (tuple, list)) else (each,) for each in inside))
-                if any(isinstance(each, Remembering) and getattr(each, "attribute", None) is None for each in sizes):
-                    return True
-    return False
-
-
-def _has_changed(model: nn.Module, before: dict[tuple[int, str], Any]) -> bool:
-    """Whether a forward pass left another attribute in a module than its mode; for ``before`` see :func:`_has_size`."""
-    return any(
-        value is not before.get((id(module), name), before)
-        for module in model.modules()
-        for name, value in vars(module).items()
-        if name != "training"
-    )
-
-
-_KEPT = {*vars(nn.Module()), "_flat_weights"}
-"""Attributes of every module, whose tensors follow an edit, and another of torch's recurrent layers."""
-_CONTAINERS = {dict, OrderedDict, set, tuple, list}
 
 
 def _originals(module: nn.Module) -> list[Tensor]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from growsearch.surgery.tensors import places, values_of
+from growsearch.surgery.tensors import modules_of, values_of
 
 LEAST, MOST = 2, 1024
 """Other numbers are left out where sizes are tried."""
@@ -24,7 +24,7 @@ LONG = 64
 """Longer containers and texts are not looked into."""
 MOST_VALUES = 20_000
 """So many values are looked at."""
-_FOREIGN = {"torch", "numpy", "builtins", *sys.stdlib_module_names}
+_FOREIGN = {"torch", "numpy", "builtins", "_pytest", *sys.stdlib_module_names}  # to which asserts lead in tests
 
 
 class Code(NamedTuple):
@@ -50,13 +50,15 @@ def read_code(model: nn.Module) -> Code:
     Numbers that a module holds are left out where a tensor of the network has as many entries in a dimension: these
     count its channels.
     """
-    kinds = {type(module) for module in model.modules()}
+    modules = modules_of(model)
+    kinds = set(map(type, modules))
     attributes: dict[str, list[Any]] = {}
     for kind in {base for each in kinds for base in each.__mro__}:
         for name, value in vars(kind).items() if not _is_foreign(kind) else ():
             attributes.setdefault(name, []).append(value)
-    sizes = {size for tensor, _ in places(model) for size in tensor.shape}
-    for module in model.modules():
+    held = [tensor for each in modules for tensor in (*each._parameters.values(), *each._buffers.values())]
+    sizes = {size for tensor in held if tensor is not None for size in tensor.shape}
+    for module in modules:
         for name, value in vars(module).items() if not _is_foreign(type(module)) else ():
             plain = isinstance(value, (list, tuple)) and all(type(each) is int for each in value)  # known to a trace
             counts = isinstance(value, int) and value in sizes

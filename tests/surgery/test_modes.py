@@ -1,11 +1,13 @@
 """A network is traced in train and in eval mode, or once where nothing could tell them apart."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import torch
 from torch import nn
 
+from growsearch.errors import UserError
 from growsearch.surgery import channel_groups
 from growsearch.surgery.modes import modes_asked
 
@@ -39,6 +41,11 @@ class Asks(Net):
 class AsksAPart(Net):
     def middle(self, x):
         return x if self.between.training else x.flip(1)
+
+
+class AsksALayer(Net):
+    def middle(self, x):
+        return x if self.between[0].training else x.flip(1)
 
 
 class Asked(nn.BatchNorm2d):
@@ -92,12 +99,78 @@ class Counts(Net):
         return x if self.calls % 2 else x.flip(1)
 
 
+class Chooses(Net):
+    """Between a probability of dropout and none; a trace switches off that of layers only."""
+
+    rate = 0.5
+
+    def __init__(self, choose):
+        super().__init__()
+        self.choose, self.drop = choose, nn.Dropout(0.5)
+
+    def middle(self, x):
+        return x.flip(1) if self.choose(self) else x
+
+
+@pytest.mark.parametrize(
+    ("choose", "runs"),
+    [
+        (lambda net: net.drop.p if net.training else 0.0, [True]),
+        (lambda net: (net.drop.p if net.between.training else 0.0) + 0.0, [True]),
+        (lambda net: net.drop.p if net.training else 0.1, [True, False]),
+        (lambda net: net.drop.p if net.training else 0, [True, False]),
+        (lambda net: net.drop.p if not net.training else 0.0, [True, False]),
+        (lambda net: net.rate if net.training else 0.0, [True, False]),
+        (lambda net: abs(net.drop.p) if net.training else 0.0, [True, False]),
+        (lambda net: net.training and 0.0, [True, False]),
+        (lambda net: net.training, [True, False]),
+    ],
+)
+def test_an_answer_that_chooses_between_equal_values_is_none(choose, runs):
+    net = Chooses(choose)
+    channel_groups(net, X, prove=False)
+    assert net.runs == runs
+
+
+class Attends(nn.Module):
+    """Torch's layers of attention, which look for a faster way in eval mode; ``runs`` counts over all copies."""
+
+    def __init__(self, layer, masked=False):
+        super().__init__()
+        self.layer, self.head, self.masked, self.runs = layer, nn.Linear(8, 3), masked, lambda: runs
+        runs = []
+
+    def forward(self, x):
+        self.runs().append(vars(self)["training"])
+        if self.masked:
+            return self.head(self.layer(x, src_key_padding_mask=x[..., 0] > 0))
+        return self.head(self.layer(x, x, x)[0] if isinstance(self.layer, nn.MultiheadAttention) else self.layer(x))
+
+
+@pytest.mark.parametrize("heads", [False, True])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_attention_of_torch_is_traced_once_unless_its_heads_count(heads, stacked):
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
+    net = Attends(encoder if stacked else nn.MultiheadAttention(8, 2, batch_first=True))
+    channel_groups(net, torch.zeros(2, 4, 8), prove=False, heads=heads)
+    assert net.runs() == ([True, False] if heads else [True])
+
+
+def test_padding_is_packed_in_eval_mode():
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
+    net = Attends(encoder, masked=True)
+    with suppress(UserError):  # without values not every torch packs
+        channel_groups(net, torch.zeros(2, 4, 8), prove=False)
+    assert net.runs() == [True, False]
+
+
 @pytest.mark.parametrize(
     ("net", "runs"),
     [
         (Net(nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.5)), [True]),
         (Asks(), [True, False]),
         (AsksAPart(), [True, False]),
+        (AsksALayer(nn.BatchNorm2d(6)), [True, False]),
         (Net(Asked(6)), [True, False]),
         (Told(), [True, False]),
         (Says(), [True, False]),
@@ -113,7 +186,9 @@ def test_what_asks_for_its_mode_is_traced_in_both(net, runs):
     groups = channel_groups(net, X, prove=False)
     assert net.runs == runs
     assert net.training == was and ("training" in vars(nn.Module)) == before
-    flips = type(net) in (Asks, AsksAPart, Told, Says, Counts) or any(isinstance(each, Asked) for each in net.between)
+    flips = type(net) in (Asks, AsksAPart, AsksALayer, Told, Says, Counts) or any(
+        isinstance(each, Asked) for each in net.between
+    )
     stem = next(group for group in groups if group.name == "stem")
     assert (stem.frozen == "flip of channels") == flips
 
