@@ -185,6 +185,12 @@ def typed(config: DictConfig) -> RunConfig:
     made.network = network
     for options in (made.algo, made.data, made.output):
         expand_paths(options)
+    chosen = methods().get(made.algo.name)
+    if chosen is not None and not isinstance(made.algo, chosen.config_class()):
+        raise UserError(
+            f"algo.name: {made.algo.name!r} is not accepted with another method's options; choose it with"
+            f" algo={made.algo.name}"
+        )
     _check_network_is_used(made)
     return made
 

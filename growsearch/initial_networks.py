@@ -14,7 +14,7 @@ from growsearch.errors import MissingFiles, UserError
 from growsearch.families.registry import OWN
 from growsearch.networks import build
 from growsearch.networks.builders import trust_names
-from growsearch.networks.check_fit import check_fit
+from growsearch.networks.check_fit import check_fit, check_rebuilt
 from growsearch.networks.darts.genotypes import random_genotype
 from growsearch.networks.ensemble import Ensemble
 from growsearch.networks.external import External
@@ -70,6 +70,8 @@ def make_network(options: dict[str, Any], data: Dataset, seed: int, goes_on: boo
         check_fit(module, data.image_shape, data.num_classes)
     module = materialise(module, generator(seed, "initialise", "network"))
     if isinstance(module, External):
+        if ":" in module.name:
+            check_rebuilt(module, data.image_shape)
         module.weights_left_out = options.get("weights_left_out", False)
         if options["pretrained"] or options["weights"]:
             load_pretrained(module, data.num_classes, options["weights"])

@@ -1,6 +1,8 @@
 """What a run is given: networks of a wanted size, found before, or an ensemble of them."""
 
 import json
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +179,24 @@ def test_random_cells_follow_the_seed_and_stay_in_darts_space():
         assert all(a.input < b.input for a, b in zip(cell.edges[::2], cell.edges[1::2], strict=True))
     drawn = {edge.candidate.label for genotype in cells for edge in genotype.normal.edges}
     assert drawn <= {"max3", "avg3", "skip", "conv3[1]", "conv5[1]", "conv3d2[]", "conv5d2[]"} and len(drawn) > 4
+
+
+class Drawing(torch.nn.Module):
+    """What it draws when it is made is in no file."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last, self.places = torch.nn.Linear(64, 10), np.random.permutation(64)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(x.flatten(1)[:, self.places])
+
+
+def test_a_network_that_its_files_would_not_give_again_is_refused(monkeypatch):
+    module = types.ModuleType("drawing_networks")
+    module.build = Drawing
+    monkeypatch.setitem(sys.modules, "drawing_networks", module)
+    options = {"family": "external", "name": "drawing_networks:build", "trust": True, "pretrained": False}
+    data = tiny_dataset()
+    with pytest.raises(UserError, match="built again with its own weights it computes something else"):
+        make_network({**options, "arguments": {}, "weights": None}, data, 0)

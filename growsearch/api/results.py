@@ -151,7 +151,7 @@ class Run:
         """Continue the run, if it is not finished, as ``growsearch resume`` does.
 
         Args:
-            accept_data: go on although the data are not those that the run began with.
+            accept_data: go on although the data, or the code of the network, are not those that the run began with.
             **options: that change no numbers, and ``**{"data.path": ...}`` where the data have moved.
 
         Raises:

@@ -18,7 +18,9 @@ def main(argv: list[str]) -> int:
         metavar="OPTION=VALUE",
         help="options that change no numbers (hardware.device=cuda:1), and data.path=NEW where the data have moved",
     )
-    parser.add_argument("--accept-data", action="store_true", help="go on although the data have changed")
+    parser.add_argument(
+        "--accept-data", action="store_true", help="go on although the data, or the code of the network, have changed"
+    )
     add_trust(parser)
     options = parser.parse_args(with_trust(argv))
     from growsearch.runner import resume

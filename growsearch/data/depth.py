@@ -84,5 +84,5 @@ def _extremes(files: Sequence[Path]) -> torch.Tensor:
     def build() -> dict[str, torch.Tensor]:
         return {"ends": torch.tensor([extremes(file) for file in files], dtype=torch.float64)}
 
-    place, name = cache_folder() / "derived", f"ends-{digest(*stamps(files))}"
+    place, name = cache_folder() / "derived", f"extremes-{digest(*stamps(files))}"
     return decoded(place, name, {"ends": len(files)}, build)["ends"]

@@ -33,6 +33,9 @@ SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 DEEP = ("I", "F", *SIXTEEN_BIT)
 """Modes of one channel that hold more than bytes; the first is of 32-bit whole numbers, the second of floats."""
 
+BITS, KIND, SIGNED = 258, 339, 2
+"""Tags of a TIFF: bits of a sample, and what they are: 1 for whole numbers, 2 for such with a sign, 3 for floats."""
+
 DEPTHS = (8, 10, 12, 14, 16)
 """Bits that cameras and scanners have."""
 
@@ -81,7 +84,8 @@ def read_header(source: Source) -> Header:
     """
     with _opened(source) as image:
         # the tiles say how Pillow unpacks the file; they are gone once it has looked for EXIF data
-        colours = image.mode in ("RGB", "RGBA", "LA") and ";16" in str(getattr(image, "tile", ""))
+        packed = image.mode in DEEP or image.format == "BMP"  # which has 16 bits for three colours
+        colours = not packed and ";16" in str(getattr(image, "tile", ""))
         turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
         width, height = image.size[::-1] if turned else image.size
         depth = "deep" if image.mode in DEEP else "deep colours" if colours else "bytes"
@@ -105,7 +109,7 @@ def extremes(source: Source) -> Extremes:
         UserError: if it is damaged or holds values that are no finite numbers.
     """
     with _opened(source) as image:
-        values = np.asarray(image)
+        values = _values(image, _is_unsigned(image))
         least, greatest = float(values.min()), float(values.max())
         if not math.isfinite(least) or not math.isfinite(greatest):
             raise UserError(f"{name_of(source)}: it holds values that are no finite numbers; use a picture without")
@@ -162,10 +166,11 @@ def decode(source: Source, channels: int, size: int | tuple[int, int] | None, sp
         UserError: if the picture is damaged or too large, or deeper than it can be without a span.
     """
     with _opened(source) as image:
-        in_full = _uses_sixteen_bits(image)
+        in_full, unsigned = _uses_sixteen_bits(image), _is_unsigned(image)
         image = ImageOps.exif_transpose(image)
         if image.mode in DEEP:
-            image = _to_bytes(image, span or (Span(0.0, 65535.0) if in_full else None), source)
+            values = _values(image, unsigned).astype(np.float64)
+            image = _to_bytes(values, image.mode, span or (Span(0.0, 65535.0) if in_full else None), source)
         elif image.mode == "P" and channels < 4:
             image = image.convert("RGB")
         image = image.convert(MODES[channels])
@@ -188,12 +193,17 @@ def _opened(source: Source) -> Iterator[Image.Image]:
         try:
             with Image.open(source if isinstance(source, Path) else io.BytesIO(source[1]), formats=FORMATS) as image:
                 _require_limited(image, source)
+                if image.mode not in DEEP and _tag(image, KIND) == SIGNED:
+                    raise UserError(f"{name}: it holds numbers of 8 bits with a sign; store them without, or as 16")
                 yield image
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             most = min(MOST_PIXELS, Image.MAX_IMAGE_PIXELS or MOST_PIXELS)
             raise UserError(f"{name}: it has more than {most} pixels; use a smaller picture") from error
         except UnidentifiedImageError as error:
-            raise UserError(f"{name}: it is no picture; use one of {', '.join(FORMATS)}") from error
+            raise UserError(
+                f"{name}: it is no picture that can be read; use one of {', '.join(FORMATS)}, a TIFF with 1, 3 or 4"
+                " channels of 8 or 16 bits, or 1 of 32"
+            ) from error
 
 
 def _require_limited(image: Image.Image, source: Source) -> None:
@@ -211,6 +221,21 @@ def _uses_sixteen_bits(image: Image.Image) -> bool:
     return image.mode in SIXTEEN_BIT or (image.mode == "I" and image.format in ("PNG", "PPM"))
 
 
+def _is_unsigned(image: Image.Image) -> bool:
+    """Whether its 32 bits are whole numbers without a sign, which Pillow takes for ones with a sign."""
+    return image.mode == "I" and image.format == "TIFF" and _tag(image, BITS) == 32 and _tag(image, KIND) == 1
+
+
+def _tag(image: Image.Image, number: int) -> int:
+    """The first entry of a tag of a TIFF, 1 if it is not there."""
+    return int(np.ravel(getattr(image, "tag_v2", {}).get(number, 1))[0])
+
+
+def _values(image: Image.Image, unsigned: bool) -> np.ndarray:
+    values = np.asarray(image)
+    return values.view(np.uint32) if unsigned else values
+
+
 def _channels(image: Image.Image) -> int:
     if image.mode in ("1", "L", *DEEP):
         return 1
@@ -218,10 +243,9 @@ def _channels(image: Image.Image) -> int:
     return 4 if transparent else 3
 
 
-def _to_bytes(image: Image.Image, span: Span | None, source: Source) -> Image.Image:
-    values = np.asarray(image).astype(np.float64)
+def _to_bytes(values: np.ndarray, mode: str, span: Span | None, source: Source) -> Image.Image:
     if span is None:
-        span = Span(0.0, 1.0 if image.mode == "F" else 255.0)
+        span = Span(0.0, 1.0 if mode == "F" else 255.0)
         if not (np.isfinite(values).all() and span.low <= values.min() and values.max() <= span.high):
             raise UserError(
                 f"{name_of(source)}: its values go from {values.min():g} to {values.max():g}; the network "

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 COPIES = 4
 """Columns are encoded, joined, laid out and scaled."""
 
+SMALLEST_SPREAD = 10 * 2.0**-52
+"""Of a column's numbers: scikit-learn takes a smaller one for none and leaves the numbers as they are."""
+
 SHOWN = 10
 """Columns that a note names."""
 
@@ -265,7 +268,12 @@ class TableEncoder:
             [[True] * len(c.categories) if isinstance(c, CategoryColumn) else [False] for c in self.columns]
         )
         if imputer is not None and scaler is not None:
-            encoded[:, ~is_word] = scaler.transform(imputer.transform(np.stack(numbers, axis=1)))
+            known = imputer.transform(np.stack(numbers, axis=1))
+            scaled = scaler.transform(known)
+            for place, column in enumerate(c for c in self.columns if isinstance(c, NumberColumn)):
+                if 0 < (spread := column.greatest - column.least) < SMALLEST_SPREAD:
+                    scaled[:, place] = np.clip((known[:, place] - column.least) / spread, 0, 1)
+            encoded[:, ~is_word] = scaled
         if one_hot is not None:
             encoded[:, is_word] = one_hot.transform(np.stack(words, axis=1))
         return encoded

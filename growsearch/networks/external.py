@@ -14,6 +14,7 @@ from growsearch.errors import UserError
 from growsearch.networks.builders import builder, call, is_trusted, trust
 from growsearch.networks.layers import arguments_of, construct, describe, kind_of, resize
 from growsearch.networks.registry import register
+from growsearch.networks.unstored import fill_unmade, has_unmade
 from growsearch.randomness import seed_default_generators
 from growsearch.surgery.silent import is_epsilon
 from growsearch.surgery.tensors import lookup, owner, places
@@ -54,6 +55,7 @@ class External(nn.Module):
         net: the network.
         weights_left_out: whether it should have weights that a resumed run does not read.
         auxiliary: whether it returns auxiliary logits beside its logits in train mode.
+        remarks: what whoever trains it should know.
     """
 
     def __init__(self, net: nn.Module, name: str, arguments: dict[str, Any] | None = None) -> None:
@@ -61,6 +63,7 @@ class External(nn.Module):
         self.net, self.name, self.arguments = net, name, dict(arguments or {})
         self.weights_left_out = False
         self.auxiliary = bool(getattr(net, "aux_logits", False))
+        self.remarks: list[str] = []
         self._built = dict(net.named_modules())  # by the builder's paths: edits of containers are found by them
         self._children = {path: list(module._modules.items()) for path, module in self._built.items()}
         self._counts = {path: _counts(module) for path, module in self._built.items()}
@@ -165,7 +168,8 @@ class External(nn.Module):
     def initialise(self, generator: torch.Generator) -> None:
         """Start as the builder does, from this generator alone; resized layers start as PyTorch's do.
 
-        Under :func:`weights_follow` only what no file of weights holds gets its values.
+        Under :func:`weights_follow` only what no file of weights holds gets its values. Tensors of plain attributes
+        get theirs too.
 
         Raises:
             UserError: if a file's numbers ask for far more memory than its weights, to compute what they lack.
@@ -174,7 +178,8 @@ class External(nn.Module):
         spec = self.spec()
         stored = set(self.net.state_dict()) if _WEIGHTS_FOLLOW.get() else set()
         missing = [held[0] for _, held in places(self.net) if not stored.intersection(held)]
-        if not missing:
+        unmade = has_unmade(self.net)
+        if not missing and not unmade:
             return
         most = max(4 * _bytes(self.net), LARGEST_FRESH)
         if stored and not is_trusted(self.name) and self._built_bytes > most:
@@ -188,6 +193,8 @@ class External(nn.Module):
             fresh = External.from_spec(spec).net
         for name in missing:
             lookup(self.net, name).copy_(lookup(fresh, name))
+        if unmade:
+            fill_unmade(self.net, fresh)
 
     def _at(self, path: str) -> nn.Module:
         """The builder's module at a path, wherever it is now."""

@@ -40,10 +40,12 @@ class EventLog:
         """Write one event and hand it to the operating system.
 
         Raises:
-            UserError: if the disk is full or fails; the file ends with the event before, as far as it still can.
+            UserError: if the disk is full or fails, or another process cut the file; it ends with the event before, as
+                far as it still can.
         """
         data = json.dumps(record).encode() + b"\n"
         with storage_errors(self.path):
+            self._require_whole()
             try:
                 write_all(self._handle, data)
             except OSError:
@@ -61,9 +63,13 @@ class EventLog:
         """
         with storage_errors(self.path):
             os.fsync(self._handle)
-            if not is_at(self.path, self._handle) or os.fstat(self._handle).st_size != self._length:
-                raise UserError(f"{self.path}: removed or changed by another program while the run worked; stopped")
+            self._require_whole(is_at(self.path, self._handle))
         return self._length
+
+    def _require_whole(self, there: bool = True) -> None:
+        """A line behind the end of a file that was cut would hide that it was."""
+        if not there or os.fstat(self._handle).st_size != self._length:
+            raise UserError(f"{self.path}: removed or changed by another program while the run worked; stopped")
 
     def mark(self) -> dict[str, Any]:
         """Bring the file to the disk; its length and checksum, for the checkpoint."""

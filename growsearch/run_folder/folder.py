@@ -7,7 +7,7 @@ import shlex
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache, partial
 from itertools import count
@@ -55,6 +55,7 @@ class RunFolder:
         self.report = path / "report.html"
         self._held: dict[Path, int] = {}
         self._lease: Lease | None = None
+        self._begun_with: dict[Path, bytes] = {}
 
     @property
     def finished(self) -> bool:
@@ -93,6 +94,9 @@ class RunFolder:
             self.require_held()
             self._lease = stack.enter_context(lease(self.path, LEASE, wait, told))
             stack.callback(setattr, self, "_lease", None)
+            for path in (self.config, self.identity):
+                with suppress(OSError, UserError):
+                    self._begun_with[path] = read_bytes(path, LARGEST_CONFIG)
             yield
 
     def _lock(self, handle: int) -> None:
@@ -141,6 +145,23 @@ class RunFolder:
             )
         if self._lease is not None:
             self._lease.require()
+
+    def restore(self) -> list[str]:
+        """Write configuration and identity anew where they are not what the run began with; the names of those.
+
+        Without them nothing that is saved can be gone on with.
+
+        Raises:
+            UserError: if they cannot be written.
+        """
+        anew = []
+        for path, content in self._begun_with.items():
+            with suppress(OSError, UserError):
+                if read_bytes(path, LARGEST_CONFIG) == content:
+                    continue
+            write_atomic(path, content)
+            anew.append(path.name)
+        return anew
 
     def refuse_links(self) -> None:
         """Refuse a folder whose parts are links: what is written below them would land elsewhere.
@@ -294,7 +315,8 @@ def find_run(
         root: above all runs.
         algo: what they are filed under.
         data: likewise.
-        identity: ``fingerprint``, ``options`` and ``data`` as :func:`new_run` wrote them.
+        identity: ``fingerprint``, ``options`` and ``data`` as :func:`new_run` wrote them, and ``source`` of a network
+            of the user's own.
         reread: the fingerprint that a run's config.yaml would get today; a run of the same data whose options are
             others, as it was written before one was added, counts as this one if that fingerprint is the same.
     """
@@ -305,6 +327,7 @@ def find_run(
             kept = _identity(folder.path, os.stat(path).st_mtime_ns)
             same = kept["fingerprint"] == identity["fingerprint"]
             added = kept.get("options") != identity["options"] and kept.get("data") == identity["data"]
+            added = added and kept.get("source", identity.get("source")) == identity.get("source")
             if not same and reread is not None and added:
                 same = reread(folder.read_config()) == identity["fingerprint"]
         except (OSError, UserError, KeyError, TypeError, AttributeError):

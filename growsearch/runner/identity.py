@@ -1,6 +1,5 @@
 """The identity of a run: the options that change its numbers, its data, and the networks and files handed in."""
 
-import importlib.util
 import os
 from dataclasses import dataclass
 from hashlib import blake2b, file_digest
@@ -15,6 +14,7 @@ from growsearch.data.fingerprint import DataDigest, fingerprint_data
 from growsearch.errors import UserError
 from growsearch.options import entries
 from growsearch.run_folder.fingerprint import fingerprint, fingerprint_of_options
+from growsearch.runner.source import source_files
 
 HANDED_IN = ("architecture.json", "weights.safetensors", "result.json")
 """Files of a run's folder that another run may take over."""
@@ -40,7 +40,9 @@ class Identity:
     def to_json(self) -> dict[str, str]:
         """The part that the run's folder keeps, beside the digest of the data."""
         options = fingerprint_of_options(self.options)
-        return {"fingerprint": self.fingerprint, "options": options, "data": self.data.digest}
+        source = self.options.get("network", {}).get("source")
+        found = {"fingerprint": self.fingerprint, "options": options, "data": self.data.digest}
+        return found | ({"source": source} if source is not None else {})
 
 
 def identity_of(composed: DictConfig, data: DataConfig, device: str) -> Identity:
@@ -66,10 +68,18 @@ def options_of(composed: DictConfig, device: str) -> dict[str, Any]:
             kept["data"].pop(name, None)  # the digest of the data stands for it
         elif name in kept.get(section, {}):
             kept[section][name] = _contents(kept[section][name])
-    name = str(plain.get("network", {}).get("name", ""))
-    if plain.get("network", {}).get("family") == "external" and ":" in name:
-        kept["network"]["source"] = _source(name.partition(":")[0])
+    if (source := source_of(plain.get("network", {}))) is not None:
+        kept["network"]["source"] = source
     return kept
+
+
+def source_of(network: dict[str, Any]) -> str | None:
+    """A digest of the code of a network of the user's own, empty if there is none; None for other networks."""
+    module, colon, _ = str(network.get("name", "")).partition(":")
+    if network.get("family") != "external" or not colon:
+        return None
+    digests = [str(_contents(str(file))) for file in source_files(module)]
+    return "".join(digests) if len(digests) < 2 else blake2b("".join(digests).encode(), digest_size=8).hexdigest()
 
 
 def with_absolute_paths(composed: DictConfig) -> DictConfig:
@@ -118,12 +128,3 @@ def _contents(value: Any) -> Any:
         except OSError as error:
             raise UserError(f"{file}: cannot be read ({error.strerror})") from error
     return digest.hexdigest()
-
-
-def _source(module: str) -> str:
-    """A digest of the file that a module of the user's is defined in; nothing of it is run."""
-    try:
-        found = importlib.util.find_spec(module.partition(".")[0])
-    except (ImportError, ValueError):
-        return ""
-    return str(_contents(found.origin)) if found is not None and found.origin else ""

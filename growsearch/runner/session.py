@@ -96,6 +96,7 @@ class Session:
         if begins:
             self.runner.begin()
             self.settle_threads()
+            remarks += [each for module in self.runner.bench.given.values() for each in getattr(module, "remarks", ())]
         done = f" after {self.ledger.epochs} epochs" if not begins else ""
         say(f"{'run folder:' if begins else 'going on with'} {self.folder.path}{done}")
         for note in self.engine.data.notes:
@@ -269,7 +270,7 @@ class Session:
         if self.lack is not None:
             self.apply_memory_policy()
         outcome = self.runner.outcome()
-        self.folder.require_held()
+        self.require_folder()
         for name, text in self.runner.method.files(self.recorded()).items():
             write_atomic(self.folder.path / name, text.encode())
         write_networks(self.folder, outcome, preprocessing_of(self.engine.data, self.config.data))
@@ -317,6 +318,12 @@ class Session:
         if text is not None:
             say(text, show=self.config.track.console or isinstance(found.event, Note))
 
+    def require_folder(self) -> None:
+        """Check that the folder is the run's own still, and that what describes the run is there, before it is used."""
+        self.folder.require_held()
+        for name in self.folder.restore():
+            say(f"{name} was removed or changed while the run worked; it is written anew")
+
     def note(self, text: str, network: int = 0, epoch: int = 0) -> None:
         """Put a remark of the runner's own into the record; a replay passes over it."""
         note = Note(network, text, epoch)
@@ -334,7 +341,7 @@ class Session:
         begun = time.monotonic()
         for found in self.runner.settle():  # workers wait for each other here, which is a part of the cost
             self.take(found)
-        self.folder.require_held()
+        self.require_folder()
         self.ledger.use(self.meter.joules())
         self.cpu, before = cpu_seconds(), self.cpu
         self.ledger.cpu_seconds += self.cpu - before

@@ -24,7 +24,7 @@ from growsearch.run_folder.lease import Busy
 from growsearch.run_folder.plain import flat
 from growsearch.run_folder.read import config_of
 from growsearch.runner.crew import Crew
-from growsearch.runner.identity import identity_of, options_of, with_absolute_paths
+from growsearch.runner.identity import identity_of, options_of, source_of, with_absolute_paths
 from growsearch.runner.script import ScriptRunner
 from growsearch.runner.session import Session, Stopped
 from growsearch.runner.signals import stop_requests
@@ -118,7 +118,7 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False,
         path: the folder.
         overrides: options that change no numbers, and ``data.path``, where the data have moved; without
             ``data.download=true`` nothing is fetched.
-        accept_data: go on although the data are not those that the run began with.
+        accept_data: go on although the data, or the code of the network, are not those that the run began with.
         trust: let functions of the user's own be called that build the run's network; the folder may be untrusted,
             so its own word for it does not count.
 
@@ -131,6 +131,7 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False,
     distrust(config, overrides, trust)
     if not folder.finished:
         check_data(folder, config, accept_data)
+        check_source(folder, composed, accept_data)
         ensure_identity(folder, composed, config)
     if overrides:
         write_atomic(folder.config, OmegaConf.to_yaml(composed, resolve=True).encode())
@@ -199,6 +200,26 @@ def check_data(folder: RunFolder, config: RunConfig, accept: bool) -> None:
         )
     if changed:
         folder.write_data(now.to_json())
+
+
+def check_source(folder: RunFolder, composed: DictConfig, accept: bool) -> None:
+    """Compare the code of a network of the user's own with that which the run began with.
+
+    Raises:
+        UserError: if it changed and that is not accepted.
+    """
+    try:
+        began_with = folder.read_identity().get("source")
+    except UserError:
+        return
+    network = to_plain(composed).get("network", {})
+    now = source_of(network)
+    if accept or not began_with or not now or now == began_with:  # what is not found is told where it is imported
+        return
+    raise UserError(
+        f"{folder.path}: the code of {network.get('name')} is not that which the run began with; put it back, or go on"
+        " with what is there with --accept-data"
+    )
 
 
 def ensure_identity(folder: RunFolder, composed: DictConfig, config: RunConfig) -> None:

@@ -15,7 +15,7 @@ from torch.nn.utils.weight_norm import WeightNorm
 from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError
-from growsearch.surgery.hooks import giving_hooks
+from growsearch.surgery.hooks import giving_hooks, writing_hooks
 from growsearch.surgery.tensors import named, tensors_inside
 
 BATCH = 3
@@ -33,6 +33,11 @@ def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> No
         wrong = _wrong_with(module)
         if wrong is not None:
             raise UserError(f"channel map of {kind}: {path or 'the network'} {wrong}")
+    for path, hook, what in writing_hooks(model):
+        raise UserError(
+            f"channel map of {kind}: {path or 'the network'} has a {hook} that writes {what}, and hooks are not run; "
+            "let the module's own forward do what it does, or remove it first"
+        )
     _refuse_example(kind, example)
 
 

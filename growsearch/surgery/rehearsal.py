@@ -116,6 +116,12 @@ Outputs: TypeAlias = list[tuple[Any, list[Tensor]]]
 """Every output of some runs, each with what it was computed from."""
 TOLERANCE = 1e-8
 """Largest change of an output, relative to its largest entry."""
+_FLATTENS = {"sigmoid", "tanh", "erf", "hardsigmoid"}
+"""What takes large numbers to its ends, where no change of them shows."""
+FLAT = 1e-6
+"""A slope that hides them."""
+LARGE = 1e5
+"""What a layer gives that is so large hides what is put beside it; inputs have a spread of one."""
 _REDUCED = (torch.float16, torch.bfloat16, torch.float32)
 
 
@@ -140,6 +146,7 @@ class Rehearsal(DispatchMode):
     Attributes:
         dead: whether there was such a layer, as where no unit before it is active: it hides all that is before it.
         blind: whether scores of queries and keys left no trace in their softmax, as where a mask leaves one of them.
+        flat: whether all that some sigmoid, tanh or softmax gave was at its ends, or a layer gave large numbers.
     """
 
     def __init__(self, model: nn.Module, batch: int, watched: bool = False, draws: Draws | None = None) -> None:
@@ -147,7 +154,7 @@ class Rehearsal(DispatchMode):
         self._batch, self._draws = batch, 0
         self._known, self._all = draws or [], 0
         self._kept: list[ref[Tensor]] = []
-        self._watched, self.dead, self.blind = watched, False, False
+        self._watched, self.dead, self.blind, self.flat = watched, False, False, False
         self._model, self._left = model, torch.get_rng_state()
         self._name = ""
         self._generators: dict[int, tuple[torch.Generator, Tensor, bool]] = {}
@@ -171,8 +178,12 @@ class Rehearsal(DispatchMode):
             out.zero_()
         if self._watched and kind.mixes and len(out) > 1 and torch.equal(out, out[:1].expand_as(out)):
             self.dead = True
+        if self._watched and kind.mixes and not self.flat and out.numel():
+            self.flat = not float(out.abs().max()) <= LARGE
         if self._watched and kind.softens and not self.blind:
             self.blind = self._hides(Call(func, args, kwargs, out))
+        if self._watched and kind.flattens and not self.flat:
+            self.flat = _is_flat(Call(func, args, kwargs, out))
         for each in tensors_among(out):
             each._paired = kind.pairs  # type: ignore[attr-defined]
             each._sources = [] if kind.ends else [source for source in inputs if source is not each]  # type: ignore[attr-defined]
@@ -310,6 +321,7 @@ class _Kind(NamedTuple):
     mixes: bool
     slides: bool
     softens: bool
+    flattens: bool
     pairs: bool
 
 
@@ -326,8 +338,18 @@ def _kind(func: Any) -> _Kind:
         mixes=name in _MIXES,
         slides=name == "convolution",
         softens=name in ("_softmax", "_safe_softmax") or rule_of(func) is attention,
+        flattens=name.removesuffix("_") in _FLATTENS or name == "_softmax",
         pairs=name in ("bmm", "baddbmm"),
     )
+
+
+def _is_flat(call: Call) -> bool:
+    """Whether no entry of a result tells how large those were that it was computed from."""
+    out, name = call.out, call.name.removesuffix("_")
+    if name == "_softmax":
+        return out.shape[call["dim"]] > 1 and bool((out.amax(call["dim"]) > 1 - FLAT).all())
+    slope = out * (1 - out) if "sigmoid" in name else 1 - out.square()
+    return out.numel() > 0 and bool(slope.abs().max() < FLAT)
 
 
 def compared(before: Outputs, after: Outputs, when: str) -> str | None:

@@ -27,7 +27,10 @@ Modes: TypeAlias = tuple[bool, ...]
 """Whether the network trains, for each of its runs."""
 BOTH: Modes = (False, True)
 TRIES = 8
-"""So many random weights are tried until no layer of a stand-in computes the same of every sample."""
+"""So many random weights are tried until no layer of a stand-in computes the same of every sample, or hides what is
+before it."""
+SHRINKING = 16.0
+"""Weights become so many times smaller where they lead to the ends of a sigmoid or softmax, or to large numbers."""
 
 
 class StandIn:
@@ -43,6 +46,7 @@ class StandIn:
 
     Attributes:
         blind: whether scores of queries and keys left no trace in their softmax.
+        undefined: whether an output has entries that are no numbers, as a root of an input below zero.
     """
 
     def __init__(
@@ -63,20 +67,25 @@ class StandIn:
             self._tried.append(
                 pytree.tree_map(lambda noise, leaf: leaf if _is_mask(leaf) else noise, self._inputs, given)
             )
-        self.blind = False
+        if any(map(_is_positive, pytree.tree_leaves(given))):
+            self._tried.append(
+                pytree.tree_map(lambda noise, leaf: noise.abs() if _is_positive(leaf) else noise, self._inputs, given)
+            )
+        self.blind = self.undefined = False
         tensors = [leaf for leaf in pytree.tree_leaves(self._inputs) if isinstance(leaf, Tensor) and leaf.dim()]
         self._batch = tensors[0].shape[0] if tensors else 1
 
     def build(self, sizes: Mapping[int, int]) -> str | None:
         """Give groups these numbers of channels; None if the network runs so, else what happens.
 
-        Whole numbers of the example that tell no samples apart are drawn instead, if the network takes such.
+        Whole numbers of the example that tell no samples apart are drawn instead, if the network takes such; inputs
+        above zero stay so, if outputs are no numbers otherwise.
         """
         reason, found = None, None
         for inputs in self._tried:
             self._inputs = inputs
             reason = self._built(sizes)
-            if reason is None and not self.blind:
+            if reason is None and not (self.blind or self.undefined):
                 return None
             found = inputs if reason is None and found is None else found
         if found is None:
@@ -88,17 +97,21 @@ class StandIn:
         try:
             plan = {number: list(range(size)) for number, size in sizes.items()}
             cold, self._drops = _edited(Copier(self._model, hooks=False), self._model, self._map, plan), True
-            for attempt in range(TRIES):
+            shift, scale = 0.0, 1.0
+            for _ in range(TRIES):
                 self._take(*cold)
-                self._randomise(shift=attempt / 4)
+                self._randomise(shift, scale)
                 if self._map.keeps:
                     self._warm()
                 self._reference: dict[bool, Outputs] = {}
                 self._unwatched: Outputs | None = None
-                dead, drops, blind = zip(*map(self._refers, BOTH), strict=True)
-                if not any(dead):
+                dead, drops, blind, flat = zip(*map(self._refers, BOTH), strict=True)
+                if not any((*dead, *flat)):
                     break
+                shift += 0.25 * any(dead)
+                scale /= SHRINKING if any(flat) else 1.0
             self._drops, self.blind = any(drops), any(blind)
+            self.undefined = any(is_undefined(each) for each in self._reference.values())
         except Exception as error:
             if is_lack_of_memory(error) or isinstance(error, UserError):
                 raise
@@ -204,11 +217,11 @@ class StandIn:
     def _outputs(self, edited: Callable[[], nn.Module], modes: Modes) -> Outputs:
         return [each for mode in modes for each in self._run(edited(), mode)[0]]
 
-    def _refers(self, mode: bool) -> tuple[bool, bool, bool]:
-        """Note what the stand-in computes; whether a layer is dead, any drops out, and scores are blind."""
+    def _refers(self, mode: bool) -> tuple[bool, bool, bool, bool]:
+        """Note what the stand-in computes; whether a layer is dead, any drops out, scores are blind and gates flat."""
         net = self._copier.copy(torch.clone)
         self._reference[mode], rehearsal, drops = self._run(net, mode, watched=True)
-        return rehearsal.dead, drops, rehearsal.blind
+        return rehearsal.dead, drops, rehearsal.blind, rehearsal.flat
 
     @torch.no_grad()
     def _run(self, net: nn.Module, training: bool, watched: bool = False) -> tuple[Outputs, Rehearsal, bool]:
@@ -256,10 +269,10 @@ class StandIn:
         self._base, self._base_map, self._copier = net, channel_map, Copier(net, hooks=False)
 
     @torch.no_grad()
-    def _randomise(self, shift: float) -> None:
+    def _randomise(self, shift: float, scale: float) -> None:
         """Weights at which every channel matters: a zero-initialised norm or a tiny layer scale would hide an error.
 
-        The further weights are shifted up, the fewer units are inactive.
+        The further weights are shifted up, the fewer units are inactive; the smaller they are, the fewer are at an end.
         """
         for name, parameter in self._base.named_parameters():
             if not parameter.is_floating_point():
@@ -269,7 +282,7 @@ class StandIn:
                 noise = (noise + shift) * (2 / max(1, parameter[0].numel())) ** 0.5
             else:
                 noise = 0.1 * noise if name.endswith("bias") else noise.abs() + 0.5
-            parameter.copy_(noise)
+            parameter.copy_(scale * noise)
         dead = {group.number: self.halves(group.number)[1] for group in self._groups}
         for axis in self._reading(dead):
             tensor = lookup(self._base, axis.name)
@@ -287,6 +300,16 @@ class StandIn:
                 lookup(self._base, name).copy_(buffer)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+
+def _is_positive(leaf: Any) -> bool:
+    """Whether an input of real numbers has none below zero, and some above."""
+    return isinstance(leaf, Tensor) and leaf.is_floating_point() and bool((leaf >= 0).all() & (leaf > 0).any())
+
+
+def is_undefined(outputs: Outputs) -> bool:
+    """Whether there is an entry that is no number, as the standard deviation of a single channel."""
+    return any(bool(leaf.isnan().any()) for leaf, _ in outputs if isinstance(leaf, Tensor))
 
 
 def _is_mask(leaf: Any) -> bool:

@@ -69,11 +69,19 @@ def tensors_inside(value: Any, depth: int = 4) -> Iterator[Tensor]:
         if isinstance(value, partial):
             inside = (*value.args, *value.keywords.values())
         elif isinstance(value, Mapping):
-            inside = value.values()
+            inside = values_of(value)
         elif hasattr(value, "__dict__"):
             inside = vars(value).values()
         for each in list(inside):
             yield from tensors_inside(each, depth - 1)
+
+
+def values_of(mapping: Mapping[Any, Any]) -> list[Any]:
+    """Values of a mapping of whatever kind; none of one that does not give them, as a configuration that lacks one."""
+    try:
+        return list(mapping.values())
+    except Exception:
+        return []
 
 
 def modules_of(model: nn.Module) -> list[nn.Module]:

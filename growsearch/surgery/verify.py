@@ -23,7 +23,7 @@ from growsearch.surgery.plans import Plans
 from growsearch.surgery.rehearsal import Outputs, compared
 from growsearch.surgery.silent_proof import candidates, offer
 from growsearch.surgery.smaller import smaller
-from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn
+from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn, is_undefined
 from growsearch.surgery.tensors import places
 from growsearch.surgery.trace import describe
 
@@ -164,7 +164,9 @@ class _Prover:
         """Whether the stand-in computes the same again; if not, nothing can be proven."""
         if self.stand_in.repeats():
             return True
-        self._forbid(self.groups, "the network computes something else each time (chance or time of its own)")
+        undefined = "its output is not a number for random weights and inputs"
+        chance = "the network computes something else each time (chance or time of its own)"
+        self._forbid(self.groups, undefined if self.stand_in.undefined else chance)
         return False
 
     def _differs(self, plan: Plan, modes: Modes) -> str | None:
@@ -215,7 +217,7 @@ class _Prover:
             resized = self._resized(plan, BOTH)
             if isinstance(resized, str):
                 return resized
-            undefined = _is_undefined(resized) and not _is_undefined(self.stand_in.before(BOTH))
+            undefined = is_undefined(resized) and not is_undefined(self.stand_in.before(BOTH))
             return "its output is not a number when it is cut" if undefined else None
 
         while (reason := fails(list(least))) is not None:
@@ -296,11 +298,6 @@ class _Prover:
 
 def _shapes(outputs: Outputs) -> list[Any]:
     return [leaf.shape if isinstance(leaf, Tensor) else leaf for leaf, _ in outputs]
-
-
-def _is_undefined(outputs: Outputs) -> bool:
-    """Whether there is an entry that is no number, as the standard deviation of a single channel."""
-    return any(bool(leaf.isnan().any()) for leaf, _ in outputs if isinstance(leaf, Tensor))
 
 
 def _smallest(items: list[int], fails: Callable[[list[int]], bool]) -> list[int]:

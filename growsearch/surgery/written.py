@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from growsearch.surgery.tensors import modules_of
+from growsearch.surgery.tensors import modules_of, values_of
 
 LEAST, MOST = 2, 1024
 """Other numbers are left out where sizes are tried."""
@@ -120,7 +120,7 @@ class _Reader:
                 self._note_together([abs(each) for each in value if abs(each) < 1e9])
             return list(value) if len(value) <= LONG else []
         if isinstance(value, Mapping):
-            return [*value, *value.values()] if len(value) <= LONG else []
+            return [*value, *values_of(value)] if len(value) <= LONG else []
         if isinstance(value, CodeType):
             return self._of_code(value, {})
         return self._of_function(value)

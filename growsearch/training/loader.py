@@ -100,7 +100,8 @@ class Loader:
             images = self.normalisation(batch.images).contiguous(memory_format=self.layout)
             self._block = Block(start, end, images, batch.labels)
         begin = start - self._block.start
-        return self._block.images[begin : begin + size], self._block.labels[begin : begin + size]
+        # a network may write into its images, and those of a block are used again in the next evaluation
+        return self._block.images[begin : begin + size].clone(), self._block.labels[begin : begin + size]
 
     def _open(self, cursor: Cursor) -> PassPlan:
         key = (cursor.purpose, cursor.passes)

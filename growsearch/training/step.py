@@ -218,7 +218,7 @@ class Step:
         """Forward and backward pass: the loss, what was differentiated, and the logits."""
         recipe, forward = self.recipe, self.module if self.compiled is None else self.compiled
         with self.counters.together() if self.counters else nullcontext(), self.paths.set(), self.autocast:
-            output = forward(images)
+            output = forward(images if self.guide is None else images.clone())  # which a network may write into
         logits, auxiliary = output if isinstance(output, tuple) else (output, None)
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         total = loss

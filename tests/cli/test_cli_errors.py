@@ -115,6 +115,7 @@ STAGEWISE = ("algo=stagewise", "schedule=smoke", "data=digits", "algo.training.e
         (["runs", "/nowhere"], "/nowhere: there is no such folder"),
         (["explain", "algo.patiense"], "algo.patiense: there is no such option; did you mean algo.patience?"),
         (["validate", "algo.name=none"], "algo.name: 'none' is no method; use one of "),
+        (["validate", "algo.name=conet"], "not accepted with another method's options; choose it with algo=conet"),
         (["validate", "algo.name=conett"], "; did you mean conet?"),
         (["table", "densman-1"], "table: there is no 'densman-1'; use one of "),
         (["table", "densman-1"], "; did you mean densemann-1?"),

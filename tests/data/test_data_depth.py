@@ -12,7 +12,7 @@ from growsearch.data.config import DataConfig
 from growsearch.data.dataset import Dataset
 from growsearch.data.load import load
 from growsearch.data.normalise import Normalisation
-from growsearch.data.pictures import Span, decode, extremes, span_of
+from growsearch.data.pictures import Span, decode, extremes, read_header, span_of
 from growsearch.deploy import Preprocessing, preprocessing_of
 from growsearch.errors import UserError
 
@@ -146,6 +146,58 @@ def colours(draws: np.random.Generator, high: int) -> bytes:
     rows = b"".join(b"\0" + row.tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def tiff(values: np.ndarray, kind: int, photometric: int = 1) -> bytes:
+    """A TIFF of forms that Pillow does not write: ``kind`` 1 for numbers without a sign, 2 for such with one."""
+    import struct
+
+    samples, bits = (values.shape[2] if values.ndim == 3 else 1), values.itemsize * 8
+    held = values.tobytes()
+    end = 8 + len(held)
+    depths = struct.pack("<4H", *[bits] * 4)  # of each of several samples, behind the list of tags
+    numbers = [16, 16, bits, 1, photometric, 8, samples, 16, len(held), kind]
+    tags = b""
+    for tag, number in zip((256, 257, 258, 259, 262, 273, 277, 278, 279, 339), numbers, strict=True):
+        several = tag == 258 and samples > 1
+        place = end + 2 + 12 * len(numbers) + 4 if several else number
+        tags += struct.pack("<HHII", tag, 3 if several else 4, samples if several else 1, place)
+    return b"II*\0" + struct.pack("<I", end) + held + struct.pack("<H", len(numbers)) + tags + bytes(4) + depths
+
+
+def test_numbers_of_32_bits_without_a_sign_keep_their_upper_half(tmp_path: Path) -> None:
+    values = np.linspace(0, 4e9, 256).astype(np.uint32).reshape(16, 16)
+    (tmp_path / "deep.tif").write_bytes(tiff(values, 1))
+    found = extremes(tmp_path / "deep.tif")
+    assert (found.least, found.greatest) == (0, 4e9)
+    image = decode(tmp_path / "deep.tif", 1, None, Span(0, 4e9))
+    assert image.flatten().tolist() == list(range(256))
+    (tmp_path / "signed.tif").write_bytes(tiff(values.view(np.int32), 2))
+    assert extremes(tmp_path / "signed.tif").least < 0
+
+
+def test_bytes_with_a_sign_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "signed.tif").write_bytes(tiff(np.arange(256).astype(np.int8).reshape(16, 16), 2))
+    for read in (read_header, lambda file: decode(file, 1, None)):
+        with pytest.raises(UserError, match="numbers of 8 bits with a sign"):
+            read(tmp_path / "signed.tif")
+
+
+@pytest.mark.parametrize(("samples", "photometric"), [(3, 2), (4, 5)])
+def test_deep_colours_of_printers_are_deep_colours(samples: int, photometric: int, tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 4096, (16, 16, samples)).astype("<u2")
+    (tmp_path / "deep.tif").write_bytes(tiff(values, 1, photometric))
+    assert read_header(tmp_path / "deep.tif").depth == "deep colours"
+
+
+def test_bitmaps_of_16_bits_a_pixel_are_bytes(tmp_path: Path) -> None:
+    import struct
+
+    pixels = np.arange(256, dtype="<u2").tobytes()
+    header = struct.pack("<IiiHHIIiiIIIII", 40, 16, 16, 1, 16, 3, len(pixels), 0, 0, 0, 0, 0xF800, 0x7E0, 0x1F)
+    place = 14 + len(header)
+    (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<IHHI", place + len(pixels), 0, 0, place) + header + pixels)
+    assert read_header(tmp_path / "a.bmp").depth == "bytes"
 
 
 @pytest.mark.parametrize(("high", "refused"), [(65536, False), (4096, True)])

@@ -328,3 +328,36 @@ def test_scikit_learn_encodes_the_training_rows_like_this() -> None:
     expected = MinMaxScaler().fit_transform(SimpleImputer().fit_transform(known))
     found = TableEncoder.fit(rows, {"n": "plain"}, "y")(rows, "rows").images.flatten()
     assert torch.equal(found, torch.from_numpy(expected).float().flatten())
+
+
+@pytest.mark.parametrize("unit", ["", "e-16", "e-20", "e-310"])
+def test_a_unit_however_small_leaves_a_column_its_range(unit: str, tmp_path: Path) -> None:
+    lines = [f"{index % 5 + 1}{unit},{'ab'[index % 2]}" for index in range(60)]
+    data = read(tmp_path, "x,y", lines)
+    assert sorted(set(data.train.images.flatten().tolist())) == [0, 0.25, 0.5, 0.75, 1]
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (("1", "1.0", "2"), "'1', '1.0' count as different classes"),
+        (("01", "1", "2"), "'01', '1' count as different classes"),
+        (("Yes", "yes", "no"), "'Yes', 'yes' count as different classes"),
+        (("e\u0301", "\u00e9", "b"), "count as different classes"),
+        (("1", "2", "3"), None),
+        (("9007199254740992", "9007199254740993"), None),
+        (("a", "b", "ab"), None),
+    ],
+)
+def test_classes_that_may_be_one_are_told(cells: tuple[str, ...], said: str | None, tmp_path: Path) -> None:
+    data = read(tmp_path, "x,y", [f"{index % 7},{cells[index % len(cells)]}" for index in range(60)])
+    assert len(data.classes) == len(cells)
+    told = [note for note in data.notes if "different classes" in note]
+    assert told == [] if said is None else said in told[0]
+
+
+@pytest.mark.parametrize(("start", "told"), [(10**20, "of 10 different ones 1 can be told apart"), (10**15, None)])
+def test_numbers_with_more_digits_than_a_float_are_told(start: int, told: str | None, tmp_path: Path) -> None:
+    data = read(tmp_path, "x,z,y", [f"{start + index % 10},{index % 3},{'ab'[index % 2]}" for index in range(60)])
+    found = [note for note in data.notes if "more than 15 digits" in note]
+    assert found == [] if told is None else told in found[0]

@@ -1,3 +1,4 @@
+import os
 import re
 import shutil
 import subprocess
@@ -92,6 +93,30 @@ def test_a_journal_that_others_touch_is_not_taken_for_whole(tmp_path, harm):
     with pytest.raises(UserError, match="removed or changed by another program"):
         log.sync()
     log.close()
+
+
+def test_a_line_is_not_put_behind_the_end_of_a_journal_that_was_cut(tmp_path):
+    log = EventLog(tmp_path / "events.jsonl")
+    for number in range(10):
+        log.append({"n": number})
+    os.truncate(log.path, 12)
+    with pytest.raises(UserError, match="removed or changed by another program"):
+        log.append({"n": 10})
+    assert log.path.stat().st_size == 12
+    log.close()
+
+
+def test_what_describes_a_run_is_written_anew_where_it_was_harmed(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    for path in (folder.config, folder.identity):
+        path.write_text(path.name)
+    with folder.lock():
+        assert folder.restore() == []
+        folder.config.write_text("")
+        folder.identity.unlink()
+        assert folder.restore() == ["config.yaml", "fingerprint.json"]
+    assert [path.read_text() for path in (folder.config, folder.identity)] == ["config.yaml", "fingerprint.json"]
 
 
 def test_a_run_keeps_the_command_and_the_commit_it_began_with(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from growsearch.cli import main
 from growsearch.cli.compose import compose_run
 from growsearch.config import read_run, typed
 from growsearch.runner.identity import identity_of, with_absolute_paths
+from growsearch.runner.source import source_files
 
 WORDS = [
     *("algo=fixed", "network=sequential", "network.topology=small_ffnn", "schedule=smoke", "hardware=cpu"),
@@ -119,6 +120,53 @@ def test_a_run_goes_on_from_elsewhere_and_after_its_data_moved(place, monkeypatc
     assert main(["resume", str(run), "data.path=moved here (1).npz"]) == 0
     kept = read_run((run / "config.yaml").read_text())
     assert kept.data.path == str(place / "elsewhere" / "moved here (1).npz")
+
+
+PACKAGE = {
+    "mine/__init__.py": "",
+    "mine/nets.py": "from torch import nn\nfrom . import parts\nimport beside\n\n"
+    "def build():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 3), parts.act(), nn.Linear(3, 2))\n",
+    "mine/parts.py": "from torch import nn\nfrom mine.deep.er import act\n",
+    "mine/deep/__init__.py": "",
+    "mine/deep/er.py": "from torch.nn import ReLU as act\n",
+    "beside.py": "def unused():\n    import late\n",
+    "late.py": "",
+    "other.py": "",
+}
+
+
+def write_package(place: Path) -> None:
+    for name, text in PACKAGE.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_text(text)
+
+
+def test_code_is_followed_to_all_that_it_imports_from_its_place(place, monkeypatch):
+    write_package(place)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if "pytest-of" not in each])
+    found = {file.relative_to(place).as_posix() for file in source_files("mine.nets")}
+    assert found == set(PACKAGE) - {"other.py"}
+    assert [file.name for file in source_files("beside")] == ["beside.py", "late.py"]
+    assert source_files("nowhere.at.all") == []
+
+
+@pytest.mark.parametrize("changed", ["mine/nets.py", "mine/parts.py", "mine/deep/er.py", "late.py"])
+def test_a_network_whose_code_changed_is_another_run_and_is_not_resumed(changed, place, capsys, monkeypatch):
+    write_package(place)
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("mine", "beside", "late")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if "pytest-of" not in each])
+    own = [word for word in WORDS if not word.startswith("network")]
+    words = [*own, "network=external", "network.name=mine.nets:build", "network.trust=true"]
+    assert main(["run", *words]) == 0 == main(["run", *words])
+    (run,) = runs(place)
+    unfinished(run)
+    (place / changed).write_text((place / changed).read_text() + "# changed\n")
+    assert main(["resume", str(run), "--trust"]) == 2
+    assert "the code of mine.nets:build is not that which the run began with; put it" in capsys.readouterr().err
+    assert main(["resume", str(run), "--trust", "--accept-data"]) == 0
+    assert main(["run", *words]) == 0
+    assert len(runs(place)) == 2
 
 
 def test_options_that_change_numbers_cannot_be_changed_on_resume(place, capsys):

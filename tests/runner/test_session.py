@@ -64,6 +64,15 @@ def test_a_run_whose_journal_is_deleted_stops(monkeypatch, capsys):
     assert "events.jsonl: removed or changed by another program" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["config.yaml", "fingerprint.json"])
+def test_a_run_whose_description_is_emptied_ends_and_is_found_again(name, tmp_path, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        assert harmed(patch, lambda path: (path / name).write_text("")) == 0
+    assert f"{name} was removed or changed while the run worked" in capsys.readouterr().out
+    assert main(["run", *WORDS]) == 0
+    assert capsys.readouterr().out.startswith("finished already: ")
+
+
 def test_the_result_knows_its_command_and_what_it_cost(tmp_path):
     assert main(["run", *WORDS]) == 0
     (path,) = tmp_path.glob("outputs/*/*/*/result.json")

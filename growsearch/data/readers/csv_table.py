@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -22,6 +24,7 @@ from growsearch.data.table import (
     is_index,
     is_missing,
     is_too_large,
+    number_reader,
     number_style,
     number_styles,
     read_table,
@@ -45,6 +48,9 @@ _NUMBER = r"[^\w\s]?\s?\(?[+-]?\d[\d.,]*\)?\s?[^\d\s]{0,4}"
 
 _THOUSAND = r"[+-]?[1-9]\d{0,2}\.\d{3}"
 """What may be one and a bit or, in other countries, more than a thousand."""
+
+_LONG = r"[+-]?\d{16,}"
+"""A whole number that may have more digits than a float."""
 
 MOST_NUMERIC_CLASSES = 50
 """A target of more different whole numbers is taken for a quantity."""
@@ -122,9 +128,22 @@ def _classes(cells: pd.Series, target: str, file: Path, notes: list[str]) -> lis
         raise UserError(
             f"data.target: {target!r} has {len(values)} values in {len(cells)} rows; use a column of classes"
         )
+    alike: dict[Any, list[str]] = {}
+    for value in values:
+        alike.setdefault(_meaning(value, style), []).append(value)
+    if twins := next((each for each in alike.values() if len(each) > 1), None):
+        notes.append(
+            f"{', '.join(map(repr, twins))} count as different classes of {target!r}; write them alike if they are one."
+        )
     if words := [repr(value) for value in values if value.lower() in MISSING]:
         notes.append(f"{', '.join(words)} counts as a class of {target!r}; rows without a target have an empty cell.")
     return values
+
+
+def _meaning(value: str, style: Style | None) -> Any:
+    """The number of a class whose name is one that a float holds, else its name without the difference of capitals."""
+    number = math.nan if style is None else number_reader(style.name)(value)
+    return unicodedata.normalize("NFKC", value).casefold() if not abs(number) < 2**53 else number
 
 
 def _styles(table: pd.DataFrame, notes: list[str]) -> dict[str, str | None]:
@@ -171,6 +190,12 @@ def _style_notes(name: str, cells: pd.Series, style: Style) -> list[str]:
         notes.append(f"Column {name!r} was read with decimal commas: 1,5 is one and a half.")
     elif style.name.startswith("thousands"):
         notes.append(f"Column {name!r} was read with thousands separators: 1,234 is more than a thousand.")
+    long = cells[cells.str.fullmatch(_LONG)]
+    if (told := as_numbers(long, style.name).nunique()) < (count := long.nunique()):
+        notes.append(
+            f"Column {name!r} holds whole numbers of more than 15 digits, such as {long.iloc[0][:40]!r}: of {count}"
+            f" different ones {told} can be told apart; write them shorter, or as words."
+        )
     points = cells[cells.str.contains(".", regex=False)]
     if style.name == "plain" and len(points) and points.str.fullmatch(_THOUSAND).all():
         notes.append(f"Column {name!r} was read with decimal points: {points.iloc[0]} is less than a thousand.")
