@@ -55,7 +55,7 @@ class RunFolder:
         self.report = path / "report.html"
         self._held: dict[Path, int] = {}
         self._lease: Lease | None = None
-        self._begun_with: dict[Path, bytes] = {}
+        self._written: dict[Path, bytes] = {}
 
     @property
     def finished(self) -> bool:
@@ -96,7 +96,7 @@ class RunFolder:
             stack.callback(setattr, self, "_lease", None)
             for path in (self.config, self.identity):
                 with suppress(OSError, UserError):
-                    self._begun_with[path] = read_bytes(path, LARGEST_CONFIG)
+                    self._written[path] = read_bytes(path, LARGEST_CONFIG)
             yield
 
     def _lock(self, handle: int) -> None:
@@ -147,7 +147,7 @@ class RunFolder:
             self._lease.require()
 
     def restore(self) -> list[str]:
-        """Write configuration and identity anew where they are not what the run began with; the names of those.
+        """Write configuration and identity anew where they are not what the run wrote; the names of those.
 
         Without them nothing that is saved can be gone on with.
 
@@ -155,7 +155,7 @@ class RunFolder:
             UserError: if they cannot be written.
         """
         anew = []
-        for path, content in self._begun_with.items():
+        for path, content in self._written.items():
             with suppress(OSError, UserError):
                 if read_bytes(path, LARGEST_CONFIG) == content:
                     continue
@@ -196,6 +196,16 @@ class RunFolder:
             raise UserError(f"{self.path}: it has no config.yaml; use the folder of a run") from None
         except (OSError, ValueError) as error:
             raise UserError(f"{self.config}: not readable as text ({reason(error)})") from error
+
+    def write_config(self, text: str) -> None:
+        """Keep the text of config.yaml.
+
+        Raises:
+            UserError: if it cannot be written.
+        """
+        write_atomic(self.config, text.encode())
+        if self._held:
+            self._written[self.config] = text.encode()
 
     def read_result(self) -> dict[str, Any]:
         """The result of a finished run.
@@ -289,7 +299,7 @@ def new_run(
             except FileExistsError:
                 continue
     folder = RunFolder(path)
-    write_atomic(folder.config, yaml.encode())
+    folder.write_config(yaml)
     origin = {"command": None if command is None else shlex.join(command), "git": git_state()}
     write_json(folder.identity, {**identity, "version": RELEASE, **origin})
     folder.write_data(digest)

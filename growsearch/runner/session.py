@@ -148,7 +148,7 @@ class Session:
         """Write what was measured into config.yaml, for a resumed or repeated run to compute on."""
         composed = OmegaConf.create(self.folder.read_config())
         OmegaConf.update(composed, "hardware.threads", self.config.hardware.threads)
-        write_atomic(self.folder.config, OmegaConf.to_yaml(composed).encode())
+        self.folder.write_config(OmegaConf.to_yaml(composed))
 
     def close(self) -> None:
         """End the workers, and close the journal; a checkpoint that is being written is finished first."""

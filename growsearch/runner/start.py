@@ -134,7 +134,7 @@ def resume(path: Path, overrides: Sequence[str] = (), accept_data: bool = False,
         check_source(folder, composed, accept_data)
         ensure_identity(folder, composed, config)
     if overrides:
-        write_atomic(folder.config, OmegaConf.to_yaml(composed, resolve=True).encode())
+        folder.write_config(OmegaConf.to_yaml(composed, resolve=True))
     leave_pretrained(folder, config)
     return execute(folder, config)
 
