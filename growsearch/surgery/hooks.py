@@ -7,6 +7,7 @@ must be known without being run.
 
 import dis
 import re
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dis import Instruction
@@ -95,10 +96,15 @@ def _is_given(before: list[Instruction], own: str | None) -> bool:
             return own is None or each.argval != own
         if each.opname in ("LOAD_DEREF", "LOAD_CLOSURE"):
             return False
-        called = each.opname == "LOAD_METHOD" and each.argval not in _SAME_MEMORY
-        if called or not _PASSED.match(each.opname):
+        if (_is_method(each) and each.argval not in _SAME_MEMORY) or not _PASSED.match(each.opname):
             return each.opname.startswith("LOAD_GLOBAL")  # as of torch.nn.init
     return False
+
+
+def _is_method(each: Instruction) -> bool:
+    """Whether an attribute is loaded to be called; from Python 3.12 on a bit of the argument says so."""
+    in_bit = sys.version_info >= (3, 12) and each.opname == "LOAD_ATTR"
+    return each.opname == "LOAD_METHOD" or (in_bit and bool((each.arg or 0) & 1))
 
 
 def _is_slice(before: list[Instruction]) -> bool:
