@@ -98,8 +98,9 @@ def edited(model: nn.Module, groups: list, rng: random.Random) -> None:
             net = copy.deepcopy(model)
             widen(net, here := group.on(group.map.on(net)), group.size + here.step * rng.choice([1, 2, 5]))
             assert close(before, outputs(net)), (group, "widened")
-        if group.unprunable is None and group.size > 1:
-            net, keep = copy.deepcopy(model), sorted(rng.sample(range(group.size), rng.randint(1, group.size - 1)))
+        if group.unprunable is None and group.size > group.least:
+            count = rng.randint(group.least, group.size - 1)
+            net, keep = copy.deepcopy(model), sorted(rng.sample(range(group.size), count))
             prune(net, group.on(group.map.on(net)), keep)
             after = outputs(net)
             assert [each.shape for each in after] == [each.shape for each in before]
@@ -109,9 +110,10 @@ def edited(model: nn.Module, groups: list, rng: random.Random) -> None:
     for group in rng.sample(free, rng.randint(0, len(free))):
         widen(model, group, group.size + group.step * rng.randint(1, 3))
     assert close(before, outputs(model))
-    cut = [group for group in groups if group.unprunable is None and group.size > 2]
-    for group in rng.sample(cut, rng.randint(0, len(cut))):
-        prune(model, group, sorted(rng.sample(range(group.size), rng.randint(2, group.size - 1))))
+    cut = {group: max(2, group.least) for group in groups if group.unprunable is None}
+    cut = {group: least for group, least in cut.items() if group.size > least}
+    for group in rng.sample(list(cut), rng.randint(0, len(cut))):
+        prune(model, group, sorted(rng.sample(range(group.size), rng.randint(cut[group], group.size - 1))))
     assert [each.shape for each in outputs(model)] == [each.shape for each in before]
 
 
