@@ -17,6 +17,8 @@ from typing import Any
 
 from torch import nn
 
+from growsearch.surgery.written import closed_over
+
 _RECORDING = {
     *("append", "appendleft", "add", "update", "setdefault", "extend", "insert", "put", "__setitem__", "setattr"),
     *("write", "print", "info", "debug", "log", "record", "store", "save", "track", "observe", "count"),
@@ -129,7 +131,7 @@ def _note_read(hook: Any, model: nn.Module) -> str | None:
         stored |= {each.argval} if each.opname == "STORE_ATTR" else set()
         records |= each.opname == "STORE_SUBSCR"
     function = getattr(hook, "__func__", hook)
-    held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or () if _is_full(cell)]
+    held = closed_over(function)
     for module in model.modules():
         read = _names_read(type(module), code)
         for name, value in vars(module).items():
@@ -138,13 +140,6 @@ def _note_read(hook: Any, model: nn.Module) -> str | None:
             if notes and name in read and not name.startswith("_forward"):
                 return f"{name!r}, which the network reads"
     return None
-
-
-def _is_full(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not None
-    except ValueError:
-        return False
 
 
 def _names_read(kind: type, but: CodeType) -> set[str]:

@@ -7,6 +7,7 @@ with there stands most often in the code.
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -146,9 +147,8 @@ class _Reader:
         if not isinstance(value, FunctionType):
             known = len(held) > LONG or isinstance(value, (nn.Module, ModuleType))
             return [] if known else [type(value), *held.values()]
-        cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
         defaults = [*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values()]
-        return [*cells, *defaults, *self._of_code(value.__code__, value.__globals__, value.__doc__)]
+        return [*closed_over(value), *defaults, *self._of_code(value.__code__, value.__globals__, value.__doc__)]
 
     def _of_code(self, code: CodeType, scope: Mapping[str, Any], text: str | None = None) -> list[Any]:
         inner = [each for each in code.co_consts if isinstance(each, CodeType)]
@@ -187,8 +187,10 @@ def _is_literal(text: str) -> bool:
         return False
 
 
-def _is_filled(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:
-        return False
+def closed_over(function: Any) -> list[Any]:
+    """What a function holds of those around it; nothing of what has no value yet."""
+    found = []
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):
+            found.append(cell.cell_contents)
+    return found
