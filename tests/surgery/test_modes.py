@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from threading import Thread
 
 import pytest
 import torch
@@ -223,4 +224,20 @@ def test_traces_in_several_threads_do_not_disturb_each_other():
 
     with ThreadPoolExecutor(4) as pool:
         assert set(pool.map(traced, range(24))) == {"flip of channels"}
+    assert "training" not in vars(nn.Module)
+
+
+def test_a_trace_waits_while_another_thread_watches():
+    waiting = []
+
+    class Meanwhile(Net):
+        def middle(self, x):
+            if not waiting:
+                waiting.append(Thread(target=channel_groups, args=(Asks(), X), kwargs={"prove": False}))
+                waiting[0].start()
+                waiting[0].join(0.5)  # for ever, if it did not give up: this one watches still
+            return x
+
+    channel_groups(Meanwhile(), X, prove=False)
+    waiting[0].join()
     assert "training" not in vars(nn.Module)
