@@ -139,6 +139,7 @@ COMPARED = {
     "a key of a small width": lambda m, a, b: b * {"96x4": 2.0}.get(f"{a.shape[1]}x{b.shape[1]}", 1.0),
     "a key of both": lambda m, a, b: b * {(12, 96): 2.0}.get((a.shape[1], b.shape[1]), 1.0),
     "one after another": lambda m, a, b: b * 2 if a.shape[1] == 12 and b.shape[1] > 96 else b,
+    "a factor that begins at one": lambda m, a, b: b / 1051 * b.shape[1] if b.shape[1] >= 1051 else b,
     "both widths": lambda m, a, b: b * 2 if 3 * a.shape[1] < b.shape[1] ** 2 / 99 else b,
 }
 
