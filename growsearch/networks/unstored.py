@@ -9,10 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from growsearch.surgery.tensors import places, tensors_inside, values_of
-
-_OWN = frozenset((*vars(nn.Module()), "_flat_weights"))
-"""Attributes of every module, and one of torch's recurrent layers that follows its weights."""
+from growsearch.surgery.tensors import OWN_ATTRIBUTES, named, places, tensors_inside, values_of
 
 
 def unstored_weights(net: nn.Module) -> str | None:
@@ -67,8 +64,8 @@ def fill_unmade(net: nn.Module, made: nn.Module) -> None:
 
 def _plain_attributes(net: nn.Module) -> Iterator[tuple[str, nn.Module, str, Any]]:
     """Path, module, name and value of what modules hold in attributes of their own, in the order of their paths."""
-    for path, module in net.named_modules():
-        for name in sorted(vars(module).keys() - _OWN):
+    for path, module in named(net):
+        for name in sorted(vars(module).keys() - OWN_ATTRIBUTES):
             yield f"{path}.{name}".lstrip("."), module, name, vars(module)[name]
 
 

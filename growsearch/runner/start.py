@@ -203,23 +203,25 @@ def check_data(folder: RunFolder, config: RunConfig, accept: bool) -> None:
 
 
 def check_source(folder: RunFolder, composed: DictConfig, accept: bool) -> None:
-    """Compare the code of a network of the user's own with that which the run began with.
+    """Compare the code of a network of the user's own with that which the run began with; what is accepted is kept.
 
     Raises:
         UserError: if it changed and that is not accepted.
     """
     try:
-        began_with = folder.read_identity().get("source")
+        kept = folder.read_identity()
     except UserError:
         return
     network = to_plain(composed).get("network", {})
-    now = source_of(network)
-    if accept or not began_with or not now or now == began_with:  # what is not found is told where it is imported
+    began_with, now = kept.get("source"), source_of(network)
+    if not began_with or not now or now == began_with:  # what is not found is told where it is imported
         return
-    raise UserError(
-        f"{folder.path}: the code of {network.get('name')} is not that which the run began with; put it back, or go on"
-        " with what is there with --accept-data"
-    )
+    if not accept:
+        raise UserError(
+            f"{folder.path}: the code of {network.get('name')} is not that which the run began with; put it back, or go"
+            " on with what is there with --accept-data"
+        )
+    write_json(folder.identity, kept | {"source": now})
 
 
 def ensure_identity(folder: RunFolder, composed: DictConfig, config: RunConfig) -> None:

@@ -8,12 +8,10 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from growsearch.surgery.remembering import Remembering
-from growsearch.surgery.tensors import modules_of, named, tensors_inside
+from growsearch.surgery.tensors import OWN_ATTRIBUTES, modules_of, named, tensors_inside
 from growsearch.surgery.widths import Width
 from growsearch.surgery.written import LONG
 
-_KEPT = {*vars(nn.Module()), "_flat_weights"}
-"""Attributes of every module, whose tensors follow an edit, and another of torch's recurrent layers."""
 _PLAIN = {bool, int, float, str, NoneType, Width}
 """Values that hold no tensor; a size that a module holds before a pass remembers that it is an attribute."""
 
@@ -46,7 +44,8 @@ class Attributes:
         self._buffers: list[Tensor] = []
         self.held: list[tuple[str, Tensor]] = []
         for path, module in named(model):
-            found = [(name, value) for name, value in vars(module).items() if name not in _KEPT and _may_hold(value)]
+            own = [(name, value) for name, value in vars(module).items() if name not in OWN_ATTRIBUTES]
+            found = [(name, value) for name, value in own if _may_hold(value)]
             for name, value in found:
                 self.held += [(f"{path}.{name}" if path else name, tensor) for tensor in tensors_inside(value)]
             self._open[id(module)] = [name for name, _ in found]
@@ -65,7 +64,7 @@ class Attributes:
             names = self._open.get(id(module), [])  # in which there may be other entries now
             before["training"] = training  # which is changed from outside
             if len(now) != len(before) or not all(map(is_, now.values(), before.values())):
-                names = [name for name in now if name not in _KEPT]
+                names = [name for name in now if name not in OWN_ATTRIBUTES]
                 changed = changed or any(
                     now[each] is not before.get(each, before) for each in now if each != "training"
                 )

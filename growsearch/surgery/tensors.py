@@ -41,6 +41,10 @@ def named(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return list(first.values())
 
 
+OWN_ATTRIBUTES = frozenset((*vars(nn.Module()), "_flat_weights"))
+"""Attributes of every module, whose tensors follow an edit, and one of torch's recurrent layers that does."""
+
+
 def owner(model: nn.Module, name: str) -> tuple[nn.Module, str]:
     """The module that holds a tensor, and the tensor's name there."""
     *path, leaf = name.split(".")

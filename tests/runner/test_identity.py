@@ -165,6 +165,8 @@ def test_a_network_whose_code_changed_is_another_run_and_is_not_resumed(changed,
     assert main(["resume", str(run), "--trust"]) == 2
     assert "the code of mine.nets:build is not that which the run began with; put it" in capsys.readouterr().err
     assert main(["resume", str(run), "--trust", "--accept-data"]) == 0
+    unfinished(run)
+    assert main(["resume", str(run), "--trust"]) == 0  # what was accepted once is the run's
     assert main(["run", *words]) == 0
     assert len(runs(place)) == 2
 
