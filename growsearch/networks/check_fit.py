@@ -11,6 +11,7 @@ from growsearch.networks.rebuild import rebuild
 from growsearch.networks.registry import materialise
 from growsearch.networks.tensors import load_module_tensors, module_tensors
 from growsearch.networks.unstored import noted_numbers, unstored_weights
+from growsearch.randomness import derive_seed, seed_default_generators
 from growsearch.surgery.rehearsal import own_streams
 from growsearch.surgery.tensors import copied
 from growsearch.text import reason
@@ -70,6 +71,8 @@ def check_rebuilt(module: External, image_shape: Sequence[int]) -> None:
         images = torch.rand(2, *image_shape)
         held = module_tensors(module)
         weights = {n: t + 0.1 * torch.rand_like(t) if t.is_floating_point() else t.clone() for n, t in held.items()}
+        # others than a script's own np.random.seed(0), with which both would draw the same
+        seed_default_generators(derive_seed(0, "built again"), torch.device("cpu"), elsewhere=True)
         try:
             again = rebuild(module.spec(), weights, module.name)
         except UserError as error:
