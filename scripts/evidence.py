@@ -35,6 +35,10 @@ LEFT_OUT = (
 )
 """Keys of a result that say nothing about a claim."""
 
+DETAILS_LEFT_OUT = ("history", "curve", "plateau", "condition")
+"""Keys within a method's result that are long and that no claim needs: its accuracies stand apart, and of CONet's
+trials its sizes, slopes and decisions are kept."""
+
 LONGEST = 12
 """Entries of a list that is kept."""
 
@@ -79,7 +83,7 @@ def short(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):
-        kept = {key: short(inner) for key, inner in value.items() if key != "history"}
+        kept = {key: short(inner) for key, inner in value.items() if key not in DETAILS_LEFT_OUT}
         return {key: inner for key, inner in kept.items() if inner is not None}
     if isinstance(value, list):
         return [short(inner) for inner in value] if len(value) <= LONGEST else None

@@ -34,6 +34,12 @@ def test_a_finished_run_is_added_once_and_found(tmp_path, capsys):
         evidence.main(["get", str(archive), "small/greedy", "4", "epochs"])
 
 
+def test_of_a_trial_the_sizes_and_slopes_are_kept_without_the_ranks_of_each_epoch():
+    layer = {"size": 8, "curve": [0.1, 0.2], "plateau": 1, "slope": 0.0123456789, "condition": 1.0, "action": 1}
+    kept = evidence.short({"trials": [{"variables": {"stem": layer}}]})
+    assert kept == {"trials": [{"variables": {"stem": {"size": 8, "slope": 0.0123457, "action": 1}}}]}
+
+
 def test_a_command_in_the_archive_names_no_folder_of_data_or_runs():
     command = "growsearch run seed=1 data.root=/mine/data output.root=/mine/runs algo=grow"
     assert evidence.anywhere(command) == "growsearch run seed=1 algo=grow"
