@@ -10,7 +10,8 @@ of processor time on one thread: of our trace, of our proof and of Torch-Pruning
 of trace and proof beside the network, and the network's own size. Errors: groups
 are widened in double precision (at random) and the outputs compared to 1e-8, and a quarter of all that
 may be cut is cut (at random) and the network run; what differs or fails counts. Images are of 64x64, or
-the smallest of some sizes that the network takes.
+the smallest of some sizes that the network takes. Networks with a place for each token of a picture or clip are made
+for that size.
 
 Each network has a process of its own, with limits; one that meets a limit has a row that says so. --docs puts a row in
 the table of that file as soon as it is measured. Each row names the state it was measured at: the last commit that
