@@ -10,7 +10,8 @@ of processor time on one thread: of our trace, of our proof and of Torch-Pruning
 of trace and proof beside the network, and the network's own size. Errors: groups
 are widened in double precision (at random) and the outputs compared to 1e-8, and a quarter of all that
 may be cut is cut (at random) and the network run; what differs or fails counts. Images are of 64x64, or
-the smallest of some sizes that the network takes.
+the smallest of some sizes that the network takes. Networks with a place for each token of a picture or clip are made
+for that size.
 
 Each network has a process of its own, with limits; one that meets a limit has a row that says so. --docs puts a row in
 the table of that file as soon as it is measured. Each row names the state it was measured at: the last commit that
@@ -32,6 +33,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import timm
 import torch
@@ -51,8 +53,10 @@ HEAD = (
 )
 MARKS = ("<!-- shares -->\n", "<!-- end of shares -->\n")
 SIZES = (64, 96, 128, 160, 192, 224, 240, 256, 299, 384)
-VIDEO = {"mvit_v1_b": (16, 224), "mvit_v2_s": (16, 224), "s3d": (14, 224)}
+VIDEO = {"s3d": (14, 224)}
 """Frames and pixels of networks for videos that do not take 8 frames of 64x64."""
+CLIP = (8, 64)
+"""Frames and pixels that networks are made for which have a place for each token of a clip."""
 SMALLEST = {"inception_v3": 299}
 """Pixels of networks that take smaller images in eval mode only."""
 TRIES = 1
@@ -89,6 +93,13 @@ class Dense(nn.Module):
         return found
 
 
+class ForShortClips(torchvision.models.video.mvit.MViT):
+    """A vision transformer for clips, of which torchvision's builders give the clips' size themselves."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments | {"temporal_size": CLIP[0], "spatial_size": (CLIP[1], CLIP[1])})
+
+
 def built(name: str) -> tuple[nn.Module, Tensor]:
     """A network with random weights, and the smallest example that it takes."""
     library, _, model = name.partition("/")
@@ -97,8 +108,9 @@ def built(name: str) -> tuple[nn.Module, Tensor]:
         if library == "timm":
             return _smallest(_timm_builders(model))
         if library == "video":
-            frames, size = VIDEO.get(model, (8, 64))
-            return _torchvision(name).eval(), torch.zeros(1, 3, frames, size, size)
+            frames, size = VIDEO.get(model, CLIP)
+            with mock.patch.object(torchvision.models.video.mvit, "MViT", ForShortClips):
+                return _torchvision(name).eval(), torch.zeros(1, 3, frames, size, size)
         if library == "detection":
             dense = Dense(_torchvision(name))
             return _smallest((dense, size) for size in SIZES[1:])

@@ -43,11 +43,10 @@ def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int)
     if kinds != {int}:
         numbers = [each.tolist() if isinstance(each, (Tensor, np.generic)) else each for each in numbers]
         kinds = set(map(type, numbers))
-    array = np.array(numbers if kinds == {int} else [])
-    if not len(array) or array.min() < lowest or array.max() > highest:
+    if kinds != {int} or min(numbers) < lowest or max(numbers) > highest:  # sooner than numpy would tell
         found = f"{len(numbers)} entries such as {numbers[:3]}" if len(numbers) > 12 else str(numbers or values)
         raise UserError(f"{what}: {found} is not accepted; use whole numbers from {lowest} to {highest}")
-    return array
+    return np.array(numbers)
 
 
 def require_room(model: nn.Module, group: ChannelGroup, size: int) -> None:

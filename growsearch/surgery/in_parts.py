@@ -26,16 +26,22 @@ def in_parts(func: Any, args: Any, kwargs: Any) -> Tensor:
         (n + 2 * pad - step * (width - 1) - 1) // pace + 1
         for n, pad, step, width, pace in zip(x.shape[2:], padding, dilation, weight.shape[2:], stride, strict=True)
     ]
-    row = x.element_size() * x.shape[1] * windows * prod(sizes[1:])
-    if row * sizes[0] * len(x) <= MOST or min(sizes) < 1:
+    if min(sizes) < 1:
+        return func(*args)
+    rows = [x.element_size() * x.shape[1] * windows * prod(sizes) // size for size in sizes]
+    if rows[0] * sizes[0] * len(x) <= MOST:
         return func(*args)
     if any(pad >= width for pad, width in zip(padding, weight.shape[2:], strict=True)):
         return func(*args)
     out, call = x.new_empty((len(x), weight.shape[0], *sizes)), Call(func, args, kwargs, None)
+    overlaps = [(width - 1) / size for width, size in zip(weight.shape[2:], sizes, strict=True)]
+    along = min(range(count), key=lambda dim: (rows[dim] > MOST, overlaps[dim]))  # parts read little of each other's
+    places = max(1, MOST // rows[along])
     for sample in range(len(x)):
-        for first in range(0, sizes[0], max(1, MOST // row)):
-            last = min(sizes[0], first + max(1, MOST // row))
-            out[sample : sample + 1, :, first:last] = _rows(call, x[sample : sample + 1], first, last)
+        for first in range(0, sizes[along], places):
+            last = min(sizes[along], first + places)
+            part = _rows(call, x[sample : sample + 1], along, first, last)
+            out[sample : sample + 1].narrow(2 + along, first, last - first).copy_(part)
     return out
 
 
@@ -43,16 +49,16 @@ def _each(numbers: Any, count: int) -> list[int]:
     return list(numbers) * (count if len(numbers) == 1 else 1)
 
 
-def _rows(call: Call, x: Tensor, first: int, last: int) -> Tensor:
-    """The results of the first dimension's places from ``first`` to before ``last``."""
-    (pace, *paces), (pad, *pads), (step, *steps) = (
-        _each(call[name], x.dim() - 2) for name in ("stride", "padding", "dilation")
-    )
-    start, stop = first * pace - pad, (last - 1) * pace - pad + step * (call["weight"].shape[2] - 1) + 1
-    rows = x[:, :, max(0, start) : min(stop, x.shape[2])]
-    beside = [0, 0] * (x.dim() - 3) + [max(0, -start), max(0, stop - x.shape[2])]
-    rows = torch.constant_pad_nd(rows, beside)
+def _rows(call: Call, x: Tensor, along: int, first: int, last: int) -> Tensor:
+    """The results of one dimension's places from ``first`` to before ``last``."""
+    count = x.dim() - 2
+    paces, pads, steps = (_each(call[name], count) for name in ("stride", "padding", "dilation"))
+    pace, pad, length = paces[along], pads[along], x.shape[2 + along]
+    start, stop = first * pace - pad, (last - 1) * pace - pad + steps[along] * (call["weight"].shape[2 + along] - 1) + 1
+    rows = x.narrow(2 + along, max(0, start), min(stop, length) - max(0, start))
+    beside = [0, 0] * (count - 1 - along) + [max(0, -start), max(0, stop - length)]
+    pads[along] = 0
     return torch.convolution(
-        rows, call["weight"], call["bias"], [pace, *paces], [0, *pads], [step, *steps], False,
-        [0] * (x.dim() - 2), call["groups"],
+        torch.constant_pad_nd(rows, beside), call["weight"], call["bias"], paces, pads, steps, False, [0] * count,
+        call["groups"],
     )  # fmt: skip

@@ -80,16 +80,28 @@ class Plans:
             yield self._plan(part, self._beyond), BOTH
         parts, count = self._parts(numbers), 0
         while count < FEWEST:
-            plans = [self._plan(part, self._more) for part in parts]
+            plans = [self._modest(self._plan(part, self._more)) for part in parts]
             for part in self._enlarged(numbers, plans):
                 plans.append(self._plan(part, self._large))
             for index, plan in enumerate(plans):
                 yield plan, BOTH if few else (index % 2 == 0,)
                 if index < len(parts):
-                    yield self._plan(parts[index], self._fewer), BOTH if few else (index % 2 == 1,)
+                    plan = self._modest(self._plan(parts[index], self._fewer))
+                    yield plan, BOTH if few else (index % 2 == 1,)
             count += len(plans) + len(parts)
-        yield self._plan(numbers, self._more), BOTH
-        yield self._plan(numbers, self._fewer), BOTH
+        yield self._modest(self._plan(numbers, self._more)), BOTH
+        yield self._modest(self._plan(numbers, self._fewer)), BOTH
+
+    def _modest(self, plan: Plan) -> Plan:
+        """A plan in which groups that grow do so by one step, as many of them as it takes to stay within the limit.
+
+        Groups whose channels are copied as wholes cannot be made as narrow as others, and all together may get large.
+        """
+        left = [number for number in plan if len(plan[number]) > self._next(number)]
+        while left and self._footprint.bytes(self._footprint.lengths(self._sizes(plan))) > self._limit:
+            number = left.pop(int(self._random.integers(len(left))))
+            plan = plan | self._plan([number], self._next)
+        return plan
 
     def _steps(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
         """Sizes far above the true ones, as far as there is room, for what code counts where nobody sees it."""
@@ -313,6 +325,11 @@ class Plans:
         """Above the true size, where code that writes it down fails."""
         true = self._map.sizes[number]
         return true + (self._stand_in.sizes[number] if self._map.bonds[number] is Bond.EVEN else max(1, true // 8))
+
+    def _next(self, number: int) -> int:
+        """The least that is more than now."""
+        now = self._stand_in.sizes[number]
+        return 2 * now if self._map.bonds[number] is Bond.EVEN else now + 1
 
     def _more(self, number: int) -> int:
         """A few more than now; around the network's own number where that is small."""

@@ -370,6 +370,11 @@ def compared(before: Outputs, after: Outputs, when: str) -> str | None:
     return None
 
 
+def is_undefined(outputs: Outputs) -> bool:
+    """Whether there is an entry that is no number, as the standard deviation of a single channel."""
+    return any(bool(leaf.isnan().any()) for leaf, _ in outputs if isinstance(leaf, Tensor))
+
+
 def _close(before: Tensor, after: Tensor) -> bool:
     """Equal to the tolerance; integers exactly, and what is infinite or undefined in the same places."""
     if not before.numel():

@@ -170,12 +170,14 @@ def resize_layers(model: nn.Module, channel_map: ChannelMap, axes: Mapping[str, 
         axes: name of each new tensor -> the dimensions that changed.
     """
     blocks: dict[Any, int] = {}  # filters of each block of a depthwise convolution
-    counted = {model.get_submodule(path) for path, leaf, _ in channel_map.attributes if leaf == "groups"}
+    counted: set[nn.Module] | None = None
     for name, each in axes.items():
         depthwise = any(axis.role == "depthwise" for axis in each)
+        if depthwise and counted is None:
+            counted = {model.get_submodule(path) for path, leaf, _ in channel_map.attributes if leaf == "groups"}
         for module, _ in channel_map.holders(model, name):
             blocks.setdefault(module, 0)
-            if depthwise and isinstance(module, nn.modules.conv._ConvNd) and module not in counted:
+            if depthwise and isinstance(module, nn.modules.conv._ConvNd) and module not in (counted or ()):
                 blocks[module] = module.out_channels // module.groups
     for module, filters in blocks.items():
         if filters:
@@ -191,6 +193,8 @@ def _resize_computed(model: nn.Module, names: Iterable[str]) -> None:
     The weight is computed in eval mode: in train mode spectral norm would write its estimate.
     """
     layers = [name.partition(COMPUTED) for name in names if COMPUTED in name]
+    if not layers:
+        return
     for layer in {layer for layer, _, leaf in layers if leaf.startswith("weight.")}:
         module = model.get_submodule(layer)
         computing = list(cast(nn.Module, module.parametrizations).modules())
@@ -217,6 +221,8 @@ def grow(
 
 def _check_fresh(group: ChannelGroup, fresh: Mapping[str, Initialiser], needed: bool) -> None:
     """Raise UserError for a role that does not exist, or weights that are all computed, of tensors unknown here."""
+    if not (needed or fresh) and type(fresh) is dict:
+        return
     if not isinstance(fresh, Mapping):
         raise UserError(f"fresh: {fresh!r} is not accepted; use a mapping of roles to initialisers")
     unknown = [role for role in fresh if role not in ROLES]
@@ -233,7 +239,7 @@ class _Plan:
 
     def __init__(self, model: nn.Module, group: ChannelGroup, sources: np.ndarray, cuts: bool, duplicate: str) -> None:
         self.model, self.group, self.map = model, group, group.map
-        self.sources, self.duplicate = sources, duplicate
+        self.sources, self.cuts, self.duplicate = sources, cuts, duplicate
         self.axes = self.map.tensors[group.number]
         self.tilings: dict[int, Tiling] = {}
         self.lineage: Sequence[int] = range(len(sources))
@@ -286,7 +292,7 @@ class _Plan:
     def _tiling(self, axis: Axis) -> Tiling:
         key = id(axis.segments)
         if key not in self.tilings:
-            self.tilings[key] = Tiling(self.map, axis.segments, self.group.number, self.sources)
+            self.tilings[key] = Tiling(self.map, axis.segments, self.group.number, self.sources, self.cuts)
         return self.tilings[key]
 
     def apply(self, fresh: Mapping[str, Initialiser], momentum: str, optimizer: Optimizers) -> None:
@@ -296,7 +302,7 @@ class _Plan:
             holders = self.map.holders(self.model, name)
             old = tensor_of(*holders[0])
             new = place(holders, self._value(old.detach(), axes, fresh))
-            if is_parameter(*holders[0]):
+            if optimizer and is_parameter(*holders[0]):
                 moves.append((old, new, self._carry(axes) if momentum == "follow" else None))
         if optimizer:
             hand_over(optimizer, moves)

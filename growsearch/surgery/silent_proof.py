@@ -42,8 +42,10 @@ class Prover(Protocol):
     def telling(self, steps: dict[int, int]) -> Iterable[dict[int, int]]:
         """Larger sizes in such steps at which the code may do something else, as many at once as there is room for."""
 
-    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None], briefly: bool = False) -> bool:
-        """Whether an edit of a copy of the stand-in leaves its outputs; briefly, in eval mode alone if possible."""
+    def agrees(
+        self, edit: Callable[[nn.Module, ChannelMap], None], wanted: Mapping[int, int], briefly: bool = False
+    ) -> bool:
+        """Whether an edit of a copy of the stand-in to these sizes leaves its outputs; briefly, in eval mode alone."""
 
 
 def offer(prover: Prover) -> None:
@@ -111,7 +113,7 @@ def _agrees(prover: Prover, plan: Mapping[int, Silent], wanted: Mapping[int, int
             group = prover.groups[number].on(handles)
             add_silent(net, group, size, plan[number], generator, "drop", None, SPREAD)
 
-    return prover.agrees(edit, briefly)
+    return prover.agrees(edit, wanted, briefly)
 
 
 def _forget_narrow(prover: Prover) -> None:
@@ -213,7 +215,8 @@ def _named_keys(model: nn.Module, group: ChannelGroup) -> Iterator[Keys]:
     once, norms = math.gcd(*counts.values()), {}
     for axis in group.axes:
         if axis.role == "norm" and _letters(axis.name) == "k":
-            norms[axis.layer.rpartition(".")[0]] = axis.layer, counts[axis.name, axis.dim]
+            for above in (axis.layer.rpartition(".")[0], _above_letters(axis.name)):  # it may be part of a pooling
+                norms[above] = axis.layer, counts[axis.name, axis.dim]
     for side_by_side in (True, False):
         kinds: dict[Any, list[tuple[str, tuple[int, ...]]]] = {}
         for axis in group.axes:
@@ -238,14 +241,23 @@ def _named_keys(model: nn.Module, group: ChannelGroup) -> Iterator[Keys]:
 
 def _letters(name: str) -> str:
     """The letters q, k and v that the name of a tensor's layer consists of, such as ``kv`` in ``attn.kv.weight``."""
-    for part in reversed(name.lower().split(".")):
-        if part.startswith("in_proj"):
-            return "qkv"
-        for word in (part, *part.split("_")):
-            letters = _WORDS.get(word, word)
-            if letters and set(letters) <= set("qkv"):
-                return letters
-    return ""
+    return next(filter(None, map(_letters_of, reversed(name.split(".")))), "")
+
+
+def _above_letters(name: str) -> str:
+    """The path of what holds the part of a name with such letters, such as ``attn`` of ``attn.pool_k.norm.weight``."""
+    parts = name.split(".")
+    while parts and not _letters_of(parts.pop()):
+        pass
+    return ".".join(parts)
+
+
+def _letters_of(part: str) -> str:
+    part = part.lower()
+    if part.startswith("in_proj"):
+        return "qkv"
+    words = (_WORDS.get(word, word) for word in (part, *part.split("_")))
+    return next((word for word in words if word and set(word) <= set("qkv")), "")
 
 
 def _part(count: int, parts: int, index: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

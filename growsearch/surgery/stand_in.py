@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.surgery.alone import Runs, of_the_first
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
+from growsearch.surgery.footprint import Footprint
 from growsearch.surgery.interface import as_arguments, output_leaves
 from growsearch.surgery.labels import Bond
-from growsearch.surgery.rehearsal import Outputs, Rehearsal, compared, own_streams, without_dropout
+from growsearch.surgery.rehearsal import Outputs, Rehearsal, compared, is_undefined, own_streams, without_dropout
 from growsearch.surgery.remap import resize_layers
 from growsearch.surgery.replace import ordered_like
 from growsearch.surgery.tensors import Copier, copied, lookup, tensor_of
@@ -43,6 +45,8 @@ class StandIn:
         example: an input, or a tuple of positional inputs.
         groups: handles of one trace, all those that will be edited.
         random: draws inputs and weights.
+        footprint: memory of the network by sizes.
+        limit: bytes above which an edited stand-in is run for one sample alone, where that tells as much.
 
     Attributes:
         blind: whether scores of queries and keys left no trace in their softmax.
@@ -55,8 +59,11 @@ class StandIn:
         example: Tensor | tuple[Any, ...],
         groups: list[ChannelGroup],
         random: np.random.Generator,
+        footprint: Footprint,
+        limit: float,
     ) -> None:
         self._model, self._groups, self._map, self._random = model, groups, groups[0].map, random
+        self._footprint, self._limit = footprint, limit
         device = next(model.parameters()).device
         self._inputs = pytree.tree_map(self._noise, as_arguments(example, device, torch.float64))
         leaves = pytree.tree_leaves(self._inputs)
@@ -103,8 +110,9 @@ class StandIn:
                 self._randomise(shift, scale)
                 if self._map.keeps:
                     self._warm()
-                self._reference: dict[bool, Outputs] = {}
+                self._reference: Runs = {}
                 self._unwatched: Outputs | None = None
+                self._first: Runs | None = None
                 dead, drops, blind, flat = zip(*map(self._refers, BOTH), strict=True)
                 if not any((*dead, *flat)):
                     break
@@ -129,13 +137,31 @@ class StandIn:
         alive = size if self._map.bonds[number] is not Bond.FREE or size < 3 else size - size // 2
         return np.arange(alive), np.arange(alive, size)
 
-    def before(self, modes: Modes) -> Outputs:
-        """Every output in some modes, each with what it was computed from."""
-        return [each for mode in modes for each in self._reference[mode]]
+    def before(self, modes: Modes, alone: bool = False) -> Outputs:
+        """Every output in some modes, each with what it was computed from; of the first sample, or of all."""
+        reference = self._of_the_first if alone else self._reference
+        return [each for mode in modes for each in reference[mode]]
 
-    def outputs(self, plan: Plan, modes: Modes) -> Outputs:
+    def outputs(self, plan: Plan, modes: Modes, alone: bool = False) -> Outputs:
         """The same after an edit; there is one edited copy at a time, for it may be as large as the network."""
-        return self._outputs(lambda: _edited(self._copier, self._base, self._base_map, plan)[0], modes)
+        return self._outputs(lambda: _edited(self._copier, self._base, self._base_map, plan)[0], modes, alone)
+
+    def alone(self, wanted: Mapping[int, int]) -> bool:
+        """Whether it is run for its first sample alone with these sizes of groups: it gets large, and the sample tells.
+
+        What it computes of several at its own sizes has shown before whether channels mix samples.
+        """
+        sizes = [wanted.get(number, size) for number, size in enumerate(self.sizes)]
+        then, now = (self._footprint.bytes(self._footprint.lengths(each)) for each in (sizes, self.sizes))
+        return self._batch > 1 and then > max(self._limit, 2 * now) and bool(self._of_the_first)
+
+    @property
+    def _of_the_first(self) -> Runs:
+        if self._first is None:
+            self._first = of_the_first(
+                self._reference, lambda mode, place: self._run(self._copier.copy(torch.clone), mode, place=place)[0]
+            )
+        return self._first
 
     def silent(self, plan: Plan, modes: Modes) -> Outputs:
         """The same with all channels there, but nothing reads those that a plan which only cuts leaves out."""
@@ -154,10 +180,17 @@ class StandIn:
         """Whether the stand-in computes the same again."""
         return all(compared(self.before((mode,)), self.outputs({}, (mode,)), "") is None for mode in BOTH)
 
-    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None], briefly: bool = False) -> bool:
+    def agrees(
+        self, edit: Callable[[nn.Module, ChannelMap], None], wanted: Mapping[int, int], briefly: bool = False
+    ) -> bool:
         """Whether an edit leaves the outputs; most of those that are tried do not, which a bare run shows soonest.
 
         Briefly, such a run is all that is looked at, where the network has one.
+
+        Args:
+            edit: changes a network and its map.
+            wanted: group -> size that the edit gives it.
+            briefly: whether a bare run will do.
         """
 
         def edited() -> nn.Module:
@@ -166,11 +199,16 @@ class StandIn:
             return net
 
         try:
+            alone = self.alone(wanted)
             if self._bare:
-                same = compared(self._bare, self._bare_outputs(edited()), "") is None
+                before = _bared(self.before((False,), alone))
+                same = compared(before, self._bare_outputs(edited(), alone), "") is None
                 if briefly or not same:
                     return same
-            return all(compared(self.before((mode,)), self._outputs(edited, (mode,)), "") is None for mode in BOTH)
+            return all(
+                compared(self.before((mode,), alone), self._outputs(edited, (mode,), alone), "") is None
+                for mode in BOTH
+            )
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
@@ -180,7 +218,7 @@ class StandIn:
     def _bare(self) -> Outputs:
         """The outputs in eval mode if a run that nothing watches gives the same; none if it draws, casts or fails."""
         if self._unwatched is None:
-            expected = [(leaf, [leaf]) for leaf, _ in self._reference[False]]
+            expected = _bared(self._reference[False])
             try:
                 same = compared(expected, self._bare_outputs(self._copier.copy(torch.clone)), "") is None
             except Exception as error:
@@ -191,13 +229,20 @@ class StandIn:
         return self._unwatched
 
     @torch.no_grad()
-    def _bare_outputs(self, net: nn.Module) -> Outputs:
+    def _bare_outputs(self, net: nn.Module, alone: bool = False) -> Outputs:
         """The outputs in eval mode of a network that is used up, without what they were computed from."""
         with own_streams():
-            return [(leaf, [leaf]) for leaf in output_leaves(net.eval()(*self._copied_inputs()))]
+            return [(leaf, [leaf]) for leaf in output_leaves(net.eval()(*self._copied_inputs(0 if alone else None)))]
 
-    def _copied_inputs(self) -> Any:
-        return pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self._inputs)
+    def _copied_inputs(self, place: int | None) -> Any:
+        """The inputs, or one sample of them."""
+
+        def taken(leaf: Any) -> Any:
+            if place is not None and isinstance(leaf, Tensor) and leaf.dim() and leaf.shape[0] == self._batch:
+                leaf = leaf[place : place + 1]
+            return leaf.clone() if isinstance(leaf, Tensor) else leaf
+
+        return pytree.tree_map(taken, self._inputs)
 
     def _reading(self, numbers: Iterable[int]) -> list[Axis]:
         """Dimensions of weights that read channels of some groups."""
@@ -214,8 +259,8 @@ class StandIn:
             start += self._base_map.length(segment)
         return np.concatenate(found)
 
-    def _outputs(self, edited: Callable[[], nn.Module], modes: Modes) -> Outputs:
-        return [each for mode in modes for each in self._run(edited(), mode)[0]]
+    def _outputs(self, edited: Callable[[], nn.Module], modes: Modes, alone: bool = False) -> Outputs:
+        return [each for mode in modes for each in self._run(edited(), mode, place=0 if alone else None)[0]]
 
     def _refers(self, mode: bool) -> tuple[bool, bool, bool, bool]:
         """Note what the stand-in computes; whether a layer is dead, any drops out, scores are blind and gates flat."""
@@ -224,13 +269,15 @@ class StandIn:
         return rehearsal.dead, drops, rehearsal.blind, rehearsal.flat
 
     @torch.no_grad()
-    def _run(self, net: nn.Module, training: bool, watched: bool = False) -> tuple[Outputs, Rehearsal, bool]:
-        """What a network computes that is used up by it."""
-        inputs = self._copied_inputs()
+    def _run(
+        self, net: nn.Module, training: bool, watched: bool = False, place: int | None = None
+    ) -> tuple[Outputs, Rehearsal, bool]:
+        """What a network computes that is used up by it, of all samples or of one."""
+        inputs, batch = self._copied_inputs(place), self._batch if place is None else 1
         with (
             own_streams(),
             without_dropout(net, self._drops) as drops,
-            Rehearsal(net, self._batch, watched, self._map.draws[training]) as rehearsal,
+            Rehearsal(net, batch, watched, self._map.draws[training]) as rehearsal,
         ):
             net.train(training)
             leaves = output_leaves(net(*inputs))
@@ -307,9 +354,9 @@ def _is_positive(leaf: Any) -> bool:
     return isinstance(leaf, Tensor) and leaf.is_floating_point() and bool((leaf >= 0).all() & (leaf > 0).any())
 
 
-def is_undefined(outputs: Outputs) -> bool:
-    """Whether there is an entry that is no number, as the standard deviation of a single channel."""
-    return any(bool(leaf.isnan().any()) for leaf, _ in outputs if isinstance(leaf, Tensor))
+def _bared(outputs: Outputs) -> Outputs:
+    """Without what they were computed from."""
+    return [(leaf, [leaf]) for leaf, _ in outputs]
 
 
 def _is_mask(leaf: Any) -> bool:

@@ -17,8 +17,18 @@ Ratio: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Entries of a dimension, with the numerators and denominators that they are multiplied by."""
 
 
+_NONE = np.empty(0, np.int64)
+
+
 class Tiling:
     """Plan for the entries of dimensions that are tiled alike.
+
+    Args:
+        channel_map: as it is before the edit.
+        segments: what the dimensions are tiled by.
+        number: the group that is edited.
+        sources: see :func:`growsearch.surgery.remap`.
+        cuts: whether no channel is fresh, as the caller knows.
 
     Attributes:
         source: for each new entry the old one it copies, 0 if it is fresh.
@@ -28,13 +38,13 @@ class Tiling:
     """
 
     def __init__(
-        self, channel_map: ChannelMap, segments: tuple[Segment, ...], number: int, sources: np.ndarray
+        self, channel_map: ChannelMap, segments: tuple[Segment, ...], number: int, sources: np.ndarray, cuts: bool
     ) -> None:
         self.recounted: np.ndarray | None = None
         self.own: list[tuple[int, int]] = []  # where a pass through the group begins, and how often it repeats each
         if len(segments) == 1 and segments[0].repeat == 1:  # its own entries alone
             self.own = [(0, 1)]
-            self._enter(sources, np.arange(len(sources)), sources < 0)
+            self._enter(sources, np.arange(len(sources)), None if cuts else sources < 0)
             return
         source, channel, start, done = [], [], 0, 0
         for segment in segments:
@@ -48,11 +58,12 @@ class Tiling:
             start += length
         source.append(np.arange(done, start))
         channels = np.concatenate([*channel, np.full(start - done, -1)])
-        self._enter(np.concatenate(source), channels, (channels >= 0) & (sources[channels] < 0))
+        is_fresh = None if cuts else (channels >= 0) & (sources[channels] < 0)
+        self._enter(np.concatenate(source), channels, is_fresh)
 
-    def _enter(self, source: np.ndarray, channel: np.ndarray, is_fresh: np.ndarray) -> None:
-        self.channel, self.fresh = channel, np.flatnonzero(is_fresh)
-        self.source = np.where(is_fresh, 0, source) if len(self.fresh) else source
+    def _enter(self, source: np.ndarray, channel: np.ndarray, is_fresh: np.ndarray | None) -> None:
+        self.channel, self.fresh = channel, _NONE if is_fresh is None else np.flatnonzero(is_fresh)
+        self.source = source if is_fresh is None or not len(self.fresh) else np.where(is_fresh, 0, source)
         first, last = int(self.source[0]), int(self.source[-1]) + 1
         self._is_run = last - first == len(self.source) and bool((np.diff(self.source) == 1).all())
         self._indices: dict[torch.device, Tensor] = {}

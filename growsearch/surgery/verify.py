@@ -6,7 +6,7 @@ weights and double precision, is edited in many ways and must compute the same.
 """
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -20,10 +20,10 @@ from growsearch.surgery.channels import ChannelGroup, ChannelMap
 from growsearch.surgery.footprint import Footprint
 from growsearch.surgery.labels import ALONE, Bond
 from growsearch.surgery.plans import Plans
-from growsearch.surgery.rehearsal import Outputs, compared
+from growsearch.surgery.rehearsal import Outputs, compared, is_undefined
 from growsearch.surgery.silent_proof import candidates, offer
 from growsearch.surgery.smaller import smaller
-from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn, is_undefined
+from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn
 from growsearch.surgery.tensors import places
 from growsearch.surgery.trace import describe
 
@@ -118,7 +118,7 @@ class _Prover:
         self.model, self.groups = model, {group.number: group for group in groups}
         self.map = groups[0].map
         self.random = np.random.default_rng(0)
-        self.stand_in = StandIn(model, example, groups, self.random)
+        self.stand_in = StandIn(model, example, groups, self.random, footprint, limit)
         self.plans = Plans(self.stand_in, self.map, self.random, footprint, limit)
         self.found = False
 
@@ -171,13 +171,18 @@ class _Prover:
 
     def _differs(self, plan: Plan, modes: Modes) -> str | None:
         """None if the edited stand-in computes what it did, else what happens."""
+        plan = self.plans.apart(plan)
+        alone = self._alone(plan)
         try:
-            after = self.stand_in.outputs(self.plans.apart(plan), modes)
+            after = self.stand_in.outputs(plan, modes, alone)
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
             return f"the network fails when it is widened: {describe(error)}"
-        return compared(self.stand_in.before(modes), after, "when it is widened")
+        return compared(self.stand_in.before(modes, alone), after, "when it is widened")
+
+    def _alone(self, plan: Plan) -> bool:
+        return self.stand_in.alone({number: len(sources) for number, sources in plan.items()})
 
     def _breaks(self, plan: Plan, modes: Modes) -> str | None:
         """None if the network runs with these sizes and does not see the channels' order, else what happens."""
@@ -190,13 +195,14 @@ class _Prover:
 
     def _resized(self, plan: Plan, modes: Modes) -> Outputs | str:
         """What the stand-in computes with other sizes, or why that cannot be."""
+        alone = self._alone(plan)
         try:
-            resized = self.stand_in.outputs(plan, modes)
+            resized = self.stand_in.outputs(plan, modes, alone)
         except Exception as error:
             if is_lack_of_memory(error):
                 raise
             return f"the network fails when it is cut: {describe(error)}"
-        same = _shapes(resized) == _shapes(self.stand_in.before(modes))
+        same = _shapes(resized) == _shapes(self.stand_in.before(modes, alone))
         return resized if same else "its output has another shape when it is cut"
 
     def close_eyes(self) -> None:
@@ -266,9 +272,11 @@ class _Prover:
         """Larger sizes of groups at which the code may do something else; see :meth:`Plans.telling`."""
         return self.plans.telling(steps)
 
-    def agrees(self, edit: Callable[[nn.Module, ChannelMap], None], briefly: bool = False) -> bool:
-        """Whether an edit of a copy of the stand-in leaves its outputs; briefly, in eval mode alone if possible."""
-        return self.stand_in.agrees(edit, briefly)
+    def agrees(
+        self, edit: Callable[[nn.Module, ChannelMap], None], wanted: Mapping[int, int], briefly: bool = False
+    ) -> bool:
+        """Whether an edit of a copy of the stand-in leaves its outputs; see :meth:`StandIn.agrees`."""
+        return self.stand_in.agrees(edit, wanted, briefly)
 
     def _blame(self, plan: Plan, fails: Callable[[Plan], str | None]) -> None:
         """Freeze the groups of a failing plan that make it fail."""

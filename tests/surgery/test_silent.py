@@ -130,6 +130,41 @@ class Stream(nn.Module):
         return self.head(self.layer(self.stem(x).flatten(2).transpose(1, 2)).mean(1))
 
 
+class Pooled(nn.Module):
+    """What pools queries, keys or values: a convolution, and a norm over the size of a head."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.pool, self.norm_act = nn.Conv1d(width, width, 2, 2, groups=width), nn.Sequential(nn.LayerNorm(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm_act(self.pool(x.transpose(1, 2)).transpose(1, 2))
+
+
+class MultiscaleAttention(nn.Module):
+    """Scores are divided by a number that was set when it was built."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.qkv, self.project = nn.Conv2d(3, 8, 1), nn.Linear(8, 18), nn.Linear(6, 2)
+        self.pool_k, self.pool_v, self.head_dim, self.scaler = Pooled(6), Pooled(6), 6, 6**-0.5
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x).flatten(2).transpose(1, 2)
+        q, k, v = self.qkv(x).reshape(*x.shape[:2], 3, self.head_dim).unbind(2)
+        scores = self.scaler * q @ self.pool_k(k).transpose(1, 2)
+        return self.project(scores.softmax(-1) @ self.pool_v(v)).mean(1)
+
+
+def test_norms_of_keys_that_lie_in_what_pools_them_are_divided():
+    torch.manual_seed(0)
+    model = randomise(MultiscaleAttention().double())
+    group, before = by_name(model)["qkv"], model(X)
+    assert group.frozen is None and group.step == 6
+    widen(model, group, 18)
+    assert change(before, model(X)) < 1e-12
+
+
 def test_heads_that_share_the_width_of_the_stream_are_copied_as_wholes():
     torch.manual_seed(0)
     model = Stream().double()
