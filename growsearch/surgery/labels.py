@@ -84,6 +84,7 @@ class LabelTrace:
         grouped: dimensions of depthwise weights whose number of groups the code takes from their channels.
         comparisons: what the code compares with a size.
         code: what is written in the network's code.
+        chance: whether chance decides which operators run.
         keeps: whether a run left tensors with channels, or their number, in the network, which another run may use.
         operators: what ran, in order.
         largest: entries of the largest tensor that an operator made or, as far as is known, needed meanwhile.
@@ -121,7 +122,7 @@ class LabelTrace:
         self.grouped: set[tuple[str, int]] = set()
         self.comparisons: list[Comparison] = []
         self.code = Code()
-        self.keeps = False
+        self.keeps = self.chance = False
         self.operators: list[Any] = []
         self.largest = 0
         self.maps: dict[int, tuple[Vector, int]] = {}

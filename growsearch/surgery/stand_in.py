@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.surgery.chance import skewed_streams
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
-from growsearch.surgery.interface import as_arguments, output_leaves
+from growsearch.surgery.interface import as_arguments, output_leaves, own, put_into
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.rehearsal import Outputs, Rehearsal, compared, own_streams, without_dropout
 from growsearch.surgery.remap import resize_layers
 from growsearch.surgery.replace import ordered_like
-from growsearch.surgery.tensors import Copier, copied, lookup, tensor_of
+from growsearch.surgery.tensors import Copier, copied, lookup, tensor_of, tensors_inside
 from growsearch.surgery.tiling import Tilings, on_device
 from growsearch.surgery.trace import describe
 
@@ -29,6 +30,8 @@ BOTH: Modes = (False, True)
 TRIES = 8
 """So many random weights are tried until no layer of a stand-in computes the same of every sample, or hides what is
 before it."""
+STREAMS, TURNS = 12, 4
+"""Beginnings of random streams where chance decides what a network runs, and with how many each edit is tried."""
 SHRINKING = 16.0
 """Weights become so many times smaller where they lead to the ends of a sigmoid or softmax, or to large numbers."""
 
@@ -72,6 +75,7 @@ class StandIn:
                 pytree.tree_map(lambda noise, leaf: noise.abs() if _is_positive(leaf) else noise, self._inputs, given)
             )
         self.blind = self.undefined = False
+        self._stream = 0
         tensors = [leaf for leaf in pytree.tree_leaves(self._inputs) if isinstance(leaf, Tensor) and leaf.dim()]
         self._batch = tensors[0].shape[0] if tensors else 1
 
@@ -103,9 +107,11 @@ class StandIn:
                 self._randomise(shift, scale)
                 if self._map.keeps:
                     self._warm()
-                self._reference: dict[bool, Outputs] = {}
+                self._reference: dict[tuple[bool, int], Outputs] = {}
                 self._unwatched: Outputs | None = None
                 dead, drops, blind, flat = zip(*map(self._refers, BOTH), strict=True)
+                for _ in self.ways(0, STREAMS):
+                    list(map(self._refers, BOTH if self._stream else ()))
                 if not any((*dead, *flat)):
                     break
                 shift += 0.25 * any(dead)
@@ -131,7 +137,18 @@ class StandIn:
 
     def before(self, modes: Modes) -> Outputs:
         """Every output in some modes, each with what it was computed from."""
-        return [each for mode in modes for each in self._reference[mode]]
+        return [each for mode in modes for each in self._reference[mode, self._stream]]
+
+    def ways(self, number: int, count: int = TURNS) -> Iterator[None]:
+        """Let chance decide otherwise in turn, where it decides what the network runs; a number says where to begin."""
+        try:
+            for stream in range(number, number + count) if self._map.chance else ():
+                self._stream = stream % STREAMS
+                yield
+            if not self._map.chance:
+                yield
+        finally:
+            self._stream = 0
 
     def outputs(self, plan: Plan, modes: Modes) -> Outputs:
         """The same after an edit; there is one edited copy at a time, for it may be as large as the network."""
@@ -180,7 +197,7 @@ class StandIn:
     def _bare(self) -> Outputs:
         """The outputs in eval mode if a run that nothing watches gives the same; none if it draws, casts or fails."""
         if self._unwatched is None:
-            expected = [(leaf, [leaf]) for leaf, _ in self._reference[False]]
+            expected = [(leaf, [leaf]) for leaf, _ in self.before((False,))]
             try:
                 same = compared(expected, self._bare_outputs(self._copier.copy(torch.clone)), "") is None
             except Exception as error:
@@ -193,11 +210,14 @@ class StandIn:
     @torch.no_grad()
     def _bare_outputs(self, net: nn.Module) -> Outputs:
         """The outputs in eval mode of a network that is used up, without what they were computed from."""
-        with own_streams():
-            return [(leaf, [leaf]) for leaf in output_leaves(net.eval()(*self._copied_inputs()))]
+        inputs = self._copied_inputs()
+        known = [*tensors_inside(inputs)]
+        with own_streams(self._stream), skewed_streams(self._stream):
+            output = net.eval()(*inputs), put_into(inputs, known)
+            return [(leaf, [leaf]) for leaf in output_leaves(output)]
 
     def _copied_inputs(self) -> Any:
-        return pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf, self._inputs)
+        return pytree.tree_map(lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else own(leaf), self._inputs)
 
     def _reading(self, numbers: Iterable[int]) -> list[Axis]:
         """Dimensions of weights that read channels of some groups."""
@@ -220,20 +240,23 @@ class StandIn:
     def _refers(self, mode: bool) -> tuple[bool, bool, bool, bool]:
         """Note what the stand-in computes; whether a layer is dead, any drops out, scores are blind and gates flat."""
         net = self._copier.copy(torch.clone)
-        self._reference[mode], rehearsal, drops = self._run(net, mode, watched=True)
+        self._reference[mode, self._stream], rehearsal, drops = self._run(net, mode, watched=True)
         return rehearsal.dead, drops, rehearsal.blind, rehearsal.flat
 
     @torch.no_grad()
     def _run(self, net: nn.Module, training: bool, watched: bool = False) -> tuple[Outputs, Rehearsal, bool]:
         """What a network computes that is used up by it."""
         inputs = self._copied_inputs()
+        known = [*tensors_inside(inputs)]
         with (
-            own_streams(),
+            own_streams(self._stream),
+            skewed_streams(self._stream),
             without_dropout(net, self._drops) as drops,
-            Rehearsal(net, self._batch, watched, self._map.draws[training]) as rehearsal,
+            Rehearsal(net, self._batch, watched, self._map.draws[training], self._stream) as rehearsal,
         ):
             net.train(training)
-            leaves = output_leaves(net(*inputs))
+            output = net(*inputs)
+            leaves = output_leaves((output, put_into(inputs, known)))
             found = [(leaf, rehearsal.behind(leaf) if isinstance(leaf, Tensor) else []) for leaf in leaves]
         return found, rehearsal, drops.met
 

@@ -137,10 +137,11 @@ class _Prover:
                 self._forbid(self.groups, reason)
             return
         exact = [n for n in self.groups if self.map.bonds[n] <= Bond.EVEN]
-        for plan, modes in self.plans.exact(exact):
-            plan = {number: sources for number, sources in plan.items() if self.groups[number].unprunable is None}
-            if self._differs(plan, modes) is not None and self._repeats():
-                self._blame(plan, partial(self._differs, modes=modes))
+        for number, (plan, modes) in enumerate(self.plans.exact(exact)):
+            for _ in self.stand_in.ways(number):
+                plan = {each: sources for each, sources in plan.items() if self.groups[each].unprunable is None}
+                if self._differs(plan, modes) is not None and self._repeats():
+                    self._blame(plan, partial(self._differs, modes=modes))
         if not self.found:
             self._prove_cuts([n for n in self.groups if self.map.bonds[n] > Bond.FREE])
 
@@ -154,11 +155,12 @@ class _Prover:
 
     def _prove_cuts(self, numbers: list[int]) -> None:
         """Groups that may be cut are resized at random; the network must run, and not see their order."""
-        for plan, modes in self.plans.cuts(numbers):
-            if self._breaks(plan, modes) is not None:
-                if self._repeats():
-                    self._blame(plan, partial(self._breaks, modes=modes))
-                return
+        for number, (plan, modes) in enumerate(self.plans.cuts(numbers)):
+            for _ in self.stand_in.ways(number):
+                if self._breaks(plan, modes) is not None:
+                    if self._repeats():
+                        self._blame(plan, partial(self._breaks, modes=modes))
+                    return
 
     def _repeats(self) -> bool:
         """Whether the stand-in computes the same again; if not, nothing can be proven."""
