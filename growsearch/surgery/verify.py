@@ -50,6 +50,8 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     to a single channel, or to as few as the network runs with, and free ones in eval mode to two and to one,
     which must compute what it does if no others are read.
 
+    Where chance decides which operators run, each edit is tried on several of the ways.
+
     Draws are one value a sample, the same in every pass; each pass runs on a fresh copy, so that counters
     and statistics start alike. Random streams of torch, Python and numpy are put back.
 
@@ -58,7 +60,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     What no trace can show: where a size becomes a plain number (the index or the end of a slice of a list,
     an array's length, packed bytes), a branch on a size that was not tried, as its number is neither in the
     code nor held by a module, on three sizes at once, or on a sum of such plain numbers; a branch on the
-    values, on the date or on the environment; a factor that depends on the width of a group that can only
+    values, on the date or on the environment; a way that chance takes very seldom; a factor that depends on the width of a group that can only
     be cut; what code outside the network, or a hook, does with its tensors.
 
     Args:
