@@ -28,7 +28,7 @@ class Ways:
         model: the network that runs, its random streams seeded by the caller.
 
     Attributes:
-        read: whether the code read a draw as a number; noted by the caller.
+        read: whether the code read a draw as a number; noted by the caller before it goes on.
         runs: number of runs so far but for the first.
         parted: whether some of those took another way than others.
     """

@@ -58,9 +58,8 @@ class _Watch(DispatchMode):
         elif rule is not pick and rule is not put_at:  # which look at masks
             args, kwargs = self._on_meta(args, kwargs)
         first = next((each for each in args if isinstance(each, Tensor)), None)
-        if func is aten._local_scalar_dense.default and id(first) in self.labels.values:
-            self.ways.read = self.ways.read or bool(self.labels.draws)
-            return self.labels.values[id(first)].item()
+        if first is not None and func is aten._local_scalar_dense.default and id(first) in self.labels.values:
+            return self.labels.read(first).item()
         known = first is None or id(first) in self.labels.values
         value = self._value(func, args, kwargs) if known else None
         if self.ways.runs and isinstance(value, Tensor) and name_of(func) in ("rand", "rand_like"):
@@ -225,13 +224,14 @@ def trace(
                     labels.freeze(kernel, "kernel size")
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow, False), _unchecked():
         attributes.remember()
+        buffers = [(each, name, held) for each in modules_of(shadow) for name, held in each._buffers.items()]
         gives = False
         for training in (True, False):
-            ways = Ways(shadow)
+            ways, labels.chosen = Ways(shadow), False
             for way, _ in enumerate(ways):
                 output, asked = _passed(model, shadow, example, training, labels, ways, heads)
                 outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
-                gives = gives or bool(outputs)
+                gives, ways.read = gives or bool(outputs), labels.chosen
                 labels.settle(outputs)
                 drawn = labels.drawn()
                 labels.drawn_in[training] = labels.drawn_in[training] if way else drawn
@@ -239,6 +239,7 @@ def trace(
                 left = attributes.left(training)
                 kept = any(each is not None for tensor in left.tensors for each in labels.get(tensor))
                 labels.keeps = labels.keeps or kept or left.size
+            _join_rebound(labels, buffers)
             labels.chance = labels.chance or ways.parted
             if not (asked or left.tensors or labels.drawn_in[training] or left.changed):
                 labels.drawn_in[False] = []  # it would run in eval mode as it did
@@ -322,6 +323,16 @@ def _unchecked() -> Iterator[None]:
 
 Twins: TypeAlias = list[tuple[str, Tensor, Tensor]]
 """Name of each tensor, the copy's and the network's own."""
+
+
+def _join_rebound(labels: LabelTrace, buffers: list[tuple[nn.Module, str, Tensor | None]]) -> None:
+    """Let buffers have the channels of what a run put in their places: the next run may read either."""
+    for module, name, old in buffers:
+        new = module._buffers.get(name)
+        if old is not None and new is not None and new is not old and new.shape == old.shape:
+            for ours, theirs in zip(labels.get(old), labels.get(new), strict=True):
+                if ours is not None and theirs is not None:
+                    labels.join(ours, theirs)
 
 
 def _freeze_held(labels: LabelTrace, attributes: Attributes) -> None:

@@ -60,8 +60,8 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     What no trace can show: where a size becomes a plain number (the index or the end of a slice of a list,
     an array's length, packed bytes), a branch on a size that was not tried, as its number is neither in the
     code nor held by a module, on three sizes at once, or on a sum of such plain numbers; a branch on the
-    values, on the date or on the environment; a way that chance takes very seldom; a factor that depends on the width of a group that can only
-    be cut; what code outside the network, or a hook, does with its tensors.
+    values, on the date or on the environment; a way that chance takes very seldom; a factor that depends on
+    the width of a group that can only be cut; what code outside the network, or a hook, does with its tensors.
 
     Args:
         model: the network; it is not touched.
