@@ -62,6 +62,7 @@ class ChannelMap:
         draws: train mode or not -> what was drawn, and of which dimensions an edit may change the size.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
         code: what is written in the network's code.
+        chance: whether chance decides which operators the network runs.
         keeps: whether a run leaves tensors with channels, or their number, in the network, which another run may use.
         silent: group number -> how it gets channels that change nothing, where a proof found a way.
         least: group number -> how few channels the network runs with and why, where a proof found that it is not one.
@@ -93,7 +94,7 @@ class ChannelMap:
         self.maps, self.largest, self._operators = layout.maps, traced.largest, traced.operators
         self._heads, self._held, self.other = heads, held, traced.leaves and not traced.held
         self.rows, self.draws = traced.rows, traced.drawn_in
-        self.code, self.keeps = traced.code, traced.keeps
+        self.code, self.keeps, self.chance = traced.code, traced.keeps, traced.chance
         self.turns = {name: turn for turn, name in enumerate(dict.fromkeys(name for name, _ in traced.roles))}
         self.lineage: list[Sequence[int]] = [range(size) for size in self.sizes]
         self.silent: dict[int, Any] = {}

@@ -1,8 +1,9 @@
 """Inputs and outputs of a network, and the networks that cannot be traced."""
 
+import copy
 import dataclasses
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -80,7 +81,7 @@ def as_arguments(example: Tensor | tuple[Any, ...], device: str | torch.device, 
 
     def move(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
-            return leaf
+            return own(leaf)
         if leaf.dim() and leaf.shape[0] == 1:
             leaf = torch.cat([leaf] * BATCH)
         return leaf.detach().to(device, dtype if leaf.is_floating_point() else None)
@@ -88,10 +89,25 @@ def as_arguments(example: Tensor | tuple[Any, ...], device: str | torch.device, 
     return pytree.tree_map(move, list(example) if isinstance(example, tuple) else [example])
 
 
+def own(leaf: Any) -> Any:
+    """A run's own copy of an object that is given beside the tensors, such as a cache that it writes into."""
+    try:
+        return copy.deepcopy(leaf)
+    except Exception:  # one that cannot be copied is handed on
+        return leaf
+
+
+def put_into(inputs: Any, known: list[Tensor]) -> list[Tensor]:
+    """Tensors that are in the containers and objects of the inputs after a run and were not there before."""
+    before = {id(each) for each in known}
+    return [each for each in tensors_inside(inputs) if id(each) not in before]
+
+
 def output_leaves(output: Any) -> Iterator[Any]:
     """Every tensor, number and text of a network's output, in any container: tuple, list, mapping, dataclass.
 
-    Of a distribution it is the tensors that it holds.
+    Of a distribution it is the tensors that it holds. Attributes that code has given a tensor or a container are
+    searched too, but for private ones.
 
     Raises:
         UserError: for anything else, in which a tensor might hide, and for a container that holds itself.
@@ -114,6 +130,7 @@ def _leaves(output: Any) -> Iterator[Any]:
                 f"output of the network: a tensor of layout {output.layout} is not accepted; use a dense one"
             )
         yield output
+        yield from _attached(output)
     elif isinstance(output, (torch.dtype, torch.device)):  # of no channels
         return
     elif isinstance(output, (bool, int, float, complex, str, bytes)):
@@ -123,16 +140,30 @@ def _leaves(output: Any) -> Iterator[Any]:
             if isinstance(key, (str, int, float, tuple)):  # which may be made of a width
                 yield from _leaves(key)
             yield from _leaves(value)
+        yield from _attached(output, output.values())
     elif isinstance(output, (tuple, list, deque)):
         for value in output:
             yield from _leaves(value)
+        yield from _attached(output)
     elif isinstance(output, Distribution):
         yield from tensors_inside(output)
     elif dataclasses.is_dataclass(output):
         for field in dataclasses.fields(output):
             yield from _leaves(getattr(output, field.name))
+        yield from _attached(output, [getattr(output, field.name) for field in dataclasses.fields(output)])
     else:
         raise UserError(
             f"output of the network: an object of type {type(output).__name__} is not accepted; use "
             "tensors in tuples, lists, mappings, dataclasses and distributions"
         )
+
+
+def _attached(output: Any, known: Iterable[Any] = ()) -> Iterator[Any]:
+    """Tensors, numbers and texts in public attributes of a tensor or container, but for values that are known."""
+    seen = {id(value) for value in known}
+    for name, value in getattr(output, "__dict__", {}).items():
+        if name[0] != "_" and id(value) not in seen:
+            if isinstance(value, (bool, int, float, complex, str, bytes)):
+                yield value
+            else:
+                yield from tensors_inside(value)

@@ -84,6 +84,8 @@ class LabelTrace:
         grouped: dimensions of depthwise weights whose number of groups the code takes from their channels.
         comparisons: what the code compares with a size.
         code: what is written in the network's code.
+        chosen: whether the code read numbers after it had drawn some, as to choose by.
+        chance: whether chance decides which operators run.
         keeps: whether a run left tensors with channels, or their number, in the network, which another run may use.
         operators: what ran, in order.
         largest: entries of the largest tensor that an operator made or, as far as is known, needed meanwhile.
@@ -121,7 +123,7 @@ class LabelTrace:
         self.grouped: set[tuple[str, int]] = set()
         self.comparisons: list[Comparison] = []
         self.code = Code()
-        self.keeps = False
+        self.keeps = self.chance = self.chosen = False
         self.operators: list[Any] = []
         self.largest = 0
         self.maps: dict[int, tuple[Vector, int]] = {}
@@ -263,6 +265,12 @@ class LabelTrace:
         """Carry out what was deferred until one of these tensors is used."""
         for tensor in tensors if self.defers else ():
             self.freeze(*self._parts.get(id(tensor), (None, "")))
+
+    def read(self, tensor: Tensor) -> Tensor:
+        """What stands for a tensor whose entries the code wants as numbers: its entries, if they are known."""
+        value = self.values.get(id(tensor))
+        self.chosen = self.chosen or bool(value is not None and self.draws)
+        return tensor if value is None else value
 
     def give_value(self, tensor: Tensor, value: Tensor | None) -> None:
         """Note the entries of a tensor of the meta device; with None, that they and their views are unknown now."""

@@ -79,14 +79,14 @@ def without_dropout(model: nn.Module, functions: bool = True) -> Iterator[Withou
 
 
 @contextmanager
-def own_streams() -> Iterator[None]:
-    """Random streams of torch, Python and numpy that begin alike every time; the caller's are put back."""
+def own_streams(number: int = 0) -> Iterator[None]:
+    """Random streams of torch, Python and numpy that begin alike for a number; the caller's are put back."""
     kept = random.getstate(), np.random.get_state()
-    random.seed(0)
-    np.random.seed(0)
+    random.seed(number)
+    np.random.seed(number)
     try:
         with torch.random.fork_rng(None if _has_accelerator() else []):  # it looks for devices each time
-            _seed(0)
+            _seed(number)
             yield
     finally:
         random.setstate(kept[0])
@@ -142,6 +142,7 @@ class Rehearsal(DispatchMode):
         batch: number of samples.
         watched: whether to look for layers that compute the same of all samples.
         draws: what a trace in this mode saw drawn, and of which dimensions an edit may change the size.
+        stream: draws are others for another number.
 
     Attributes:
         dead: whether there was such a layer, as where no unit before it is active: it hides all that is before it.
@@ -149,9 +150,11 @@ class Rehearsal(DispatchMode):
         flat: whether all that some sigmoid, tanh or softmax gave was at its ends, or a layer gave large numbers.
     """
 
-    def __init__(self, model: nn.Module, batch: int, watched: bool = False, draws: Draws | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, batch: int, watched: bool = False, draws: Draws | None = None, stream: int = 0
+    ) -> None:
         super().__init__()
-        self._batch, self._draws = batch, 0
+        self._batch, self._draws, self._stream = batch, 0, stream
         self._known, self._all = draws or [], 0
         self._kept: list[ref[Tensor]] = []
         self._watched, self.dead, self.blind, self.flat = watched, False, False, False
@@ -262,7 +265,7 @@ class Rehearsal(DispatchMode):
 
     def _drawn(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._draws += 1
-        _seed(self._draws)
+        _seed(self._draws + 1_000_003 * self._stream)
         name = self._name = name_of(func)
         if name in ("rand", "rand_like"):
             return self._fill(func(*args, **kwargs), lambda small: small.uniform_())
@@ -300,7 +303,7 @@ class Rehearsal(DispatchMode):
 
     def _fill(self, out: Tensor, draw: Any) -> Tensor:
         """Write drawn values, the same ones for all channels."""
-        _seed(self._draws)
+        _seed(self._draws + 1_000_003 * self._stream)
         name, channels = self._known[self._all - 1] if self._all <= len(self._known) else ("", ())
         if name == self._name and len(channels) == out.dim():
             shape = [1 if varies else size for varies, size in zip(channels, out.shape, strict=True)]

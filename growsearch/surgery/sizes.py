@@ -231,7 +231,7 @@ class Sizes(WithoutDropout):
             return out, (counts[None] > torch.arange(int(counts[0]))[:, None]).sum(1)
 
     def _list(self, func: Any, args: Any, kwargs: Any) -> Any:
-        return func(self.labels.values.get(id(args[0]), args[0]), **kwargs)
+        return func(self.labels.read(args[0]), **kwargs)
 
     def _slice(self, func: Any, args: Any, kwargs: Any) -> Any:
         parts = args[1] if isinstance(args[1], tuple) else (args[1],)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery.alone import Runs, of_the_first
+from growsearch.surgery.chance import skewed_streams
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
+from growsearch.surgery.drawn_inputs import copy_of, draw_inputs, samples_of
 from growsearch.surgery.footprint import Footprint
-from growsearch.surgery.interface import as_arguments, output_leaves
+from growsearch.surgery.interface import output_leaves, put_into
 from growsearch.surgery.labels import Bond
 from growsearch.surgery.rehearsal import Outputs, Rehearsal, compared, is_undefined, own_streams, without_dropout
 from growsearch.surgery.remap import resize_layers
 from growsearch.surgery.replace import ordered_like
-from growsearch.surgery.tensors import Copier, copied, lookup, tensor_of
+from growsearch.surgery.tensors import Copier, copied, lookup, tensor_of, tensors_inside
 from growsearch.surgery.tiling import Tilings, on_device
 from growsearch.surgery.trace import describe
 
@@ -31,6 +32,8 @@ BOTH: Modes = (False, True)
 TRIES = 8
 """So many random weights are tried until no layer of a stand-in computes the same of every sample, or hides what is
 before it."""
+STREAMS, TURNS = 12, 4
+"""Beginnings of random streams where chance decides what a network runs, and with how many each edit is tried."""
 SHRINKING = 16.0
 """Weights become so many times smaller where they lead to the ends of a sigmoid or softmax, or to large numbers."""
 
@@ -65,22 +68,10 @@ class StandIn:
         self._model, self._groups, self._map, self._random = model, groups, groups[0].map, random
         self._footprint, self._limit = footprint, limit
         device = next(model.parameters()).device
-        self._inputs = pytree.tree_map(self._noise, as_arguments(example, device, torch.float64))
-        leaves = pytree.tree_leaves(self._inputs)
-        alike = [place for place in self._map.rows if _alike(leaves[place])]
-        self._tried = [*(self._numbered(alike, highest) for highest in (None, 2) if alike), self._inputs]
-        given = as_arguments(example, device, torch.float64)
-        if any(map(_is_mask, pytree.tree_leaves(given))):
-            self._tried.append(
-                pytree.tree_map(lambda noise, leaf: leaf if _is_mask(leaf) else noise, self._inputs, given)
-            )
-        if any(map(_is_positive, pytree.tree_leaves(given))):
-            self._tried.append(
-                pytree.tree_map(lambda noise, leaf: noise.abs() if _is_positive(leaf) else noise, self._inputs, given)
-            )
+        self._tried = draw_inputs(example, device, self._map.rows, random)
+        self._inputs, self._batch = self._tried[-1], samples_of(self._tried[-1])
         self.blind = self.undefined = False
-        tensors = [leaf for leaf in pytree.tree_leaves(self._inputs) if isinstance(leaf, Tensor) and leaf.dim()]
-        self._batch = tensors[0].shape[0] if tensors else 1
+        self._stream = 0
 
     def build(self, sizes: Mapping[int, int]) -> str | None:
         """Give groups these numbers of channels; None if the network runs so, else what happens.
@@ -110,10 +101,12 @@ class StandIn:
                 self._randomise(shift, scale)
                 if self._map.keeps:
                     self._warm()
-                self._reference: Runs = {}
+                self._reference: dict[tuple[bool, int], Outputs] = {}
                 self._unwatched: Outputs | None = None
                 self._first: Runs | None = None
                 dead, drops, blind, flat = zip(*map(self._refers, BOTH), strict=True)
+                for _ in self.ways(0, STREAMS):
+                    list(map(self._refers, BOTH if self._stream else ()))
                 if not any((*dead, *flat)):
                     break
                 shift += 0.25 * any(dead)
@@ -139,8 +132,19 @@ class StandIn:
 
     def before(self, modes: Modes, alone: bool = False) -> Outputs:
         """Every output in some modes, each with what it was computed from; of the first sample, or of all."""
-        reference = self._of_the_first if alone else self._reference
+        reference = self._of_the_first if alone else self._of_all
         return [each for mode in modes for each in reference[mode]]
+
+    def ways(self, number: int, count: int = TURNS) -> Iterator[None]:
+        """Let chance decide otherwise in turn, where it decides what the network runs; a number says where to begin."""
+        try:
+            for stream in range(number, number + count) if self._map.chance else ():
+                self._stream = stream % STREAMS
+                yield
+            if not self._map.chance:
+                yield
+        finally:
+            self._stream = 0
 
     def outputs(self, plan: Plan, modes: Modes, alone: bool = False) -> Outputs:
         """The same after an edit; there is one edited copy at a time, for it may be as large as the network."""
@@ -153,13 +157,18 @@ class StandIn:
         """
         sizes = [wanted.get(number, size) for number, size in enumerate(self.sizes)]
         then, now = (self._footprint.bytes(self._footprint.lengths(each)) for each in (sizes, self.sizes))
-        return self._batch > 1 and then > max(self._limit, 2 * now) and bool(self._of_the_first)
+        large = self._batch > 1 and then > max(self._limit, 2 * now)
+        return large and not self._map.chance and bool(self._of_the_first)
+
+    @property
+    def _of_all(self) -> Runs:
+        return {mode: self._reference[mode, self._stream] for mode in BOTH}
 
     @property
     def _of_the_first(self) -> Runs:
         if self._first is None:
             self._first = of_the_first(
-                self._reference, lambda mode, place: self._run(self._copier.copy(torch.clone), mode, place=place)[0]
+                self._of_all, lambda mode, place: self._run(self._copier.copy(torch.clone), mode, place=place)[0]
             )
         return self._first
 
@@ -218,7 +227,7 @@ class StandIn:
     def _bare(self) -> Outputs:
         """The outputs in eval mode if a run that nothing watches gives the same; none if it draws, casts or fails."""
         if self._unwatched is None:
-            expected = _bared(self._reference[False])
+            expected = _bared(self.before((False,)))
             try:
                 same = compared(expected, self._bare_outputs(self._copier.copy(torch.clone)), "") is None
             except Exception as error:
@@ -231,18 +240,11 @@ class StandIn:
     @torch.no_grad()
     def _bare_outputs(self, net: nn.Module, alone: bool = False) -> Outputs:
         """The outputs in eval mode of a network that is used up, without what they were computed from."""
-        with own_streams():
-            return [(leaf, [leaf]) for leaf in output_leaves(net.eval()(*self._copied_inputs(0 if alone else None)))]
-
-    def _copied_inputs(self, place: int | None) -> Any:
-        """The inputs, or one sample of them."""
-
-        def taken(leaf: Any) -> Any:
-            if place is not None and isinstance(leaf, Tensor) and leaf.dim() and leaf.shape[0] == self._batch:
-                leaf = leaf[place : place + 1]
-            return leaf.clone() if isinstance(leaf, Tensor) else leaf
-
-        return pytree.tree_map(taken, self._inputs)
+        inputs = copy_of(self._inputs, 0 if alone else None)
+        known = [*tensors_inside(inputs)]
+        with own_streams(self._stream), skewed_streams(self._stream):
+            output = net.eval()(*inputs), put_into(inputs, known)
+            return [(leaf, [leaf]) for leaf in output_leaves(output)]
 
     def _reading(self, numbers: Iterable[int]) -> list[Axis]:
         """Dimensions of weights that read channels of some groups."""
@@ -265,7 +267,7 @@ class StandIn:
     def _refers(self, mode: bool) -> tuple[bool, bool, bool, bool]:
         """Note what the stand-in computes; whether a layer is dead, any drops out, scores are blind and gates flat."""
         net = self._copier.copy(torch.clone)
-        self._reference[mode], rehearsal, drops = self._run(net, mode, watched=True)
+        self._reference[mode, self._stream], rehearsal, drops = self._run(net, mode, watched=True)
         return rehearsal.dead, drops, rehearsal.blind, rehearsal.flat
 
     @torch.no_grad()
@@ -273,31 +275,19 @@ class StandIn:
         self, net: nn.Module, training: bool, watched: bool = False, place: int | None = None
     ) -> tuple[Outputs, Rehearsal, bool]:
         """What a network computes that is used up by it, of all samples or of one."""
-        inputs, batch = self._copied_inputs(place), self._batch if place is None else 1
+        inputs, batch = copy_of(self._inputs, place), self._batch if place is None else 1
+        known = [*tensors_inside(inputs)]
         with (
-            own_streams(),
+            own_streams(self._stream),
+            skewed_streams(self._stream),
             without_dropout(net, self._drops) as drops,
-            Rehearsal(net, batch, watched, self._map.draws[training]) as rehearsal,
+            Rehearsal(net, batch, watched, self._map.draws[training], self._stream) as rehearsal,
         ):
             net.train(training)
-            leaves = output_leaves(net(*inputs))
+            output = net(*inputs)
+            leaves = output_leaves((output, put_into(inputs, known)))
             found = [(leaf, rehearsal.behind(leaf) if isinstance(leaf, Tensor) else []) for leaf in leaves]
         return found, rehearsal, drops.met
-
-    def _numbered(self, places: list[int], highest: int | None) -> Any:
-        """The inputs with other whole numbers in some places, up to this one, which the network looks up."""
-        leaves, spec = pytree.tree_flatten(self._inputs)
-        for place in places:
-            rows = min(self._map.rows[place], highest or self._map.rows[place])
-            leaves[place] = torch.as_tensor(self._random.integers(0, rows, tuple(leaves[place].shape))).to(
-                leaves[place]
-            )
-        return pytree.tree_unflatten(leaves, spec)
-
-    def _noise(self, leaf: Any) -> Any:
-        if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
-            return leaf
-        return torch.from_numpy(self._random.standard_normal(tuple(leaf.shape))).to(leaf.device)
 
     @torch.no_grad()
     def _warm(self) -> None:
@@ -349,28 +339,9 @@ class StandIn:
             norm.momentum = momentum
 
 
-def _is_positive(leaf: Any) -> bool:
-    """Whether an input of real numbers has none below zero, and some above."""
-    return isinstance(leaf, Tensor) and leaf.is_floating_point() and bool((leaf >= 0).all() & (leaf > 0).any())
-
-
 def _bared(outputs: Outputs) -> Outputs:
     """Without what they were computed from."""
     return [(leaf, [leaf]) for leaf, _ in outputs]
-
-
-def _is_mask(leaf: Any) -> bool:
-    """Whether an input of real numbers has ones, and else zeros."""
-    return (
-        isinstance(leaf, Tensor) and leaf.is_floating_point() and bool(((leaf == 0) | (leaf == 1)).all() & leaf.any())
-    )
-
-
-def _alike(numbers: Tensor) -> bool:
-    """Whether some samples are the same, or the entries of one."""
-    rows = numbers.reshape(len(numbers) if numbers.dim() else 1, -1)
-    same = (rows == rows[:, :1]).all(1).any() if rows.shape[1] > 1 else False
-    return bool(same) or len(rows.unique(dim=0)) < len(rows)
 
 
 def _edited(copier: Copier, model: nn.Module, channel_map: ChannelMap, plan: Plan) -> tuple[nn.Module, ChannelMap]:

@@ -27,27 +27,28 @@ from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
     rules_slices,
 )
 from growsearch.surgery.attributes import Attributes
+from growsearch.surgery.chance import Ways, skewed, skewed_streams
 from growsearch.surgery.comparisons import noted
 from growsearch.surgery.hooks import has_hooks
-from growsearch.surgery.interface import as_arguments, output_leaves, refuse_unsuitable
+from growsearch.surgery.interface import as_arguments, output_leaves, put_into, refuse_unsuitable
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.modes import modes_asked
-from growsearch.surgery.operators import Call, aten, rule_of, tensors_among, unknown
+from growsearch.surgery.operators import Call, aten, name_of, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.rules_layers import convolution, matrix_product, packed
 from growsearch.surgery.rules_numbers import masked, pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
-from growsearch.surgery.tensors import copied, modules_of, owner, places
+from growsearch.surgery.tensors import copied, modules_of, owner, places, tensors_inside
 from growsearch.surgery.written import read_code
 
 
 class _Watch(DispatchMode):
     """Pushes labels through every operator that runs under it."""
 
-    def __init__(self, labels: LabelTrace) -> None:
+    def __init__(self, labels: LabelTrace, ways: Ways) -> None:
         super().__init__()
-        self.labels = labels
+        self.labels, self.ways = labels, ways
         self.moved: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -57,10 +58,12 @@ class _Watch(DispatchMode):
         elif rule is not pick and rule is not put_at:  # which look at masks
             args, kwargs = self._on_meta(args, kwargs)
         first = next((each for each in args if isinstance(each, Tensor)), None)
-        if func is aten._local_scalar_dense.default and id(first) in self.labels.values:
-            return self.labels.values[id(first)].item()
+        if first is not None and func is aten._local_scalar_dense.default and id(first) in self.labels.values:
+            return self.labels.read(first).item()
         known = first is None or id(first) in self.labels.values
         value = self._value(func, args, kwargs) if known else None
+        if self.ways.runs and isinstance(value, Tensor) and name_of(func) in ("rand", "rand_like"):
+            value = skewed(value, self.ways.runs)
         if rule is unknown and func._can_decompose():
             with self:
                 return func.decompose(*args, **kwargs)
@@ -86,6 +89,7 @@ class _Watch(DispatchMode):
             self.labels.settle(call.inputs)
         rule(self.labels, call)
         self.labels.note(func, made)
+        self.ways.note(func, call.inputs)
         if call.draws and isinstance(out, Tensor):
             self.labels.draws.append((call.name, out))
         self.labels.hand_on(call.inputs, out, rule not in (along_a_dimension, matrix_product, convolution))
@@ -123,7 +127,9 @@ class _Watch(DispatchMode):
             if isinstance(leaf, torch.device):
                 return torch.device("cpu")
             if isinstance(leaf, torch.Generator):  # the caller's own goes on where it was
-                return torch.Generator(leaf.device).set_state(leaf.get_state())
+                other, run = torch.Generator(leaf.device), self.ways.runs
+                own = other.manual_seed(1000 * run + len(self.labels.draws)) if run else None
+                return own or other.set_state(leaf.get_state())
             return leaf if not isinstance(leaf, Tensor) or not leaf.is_meta else self.labels.values.get(id(leaf))
 
         tensors = tensors_among(*args, *kwargs.values())
@@ -195,7 +201,9 @@ def trace(
     refuse_unsuitable(model, example)
     try:
         shadow = copied(model, _without_values, hooks=False)
-    except (TypeError, RecursionError) as error:
+    except Exception as error:
+        if is_lack_of_memory(error):
+            raise
         raise UserError(
             f"channel map of {type(model).__name__}: {describe(error)}; it needs a network that copy.deepcopy copies"
         ) from error
@@ -216,49 +224,81 @@ def trace(
                     labels.freeze(kernel, "kernel size")
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow, False), _unchecked():
         attributes.remember()
+        buffers = [(each, name, held) for each in modules_of(shadow) for name, held in each._buffers.items()]
+        gives = False
         for training in (True, False):
-            inputs = as_arguments(example, "meta", None)
-            for place, leaf in enumerate(pytree.tree_leaves(inputs)):
-                if isinstance(leaf, Tensor) and leaf.dtype in (torch.int32, torch.int64):
-                    labels.give(leaf, place)
-                if isinstance(leaf, Tensor) and leaf.dim() > 1:
-                    vector = labels.fixed(leaf.shape[1], "network input")
-                    labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
-            try:
-                shadow.train(training)
-                noting = noted(labels.comparisons, labels.code.compared)
-                with modes_asked(shadow, heads) as asked, Sizes(labels), _Watch(labels), noting:
-                    output = shadow(*inputs)
-            except Exception as error:
-                if is_lack_of_memory(error):
-                    raise
-                needs = (
-                    "it must take the example in train and in eval mode (in place of a detector, trace a module that "
-                    "returns the outputs of its backbone and heads)"
-                )
-                named = [
-                    each for each in signature(shadow.forward).parameters.values() if each.kind is each.KEYWORD_ONLY
-                ]
-                if any(each.default is each.empty for each in named):
-                    needs = "inputs are given by their places; trace a module that passes them on by their names"
-                elif "meta" in str(error).lower():
-                    needs = "it needs a forward pass that runs without values (no control flow that depends on them)"
-                elif has_hooks(model):
-                    needs += "; its hooks are not run"
-                raise UserError(f"channel map of {type(model).__name__}: {describe(error)}; {needs}") from error
-            outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
-            labels.settle(outputs)
-            labels.drawn_in[training] = labels.drawn()
-            labels.leave(outputs)
-            left = attributes.left(training)
-            kept = any(each is not None for tensor in left.tensors for each in labels.get(tensor))
-            labels.keeps = labels.keeps or kept or left.size
+            ways, labels.chosen = Ways(shadow), False
+            for way, _ in enumerate(ways):
+                output, asked = _passed(model, shadow, example, training, labels, ways, heads)
+                outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
+                gives, ways.read = gives or bool(outputs), labels.chosen
+                labels.settle(outputs)
+                drawn = labels.drawn()
+                labels.drawn_in[training] = labels.drawn_in[training] if way else drawn
+                labels.leave(outputs)
+                left = attributes.left(training)
+                kept = any(each is not None for tensor in left.tensors for each in labels.get(tensor))
+                labels.keeps = labels.keeps or kept or left.size
+            _join_rebound(labels, buffers)
+            labels.chance = labels.chance or ways.parted
             if not (asked or left.tensors or labels.drawn_in[training] or left.changed):
                 labels.drawn_in[False] = []  # it would run in eval mode as it did
                 break
+    if not gives:
+        kind = type(model).__name__
+        raise UserError(
+            f"channel map of {kind}: its output holds no tensor; trace a module that returns what it computes"
+        )
     labels.measure_compared()
     _freeze_conflicts(labels, shadow)
     return labels
+
+
+def _passed(
+    model: nn.Module,
+    shadow: nn.Module,
+    example: Tensor | tuple[Any, ...],
+    training: bool,
+    labels: LabelTrace,
+    ways: Ways,
+    heads: bool,
+) -> tuple[Any, set[type[nn.Module]]]:
+    """One run of a network's shadow: its output, with what it put into its inputs, and who asked for the mode."""
+    inputs = as_arguments(example, "meta", None)
+    known = [*tensors_inside(inputs)]
+    for place, leaf in enumerate(pytree.tree_leaves(inputs)):
+        if isinstance(leaf, Tensor) and leaf.dtype in (torch.int32, torch.int64):
+            labels.give(leaf, place)
+        if isinstance(leaf, Tensor) and leaf.dim() > 1:
+            vector = labels.fixed(leaf.shape[1], "network input")
+            labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
+    try:
+        shadow.train(training)
+        noting = noted(labels.comparisons, labels.code.compared)
+        with (
+            modes_asked(shadow, heads) as asked,
+            Sizes(labels),
+            _Watch(labels, ways),
+            noting,
+            skewed_streams(ways.runs),
+        ):
+            output = shadow(*inputs)
+    except Exception as error:
+        if is_lack_of_memory(error):
+            raise
+        needs = (
+            "it must take the example in train and in eval mode (in place of a detector, trace a module that "
+            "returns the outputs of its backbone and heads)"
+        )
+        named = [each for each in signature(shadow.forward).parameters.values() if each.kind is each.KEYWORD_ONLY]
+        if any(each.default is each.empty for each in named):
+            needs = "inputs are given by their places; trace a module that passes them on by their names"
+        elif "meta" in str(error).lower():
+            needs = "it needs a forward pass that runs without values (no control flow that depends on them)"
+        elif has_hooks(model):
+            needs += "; its hooks are not run"
+        raise UserError(f"channel map of {type(model).__name__}: {describe(error)}; {needs}") from error
+    return (output, put_into(inputs, known)), asked
 
 
 @contextmanager
@@ -283,6 +323,16 @@ def _unchecked() -> Iterator[None]:
 
 Twins: TypeAlias = list[tuple[str, Tensor, Tensor]]
 """Name of each tensor, the copy's and the network's own."""
+
+
+def _join_rebound(labels: LabelTrace, buffers: list[tuple[nn.Module, str, Tensor | None]]) -> None:
+    """Let buffers have the channels of what a run put in their places: the next run may read either."""
+    for module, name, old in buffers:
+        new = module._buffers.get(name)
+        if old is not None and new is not None and new is not old and new.shape == old.shape:
+            for ours, theirs in zip(labels.get(old), labels.get(new), strict=True):
+                if ours is not None and theirs is not None:
+                    labels.join(ours, theirs)
 
 
 def _freeze_held(labels: LabelTrace, attributes: Attributes) -> None:

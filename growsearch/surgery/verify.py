@@ -50,6 +50,8 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     to a single channel, or to as few as the network runs with, and free ones in eval mode to two and to one,
     which must compute what it does if no others are read.
 
+    Where chance decides which operators run, each edit is tried on several of the ways.
+
     Draws are one value a sample, the same in every pass; each pass runs on a fresh copy, so that counters
     and statistics start alike. Random streams of torch, Python and numpy are put back.
 
@@ -58,8 +60,8 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     What no trace can show: where a size becomes a plain number (the index or the end of a slice of a list,
     an array's length, packed bytes), a branch on a size that was not tried, as its number is neither in the
     code nor held by a module, on three sizes at once, or on a sum of such plain numbers; a branch on the
-    values, on the date or on the environment; a factor that depends on the width of a group that can only
-    be cut; what code outside the network, or a hook, does with its tensors.
+    values, on the date or on the environment; a way that chance takes very seldom; a factor that depends on
+    the width of a group that can only be cut; what code outside the network, or a hook, does with its tensors.
 
     Args:
         model: the network; it is not touched.
@@ -137,10 +139,11 @@ class _Prover:
                 self._forbid(self.groups, reason)
             return
         exact = [n for n in self.groups if self.map.bonds[n] <= Bond.EVEN]
-        for plan, modes in self.plans.exact(exact):
-            plan = {number: sources for number, sources in plan.items() if self.groups[number].unprunable is None}
-            if self._differs(plan, modes) is not None and self._repeats():
-                self._blame(plan, partial(self._differs, modes=modes))
+        for number, (plan, modes) in enumerate(self.plans.exact(exact)):
+            for _ in self.stand_in.ways(number):
+                plan = {each: sources for each, sources in plan.items() if self.groups[each].unprunable is None}
+                if self._differs(plan, modes) is not None and self._repeats():
+                    self._blame(plan, partial(self._differs, modes=modes))
         if not self.found:
             self._prove_cuts([n for n in self.groups if self.map.bonds[n] > Bond.FREE])
 
@@ -154,11 +157,12 @@ class _Prover:
 
     def _prove_cuts(self, numbers: list[int]) -> None:
         """Groups that may be cut are resized at random; the network must run, and not see their order."""
-        for plan, modes in self.plans.cuts(numbers):
-            if self._breaks(plan, modes) is not None:
-                if self._repeats():
-                    self._blame(plan, partial(self._breaks, modes=modes))
-                return
+        for number, (plan, modes) in enumerate(self.plans.cuts(numbers)):
+            for _ in self.stand_in.ways(number):
+                if self._breaks(plan, modes) is not None:
+                    if self._repeats():
+                        self._blame(plan, partial(self._breaks, modes=modes))
+                    return
 
     def _repeats(self) -> bool:
         """Whether the stand-in computes the same again; if not, nothing can be proven."""

@@ -56,8 +56,8 @@ def widen(
         UserError: if ``size`` is smaller than the group or not one that it takes, or the group is frozen or stale.
     """
     require_group(group)
-    if generator is not None and not isinstance(generator, torch.Generator):
-        raise UserError(f"generator: {generator!r} is not accepted; use a torch.Generator")
+    if generator is not None and not (isinstance(generator, torch.Generator) and generator.device.type == "cpu"):
+        raise UserError(f"generator: {generator!r} is not accepted; use a torch.Generator of the CPU")
     old = group.size
     size = int(channel_numbers([size], f"size of {group.name}", old, sys.maxsize)[0])
     if not isinstance(noise_std, int | float) or not 0 <= noise_std < math.inf:

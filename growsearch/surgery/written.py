@@ -6,7 +6,7 @@ with there stands most often in the code.
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
@@ -68,11 +68,33 @@ def read_code(model: nn.Module) -> Code:
     reader = _Reader(attributes)
     for value in attributes.get("forward", ()):
         reader.read(value)
+    for name in _names_looked_up(modules, reader.names):
+        reader.read(name)
     found = sorted(number for number in reader.numbers if number >= LEAST)
     numbers = tuple(number for number in found if number <= MOST)[:MOST_NUMBERS]
     return Code(
         numbers, tuple(sorted({*numbers, *found[-MOST_NUMBERS:]})), frozenset(reader.together), "numel" in reader.names
     )
+
+
+_LOOKING_UP = {
+    *("getattr", "hasattr", "vars", "__dict__", "_modules", "_buffers", "_parameters", "state_dict"),
+    *("get_submodule", "get_parameter", "get_buffer"),
+    *("named_children", "named_modules", "named_parameters", "named_buffers"),
+}
+"""What code looks attributes up with by a text, which may be made of a size."""
+
+
+def _names_looked_up(modules: Iterable[nn.Module], names: Iterable[str]) -> Iterator[str]:
+    """Keys of a network's dictionaries of modules and tensors, and names of attributes if code looks them up."""
+    every = not _LOOKING_UP.isdisjoint(names)
+    for module in modules:
+        held = (*module._modules, *module._parameters, *module._buffers)
+        if isinstance(module, (nn.ModuleDict, nn.ParameterDict)):
+            yield from (name for name in held if isinstance(name, str))
+        elif every and not _is_foreign(type(module)):
+            yield from (*held, *vars(module))
+            yield from (name for kind in type(module).__mro__ if not _is_foreign(kind) for name in vars(kind))
 
 
 class _Reader:

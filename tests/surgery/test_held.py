@@ -188,3 +188,35 @@ class Configured(nn.Module):
 def test_a_network_may_hold_a_configuration_that_lacks_values():
     (first,) = (group for group in channel_groups(Configured().double(), X) if group.name == "first")
     assert first.frozen is None
+
+
+class Named(nn.Module):
+    """Holds things by names in which there is a number."""
+
+    def __init__(self, scaled) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 6, 1), nn.Conv2d(6, 4, 1)
+        self.scaled, self.scale_97 = scaled, 2.0
+        self.register_buffer("factor_94", torch.tensor(2.0))
+        self.by_width = nn.ModuleDict({"w91": nn.Softplus()})
+
+    def twice_98(self, x: Tensor) -> Tensor:
+        return x * 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.scaled(self, self.second(self.first(x).relu())).relu())
+
+
+LOOKED_UP = {
+    "an attribute": lambda m, x: x * getattr(m, f"scale_{x.shape[1]}", 1.0),
+    "a buffer": lambda m, x: x * m._buffers.get(f"factor_{x.shape[1]}", 1.0),
+    "a module of a dictionary": lambda m, x: m.by_width[key](x) if (key := f"w{x.shape[1]}") in m.by_width else x,
+    "a method": lambda m, x: getattr(m, f"twice_{x.shape[1]}", lambda x: x)(x),
+}
+
+
+@pytest.mark.parametrize("name", LOOKED_UP)
+def test_what_is_looked_up_by_a_name_made_of_a_width_is_found(name):
+    groups = channel_groups(Named(LOOKED_UP[name]).double(), torch.randn(3, 3, 5, 5, dtype=torch.float64))
+    frozen = {group.name: group.frozen for group in groups}
+    assert frozen["second"] and not frozen["first"]

@@ -147,3 +147,26 @@ def test_a_real_number_that_a_network_holds_is_not_known():
     model.register_buffer("loss", torch.tensor(0.5))
     with pytest.raises(UserError, match="without values"):
         channel_groups(model.double(), X)
+
+
+def in_its_place(m, h):
+    if m.training:
+        m._buffers["mean"] = h.detach().mean((0, 2, 3))
+    return h - m.mean.view(1, -1, 1, 1)
+
+
+def registered_anew(m, h):
+    if m.training:
+        m.register_buffer("mean", h.detach().amax((0, 2, 3)))
+    return h - m.mean.view(1, -1, 1, 1)
+
+
+@pytest.mark.parametrize("between", [in_its_place, registered_anew])
+def test_a_buffer_that_another_takes_the_place_of_follows_its_channels(between):
+    model = Between(between).double().eval()
+    model.register_buffer("mean", torch.arange(6.0, dtype=torch.float64))
+    (group,) = (group for group in channel_groups(model, X) if group.name == "first")
+    with torch.no_grad():
+        before = model(X)
+        widen(model, group, 9)
+        assert torch.allclose(model(X), before, rtol=1e-9) and model.mean.shape == (9,)
