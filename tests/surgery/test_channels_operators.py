@@ -330,10 +330,10 @@ def test_a_projection_as_wide_as_its_states_is_refused_and_nothing_is_changed(ed
 def test_no_plan_of_a_proof_makes_a_projection_as_wide_as_its_states(monkeypatch, states, width):
     failures, plans, outputs = [], [], StandIn.outputs
 
-    def watched(self, plan, modes):
+    def watched(self, plan, modes, alone):
         plans.append(plan)
         try:
-            return outputs(self, plan, modes)
+            return outputs(self, plan, modes, alone)
         except RuntimeError as error:
             failures.append(error)
             raise
