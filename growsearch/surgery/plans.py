@@ -97,11 +97,13 @@ class Plans:
 
         Groups whose channels are copied as wholes cannot be made as narrow as others, and all together may get large.
         """
-        left = [number for number in plan if len(plan[number]) > self._next(number)]
-        while left and self._footprint.bytes(self._footprint.lengths(self._sizes(plan))) > self._limit:
+        left, small = [number for number in plan if len(plan[number]) > self._next(number)], []
+        lengths = self._footprint.lengths(self._sizes(plan))
+        while left and self._footprint.bytes(lengths) > self._limit:
             number = left.pop(int(self._random.integers(len(left))))
-            plan = plan | self._plan([number], self._next)
-        return plan
+            lengths = self._footprint.changed(lengths, number, self._next(number) - len(plan[number]))
+            small.append(number)
+        return plan | self._plan(small, self._next)
 
     def _steps(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
         """Sizes far above the true ones, as far as there is room, for what code counts where nobody sees it."""

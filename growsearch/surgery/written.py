@@ -86,15 +86,28 @@ _LOOKING_UP = {
 
 
 def _names_looked_up(modules: Iterable[nn.Module], names: Iterable[str]) -> Iterator[str]:
-    """Keys of a network's dictionaries of modules and tensors, and names of attributes if code looks them up."""
-    every = not _LOOKING_UP.isdisjoint(names)
+    """Keys of a network's dictionaries of modules and tensors, and names of attributes if code looks them up.
+
+    Names that are numbered from 0 or 1, as of layers one after another, are left out.
+    """
+    every, found = not _LOOKING_UP.isdisjoint(names), set[str]()
     for module in modules:
         held = (*module._modules, *module._parameters, *module._buffers)
         if isinstance(module, (nn.ModuleDict, nn.ParameterDict)):
-            yield from (name for name in held if isinstance(name, str))
+            found |= {name for name in held if isinstance(name, str)}
         elif every and not _is_foreign(type(module)):
-            yield from (*held, *vars(module))
-            yield from (name for kind in type(module).__mro__ if not _is_foreign(kind) for name in vars(kind))
+            found |= {*held, *vars(module)}
+            found |= {name for kind in type(module).__mro__ if not _is_foreign(kind) for name in vars(kind)}
+    alike: dict[str, dict[int, str]] = {}
+    for name in sorted(found):
+        if one := re.fullmatch(r"(\D*)(\d+)\D*", name):
+            alike.setdefault(one[1], {})[int(one[2])] = name
+        else:
+            yield name
+    for numbered in alike.values():
+        first, last = min(numbered), max(numbered)
+        if first > 1 or last - first >= len(numbered):
+            yield from numbered.values()
 
 
 class _Reader:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, widen
 from growsearch.surgery.hooks import gives_value
+from growsearch.surgery.written import read_code
 
 X = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 SEEN: list = []
@@ -220,3 +221,20 @@ def test_what_is_looked_up_by_a_name_made_of_a_width_is_found(name):
     groups = channel_groups(Named(LOOKED_UP[name]).double(), torch.randn(3, 3, 5, 5, dtype=torch.float64))
     frozen = {group.name: group.frozen for group in groups}
     assert frozen["second"] and not frozen["first"]
+
+
+def test_names_that_number_layers_are_no_sizes_and_others_are():
+    class Numbered(nn.Module):
+        def __init__(self, first: int) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 9), nn.Linear(9, 2)
+            self.more = nn.ModuleDict({f"more{first + number}": nn.Linear(9, 9) for number in range(40)})
+
+        def forward(self, x):
+            x = self.first(x)
+            for layer in self.more.values():
+                x = layer(x)
+            return self.last(x)
+
+    assert 40 not in read_code(Numbered(1)).numbers
+    assert 41 in read_code(Numbered(2)).numbers
