@@ -228,7 +228,7 @@ def test_names_that_number_layers_are_no_sizes_and_others_are():
         def __init__(self, first: int) -> None:
             super().__init__()
             self.first, self.last = nn.Linear(4, 9), nn.Linear(9, 2)
-            self.more = nn.ModuleDict({f"more{first + number}": nn.Linear(9, 9) for number in range(40)})
+            self.more = nn.ModuleDict({f"more{first + number}": nn.Linear(9, 9) for number in range(10)})
 
         def forward(self, x):
             x = self.first(x)
@@ -236,5 +236,5 @@ def test_names_that_number_layers_are_no_sizes_and_others_are():
                 x = layer(x)
             return self.last(x)
 
-    assert 40 not in read_code(Numbered(1)).numbers
-    assert 41 in read_code(Numbered(2)).numbers
+    assert 10 not in read_code(Numbered(1)).numbers
+    assert 11 in read_code(Numbered(2)).numbers
