@@ -4,7 +4,6 @@ set -euo pipefail
 
 HERE=$(dirname "${BASH_SOURCE[0]}")
 GROWSEARCH=${GROWSEARCH:-growsearch}
-PYTHON=${PYTHON:-$(head -1 "$(command -v "$GROWSEARCH")" | cut -c3-)}
 NAME=$(basename "$0" .sh)
 ARCHIVE=$HERE/../docs/evidence/${NAME#evidence-}.jsonl
 OUTPUTS=${GROWSEARCH_OUTPUTS:-outputs/evidence}
@@ -20,6 +19,10 @@ for word in "$@"; do
         *) echo "$NAME: '$word' is not accepted; use --help or KEY=VALUE" >&2; exit 2 ;;
     esac
 done
+if ! command -v "$GROWSEARCH" > /dev/null; then
+    echo "$NAME: no command '$GROWSEARCH'; activate its environment, or name it: GROWSEARCH=PATH scripts/$NAME.sh" >&2; exit 2
+fi
+PYTHON=${PYTHON:-$(head -1 "$(command -v "$GROWSEARCH")" | cut -c3-)}
 
 evidence() { "$PYTHON" "$HERE/evidence.py" "$@"; }
 

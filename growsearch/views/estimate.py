@@ -49,11 +49,11 @@ class Forecast:
             return None
         self.said = total
         if first:
-            return estimate(epoch, expected, *self.about)
+            return estimate(epoch, expected, *self.about, done=epochs if self.begun[0] else 0)
         return f"by now about {duration(total)}, {counted(expected, 'epoch')}"
 
 
-def estimate(epoch: float, expected_epochs: int | None, device: str, schedule: str) -> str:
+def estimate(epoch: float, expected_epochs: int | None, device: str, schedule: str, done: int = 0) -> str:
     """A sentence on the time to come, with what would be shorter if that is a day or more.
 
     Args:
@@ -61,12 +61,14 @@ def estimate(epoch: float, expected_epochs: int | None, device: str, schedule: s
         expected_epochs: of the whole run; None if the method cannot foresee them.
         device: what it was measured on.
         schedule: the schedule's name.
+        done: epochs that an earlier process of the run has finished.
     """
     if expected_epochs is None:
         return f"{duration(epoch)} an epoch of the first network; how many epochs, the search decides"
-    total = epoch * expected_epochs
-    epochs = counted(expected_epochs, "epoch")
-    text = f"about {duration(total)}: {epochs} of {duration(epoch)} (a growing network takes longer)"
+    left = max(0, expected_epochs - done)
+    total = epoch * left
+    epochs = counted(left, "epoch") + (f" left of {expected_epochs}" if done else "")
+    text = f"about {duration(total)}: {epochs}, {duration(epoch)} each (a growing network takes longer)"
     if total < DAY:
         return text
     ways = ["a subset (data.train_size=5000)", "a cap (algo.max_epochs=...)"]

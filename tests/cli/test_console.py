@@ -58,6 +58,12 @@ def test_days_come_with_what_would_be_shorter():
     assert "the search decides" in estimate(70.0, None, "cpu", "paper")
 
 
+def test_the_first_estimate_of_a_continued_run_is_of_what_is_left():
+    forecast = Forecast(100, steps=500, used=2000, seconds=60.0, device="cpu", schedule="quick")
+    text = forecast.look(500 + MEASURED_STEPS, 2100, 62.0, 84, 150)
+    assert text == "about 2.2 min: 66 epochs left of 150, 2.0 s each (a growing network takes longer)"
+
+
 def test_an_estimate_is_corrected_once_the_run_takes_half_as_long_again():
     forecast = Forecast(100, steps=0, used=0, seconds=0.0, device="cpu", schedule="quick")
     assert forecast.look(MEASURED_STEPS - 1, 90, 1.0, 0, 10) is None
