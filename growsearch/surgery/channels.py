@@ -115,6 +115,12 @@ class ChannelMap:
         other._remember(model)
         return other
 
+    def projections(self, number: int) -> list[int]:
+        """The groups that LSTMs project this group's states to."""
+        states = [(path, index) for path, name, index in self._counting.get(number, ()) if name == "hidden_size"]
+        found = [self.attributes.get((path, "proj_size", index), ()) for path, index in states]
+        return [segments[0].group for segments in found if len(segments) == 1]
+
     def _remember(self, model: nn.Module) -> None:
         """Note what the network consists of, and be kept true by its edits."""
         held = [module._modules for module in modules_of(model)]
@@ -309,8 +315,9 @@ class ChannelGroup:
 
     @property
     def least(self) -> int:
-        """How few channels the network runs with, as far as was proven."""
-        return self.map.least.get(self.number, (1, ""))[0]
+        """How few channels the network runs with, as far as was proven; states of an LSTM stay above its projection."""
+        above = [self.map.sizes[each] + 1 for each in self.map.projections(self.number)]
+        return max(self.map.least.get(self.number, (1, ""))[0], *above, 1)
 
     @property
     def unprunable(self) -> str | None:

@@ -41,7 +41,7 @@ class Plans:
         channel_map: of the network that it stands for.
         random: draws subsets, sizes and orders.
         footprint: memory of the network by sizes.
-        limit: bytes that an edited stand-in may take, unless one group alone takes more.
+        limit: bytes that an edited stand-in may take, unless one group alone takes more, or the stand-in does.
     """
 
     def __init__(
@@ -53,8 +53,17 @@ class Plans:
         limit: float,
     ) -> None:
         self._stand_in, self._map, self._random = stand_in, channel_map, random
-        self._footprint, self._limit = footprint, limit
-        self._projected = list(_projected(channel_map))
+        self._footprint, self._given = footprint, limit
+        self._projected = [(n, each) for n in range(len(channel_map.sizes)) for each in channel_map.projections(n)]
+
+    @property
+    def _limit(self) -> float:
+        """Half as much again as the stand-in takes, where that is more: else no two groups would be edited at once."""
+        return max(self._given, 1.5 * self._bytes({}))
+
+    def _bytes(self, plan: Plan) -> float:
+        """Of the stand-in after a plan."""
+        return self._footprint.bytes(self._footprint.lengths(self._sizes(plan)))
 
     def exact(self, numbers: list[int]) -> Iterator[tuple[Plan, Modes]]:
         """All to true sizes; then every ordered pair of groups parts in some plan, up and down; then all up and down.
@@ -98,8 +107,8 @@ class Plans:
         Groups whose channels are copied as wholes cannot be made as narrow as others, and all together may get large.
         """
         left, small = [number for number in plan if len(plan[number]) > self._next(number)], []
-        lengths = self._footprint.lengths(self._sizes(plan))
-        while left and self._footprint.bytes(lengths) > self._limit:
+        lengths, limit = self._footprint.lengths(self._sizes(plan)), self._limit
+        while left and self._footprint.bytes(lengths) > limit:
             number = left.pop(int(self._random.integers(len(left))))
             lengths = self._footprint.changed(lengths, number, self._next(number) - len(plan[number]))
             small.append(number)
@@ -113,7 +122,7 @@ class Plans:
             fitting = {n: size for n, size in sizes.items() if self._takes(n, size)}
             for part in self._footprint.shared_out(fitting, self._stand_in.sizes, room):
                 plan = self._plan(part, sizes.__getitem__)
-                if self._footprint.bytes(self._footprint.lengths(self._sizes(plan))) <= room:
+                if self._bytes(plan) <= room:
                     yield plan, BOTH if len(numbers) <= FEW else (index % 2 == 0,)
 
     def _is_quick(self, number: int, size: int) -> bool:
@@ -134,7 +143,7 @@ class Plans:
         for start, step in product(range(count), repeat=2) if len(numbers) > 1 < len(sizes) else ():
             wanted = {n: sizes[(start + step * place) % count % len(sizes)] for place, n in enumerate(numbers)}
             plan = self._plan([n for n in numbers if self._takes(n, wanted[n])], wanted.__getitem__)
-            if self._footprint.bytes(self._footprint.lengths(self._sizes(plan))) <= self._limit:
+            if self._bytes(plan) <= self._limit:
                 yield plan, BOTH if few else (start % 2 == 0,)
 
     def _enlarged(self, numbers: list[int], plans: list[Plan]) -> list[list[int]]:
@@ -197,7 +206,8 @@ class Plans:
     def _written(self, numbers: list[int], tried: list[tuple[Plan, Modes]]) -> Iterator[tuple[Plan, Modes]]:
         """Every group at each number that is written in the code, and at twice it, and just above these.
 
-        Where a size counts a loop or is the length of a list, no comparison is seen.
+        Where a size counts a loop or is the length of a list, no comparison is seen. Left out is what there is no room
+        for, unless the group gets about twice its own size at most.
         """
         seen = {(number, len(sources)) for plan, _ in tried for number, sources in plan.items()}
         few = len(numbers) <= FEW
@@ -206,7 +216,9 @@ class Plans:
         for index, size in enumerate(sorted(sizes)):
             fitting = [number for number in numbers if (number, size) not in seen and self._takes(number, size)]
             for part in self.shared_out(fitting, dict.fromkeys(fitting, size).__getitem__):
-                yield self._plan(part, dict.fromkeys(part, size).__getitem__), BOTH if few else (index % 2 == 0,)
+                plan = self._plan(part, dict.fromkeys(part, size).__getitem__)
+                if size <= max(map(self._large, part)) or self._bytes(plan) <= self._limit:
+                    yield plan, BOTH if few else (index % 2 == 0,)
 
     def telling(self, steps: dict[int, int]) -> Iterator[dict[int, int]]:
         """Larger sizes of groups that get channels which change nothing, as many at once as there is room for.
@@ -369,11 +381,3 @@ class Plans:
         """Sources that give groups new sizes, in their order."""
         now = self._stand_in.sizes
         return {number: np.sort(np.arange(size(number)) % now[number]).tolist() for number in numbers}
-
-
-def _projected(channel_map: ChannelMap) -> Iterator[tuple[int, int]]:
-    """The groups of states and of projections of LSTMs that have both."""
-    for (path, name, index), segments in channel_map.attributes.items():
-        states = channel_map.attributes.get((path, "hidden_size", index), ())
-        if name == "proj_size" and len(states) == len(segments) == 1:
-            yield states[0].group, segments[0].group

@@ -111,3 +111,27 @@ def test_groups_that_are_copied_as_wholes_grow_together_within_the_limit():
         assert footprint.bytes(footprint.lengths(sizes)) <= twice
         together += len(plan) == len(groups)
     assert together >= 2
+
+
+class Written(nn.Sequential):
+    """Its code holds a number far above its channels in each part of a group norm."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).clamp(max=300)
+
+
+def test_far_sizes_that_there_is_no_room_for_are_left_out():
+    model = Written(*[each for _ in range(6) for each in (nn.Linear(256, 256), nn.GroupNorm(32, 256), nn.ReLU())])
+    model.append(nn.Linear(256, 3))
+    example = torch.zeros(2, 256)
+    groups = [each for each in channel_groups(model, example, prove=False) if each.unprunable is None]
+    footprint = Footprint(groups[0].map)
+    prover = _Prover(model, example, groups, footprint, limit=1.0)
+    assert prover.stand_in.build({group.number: 4 for group in groups}) is None
+    room = 1.5 * footprint.bytes(footprint.lengths(prover.sizes))
+    far = []
+    for plan, _ in prover.plans.exact([group.number for group in groups]):
+        sizes = [len(plan.get(number, range(size))) for number, size in enumerate(prover.sizes)]
+        if any(len(sources) > 2 * 8 + 4 for sources in plan.values()):  # just above twice as many
+            far.append(footprint.bytes(footprint.lengths(sizes)))
+    assert 300 in groups[0].map.code.numbers and max(far, default=0) <= room

@@ -356,3 +356,14 @@ def test_no_plan_of_a_proof_makes_a_projection_as_wide_as_its_states(monkeypatch
     groups = channel_groups(Twice().double(), X)
     assert plans and not failures
     assert {group.name for group in groups if group.frozen is None} >= {"first", "layers.0", "layers.0 (2)", "layers.1"}
+
+
+def test_states_of_an_lstm_are_not_to_be_cut_to_its_projection():
+    model = Recurrent(nn.LSTM(7, 6, batch_first=True, proj_size=3), 3).double()
+    states, projection = (group for group in channel_groups(model, X) if group.name.startswith("layer"))
+    assert (states.size, states.least, projection.least) == (6, 4, 1)
+    prune(model, projection, [0, 2])
+    assert states.least == 3
+    prune(model, states, [0, 2, 5])
+    with pytest.raises(UserError, match="leave more states"):
+        prune(model, states, [0, 1])
