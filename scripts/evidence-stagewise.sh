@@ -24,3 +24,4 @@ done
 
 table uniform1
 evidence agreement "$ARCHIVE"
+evidence repeats "$ARCHIVE" pls pls_mean_of_3

@@ -6,6 +6,7 @@
     evidence.py add ARCHIVE CELL SEED FOLDER   add the one finished run below FOLDER
     evidence.py table ARCHIVE [AGAINST]        a row for each cell, paired by seed with the cell AGAINST
     evidence.py agreement ARCHIVE              how alike seeds of Stage-Wise choose stages
+    evidence.py repeats ARCHIVE CELL...        how alike they would, were scores means of many trainings
     evidence.py crossings ARCHIVE              how many searches of ECToNAS end in the other class of networks
     evidence.py ranks ARCHIVE NAME [BESIDE]    which group's cell NAME is most accurate, of groups with a cell BESIDE
     evidence.py figure WHICH ARCHIVE FILE      draw together or compression as .svg, .png or .pdf
@@ -100,6 +101,9 @@ def add(archive: Path, cell: str, seed: str, folder: Path) -> None:
         kept = str(folder).removesuffix(f"/{cell}/{seed}")
         file.write(json.dumps(entry(cell, seed, runs[0], kept), separators=(",", ":")) + "\n")
 
+
+TRAININGS = (1, 3, 10, 30)
+"""Trainings of a network whose scores may be averaged."""
 
 Runs = dict[tuple[str, int], dict[str, Any]]
 """Runs by group (the text of a cell's name before the last ``/``) and seed."""
@@ -249,6 +253,37 @@ def alike(*chosen: Any, axis: int = -1) -> Any:
     return np.mean([one == other for one, other in combinations(chosen, 2)], axis=(0, axis))
 
 
+def repeats(runs: list[dict[str, Any]], cells: list[str]) -> str:
+    """How alike two Stage-Wise searches would choose each stage first, were a score the mean of several trainings.
+
+    From the scores of all trainings of the initial network and of the first temporary one in these cells, which begin
+    at the same depths, as if scores were normal with the means and variances of these. ``needed`` is for how many
+    trainings of both networks the change of the mean score is twice its standard error.
+    """
+    methods = [run["method"] for run in runs if run["cell"] in cells]
+    initial, temporary = (scores(methods, *which) for which in (("initial", 0), ("temporary", 1)))
+    if min(len(initial), len(temporary)) < 2:
+        raise UserError(f"{' '.join(cells)}: {len(initial)} and {len(temporary)} trainings have scores; two are needed")
+    change, variance = temporary.mean(0) - initial.mean(0), initial.var(0, ddof=1) + temporary.var(0, ddof=1)
+    error = np.sqrt(initial.var(0, ddof=1) / len(initial) + temporary.var(0, ddof=1) / len(temporary))
+    deeper = [stats.norm.cdf(change * np.sqrt(count / variance)) for count in TRAININGS]
+    same = np.transpose([share**2 + (1 - share) ** 2 for share in deeper])
+    rows = [
+        [str(stage), f"{change[stage]:+.4f} ± {error[stage]:.4f}", f"{4 * variance[stage] / change[stage] ** 2:.0f}"]
+        + [f"{share:.0%}" for share in same[stage]]
+        for stage in range(len(change))
+    ]
+    headers = ["stage", "change", "needed", *(f"alike at {count}" for count in TRAININGS)]
+    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+
+
+def scores(methods: list[dict[str, Any]], role: str, iteration: int) -> Any:
+    """The scores of every training of the networks with a role in an iteration, by stage."""
+    networks = [each for method in methods for each in method.get("networks", []) if each.get("scores")]
+    found = [each for each in networks if (each["role"], each["iteration"]) == (role, iteration)]
+    return np.array([scores for each in found for scores in each.get("every_score") or [each["scores"]]], float)
+
+
 def main(words: list[str]) -> int:
     """Do what the words say; see the module's text."""
     match words:
@@ -268,6 +303,8 @@ def main(words: list[str]) -> int:
             print(table(read(Path(archive)), against[0] if against else None))
         case ["agreement", archive]:
             print(agreement(read(Path(archive))))
+        case ["repeats", archive, *cells]:
+            print(repeats(read(Path(archive)), cells))
         case ["crossings", archive]:
             print(crossings(read(Path(archive))))
         case ["ranks", archive, name, *beside]:
@@ -275,9 +312,8 @@ def main(words: list[str]) -> int:
         case ["figure", which, archive, file] if which in FIGURES:
             FIGURES[which](read(Path(archive))).save(file)
         case _:
-            raise UserError(
-                "use has, get, of, add, table, agreement, crossings, ranks or figure; see the head of this file"
-            )
+            known = "has, get, of, add, table, agreement, repeats, crossings, ranks or figure"
+            raise UserError(f"use {known}; see the head of this file")
     return 0
 
 

@@ -93,6 +93,25 @@ def test_agreement_of_seeds_is_compared_with_chance():
     ]
 
 
+def test_averages_over_more_trainings_decide_more_alike():
+    scored = [{"role": "initial", "iteration": 0, "scores": [0.5, 0.5]}]
+    scored += [{"role": "temporary", "iteration": 1, "scores": [0.9, 0.9], "every_score": [[0.6, 0.5], [0.4, 0.5]]}]
+    method = {"networks": [*scored, {"role": "candidate", "iteration": 1, "depths": [1, 2]}]}
+    other = {"networks": [scored[0] | {"scores": [0.3, 0.3]}, scored[1] | {"every_score": [[0.6, 0.7], [0.4, 0.7]]}]}
+    runs = [{"cell": "pls", "seed": seed, "method": each} for seed, each in enumerate((method, other))]
+    found = evidence.repeats([*runs, {"cell": "fixed", "seed": 0, "method": {}}], ["pls", "fixed"])
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in found.splitlines()[2:]]
+    assert [row[:3] for row in rows] == [["0", "+0.1000 ± 0.1155", "13"], ["1", "+0.2000 ± 0.1155", "3"]]
+    assert rows[0][3:] == [
+        "59%",
+        "72%",
+        "92%",
+        "100%",
+    ]  # p^2 + q^2, p = Phi(0.1 / sqrt((0.02 + 0.04 / 3) / count))
+    with pytest.raises(UserError, match="0 and 0 trainings"):
+        evidence.repeats(runs, ["fixed"])
+
+
 def test_crossings_are_counted_by_the_kind_of_the_start_network():
     ends = [("a/new", "cnn", False), ("a/new", "cnn", True), ("b/new", "ffnn", True), ("b/old", "ffnn", False)]
     runs = [
