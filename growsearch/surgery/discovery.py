@@ -6,9 +6,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
+from growsearch.surgery.inference import outside_inference
 from growsearch.surgery.verify import prove_groups, quick_collections
 
 
+@outside_inference
 def channel_groups(
     model: nn.Module, example: Tensor | tuple[Any, ...], *, prove: bool = True, heads: bool = False
 ) -> list[ChannelGroup]:

@@ -60,8 +60,16 @@ def lookup(model: nn.Module, name: str) -> Tensor:
 
 def tensor_of(module: nn.Module, leaf: str) -> Tensor:
     """A parameter or buffer of one module."""
+    tensor = held_by(module, leaf)
+    if tensor is None:
+        raise KeyError(leaf)
+    return tensor
+
+
+def held_by(module: nn.Module, leaf: str) -> Tensor | None:
+    """A parameter or buffer of one module; None if it has none of this name."""
     tensor = module._parameters.get(leaf)
-    return tensor if tensor is not None else module._buffers[leaf]  # type: ignore[return-value]
+    return tensor if tensor is not None else module._buffers.get(leaf)
 
 
 def tensors_inside(value: Any, depth: int = 4) -> Iterator[Tensor]:
