@@ -204,7 +204,7 @@ class ChannelMap:
 
     def _counted(self) -> tuple[int, int, bool]:
         """Places for tensors in the modules, number of different entries, and whether some are empty."""
-        entries = [*map(id, chain.from_iterable(map(dict.values, self._holding)))]
+        entries = [*map(id, chain.from_iterable(held.values() for held in self._holding))]
         different = set(entries)
         return len(entries), len(different), id(None) in different
 

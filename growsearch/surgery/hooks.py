@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from growsearch.surgery.written import closed_over
+from growsearch.surgery.closures import closed_over
 
 _RECORDING = {
     *("append", "appendleft", "add", "update", "setdefault", "extend", "insert", "put", "__setitem__", "setattr"),
