@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
+from growsearch.surgery.hooks import without_global_hooks
 from growsearch.surgery.inference import outside_inference
 from growsearch.surgery.verify import prove_groups, quick_collections
 
@@ -39,7 +40,7 @@ def channel_groups(
         >>> free = [group for group in groups if group.frozen is None]
         >>> widen(model, free[0], free[0].size + 4)
     """
-    with quick_collections():
+    with quick_collections(), without_global_hooks():
         handles = _handles(ChannelMap(model, example, heads))
         if prove and not _proven(model, example, handles) and handles[0].map.other:
             others = _handles(ChannelMap(model, example, heads, held=True))

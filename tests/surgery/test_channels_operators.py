@@ -356,3 +356,31 @@ def test_no_plan_of_a_proof_makes_a_projection_as_wide_as_its_states(monkeypatch
     groups = channel_groups(Twice().double(), X)
     assert plans and not failures
     assert {group.name for group in groups if group.frozen is None} >= {"first", "layers.0", "layers.0 (2)", "layers.1"}
+
+
+class OnNamedDevice(nn.Module):
+    """States that begin on a device that the module holds, and sizes given to constructors of old."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.device, self.hidden = "cpu", 6
+        self.first, self.cell, self.last = nn.Linear(5, 7), nn.GRUCell(7, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.first(x)
+        shifted = torch.zeros(x.shape, dtype=x.dtype, device=self.device)
+        shifted[:, 1:] = x[:, :-1]
+        x = x + shifted + x.new(1, 1, x.shape[2]).fill_(1.0)
+        state = torch.zeros(len(x), self.hidden, dtype=x.dtype, device=torch.device(self.device))
+        for step in x.unbind(1):
+            state = self.cell(step, state)
+        return self.last(state)
+
+
+def test_constants_follow_on_whatever_device_the_code_makes_them():
+    model = OnNamedDevice().double()
+    groups = {group.name: group for group in channel_groups(model, X)}
+    before = model(X)
+    for name, size in {"first": 9, "cell": 11}.items():
+        widen(model, groups[name], size)
+    assert model.hidden == 11 and torch.allclose(model(X), before, rtol=0, atol=1e-12)
