@@ -15,9 +15,9 @@ from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery import structure
 from growsearch.surgery.arguments import channel_numbers, each_once, require_group, require_room
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
-from growsearch.surgery.inference import outside_inference
 from growsearch.surgery.momentum import Carry, Entry, Optimizers, as_list, hand_over
 from growsearch.surgery.replace import is_parameter, ordered_like, place, require_narrow_projections, set_sizes
+from growsearch.surgery.surroundings import undisturbed
 from growsearch.surgery.tensors import tensor_of
 from growsearch.surgery.tiling import Ratio, Tiling, on_device
 from growsearch.surgery.transaction import transaction
@@ -132,7 +132,7 @@ def remap(
     remap_checked(model, group, new, cuts, fresh or {}, duplicate, momentum, optimizer, removed)
 
 
-@outside_inference
+@undisturbed
 def remap_checked(
     model: nn.Module,
     group: ChannelGroup,

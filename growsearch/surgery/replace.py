@@ -6,14 +6,14 @@ from typing import TypeGuard
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
-from growsearch.surgery.inference import outside_inference
 from growsearch.surgery.momentum import Carry, Optimizers, hand_over
 from growsearch.surgery.select import memory_order
 from growsearch.surgery.structure import structure_changed, tensor_changed
+from growsearch.surgery.surroundings import undisturbed
 from growsearch.surgery.tensors import lookup, owner, places, tensor_of
 
 
-@outside_inference
+@undisturbed
 def replace(
     model: nn.Module,
     name: str,

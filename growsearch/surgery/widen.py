@@ -12,16 +12,16 @@ from torch import nn
 from growsearch.errors import UserError
 from growsearch.surgery.arguments import channel_numbers, require_group, require_room
 from growsearch.surgery.channels import ChannelGroup
-from growsearch.surgery.inference import outside_inference
 from growsearch.surgery.momentum import Optimizers, as_list
 from growsearch.surgery.remap import remap
 from growsearch.surgery.replace import replace
 from growsearch.surgery.silent import add_silent
+from growsearch.surgery.surroundings import undisturbed
 from growsearch.surgery.tensors import lookup
 from growsearch.surgery.transaction import transaction
 
 
-@outside_inference
+@undisturbed
 def widen(
     model: nn.Module,
     group: ChannelGroup,

@@ -1,8 +1,9 @@
-"""What a caller has switched on around an edit: inference mode, a default device, reduced precision."""
+"""What a caller has switched on around an edit: inference mode, a default device, reduced precision, kept weights."""
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, parametrize
 
 from growsearch.surgery import channel_groups, prune, remap, replace, widen
 
@@ -71,3 +72,20 @@ def test_networks_are_traced_and_proven_in_inference_mode():
     with torch.inference_mode():
         inside = channel_groups(model, X)
     assert list(map(repr, inside)) == list(map(repr, channel_groups(model, X)))
+
+
+def test_weights_that_are_kept_while_computed_ones_are_cached_follow_edits():
+    model = network()
+    for layer in (model[0], model[3]):
+        parametrizations.weight_norm(layer)
+    groups = channel_groups(model, X)
+    model.eval()
+    before = model(X)
+    with parametrize.cached():
+        assert torch.allclose(model(X), before, rtol=0, atol=1e-12)
+        assert list(map(repr, channel_groups(model, X))) == list(map(repr, groups))
+        widen(model, next(group for group in groups if group.name == "0"), 7)
+        assert torch.allclose(model(X), before, rtol=0, atol=1e-12)
+        assert (model[0].out_channels, model[3].in_channels) == (7, 7)
+        assert model[0].weight is model[0].weight
+    assert model[0].weight is not model[0].weight
