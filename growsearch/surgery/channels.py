@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 from weakref import ref
 
@@ -15,7 +16,7 @@ from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.groups import Layout, Segment, group
 from growsearch.surgery.labels import Bond, LabelTrace
-from growsearch.surgery.tensors import modules_of, owner, places, tensor_of
+from growsearch.surgery.tensors import held_by, modules_of, owner, places
 from growsearch.surgery.trace import trace
 
 
@@ -126,6 +127,9 @@ class ChannelMap:
         held = [module._modules for module in modules_of(model)]
         self._children = [(each, tuple(each.values())) for each in held if each]
         self._childless = [each for each in held if not each]
+        tensors = [each for module in modules_of(model) for each in (module._parameters, module._buffers)]
+        self._holding, self._hollow = [each for each in tensors if each], [each for each in tensors if not each]
+        self._count = self._counted()
         self._holders: dict[str, list[tuple[nn.Module, str]]] = {}
         self._model, self.version = ref(model), structure.structure_version(model)
         structure.register_map(model, self)
@@ -204,21 +208,29 @@ class ChannelMap:
             return
         raise UserError(f"channel group {name}: {wrong}")
 
+    def _counted(self) -> tuple[int, int, bool]:
+        """Places for tensors in the modules, number of different entries, and whether some are empty."""
+        entries = [*map(id, chain.from_iterable(held.values() for held in self._holding))]
+        different = set(entries)
+        return len(entries), len(different), id(None) in different
+
     def _fits(self, model: nn.Module, number: int) -> bool:
         if self.version != structure.structure_version(model):
             return False
         if any(self._childless) or any(tuple(held.values()) != children for held, children in self._children):
             return False
+        if any(self._hollow) or self._counted() != self._count:
+            return False
         lengths: dict[int, int] = {}  # many dimensions are tiled alike
         for name, axes in self.tensors[number].items():
-            tensor, *others = [tensor_of(module, leaf) for module, leaf in self.holders(model, name)]
-            if any(other is not tensor for other in others):
+            tensor, *others = [held_by(module, leaf) for module, leaf in self.holders(model, name)]
+            if tensor is None or any(other is not tensor for other in others):
                 return False
             for axis in axes:
                 length = lengths.get(id(axis.segments))
                 if length is None:
                     length = lengths[id(axis.segments)] = sum(map(self.length, axis.segments))
-                if tensor.size(axis.dim) != length:
+                if axis.dim >= tensor.dim() or tensor.size(axis.dim) != length:
                     return False
         return True
 

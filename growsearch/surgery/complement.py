@@ -58,7 +58,7 @@ def complementary_signs(weight_OI: Tensor, strengths_O: Tensor, count: int, gene
         negation = ~patterns[opposed]
         pattern = negation
         while tries > 0 and any(torch.equal(pattern, known) for known in patterns):
-            flipped = int(torch.randint(pattern.numel(), (), generator=generator))
+            flipped = int(torch.randint(pattern.numel(), (), generator=generator, device=generator.device))
             pattern = negation.clone()
             pattern[flipped] = ~pattern[flipped]
             tries -= 1

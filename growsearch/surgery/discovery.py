@@ -6,9 +6,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
+from growsearch.surgery.hooks import without_global_hooks
+from growsearch.surgery.remap import COMPUTED
+from growsearch.surgery.surroundings import undisturbed
 from growsearch.surgery.verify import prove_groups, quick_collections
 
+WEIGHT = f"{COMPUTED}weight."
+"""Part of the name of a tensor that a layer's weight is computed from."""
 
+
+@undisturbed
 def channel_groups(
     model: nn.Module, example: Tensor | tuple[Any, ...], *, prove: bool = True, heads: bool = False
 ) -> list[ChannelGroup]:
@@ -37,10 +44,10 @@ def channel_groups(
         >>> free = [group for group in groups if group.frozen is None]
         >>> widen(model, free[0], free[0].size + 4)
     """
-    with quick_collections():
-        handles = _handles(ChannelMap(model, example, heads))
+    with quick_collections(), without_global_hooks():
+        handles = _handles(model, ChannelMap(model, example, heads))
         if prove and not _proven(model, example, handles) and handles[0].map.other:
-            others = _handles(ChannelMap(model, example, heads, held=True))
+            others = _handles(model, ChannelMap(model, example, heads, held=True))
             _proven(model, example, others)
             handles = max(handles, others, key=prunable_share)
     return handles
@@ -53,12 +60,14 @@ def _proven(model: nn.Module, example: Tensor | tuple[Any, ...], handles: list[C
     return all(handle.unprunable is None for handle in some)
 
 
-def _handles(channel_map: ChannelMap) -> list[ChannelGroup]:
+def _handles(model: nn.Module, channel_map: ChannelMap) -> list[ChannelGroup]:
     """Every group that a layer writes or reads, with a name of its own."""
     handles: list[ChannelGroup] = []
     taken: set[str] = set()
     for number, axes in enumerate(channel_map.axes):
         base = _name(axes, channel_map.shared)
+        if base is None and channel_map.sizes[number] > 1:  # a norm of weights is spread over dimensions of one entry
+            base = _computed(model, axes)
         if base is None:
             continue
         name = base
@@ -76,6 +85,16 @@ def _name(axes: list[Axis], shared: Collection[tuple[str, int]]) -> str | None:
         return writers[0]
     others = [each.layer for each in axes if each.role in ("consumer", "depthwise") or (each.name, each.dim) in shared]
     return f"{others[0]} (input)" if others else None
+
+
+def _computed(model: nn.Module, axes: list[Axis]) -> str | None:
+    """The first layer whose computed weight has the channels among its outputs, or else among its inputs."""
+    layers = [(axis.name.partition(WEIGHT)[0], axis.dim) for axis in axes if WEIGHT in axis.name and axis.dim < 2]
+    for layer, dim in layers:
+        transposed = isinstance(model.get_submodule(layer), nn.modules.conv._ConvTransposeNd)
+        if dim == (1 if transposed else 0):
+            return layer
+    return f"{layers[0][0]} (input)" if layers else None
 
 
 def editable_share(groups: list[ChannelGroup]) -> float:

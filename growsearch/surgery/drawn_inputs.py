@@ -39,7 +39,7 @@ def draw_inputs(
         drawn = list(leaves)
         for place in alike:
             numbers = random.integers(0, min(rows[place], highest or rows[place]), tuple(leaves[place].shape))
-            drawn[place] = torch.as_tensor(numbers).to(leaves[place])
+            drawn[place] = torch.from_numpy(numbers).to(leaves[place])
         found.append(pytree.tree_unflatten(drawn, spec))
     found.append(inputs)
     given = as_arguments(example, device, torch.float64)

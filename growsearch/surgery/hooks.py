@@ -8,16 +8,18 @@ must be known without being run.
 import dis
 import re
 import sys
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dis import Instruction
 from functools import partial
+from threading import RLock
 from types import CodeType, FunctionType
 from typing import Any
 
 from torch import nn
 
-from growsearch.surgery.written import closed_over
+from growsearch.surgery.closures import closed_over
 
 _RECORDING = {
     *("append", "appendleft", "add", "update", "setdefault", "extend", "insert", "put", "__setitem__", "setattr"),
@@ -36,6 +38,31 @@ def giving_hooks(module: nn.Module) -> Iterator[str]:
 def has_hooks(model: nn.Module) -> bool:
     """Whether any module has forward hooks."""
     return any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+_GLOBAL = ("_global_forward_hooks", "_global_forward_pre_hooks")
+_LOCK = RLock()
+
+
+@contextmanager
+def without_global_hooks() -> Iterator[None]:
+    """Switch off forward hooks of all modules that only look; those that give values or write are part of what runs."""
+    held = vars(nn.modules.module)
+    if not any(held[name] for name in _GLOBAL):
+        yield
+        return
+    with _LOCK:  # threads would put back what another one has switched off
+        before = {name: held[name] for name in _GLOBAL}
+        for name, hooks in before.items():
+            held[name] = OrderedDict((number, hook) for number, hook in hooks.items() if not _only_looks(hook))
+        try:
+            yield
+        finally:
+            held.update(before)
+
+
+def _only_looks(hook: Any) -> bool:
+    return _code(hook) is not None and not gives_value(hook) and _tensor_written(hook, ()) is None
 
 
 def gives_value(hook: Any) -> bool:

@@ -56,7 +56,7 @@ def variance_scaling(
         case "truncated":
             return _truncated_normal(shape, std, generator, dtype)
         case "normal":
-            return torch.empty(*shape, dtype=dtype).normal_(0.0, std, generator=generator)
+            return torch.empty(*shape, dtype=dtype, device=generator.device).normal_(0.0, std, generator=generator)
         case _:
             raise UserError(f"variance scaling distribution: {distribution!r} is not accepted; use truncated or normal")
 
@@ -72,13 +72,13 @@ def he_normal_truncated(
 def glorot_uniform(shape: Sequence[int], generator: torch.Generator, *, dtype: torch.dtype | None = None) -> Tensor:
     """Keras' default: uniform within sqrt(6 / (fan_in + fan_out)); depthwise kernels (C, 1, *window) agree too."""
     limit = math.sqrt(6 / sum(_fans(shape)))
-    return torch.empty(*shape, dtype=dtype).uniform_(-limit, limit, generator=generator)
+    return torch.empty(*shape, dtype=dtype, device=generator.device).uniform_(-limit, limit, generator=generator)
 
 
 def glorot_normal(shape: Sequence[int], generator: torch.Generator, *, dtype: torch.dtype | None = None) -> Tensor:
     """Xavier normal of gain 1: std sqrt(2 / (fan_in + fan_out))."""
     std = math.sqrt(2 / sum(_fans(shape)))
-    return torch.empty(*shape, dtype=dtype).normal_(0.0, std, generator=generator)
+    return torch.empty(*shape, dtype=dtype, device=generator.device).normal_(0.0, std, generator=generator)
 
 
 def library_(module: nn.Module, generator: torch.Generator) -> None:
@@ -126,7 +126,7 @@ def _truncated_normal(
     shape: Sequence[int], std: float, generator: torch.Generator, dtype: torch.dtype | None
 ) -> Tensor:
     """Redrawn here and not by ``nn.init.trunc_normal_``, whose draws differ between PyTorch releases."""
-    values = torch.empty(*shape, dtype=dtype).normal_(0.0, std, generator=generator)
+    values = torch.empty(*shape, dtype=dtype, device=generator.device).normal_(0.0, std, generator=generator)
     while (outside := values.abs() > TRUNCATION * std).any():
         values[outside] = values[outside].normal_(0.0, std, generator=generator)
     return values

@@ -76,6 +76,21 @@ def _refuse_example(kind: str, example: Any) -> None:
         raise UserError(f"channel map of {kind}: the example has no entries; use a batch of one or more")
 
 
+def refuse_shared(own: Mapping[int, str], used: Iterable[Tensor]) -> None:
+    """Raise UserError where a copy of a network has, or uses, tensors of the network itself: it may write into them.
+
+    Args:
+        own: identity of each tensor of the network -> its name.
+        used: tensors of the copy, or those that an operator gets.
+    """
+    name = next((own[id(each)] for each in used if id(each) in own), None)
+    if name is not None:
+        raise UserError(
+            f"channel map: a copy of the network shares {name} with it, by a global name, a class or an object that "
+            "copy.deepcopy does not copy; let modules hold what they use as attributes"
+        )
+
+
 def as_arguments(example: Tensor | tuple[Any, ...], device: str | torch.device, dtype: torch.dtype | None) -> list[Any]:
     """The example as positional arguments; one sample becomes several, as batch norm needs in train mode."""
 

@@ -17,6 +17,7 @@ from growsearch.surgery.arguments import channel_numbers, each_once, require_gro
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.momentum import Carry, Entry, Optimizers, as_list, hand_over
 from growsearch.surgery.replace import is_parameter, ordered_like, place, require_narrow_projections, set_sizes
+from growsearch.surgery.surroundings import undisturbed
 from growsearch.surgery.tensors import tensor_of
 from growsearch.surgery.tiling import Ratio, Tiling, on_device
 from growsearch.surgery.transaction import transaction
@@ -53,7 +54,7 @@ class Slab:
         initialiser = fresh[self.role] if self.role in fresh else self._default()
         value = initialiser(self) if callable(initialiser) else initialiser
         try:
-            return torch.as_tensor(value).detach().to(self.device, self.dtype).expand(self.shape)
+            return torch.as_tensor(value, dtype=self.dtype, device=self.device).detach().expand(self.shape)
         except (TypeError, ValueError, RuntimeError) as error:
             if is_lack_of_memory(error):
                 raise
@@ -131,6 +132,7 @@ def remap(
     remap_checked(model, group, new, cuts, fresh or {}, duplicate, momentum, optimizer, removed)
 
 
+@undisturbed
 def remap_checked(
     model: nn.Module,
     group: ChannelGroup,
@@ -281,7 +283,7 @@ class _Plan:
 
     def _equal(self, channels: np.ndarray, others: np.ndarray) -> np.ndarray:
         """For each pair of channels whether they have the same entries in every tensor."""
-        equal = torch.ones(len(channels), dtype=torch.bool)
+        equal = torch.ones(len(channels), dtype=torch.bool, device="cpu")
         for name, axes in self.axes.items():
             tensor = tensor_of(*self.map.holders(self.model, name)[0]).detach()
             for axis in axes if not tensor.is_meta else ():

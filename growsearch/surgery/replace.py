@@ -9,9 +9,11 @@ from growsearch.errors import UserError
 from growsearch.surgery.momentum import Carry, Optimizers, hand_over
 from growsearch.surgery.select import memory_order
 from growsearch.surgery.structure import structure_changed, tensor_changed
+from growsearch.surgery.surroundings import undisturbed
 from growsearch.surgery.tensors import lookup, owner, places, tensor_of
 
 
+@undisturbed
 def replace(
     model: nn.Module,
     name: str,
@@ -74,6 +76,8 @@ def place(holders: Sequence[tuple[nn.Module, str]], value: Tensor) -> Tensor:
     """
     old = tensor_of(*holders[0])
     new = ordered_like(value, old)
+    if new.is_inference():  # of a caller's inference mode
+        new = new.clone()
     if is_parameter(*holders[0]):
         new = nn.Parameter(new, requires_grad=old.requires_grad)
         new.__dict__.update(old.__dict__)

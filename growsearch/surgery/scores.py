@@ -41,7 +41,7 @@ def gamma_signed(gamma_C: Tensor) -> Tensor:
 
 def random(num_channels: int, generator: torch.Generator) -> Tensor:
     """Uniform scores in [0, 1), the baseline of every other one."""
-    return torch.rand(num_channels, generator=generator)
+    return torch.rand(num_channels, generator=generator, device=generator.device)
 
 
 def weakest(scores_C: Tensor, count: int) -> list[int]:
@@ -85,7 +85,7 @@ def group_weights(model: nn.Module, group: ChannelGroup, roles: tuple[str, ...])
 def channel_sums(group: ChannelGroup, axis: Axis, entries: Tensor) -> Tensor:
     """Sum of the entries of each channel of a group in one tensor: [group.size] in float64 on the CPU."""
     sums = _per_channel(entries, axis.dim).to("cpu", torch.float64).sum(1)
-    total, start = torch.zeros(group.size, dtype=torch.float64), 0
+    total, start = torch.zeros(group.size, dtype=torch.float64, device="cpu"), 0
     for segment in axis.segments:
         length = group.map.length(segment)
         if segment.group == group.number and segment.repeat:

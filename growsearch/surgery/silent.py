@@ -129,28 +129,28 @@ class _NewChannels:
 
     def read(self, slab: Slab) -> Tensor:
         """Entries that read the new channels."""
-        return torch.zeros(()) if self.silent.unread else self._random(slab)
+        return torch.zeros((), device="cpu") if self.silent.unread else self._random(slab)
 
     def written(self, slab: Slab) -> Tensor:
         """Entries that write the new channels, or multiply them."""
         axis, before = self.axes[slab.name, slab.dim], lookup(self.model, slab.name).detach()
         fill, table = self.silent.fill, self.silent.tables != "fill" and is_table(self.model, axis)
         if slab.name in self.norms:
-            return torch.ones(())
+            return torch.ones((), device="cpu")
         copied = self.silent.tables == "unread" if table else fill == "random" and axis.layer not in self.keys
         if copied and not is_parameter(*owner(self.model, slab.name)):  # such as a mask of weights
             return self._copies(axis, before)
         if table and self.silent.tables == "mean":  # of all that a filter reads, so that its mean and its squares stay
             return before.mean(tuple(range(1, before.dim())), keepdim=True)
         if self.silent.factors and slab.role == "scale" and before.numel() == before.shape[axis.dim]:
-            return torch.tensor(float(before.mean()))
+            return torch.tensor(float(before.mean()), device="cpu")
         if self.silent.tables == "sides" and slab.role == "scale" and before.dim() > 1:
-            return torch.zeros(()) if _is_read(self.model, axis) else self._random(slab)
+            return torch.zeros((), device="cpu") if _is_read(self.model, axis) else self._random(slab)
         if (table or fill == "zero") and slab.role != "depthwise":
-            return torch.zeros(())
+            return torch.zeros((), device="cpu")
         if fill == "mean" and not table:
             return self._mean(axis, before)
-        return torch.zeros(()) if slab.role == "bias" else self._random_but_keys(axis, slab)
+        return torch.zeros((), device="cpu") if slab.role == "bias" else self._random_but_keys(axis, slab)
 
     def _places(self, axis: Axis, device: torch.device) -> Tensor:
         """Entries of the channels there were, of shape [channels, passes, entries of a pass]."""
@@ -178,7 +178,7 @@ class _NewChannels:
 
     def _random(self, slab: Slab) -> Tensor:
         """Values spread as those of the tensor that they extend, times a number."""
-        values = torch.randn(slab.shape, generator=self.generator, dtype=torch.float64) * self.spread
+        values = torch.randn(slab.shape, generator=self.generator, dtype=torch.float64, device="cpu") * self.spread
         deviation = lookup(self.model, slab.name).detach().double().std(correction=0)
         return (values * float(deviation)).to(slab.device, slab.dtype)
 
@@ -215,7 +215,7 @@ def _rescale_keys(model: nn.Module, group: ChannelGroup, ratio: float, keys: Key
         learned = is_parameter(*owner(model, axis.name))  # a batch norm's statistics are of what comes in
         if axis.role in ("producer", "bias", "norm") and axis.layer in powers and learned:
             passes, power = powers[axis.layer]
-            factor = torch.ones(passes_of(group, axis), dtype=torch.float64)
+            factor = torch.ones(passes_of(group, axis), dtype=torch.float64, device="cpu")
             factor[list(passes)] = ratio**power
             _scale(model, axis.name, _along(axis, factor, lookup(model, axis.name)), optimizer)
 

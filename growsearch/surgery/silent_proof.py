@@ -108,7 +108,7 @@ def _agrees(prover: Prover, plan: Mapping[int, Silent], wanted: Mapping[int, int
     """Whether groups that get these sizes so leave the stand-in's outputs."""
 
     def edit(net: nn.Module, handles: ChannelMap) -> None:
-        generator = torch.Generator().manual_seed(0)
+        generator = torch.Generator("cpu").manual_seed(0)
         for number, size in wanted.items():
             group = prover.groups[number].on(handles)
             add_silent(net, group, size, plan[number], generator, "drop", None, SPREAD)

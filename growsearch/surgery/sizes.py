@@ -25,7 +25,10 @@ _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function
 _SIZED = frozenset(("view", "reshape", "unflatten", "expand", "expand_as", "view_as", "size", "shape", "split"))
 """Python functions of torch that use one of these are watched from inside."""
 _FOLLOWED = {"normalized_shape", "hidden_size", "proj_size", "d_model"}
-_CREATES = {"zeros", "ones", "full", "empty", "rand", "randn", "new_zeros", "new_ones", "new_full", "new_empty"}
+_CREATES = {
+    *("zeros", "ones", "full", "empty", "rand", "randn"),
+    *("new_zeros", "new_ones", "new_full", "new_empty", "new"),
+}
 
 
 def mark_attributes(model: nn.Module, heads: bool = False) -> None:
@@ -306,15 +309,17 @@ class Sizes(WithoutDropout):
         return self._written(func, args, kwargs, (args[1] if len(args) > 1 else kwargs["num_groups"],))
 
     def _create(self, func: Any, args: Any, kwargs: Any) -> Any:
-        """A constant whose size was read off a labelled tensor, or off a module, has its labels."""
+        """A constant whose size was read off a labelled tensor, or off a module, has its labels, on whatever device."""
         draws = self.labels.draws
         before = len(draws)
-        out = func(*args, **kwargs)
-        if len(draws) > before:  # torch hands on another object than the operator gave
-            draws[-1] = draws[-1][0], out
         given = [list(each) if isinstance(each, torch.Size) else each for each in (*args, kwargs.get("size"))]
         leaves = pytree.tree_leaves(given)
         sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width) or _is_number(leaf)]
+        if kwargs.get("device") is not None and any(self.labels.counted(size) is not None for size in sizes):
+            kwargs = {**kwargs, "device": "meta", "pin_memory": False}
+        out = func(*args, **kwargs)
+        if len(draws) > before:  # torch hands on another object than the operator gave
+            draws[-1] = draws[-1][0], out
         if isinstance(out, Tensor) and len(sizes) >= out.dim():
             known = [self.labels.counted(size) for size in sizes]
             if any(vector is not None for vector in known):

@@ -2,14 +2,17 @@
 
 import copy
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from types import FunctionType, NoneType
+from types import FunctionType, MethodType, NoneType
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
+
+from growsearch.surgery.closures import Closures
 
 
 def places(model: nn.Module) -> list[tuple[Tensor, tuple[str, ...]]]:
@@ -60,8 +63,16 @@ def lookup(model: nn.Module, name: str) -> Tensor:
 
 def tensor_of(module: nn.Module, leaf: str) -> Tensor:
     """A parameter or buffer of one module."""
+    tensor = held_by(module, leaf)
+    if tensor is None:
+        raise KeyError(leaf)
+    return tensor
+
+
+def held_by(module: nn.Module, leaf: str) -> Tensor | None:
+    """A parameter or buffer of one module; None if it has none of this name."""
     tensor = module._parameters.get(leaf)
-    return tensor if tensor is not None else module._buffers[leaf]  # type: ignore[return-value]
+    return tensor if tensor is not None else module._buffers.get(leaf)
 
 
 def tensors_inside(value: Any, depth: int = 4) -> Iterator[Tensor]:
@@ -125,7 +136,10 @@ class Copier:
         others = [pair for module in modules if not _is_plain(type(module)) for pair in vars(module).items()]  # type: ignore[arg-type]
         self._model = model
         self._tensors = list({id(tensor): tensor for tensor in held if tensor is not None}.values())
-        self._recipes = [_Recipe.of(module, hooks) for module in modules if _is_plain(type(module))]  # type: ignore[arg-type]
+        leading = (value for each in modules for name, value in vars(each).items() if _may_lead(name, value))
+        self._closures = Closures(leading, {*map(id, modules), *map(id, self._tensors)})
+        plain = [module for module in modules if _is_plain(type(module))]  # type: ignore[arg-type]
+        self._recipes = [_Recipe.of(module, hooks, self._closures.found) for module in plain]
         deep = [*others, *(pair for recipe in self._recipes for pair in recipe.rest)]
         self._left = [value for _, value in deep if isinstance(value, Tensor)]
         self._hooks = [value for name, value in others if "_hooks" in name and isinstance(value, dict) and not hooks]
@@ -141,6 +155,7 @@ class Copier:
             if id(tensor) not in memo:
                 memo[id(tensor)] = convert(tensor)
         memo |= {id(hooks): OrderedDict() for hooks in self._hooks}
+        self._closures.remake(memo)
         for recipe in reversed(self._recipes):  # children first: what holds them may look at them as it is copied
             recipe.fill(vars(memo[id(recipe.module)]), memo)
         return copy.deepcopy(self._model, memo)
@@ -167,19 +182,21 @@ class _Recipe:
     rest: list[tuple[str, Any]]
 
     @staticmethod
-    def of(module: nn.Module, hooks: bool) -> "_Recipe":
+    def of(module: nn.Module, hooks: bool, deep: Container[int]) -> "_Recipe":
         recipe = _Recipe(module, {}, [], [], [], [])
         for name, value in vars(module).items():
             kind = type(value)
             if name == "_compiled_call_impl":  # it would run the network that it was made of
                 recipe.kept[name] = None
-            elif kind in _UNCHANGING or (kind is tuple and set(map(type, value)) <= _UNCHANGING):
+            elif id(value) in deep:
+                recipe.rest.append((name, value))
+            elif kind in _UNCHANGING or (kind is tuple and _is_plain_content(value, deep)):
                 recipe.kept[name] = value
             elif name in ("_parameters", "_buffers", "_modules"):
                 recipe.held.append((name, value))
             elif not hooks and "_hooks" in name and isinstance(value, dict):
                 recipe.hooks.append(name)
-            elif kind in (dict, OrderedDict, set) and (not value or _is_plain_content(value)):
+            elif kind in (dict, OrderedDict, set) and (not value or _is_plain_content(value, deep)):
                 recipe.plain.append((name, value))
             else:
                 recipe.rest.append((name, value))
@@ -204,8 +221,18 @@ class _Recipe:
             attributes[name] = memo[id(content)] if id(content) in memo else copy.deepcopy(content, memo)
 
 
-def _is_plain_content(value: Any) -> bool:
-    return set(map(type, value.values() if isinstance(value, dict) else value)) <= _UNCHANGING
+def _is_plain_content(value: Any, deep: Container[int]) -> bool:
+    inside = [*value.values()] if isinstance(value, dict) else value
+    return set(map(type, inside)) <= _UNCHANGING and not any(id(each) in deep for each in inside)
+
+
+_LEADING = {FunctionType, MethodType, partial, ref, list, tuple, set, dict, OrderedDict, deque}
+
+
+def _may_lead(name: str, value: Any) -> bool:
+    """Whether an attribute may be, or hold, a function that leads back to the network."""
+    held = name in ("_parameters", "_buffers", "_modules", "_compiled_call_impl") or "_hooks" in name
+    return type(value) in _LEADING and not held and (not hasattr(value, "__len__") or len(value) > 0)
 
 
 _UNCHANGING = {bool, int, float, str, NoneType, FunctionType, type}

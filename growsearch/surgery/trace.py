@@ -30,7 +30,7 @@ from growsearch.surgery.attributes import Attributes
 from growsearch.surgery.chance import Ways, skewed, skewed_streams
 from growsearch.surgery.comparisons import noted
 from growsearch.surgery.hooks import has_hooks
-from growsearch.surgery.interface import as_arguments, output_leaves, put_into, refuse_unsuitable
+from growsearch.surgery.interface import as_arguments, output_leaves, put_into, refuse_shared, refuse_unsuitable
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
 from growsearch.surgery.modes import modes_asked
 from growsearch.surgery.operators import Call, aten, name_of, rule_of, tensors_among, unknown
@@ -46,16 +46,18 @@ from growsearch.surgery.written import read_code
 class _Watch(DispatchMode):
     """Pushes labels through every operator that runs under it."""
 
-    def __init__(self, labels: LabelTrace, ways: Ways) -> None:
+    def __init__(self, labels: LabelTrace, ways: Ways, own: dict[int, str]) -> None:
         super().__init__()
-        self.labels, self.ways = labels, ways
+        self.labels, self.ways, self.own = labels, ways, own
         self.moved: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         rule, kwargs = rule_of(func), kwargs or {}
         if rule is packed:
             args = self._with_lengths(*args)
-        elif rule is not pick and rule is not put_at:  # which look at masks
+        elif rule is pick or rule is put_at:  # which look at masks
+            refuse_shared(self.own, tensors_among(*args, *kwargs.values()))
+        else:
             args, kwargs = self._on_meta(args, kwargs)
         first = next((each for each in args if isinstance(each, Tensor)), None)
         if first is not None and func is aten._local_scalar_dense.default and id(first) in self.labels.values:
@@ -101,7 +103,9 @@ class _Watch(DispatchMode):
     def _on_meta(self, args: Any, kwargs: Any) -> Any:
         """Arguments with constants of the code, which lie elsewhere, moved to the tensors of the meta device."""
         tensors = tensors_among(*args, *kwargs.values())
-        constants = [each for each in tensors if not each.is_meta and each.dim()]
+        real = [each for each in tensors if not each.is_meta]
+        refuse_shared(self.own, real)
+        constants = [each for each in real if each.dim()]
         if not constants or len(constants) == len(tensors):
             return args, kwargs
         for each in constants:
@@ -209,6 +213,8 @@ def trace(
         ) from error
     mark_attributes(shadow, heads)
     ours, theirs = places(shadow), places(model)
+    own = {id(tensor): names[0] for tensor, names in theirs if not tensor.is_meta}
+    refuse_shared(own, (tensor for tensor, _ in ours))
     labels = LabelTrace({names[0]: tensor for tensor, names in ours}, heads, whole, shortest, held)
     mark_layers(shadow, labels)
     twins = [(names[0], tensor, twin) for (tensor, names), (twin, _) in zip(ours, theirs, strict=True)]
@@ -229,7 +235,7 @@ def trace(
         for training in (True, False):
             ways, labels.chosen = Ways(shadow), False
             for way, _ in enumerate(ways):
-                output, asked = _passed(model, shadow, example, training, labels, ways, heads)
+                output, asked = _passed(model, shadow, example, training, labels, ways, own, heads)
                 outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
                 gives, ways.read = gives or bool(outputs), labels.chosen
                 labels.settle(outputs)
@@ -261,6 +267,7 @@ def _passed(
     training: bool,
     labels: LabelTrace,
     ways: Ways,
+    own: dict[int, str],
     heads: bool,
 ) -> tuple[Any, set[type[nn.Module]]]:
     """One run of a network's shadow: its output, with what it put into its inputs, and who asked for the mode."""
@@ -278,13 +285,13 @@ def _passed(
         with (
             modes_asked(shadow, heads) as asked,
             Sizes(labels),
-            _Watch(labels, ways),
+            _Watch(labels, ways, own),
             noting,
             skewed_streams(ways.runs),
         ):
             output = shadow(*inputs)
     except Exception as error:
-        if is_lack_of_memory(error):
+        if is_lack_of_memory(error) or isinstance(error, UserError):
             raise
         needs = (
             "it must take the example in train and in eval mode (in place of a detector, trace a module that "

@@ -16,10 +16,12 @@ from growsearch.surgery.momentum import Optimizers, as_list
 from growsearch.surgery.remap import remap
 from growsearch.surgery.replace import replace
 from growsearch.surgery.silent import add_silent
+from growsearch.surgery.surroundings import undisturbed
 from growsearch.surgery.tensors import lookup
 from growsearch.surgery.transaction import transaction
 
 
+@undisturbed
 def widen(
     model: nn.Module,
     group: ChannelGroup,
@@ -75,8 +77,8 @@ def widen(
         )
     require_room(model, group, size)
     optimizer = as_list(optimizer)
-    generator = generator if generator is not None else torch.Generator().manual_seed(0)
-    passes = [torch.randperm(old, generator=generator).tolist() for _ in range(-(-(size - old) // old))]
+    generator = generator if generator is not None else torch.Generator("cpu").manual_seed(0)
+    passes = [torch.randperm(old, generator=generator, device="cpu").tolist() for _ in range(-(-(size - old) // old))]
     sources = [*range(old), *chain.from_iterable(passes)][:size]
     with transaction(model, optimizer, group.map.owners(model, group.number)):
         if silent is not None and not copies:
@@ -99,8 +101,9 @@ def _add_noise(
         if axis.role not in ("producer", "depthwise"):
             continue
         weight = lookup(model, axis.name).detach()
-        where = torch.tensor([place for channel in channels for place in group.positions(axis, channel)])
-        copies = weight.index_select(axis.dim, where.to(weight.device))
-        noise = torch.randn(copies.shape, generator=generator, dtype=torch.float64) * noise_std
-        value = weight.index_copy(axis.dim, where.to(weight.device), copies + noise.to(weight))
+        entries = [place for channel in channels for place in group.positions(axis, channel)]
+        where = torch.tensor(entries, device=weight.device)
+        copies = weight.index_select(axis.dim, where)
+        noise = torch.randn(copies.shape, generator=generator, dtype=torch.float64, device="cpu") * noise_std
+        value = weight.index_copy(axis.dim, where, copies + noise.to(weight))
         replace(model, axis.name, value, optimizer=optimizer, carry=lambda state, *_: state)

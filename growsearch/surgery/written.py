@@ -7,7 +7,6 @@ with there stands most often in the code.
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from growsearch.surgery.closures import closed_over
 from growsearch.surgery.tensors import modules_of, values_of
 
 LEAST, MOST = 2, 1024
@@ -220,12 +220,3 @@ def _is_literal(text: str) -> bool:
         return int(text, 0) < 1e9
     except ValueError:
         return False
-
-
-def closed_over(function: Any) -> list[Any]:
-    """What a function holds of those around it; nothing of what has no value yet."""
-    found = []
-    for cell in getattr(function, "__closure__", None) or ():
-        with suppress(ValueError):
-            found.append(cell.cell_contents)
-    return found

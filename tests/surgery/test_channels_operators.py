@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from prunable_networks import silenced
 from torch import nn
+from torch.nn.utils import parametrizations
 
 from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, widen
@@ -367,3 +368,64 @@ def test_states_of_an_lstm_are_not_to_be_cut_to_its_projection():
     prune(model, states, [0, 2, 5])
     with pytest.raises(UserError, match="leave more states"):
         prune(model, states, [0, 1])
+
+
+class OnNamedDevice(nn.Module):
+    """States that begin on a device that the module holds, and sizes given to constructors of old."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.device, self.hidden = "cpu", 6
+        self.first, self.cell, self.last = nn.Linear(5, 7), nn.GRUCell(7, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        x = self.first(x)
+        shifted = torch.zeros(x.shape, dtype=x.dtype, device=self.device)
+        shifted[:, 1:] = x[:, :-1]
+        x = x + shifted + x.new(1, 1, x.shape[2]).fill_(1.0)
+        state = torch.zeros(len(x), self.hidden, dtype=x.dtype, device=torch.device(self.device))
+        for step in x.unbind(1):
+            state = self.cell(step, state)
+        return self.last(state)
+
+
+def test_constants_follow_on_whatever_device_the_code_makes_them():
+    model = OnNamedDevice().double()
+    groups = {group.name: group for group in channel_groups(model, X)}
+    before = model(X)
+    for name, size in {"first": 9, "cell": 11}.items():
+        widen(model, groups[name], size)
+    assert model.hidden == 11 and torch.allclose(model(X), before, rtol=0, atol=1e-12)
+
+
+def normed(bias: bool, middle: type[nn.Module] = nn.Conv1d) -> nn.Sequential:
+    """A network whose layers all compute their weights."""
+    torch.manual_seed(0)
+    kinds = (nn.Conv1d, 4, 6), (middle, 6, 7), (nn.Conv1d, 7, 2)
+    first, second, last = (parametrizations.weight_norm(kind(a, b, 3, padding=1, bias=bias)) for kind, a, b in kinds)
+    return nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last).double()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_channels_between_layers_that_all_compute_their_weights_have_handles(bias):
+    model = normed(bias)
+    groups = {group.name: group for group in channel_groups(model, X)}
+    sizes = {name: (group.size, group.frozen) for name, group in groups.items()}
+    inputs, outputs = (4, "network input"), (2, "network output")
+    assert sizes == {"0": (6, None), "0 (input)": inputs, "2": (7, None), "4": outputs}
+    before = model(X)
+    for name, size in {"0": 9, "2": 16}.items():
+        widen(model, groups[name], size)
+    assert (model[0].out_channels, model[2].out_channels) == (9, 16)
+    assert torch.allclose(model(X), before, rtol=0, atol=1e-12)
+    for name, size in {"0": 6, "2": 7}.items():
+        prune(model, groups[name], range(size))
+    assert torch.allclose(model(X), before, rtol=0, atol=1e-12)
+
+
+def test_such_layers_are_named_by_the_dimension_that_they_write():
+    model = normed(False, nn.ConvTranspose1d)
+    groups = {group.name: group for group in channel_groups(model, X)}
+    assert {name: group.size for name, group in groups.items()} == {"0": 6, "0 (input)": 4, "2": 7, "4": 2}
+    prune(model, groups["2"], [0, 2, 5])
+    assert model[2].out_channels == model[4].in_channels == 3 and model(X).shape == (3, 2, 5)

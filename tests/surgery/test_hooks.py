@@ -157,3 +157,33 @@ def test_a_hook_that_notes_what_it_sees_is_taken(hook):
     net.first.register_forward_hook(hook)
     net.second.register_forward_hook(net.as_other)
     assert any(group.frozen is None for group in channel_groups(net, X, prove=False))
+
+
+def plain() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.Conv2d(6, 2, 1))
+
+
+def test_hooks_of_all_modules_that_look_see_nothing_of_traces_and_proofs():
+    seen: list = []
+    handles = [
+        nn.modules.module.register_module_forward_hook(lambda m, i, o: seen.append(o.mean().item())),
+        nn.modules.module.register_module_forward_pre_hook(lambda m, i: seen.append(m)),
+    ]
+    try:
+        model = plain()
+        assert all(group.frozen in (None, "network input", "network output") for group in channel_groups(model, X))
+        assert not seen
+        model(X)
+        assert len(seen) == 8
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def test_hooks_of_all_modules_that_give_values_are_part_of_what_runs():
+    handle = nn.modules.module.register_module_forward_hook(lambda m, i, o: o / o.shape[1])
+    try:
+        assert channel_groups(plain(), X)[0].frozen == "its output changes when it is widened"
+    finally:
+        handle.remove()
+    assert channel_groups(plain(), X)[0].frozen is None

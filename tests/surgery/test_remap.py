@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import prune as prune_weights
 
 from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, remap, replace, structure_changed, structure_version, widen
@@ -132,6 +133,61 @@ def edit_tensor(model):
 
 def edit_with_another_map(model):
     prune(model, first(model), [0, 1])
+
+
+def mask(model):
+    prune_weights.random_unstructured(model[4], "weight", 0.3)
+
+
+def edit_dimensions(model):
+    model[0].weight = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+
+def norm_weights(model):
+    nn.utils.spectral_norm(model[0])
+
+
+def add_bias(model):
+    model[3].bias = nn.Parameter(torch.zeros(4, dtype=torch.float64))
+
+
+def take_bias(model):
+    model[0].bias = None
+
+
+def take_statistics(model):
+    model[1].running_mean = model[1].running_var = None
+
+
+def rename(model):
+    model[0].register_parameter("kernel", model[0].weight)
+    del model[0].weight
+
+
+def tie(model):
+    model[3].weight = model[0].weight
+
+
+@pytest.mark.parametrize(
+    "edit", [mask, norm_weights, add_bias, take_bias, take_statistics, rename, tie, edit_dimensions]
+)
+def test_a_handle_is_stale_when_tensors_came_went_or_were_tied(edit):
+    model = network(depthwise=True)
+    group = first(model)
+    edit(model)
+    with pytest.raises(UserError, match="stale"):
+        widen(model, group, 9)
+
+
+def test_a_handle_holds_when_tensors_were_loaded_and_its_copy_may_hold_others():
+    model = network()
+    group = first(model)
+    model.load_state_dict(network().state_dict(), assign=True)
+    twin = copy.deepcopy(model)
+    twin.register_buffer("seen", torch.zeros(()))
+    moved = group.on(group.map.on(twin))
+    widen(model, group, 6)
+    widen(twin, moved, 6)
 
 
 @pytest.mark.parametrize("edit", [edit_graph, edit_tensor, edit_with_another_map, structure_changed])
