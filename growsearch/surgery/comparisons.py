@@ -3,10 +3,13 @@
 import builtins
 import math
 import operator
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import BuiltinFunctionType
+from types import BuiltinFunctionType, FrameType
 from typing import Any
+
+import torch
 
 from growsearch.surgery.remembering import (
     Comparison,
@@ -94,3 +97,35 @@ def _remembering(function: Callable[..., Any]) -> Callable[..., Any]:
         return computed(value, formula)
 
     return called
+
+
+class EntriesCounted:
+    """While it is on, products that torch makes of a shape are noted: ``numel`` of one is no operator that a mode sees.
+
+    It is a profiler of Python's, which slows all code down, and so is for code in which the name stands.
+
+    Args:
+        needed: whether it does.
+
+    Attributes:
+        unseen: whether another profiler is on, which could not be put back, so that such products are not noted.
+    """
+
+    def __init__(self, needed: bool) -> None:
+        self.unseen = needed and sys.getprofile() is not None
+        self._needed = needed and not self.unseen
+
+    def __enter__(self) -> None:
+        if self._needed:
+            sys.setprofile(_look)
+
+    def __exit__(self, *error: object) -> None:
+        if self._needed:
+            sys.setprofile(None)
+
+
+def _look(frame: FrameType, event: str, called: Any) -> None:
+    if event == "c_call" and called.__name__ == "numel" and isinstance(called.__self__, torch.Size):
+        entries = math.prod(called.__self__)
+        if isinstance(entries, Remembering):
+            entries.leave()

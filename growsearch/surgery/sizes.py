@@ -82,11 +82,16 @@ def mark_layers(model: nn.Module, labels: LabelTrace) -> None:
 
 
 class Sizes(WithoutDropout):
-    """Marks the sizes of labelled tensors, and hands written sizes to the trace; one mode, as each takes time."""
+    """Marks the sizes of labelled tensors, and hands written sizes to the trace; one mode, as each takes time.
 
-    def __init__(self, labels: LabelTrace) -> None:
+    Args:
+        labels: the trace.
+        unseen: whether the code may ask any shape for its entries without being seen.
+    """
+
+    def __init__(self, labels: LabelTrace, unseen: bool) -> None:
         super().__init__()
-        self.labels = labels
+        self.labels, self._unseen = labels, unseen
         self._running: set[Any] = set()
         self._handlers: dict[str, Callable[[Any, Any, Any], Any]] = {
             "__get__": self._shape,
@@ -154,7 +159,7 @@ class Sizes(WithoutDropout):
         if all(vector is None for vector in labels):
             return shape
         sizes = torch.Size([n if v is None else Width.make(n, v) for n, v in zip(shape, labels, strict=True)])
-        if self.labels.code.counts:  # the product that torch computes is none of Python's numbers
+        if self._unseen:
             dims = range(len(sizes) + 1)
             _leave(prod(sizes[start:stop]) for start, stop in combinations(dims, 2))
         return sizes

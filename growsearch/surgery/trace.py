@@ -28,7 +28,7 @@ from growsearch.surgery import (  # noqa: F401  (the rules enter themselves)
 )
 from growsearch.surgery.attributes import Attributes
 from growsearch.surgery.chance import Ways, skewed, skewed_streams
-from growsearch.surgery.comparisons import noted
+from growsearch.surgery.comparisons import EntriesCounted, noted
 from growsearch.surgery.hooks import has_hooks
 from growsearch.surgery.interface import as_arguments, output_leaves, put_into, refuse_shared, refuse_unsuitable
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
@@ -281,13 +281,14 @@ def _passed(
             labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
     try:
         shadow.train(training)
-        noting = noted(labels.comparisons, labels.code.compared)
+        noting, counted = noted(labels.comparisons, labels.code.compared), EntriesCounted(labels.code.counts)
         with (
             modes_asked(shadow, heads) as asked,
-            Sizes(labels),
+            Sizes(labels, counted.unseen),
             _Watch(labels, ways, own),
             noting,
             skewed_streams(ways.runs),
+            counted,
         ):
             output = shadow(*inputs)
     except Exception as error:
