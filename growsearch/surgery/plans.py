@@ -210,12 +210,12 @@ class Plans:
         for, unless the group gets about twice its own size at most.
         """
         seen = {(number, len(sources)) for plan, _ in tried for number, sources in plan.items()}
-        few = len(numbers) <= FEW
+        few, room = len(numbers) <= FEW, max(min(self._given, 16 * ROOM), 1.5 * self._bytes({}))
         written = {each for number in self._map.code.numbers if number >= WRITTEN for each in (number, 2 * number)}
         sizes = {each + more for each in written for more in (0, 1)}
         for index, size in enumerate(sorted(sizes)):
             fitting = [number for number in numbers if (number, size) not in seen and self._takes(number, size)]
-            for part in self.shared_out(fitting, dict.fromkeys(fitting, size).__getitem__):
+            for part in self._footprint.shared_out(dict.fromkeys(fitting, size), self._stand_in.sizes, room):
                 plan = self._plan(part, dict.fromkeys(part, size).__getitem__)
                 if size <= max(map(self._large, part)) or self._bytes(plan) <= self._limit:
                     yield plan, BOTH if few else (index % 2 == 0,)

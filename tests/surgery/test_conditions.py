@@ -5,6 +5,7 @@ import fractions
 import itertools
 import math
 import operator
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -155,6 +156,25 @@ def test_comparisons_that_sizes_cannot_turn_over_freeze_nothing():
         return b
 
     assert frozen(checked) == []
+
+
+def test_shapes_whose_entries_no_code_asks_for_are_compared_with_nothing():
+    def places(m, a, b):
+        return b * 2 if b.shape[2:].numel() > 800 else b
+
+    assert not channel_groups(Between(places).double(), X, prove=False)[0].map.conditions
+
+
+def test_entries_of_a_shape_are_found_while_other_code_watches_calls():
+    def watching(frame, event, called):
+        pass
+
+    sys.setprofile(watching)
+    try:
+        assert "second" in frozen(COMPARED["entries of a shape"]) and sys.getprofile() is watching
+    finally:
+        sys.setprofile(None)
+    assert sys.getprofile() is None and "second" in frozen(COMPARED["entries of a shape"])
 
 
 @pytest.mark.parametrize(
