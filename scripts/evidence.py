@@ -33,8 +33,9 @@ from growsearch.run_folder.read import RunRecord, find_runs
 LEFT_OUT = (
     *("seed", "judgement", "energy_kwh", "peak_memory_bytes"),
     *("batch_divisors", "data_notes", "out_of_memory", "lossy"),
+    *("fingerprint", "splits", "total_seconds"),
 )
-"""Keys of a result that say nothing about a claim."""
+"""Keys of a result that say nothing about a claim, or that follow from its command or from others."""
 
 DETAILS_LEFT_OUT = ("history", "curve", "plateau", "condition")
 """Keys within a method's result that are long and that no claim needs: its accuracies stand apart, and of CONet's
