@@ -61,6 +61,11 @@ class Plans:
         """Half as much again as the stand-in takes, where that is more: else no two groups would be edited at once."""
         return max(self._given, 1.5 * self._bytes({}))
 
+    @property
+    def _room(self) -> float:
+        """Bytes for an edit to sizes that the code names; half as much again as the stand-in takes if that is more."""
+        return max(min(self._given, 16 * ROOM), 1.5 * self._bytes({}))
+
     def _bytes(self, plan: Plan) -> float:
         """Of the stand-in after a plan."""
         return self._footprint.bytes(self._footprint.lengths(self._sizes(plan)))
@@ -210,7 +215,7 @@ class Plans:
         for, unless the group gets about twice its own size at most.
         """
         seen = {(number, len(sources)) for plan, _ in tried for number, sources in plan.items()}
-        few, room = len(numbers) <= FEW, max(min(self._given, 16 * ROOM), 1.5 * self._bytes({}))
+        few, room = len(numbers) <= FEW, self._room
         written = {each for number in self._map.code.numbers if number >= WRITTEN for each in (number, 2 * number)}
         sizes = {each + more for each in written for more in (0, 1)}
         for index, size in enumerate(sorted(sizes)):
@@ -228,7 +233,7 @@ class Plans:
         Args:
             steps: of each group what its sizes are multiples of.
         """
-        now, room = self._stand_in.sizes, min(self._limit, 16 * ROOM)
+        now, room = self._stand_in.sizes, self._room
         sizes = {n: sorted({-(-size // step) * step for size in self._telling(n)}) for n, step in steps.items()}
         for turn in range(max(map(len, sizes.values()), default=0)):
             wanted = {number: each[turn] for number, each in sizes.items() if turn < len(each)}

@@ -428,6 +428,26 @@ def test_channels_are_not_added_silently_where_the_code_counts_them(factor, offe
     assert (groups["stem"].frozen is None) == offered
 
 
+class Dear(nn.Module):
+    """Few channels that the code counts, behind maps that are large however few channels they have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.early, self.stem, self.head = nn.Conv2d(1, 4, 1), nn.Conv2d(4, 6, 1), nn.Conv2d(6, 2, 1)
+        self.places = nn.Parameter(torch.randn(1, 1, 450, 450))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.stem(F.relu(self.early(x + self.places)).mean((2, 3), keepdim=True))
+        return self.head(F.normalize(y, dim=1)) * (2.0 if y.shape[1] > 97 else 1.0)
+
+
+def test_sizes_that_the_code_names_are_tried_in_a_network_that_takes_much_memory():
+    image = torch.randn(1, 1, 450, 450, generator=torch.Generator().manual_seed(0))
+    groups = {group.name: group for group in channel_groups(Dear(), image)}
+    assert groups["early"].frozen is None
+    assert groups["stem"].frozen is not None
+
+
 class Shorter(Unit):
     """It makes constants of the usual precision, which do not go with those of another."""
 
