@@ -13,6 +13,7 @@ from torch import Tensor, optim
 from torch.optim import Optimizer
 
 from growsearch.errors import UserError
+from growsearch.surgery.replaced import require_current
 
 Optimizers: TypeAlias = Optimizer | Iterable[Optimizer] | None
 
@@ -94,10 +95,12 @@ def hand_over(optimizer: Optimizers, moves: Sequence[tuple[Tensor, Tensor, Carry
             :data:`Carry`; counters are kept as they are) or None to drop the state.
 
     Raises:
-        UserError: for an entry that is not known, or is not of the tensor's shape.
+        UserError: for an entry that is not known, or is not of the tensor's shape, and for an optimizer that an earlier
+            edit was not given.
     """
     replaced = {id(old): new for old, new, _ in moves}
-    for each in as_list(optimizer):
+    optimizers = as_list(optimizer)
+    for each in optimizers:
         options: dict[int, Mapping[str, Any]] = {}
         for group in each.param_groups:
             options |= {id(parameter): group for parameter in group["params"] if id(parameter) in replaced}
@@ -111,6 +114,7 @@ def hand_over(optimizer: Optimizers, moves: Sequence[tuple[Tensor, Tensor, Carry
             elif state and isinstance(each, optim.Adagrad):  # torch 2.11 makes its state with the optimizer alone
                 begin = settings["initial_accumulator_value"]
                 each.state[new] = {"step": torch.zeros_like(state["step"]), "sum": torch.full_like(new.detach(), begin)}
+    require_current(optimizers)
 
 
 def _carried(

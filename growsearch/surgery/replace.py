@@ -7,10 +7,12 @@ from torch import Tensor, nn
 
 from growsearch.errors import UserError
 from growsearch.surgery.momentum import Carry, Optimizers, hand_over
+from growsearch.surgery.replaced import note
 from growsearch.surgery.select import memory_order
 from growsearch.surgery.structure import structure_changed, tensor_changed
 from growsearch.surgery.surroundings import undisturbed
 from growsearch.surgery.tensors import lookup, owner, places, tensor_of
+from growsearch.surgery.transaction import transaction
 
 
 @undisturbed
@@ -37,7 +39,7 @@ def replace(
         names: all names of the tensor if the caller knows them.
 
     Raises:
-        UserError: if no tensor has this name, or the optimizer's state cannot follow.
+        UserError: if no tensor has this name, or the optimizer's state cannot follow; nothing is replaced then.
     """
     if names is None:
         names = next((held for _, held in places(model) if name in held), None)
@@ -46,9 +48,10 @@ def replace(
             f"replace: {name!r} is not accepted; use the name of a parameter or buffer of {type(model).__name__}"
         )
     old = lookup(model, name)
-    new = put(model, names, value)
-    if isinstance(old, nn.Parameter):
-        hand_over(optimizer, [(old, new, carry)])
+    with transaction(model, optimizer, [owner(model, each)[0] for each in names]):
+        new = put(model, names, value)
+        if isinstance(old, nn.Parameter):
+            hand_over(optimizer, [(old, new, carry)])
     (tensor_changed if new.shape == old.shape else structure_changed)(model)
 
 
@@ -83,6 +86,7 @@ def place(holders: Sequence[tuple[nn.Module, str]], value: Tensor) -> Tensor:
         new.__dict__.update(old.__dict__)
         if old.requires_grad:
             _share_hooks(old, new)
+        note(old, *holders[0])
     for module, leaf in holders:
         held = module._parameters if leaf in module._parameters else module._buffers
         held[leaf] = new  # type: ignore[assignment]

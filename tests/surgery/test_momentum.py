@@ -250,6 +250,28 @@ def test_an_entry_that_is_not_known_is_refused_and_the_edit_undone():
     step(model, optimizer)
 
 
+@pytest.mark.parametrize("again", ["widen", "prune", "replace"])
+def test_an_optimizer_that_an_edit_was_not_given_is_refused_by_the_next(again):
+    model = network()
+    optimizer, group = torch.optim.SGD(model.parameters(), lr=0.1), first_group(model)
+    with pytest.raises(RuntimeError, match="undone"), transaction(model):
+        widen(model, group, 8)
+        raise RuntimeError("undone")
+    widen(model, group, 7, optimizer=optimizer)  # what was put back is not replaced
+    widen(model, group, 8)
+    edits = {
+        "widen": lambda optimizer: widen(model, group, 9, optimizer=optimizer),
+        "prune": lambda optimizer: prune(model, group, [0, 1], optimizer=optimizer),
+        "replace": lambda optimizer: replace(model, "7.bias", torch.zeros(4), optimizer=optimizer),
+    }
+    before = {name: id(tensor) for name, tensor in model.state_dict(keep_vars=True).items()}
+    with pytest.raises(UserError, match=r"SGD holds a parameter of shape \(\d.*make a new one"):
+        edits[again](optimizer)
+    assert {name: id(tensor) for name, tensor in model.state_dict(keep_vars=True).items()} == before
+    assert group.size == 8
+    edits[again](torch.optim.SGD(model.parameters(), lr=0.1))
+
+
 def test_an_own_optimizer_can_be_entered(monkeypatch):
     monkeypatch.setitem(STATE, OwnState, {**STATE[torch.optim.SGD], "trust": STATE[torch.optim.RMSprop]["square_avg"]})
     model = network()
