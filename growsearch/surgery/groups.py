@@ -209,18 +209,18 @@ def _classes(joins: list[tuple[Vector, Vector]], count: int) -> Vector:
 
 
 def _connected(pairs: Vector, count: int) -> Vector:
-    """Label -> a label of its part of a graph, for the edges between pairs of labels (2, edges)."""
-    from scipy.sparse import coo_array  # slow to import, and often not needed
-    from scipy.sparse.csgraph import connected_components
+    """Label -> the smallest label of its part of a graph, for the edges between pairs of labels (2, edges).
 
-    nodes, edges = np.unique(pairs, return_inverse=True)
-    left, right = edges.reshape(pairs.shape)
-    graph = coo_array((np.ones(len(left), np.int8), (left, right)), shape=(len(nodes), len(nodes)))
-    parts = connected_components(graph, directed=False)[1]
-    first = np.unique(parts, return_index=True)[1]
+    In each turn the larger root of every edge gets the smaller one, then each label its root.
+    """
     label = np.arange(count)
-    label[nodes] = nodes[first[parts]]
-    return label
+    while True:
+        ends = label[pairs]
+        if same(*ends):
+            return label
+        np.minimum.at(label, ends.max(0), ends.min(0))
+        while not same(roots := label[label], label):
+            label = roots
 
 
 def _refined(axes: list[Vector], count: int) -> Vector:
