@@ -149,7 +149,7 @@ def assert_survives_kills(name, times, finished, tmp_path, save_share=None) -> i
     return kills
 
 
-@pytest.mark.parametrize("name", sampled(METHODS, "fixed", "ectonas", "stagewise"))
+@pytest.mark.parametrize("name", sampled(METHODS, "fixed", "ectonas"))
 def test_killed_and_resumed_equals_uninterrupted(name, finished, tmp_path):
     """A kill of each kind, at moments drawn for the method."""
     assert_survives_kills(name, 3, finished, tmp_path)

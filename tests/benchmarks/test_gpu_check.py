@@ -99,7 +99,7 @@ def test_runs_that_differ_are_told(load):
     assert difference(words).startswith(f"event {len(lines) - 1} of {len(lines)}")
 
 
-QUICK = {"methods-tf32-densemann-final", "methods-compiled-conet-resnet34", "methods-bf16-prdarts-search"}
+QUICK = {"methods-tf32-densemann-final", "methods-compiled-densemann-final"}
 VARIANTS = [f"methods-{kind}-{name}" for kind in ("bf16", "tf32", "compiled") for name in VARIED]
 
 

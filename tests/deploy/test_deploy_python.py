@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from algorithms.methods import ROWS
 from deploy.test_deploy_export import FAMILIES, PREPROCESSING, edited, lively
+from sampling import drawn, sampled
 from torch import Tensor, nn
 
 from growsearch.cli import main
@@ -26,6 +27,8 @@ from growsearch.runner import start
 from growsearch.surgery import channel_groups, prune, widen
 from growsearch.surgery.tensors import copied
 
+FEW = dict.fromkeys(drawn(FAMILIES, 4))
+"""Families of which some are written always, others in each version."""
 LARGEST = ("darts", "nasnet")
 """Families whose channels take seconds to find and to prove free."""
 
@@ -107,9 +110,10 @@ def test_every_family_grown_and_pruned_alone(tmp_path):
     run_alone(*(write(edited(name), PREPROCESSING, tmp_path / name) for name in FAMILIES))
 
 
-def test_every_family_alone(tmp_path):
+@pytest.mark.parametrize("families", sampled([FAMILIES, FEW], FEW), ids=len)
+def test_families_alone(families, tmp_path):
     """The largest as they are built, the others grown and pruned."""
-    made = [(name, lively(FAMILIES[name]) if name in LARGEST else edited(name)) for name in FAMILIES]
+    made = [(name, lively(FAMILIES[name]) if name in LARGEST else edited(name)) for name in families]
     made.append(("ensemble", Ensemble([lively(FAMILIES["densenet"]), lively(FAMILIES["resnet"])])))
     heads = {"family": "darts", "genotype": "DL2", "channels": 4, "layers": 3, "classes": 5, "in_channels": 1}
     made.append(("darts-auxiliary", lively({**heads, "auxiliary": True})))

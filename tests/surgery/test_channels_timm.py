@@ -46,7 +46,7 @@ def close(a: torch.Tensor, b: torch.Tensor) -> bool:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", sampled(NETWORKS, "test_nfnet", "eva02_tiny_patch14_224", "test_vit3"))
+@pytest.mark.parametrize("name", sampled(NETWORKS, "eva02_tiny_patch14_224"))
 def test_random_edits_keep_what_the_network_computes(name):
     model, x = built(name)
     groups, rng = channel_groups(model, x[:1]), random.Random(name)
