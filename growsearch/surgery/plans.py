@@ -63,8 +63,8 @@ class Plans:
 
     @property
     def _room(self) -> float:
-        """Bytes for an edit to sizes that the code names; half as much again as the stand-in takes if that is more."""
-        return max(min(self._given, 16 * ROOM), 1.5 * self._bytes({}))
+        """Bytes for an edit to sizes that the code names: few, or twice what the stand-in takes if that is more."""
+        return min(self._limit, max(16 * ROOM, 2 * self._bytes({})))
 
     def _bytes(self, plan: Plan) -> float:
         """Of the stand-in after a plan."""

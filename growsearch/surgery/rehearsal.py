@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from math import isfinite
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
 
@@ -384,9 +385,18 @@ def _close(before: Tensor, after: Tensor) -> bool:
         return True
     if not (before.is_floating_point() or before.is_complex()):
         return torch.equal(before, after)
+    gap, largest = _largest(before - after), _largest(before)
+    if isfinite(gap) and isfinite(largest):  # as nearly always: then all entries of both are finite
+        return gap <= TOLERANCE * largest
     known = torch.isfinite(before)
     if not torch.equal(known, torch.isfinite(after)):
         return False
     if not known.any():
         return False
-    return bool((before - after)[known].abs().max() <= TOLERANCE * before[known].abs().max())
+    return _largest((before - after)[known]) <= TOLERANCE * _largest(before[known])
+
+
+def _largest(tensor: Tensor) -> float:
+    """Absolute value of the entry farthest from zero, NaN if one is."""
+    least, most = torch.aminmax(tensor.abs() if tensor.is_complex() else tensor)
+    return max(-float(least), float(most))
