@@ -168,8 +168,6 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
             vector = None
         if vector is None and (dim is None or x.shape[dim] != size):
             vector = _counted_part(trace, width, size)  # spread over as many entries as another tensor has channels
-            if vector is None and trace.heads:
-                vector = trace.counted(width)  # a mask is spread over all heads
         out.append(vector)
     trace.put(call.out, tuple(out))
     trace.pass_origin(
@@ -180,9 +178,11 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
 
 
 def _counted_part(trace: LabelTrace, width: int, size: int) -> Vector | None:
-    """The channels that a written size counts: all of a tensor's, or the first of some equal parts."""
-    vector = getattr(width, "vector", None)
-    if not isinstance(width, Width) or vector is None or width.times != 1 or len(vector) != size * width.parts:
+    """The channels that a written size counts: all of a tensor's or of an attribute's, or the first of equal parts."""
+    if not isinstance(width, Width) or width.parts == 1:
+        return trace.counted(width)
+    vector = width.vector
+    if vector is None or width.times != 1 or len(vector) != size * width.parts:
         return None
     return trace.blocks(vector, width.parts)
 

@@ -320,15 +320,14 @@ class Sizes(WithoutDropout):
         given = [list(each) if isinstance(each, torch.Size) else each for each in (*args, kwargs.get("size"))]
         leaves = pytree.tree_leaves(given)
         sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width) or _is_number(leaf)]
-        if kwargs.get("device") is not None and any(self.labels.counted(size) is not None for size in sizes):
+        known = [self.labels.counted(size) for size in sizes]
+        if kwargs.get("device") is not None and any(vector is not None for vector in known):
             kwargs = {**kwargs, "device": "meta", "pin_memory": False}
         out = func(*args, **kwargs)
         if len(draws) > before:  # torch hands on another object than the operator gave
             draws[-1] = draws[-1][0], out
-        if isinstance(out, Tensor) and len(sizes) >= out.dim():
-            known = [self.labels.counted(size) for size in sizes]
-            if any(vector is not None for vector in known):
-                self.labels.put(out, tuple(known[: out.dim()]))
+        if isinstance(out, Tensor) and len(sizes) >= out.dim() and any(vector is not None for vector in known):
+            self.labels.put(out, tuple(known[: out.dim()]))
         _leave((kwargs.get("fill_value"), *args[1:]) if "full" in func.__name__ else ())
         return out
 
