@@ -13,6 +13,8 @@ from growsearch.surgery.verify import prove_groups, quick_collections
 
 WEIGHT = f"{COMPUTED}weight."
 """Part of the name of a tensor that a layer's weight is computed from."""
+READ = " (input)"
+"""End of the name of a group that no layer writes."""
 
 
 @undisturbed
@@ -68,6 +70,9 @@ def _handles(model: nn.Module, channel_map: ChannelMap) -> list[ChannelGroup]:
         base = _name(axes, channel_map.shared)
         if base is None and channel_map.sizes[number] > 1:  # a norm of weights is spread over dimensions of one entry
             base = _computed(model, axes)
+        elif base is not None and (COMPUTED in base or base.endswith(READ)):
+            writer = _computed(model, axes)
+            base = base if writer is None or writer.endswith(READ) else writer
         if base is None:
             continue
         name = base
@@ -84,7 +89,7 @@ def _name(axes: list[Axis], shared: Collection[tuple[str, int]]) -> str | None:
     if writers:
         return writers[0]
     others = [each.layer for each in axes if each.role in ("consumer", "depthwise") or (each.name, each.dim) in shared]
-    return f"{others[0]} (input)" if others else None
+    return f"{others[0]}{READ}" if others else None
 
 
 def _computed(model: nn.Module, axes: list[Axis]) -> str | None:
@@ -94,7 +99,7 @@ def _computed(model: nn.Module, axes: list[Axis]) -> str | None:
         transposed = isinstance(model.get_submodule(layer), nn.modules.conv._ConvTransposeNd)
         if dim == (1 if transposed else 0):
             return layer
-    return f"{layers[0][0]} (input)" if layers else None
+    return f"{layers[0][0]}{READ}" if layers else None
 
 
 def editable_share(groups: list[ChannelGroup]) -> float:
