@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from growsearch.surgery.arguments import require_groups
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.hooks import without_global_hooks
 from growsearch.surgery.remap import COMPUTED
@@ -119,6 +120,7 @@ def prunable_share(groups: list[ChannelGroup]) -> float:
 
 
 def _share(groups: list[ChannelGroup], counts: Callable[[ChannelGroup], bool]) -> float:
+    require_groups(groups)
     some = total = 0
     for group in groups:
         for axis in group.axes:
