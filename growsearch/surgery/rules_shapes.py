@@ -265,7 +265,7 @@ def split(trace: LabelTrace, call: Call) -> None:
     written = trace.written or ()
     if call.name == "unbind":
         trace.freeze(vector, "taken apart into single channels")
-    elif vector is not None and len(set(sizes)) == 1:
+    elif vector is not None and len(set(sizes)) == 1 and not any(_is_rest(trace, n, vector, written) for n in written):
         first = trace.blocks(vector, len(sizes))
         for width in written:
             trace.measure(width, first)
