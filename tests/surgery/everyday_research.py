@@ -269,3 +269,15 @@ class Queried(OnTokens):
         codes = self.columns.repeat(8, 1, 1), self.rows.unsqueeze(1).repeat(1, 8, 1)
         h = h + torch.cat(codes, -1).flatten(0, 1)
         return self.both(h, self.target.expand(len(h), -1, -1))
+
+
+class WithoutClassTokens(OnTokens):
+    """As many tokens of a class before the others as are asked for: none."""
+
+    def prepare(self, width):
+        self.tokens, self.norm = nn.Parameter(torch.randn(0, width)), nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, 12), nn.Linear(12, width)
+
+    def middle(self, h):
+        h = torch.cat([self.tokens.expand(len(h), -1, -1), h], 1)
+        return h + self.down(self.up(self.norm(h)).relu())

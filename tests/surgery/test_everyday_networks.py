@@ -38,7 +38,7 @@ def made(name: str, seed: int = 0) -> nn.Module:
         for path, parameter in model.named_parameters():
             noise = torch.randn_like(parameter)
             if parameter.dim() > 1:
-                parameter.copy_(noise * (2 / max(1, parameter[0].numel())) ** 0.5)
+                parameter.copy_(noise * (2 / max(1, parameter[:1].numel())) ** 0.5)
             else:
                 parameter.copy_(0.3 * noise + (not path.endswith("bias")))
     return model
