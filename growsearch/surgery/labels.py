@@ -360,7 +360,7 @@ class LabelTrace:
         """
         waiting, self.multiples = self.multiples, []
         for width, vector in waiting:
-            followed = width if isinstance(width, Width) else factor_counting(width, label[vector])
+            followed = width if isinstance(width, Width) else factor_counting(width, label[vector], self.attributes)
             times = plain(width) // plain(followed) * followed.times if followed is not None else len(vector)
             once = one_share(label[vector], times) if followed is not None else None
             if followed is None or once is None:

@@ -107,7 +107,15 @@ def _merged(vector: Vector, shares: list[tuple[int, int, int]]) -> tuple[int, in
 
 
 def _carrier(trace: LabelTrace, shares: list[tuple[int, int, int]], written: list[int]) -> tuple[int, int, int]:
-    """Channels follow the size that the code computes; if it writes all as numbers, the last one."""
+    """Channels follow the size that the code computes; if it writes all as numbers, the last one.
+
+    If all are numbers that modules hold, and more than two, they are channels and sides of a map, and not heads.
+    """
+    held = [share for share in shares if getattr(written[share[0]], "attribute", None) is not None]
+    if len(held) == len(shares) > 2:
+        names = [getattr(written[share[0]], "attribute", None) for share in shares]
+        once = [share for share, name in zip(shares, names, strict=True) if names.count(name) == 1]
+        return (once if len(once) == 1 else shares)[-1]
     if trace.heads:  # the size of one is a number of the code's own, or what is left
         inner = written[shares[0][0]]
         outer = [share for share in shares[1:] if getattr(written[share[0]], "attribute", None) is not None]
@@ -117,7 +125,6 @@ def _carrier(trace: LabelTrace, shares: list[tuple[int, int, int]], written: lis
     computed = [
         share for share in shares if written[share[0]] == -1 or getattr(written[share[0]], "vector", None) is not None
     ]
-    held = [share for share in shares if getattr(written[share[0]], "attribute", None) is not None]
     if len(computed) == 1:
         left = bool(held) and written[computed[0][0]] == -1 and held[0][0] > computed[0][0]
         trace.leaves = trace.leaves or left

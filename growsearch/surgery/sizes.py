@@ -24,7 +24,7 @@ from growsearch.surgery.widths import Width
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 _SIZED = frozenset(("view", "reshape", "unflatten", "expand", "expand_as", "view_as", "size", "shape", "split"))
 """Python functions of torch that use one of these are watched from inside."""
-_FOLLOWED = {"normalized_shape", "hidden_size", "proj_size", "d_model"}
+_FOLLOWED = {"normalized_shape", "hidden_size", "proj_size", "d_model", "unflattened_size"}
 _CREATES = {
     *("zeros", "ones", "full", "empty", "rand", "randn"),
     *("new_zeros", "new_ones", "new_full", "new_empty", "new"),
@@ -34,9 +34,9 @@ _CREATES = {
 def mark_attributes(model: nn.Module, heads: bool = False) -> None:
     """Make the whole numbers that modules hold remember that they are attributes; for a copy that is thrown away.
 
-    Layers of torch are left out: their sizes are those of their tensors, except for a norm's shape, for the sizes of
-    the states that recurrent layers begin with, for what a transformer compares with its inputs, for the groups of a
-    norm that are single channels, and for numbers of heads where these may change.
+    Layers of torch are left out: their sizes are those of their tensors, except for the shape of a norm or of what is
+    unflattened, for the sizes of the states that recurrent layers begin with, for what a transformer compares with its
+    inputs, for the groups of a norm that are single channels, and for numbers of heads where these may change.
     """
     followed = {*_FOLLOWED, "num_heads"} if heads else _FOLLOWED
     for path, module in named(model):

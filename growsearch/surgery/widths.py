@@ -1,6 +1,7 @@
 """Sizes that remember the channels, or the attribute of a module, that they count."""
 
 import operator
+from collections.abc import Container
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -86,7 +87,7 @@ def factors_of(number: Any) -> list[Width]:
         return [number] if number.parts == number.times == 1 else []
     operate, first, second = getattr(number, "formula", None) or (None, None, None)
     if operate is operator.pow and type(second) is int:
-        return factors_of(first)
+        return factors_of(first) * second
     if operate is not operator.mul:
         return []
     pair = [factors_of(each) for each in (first, second)]
@@ -94,8 +95,14 @@ def factors_of(number: Any) -> list[Width]:
     return [*pair[0], *pair[1]] if all(known) else []
 
 
-def factor_counting(product: Any, classes: Vector) -> Width | None:
-    """The only size in a product that counts the different channels which its entries are of, if there is one."""
-    count = len(np.unique(classes))
-    found = [each for each in factors_of(product) if each.plain == count]
-    return found[0] if len({(id(each.vector), each.attribute) for each in found}) == 1 else None
+def factor_counting(product: Any, classes: Vector, known: Container[Any]) -> Width | None:
+    """The only size in a product that counts the different channels which its entries are of, if there is one.
+
+    A size that comes twice is none, but the side of a map; among several it is the one attribute that is known.
+    """
+    count, factors = len(np.unique(classes)), factors_of(product)
+    keys = [(id(each.vector), each.attribute) for each in factors]
+    found = [each for each, key in zip(factors, keys, strict=True) if each.plain == count and keys.count(key) == 1]
+    if len(found) > 1:
+        found = [each for each in found if each.attribute in known]
+    return found[0] if len(found) == 1 else None

@@ -69,6 +69,52 @@ def test_sizes_computed_of_channels_and_places_follow(name):
     torch.testing.assert_close(model(X), silent(X), rtol=0, atol=1e-12)
 
 
+class Unflattened(nn.Module):
+    """A linear layer, whose outputs become a map, and a convolution."""
+
+    def __init__(self, unflatten: Callable[["Unflattened", Tensor], Tensor], channels: int) -> None:
+        super().__init__()
+        self.channels, self.side, self.shape = channels, 4, (channels, 4, 4)
+        self.lift, self.conv = nn.Linear(3, channels * 16), nn.Conv2d(channels, 2, 1)
+        self.layer, self.unflatten = nn.Unflatten(1, self.shape), unflatten
+
+    def forward(self, x):
+        return self.conv(self.unflatten(self, self.lift(x[:, :, 0, 0])))
+
+
+UNFLATTENED: dict[str, Callable[[Unflattened, Tensor], Tensor]] = {
+    "numbers of the module": lambda m, x: x.view(-1, m.channels, m.side, m.side),
+    "channels last": lambda m, x: x.view(-1, m.side, m.side, m.channels).permute(0, 3, 1, 2),
+    "a shape of the module": lambda m, x: x.view(len(x), *m.shape),
+    "a layer": lambda m, x: m.layer(x),
+}
+
+
+@pytest.mark.parametrize("channels", [6, 4])
+@pytest.mark.parametrize("name", UNFLATTENED)
+def test_what_becomes_a_map_by_numbers_of_modules_has_channels(name, channels):
+    torch.manual_seed(0)
+    model = Unflattened(UNFLATTENED[name], channels).double()
+    (group,) = (each for each in channel_groups(model, X) if each.name == "lift")
+    assert (group.size, group.frozen, group.unprunable) == (channels, None, None)
+    before = model(X)
+    widen(model, group, 11)
+    torch.testing.assert_close(model(X), before, rtol=0, atol=1e-12)
+    prune(model, group, range(3))
+    assert model(X).shape == before.shape and model.lift.out_features == 48
+
+
+@pytest.mark.parametrize("name", ["numbers of the module", "a power of one"])
+def test_as_many_channels_as_a_map_has_rows_follow_the_number_that_comes_once(name):
+    model = Flattened(FLATTENED[name]).double()
+    model.conv, model.head, model.channels = nn.Conv2d(3, 4, 1).double(), nn.Linear(64, 2).double(), 4
+    (group,) = (each for each in channel_groups(model, X) if each.name == "conv")
+    before = model(X)
+    widen(model, group, 7)
+    assert (model.channels, model.side) == (7, 4)
+    torch.testing.assert_close(model(X), before, rtol=0, atol=1e-12)
+
+
 class Neighbours(nn.Module):
     """An attention among nodes of a graph, whose sums are taken by numbers spread over heads and their channels."""
 
