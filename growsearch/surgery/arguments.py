@@ -27,6 +27,14 @@ def require_group(group: Any) -> None:
         raise UserError(f"group: {str(group)[:60]} is not accepted; use a handle from channel_groups")
 
 
+def require_groups(groups: Any) -> None:
+    """Raise UserError for what is no list of handles."""
+    if not isinstance(groups, (list, tuple)):
+        raise UserError(f"groups: {str(groups)[:60]} is not accepted; use a list of handles from channel_groups")
+    for each in groups:
+        require_group(each)
+
+
 def channel_numbers(values: Iterable[Any], what: str, lowest: int, highest: int) -> np.ndarray:
     """Whole numbers (of Python, numpy or torch) as an array.
 

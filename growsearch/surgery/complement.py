@@ -30,8 +30,9 @@ def complementary_filters(
         Kernel of the new filters, shape (count, in, *window), detached, of the weight's type and device.
 
     Raises:
-        UserError: if more filters are asked for than the layer has.
+        UserError: if no filters are asked for, or more than the layer has.
     """
+    _require_count(count, len(weight_OI))
     shape = (count, *weight_OI.shape[1:])
     magnitudes = variance_scaling(shape, "fan_none", distribution, generator, dtype=weight_OI.dtype).abs()
     signs = complementary_signs(weight_OI, strengths_O, count, generator)
@@ -49,8 +50,7 @@ def complementary_signs(weight_OI: Tensor, strengths_O: Tensor, count: int, gene
         Booleans of shape (count, in, *window) on the CPU.
     """
     positive = weight_OI.detach().cpu() >= 0
-    if count > len(positive):
-        raise UserError(f"complementary filters: {count} is more than the layer's own; use at most {len(positive)}")
+    _require_count(count, len(positive))
     weakest = torch.argsort(strengths_O.detach().cpu(), stable=True)[:count]
     patterns = list(positive.flatten(1))
     tries = patterns[0].numel()
@@ -64,3 +64,10 @@ def complementary_signs(weight_OI: Tensor, strengths_O: Tensor, count: int, gene
             tries -= 1
         patterns.append(pattern)
     return torch.stack(patterns[len(positive) :]).reshape(count, *weight_OI.shape[1:])
+
+
+def _require_count(count: int, filters: int) -> None:
+    if count > filters:
+        raise UserError(f"complementary filters: {count} is more than the layer's own; use at most {filters}")
+    if count < 1:
+        raise UserError(f"complementary filters: {count} is not accepted; use at least 1")

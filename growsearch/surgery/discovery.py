@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from growsearch.surgery.arguments import require_groups
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
 from growsearch.surgery.hooks import without_global_hooks
 from growsearch.surgery.remap import COMPUTED
@@ -13,6 +14,8 @@ from growsearch.surgery.verify import prove_groups, quick_collections
 
 WEIGHT = f"{COMPUTED}weight."
 """Part of the name of a tensor that a layer's weight is computed from."""
+READ = " (input)"
+"""End of the name of a group that no layer writes."""
 
 
 @undisturbed
@@ -68,6 +71,9 @@ def _handles(model: nn.Module, channel_map: ChannelMap) -> list[ChannelGroup]:
         base = _name(axes, channel_map.shared)
         if base is None and channel_map.sizes[number] > 1:  # a norm of weights is spread over dimensions of one entry
             base = _computed(model, axes)
+        elif base is not None and (COMPUTED in base or base.endswith(READ)):
+            writer = _computed(model, axes)
+            base = base if writer is None or writer.endswith(READ) else writer
         if base is None:
             continue
         name = base
@@ -84,7 +90,7 @@ def _name(axes: list[Axis], shared: Collection[tuple[str, int]]) -> str | None:
     if writers:
         return writers[0]
     others = [each.layer for each in axes if each.role in ("consumer", "depthwise") or (each.name, each.dim) in shared]
-    return f"{others[0]} (input)" if others else None
+    return f"{others[0]}{READ}" if others else None
 
 
 def _computed(model: nn.Module, axes: list[Axis]) -> str | None:
@@ -94,7 +100,7 @@ def _computed(model: nn.Module, axes: list[Axis]) -> str | None:
         transposed = isinstance(model.get_submodule(layer), nn.modules.conv._ConvTransposeNd)
         if dim == (1 if transposed else 0):
             return layer
-    return f"{layers[0][0]} (input)" if layers else None
+    return f"{layers[0][0]}{READ}" if layers else None
 
 
 def editable_share(groups: list[ChannelGroup]) -> float:
@@ -114,6 +120,7 @@ def prunable_share(groups: list[ChannelGroup]) -> float:
 
 
 def _share(groups: list[ChannelGroup], counts: Callable[[ChannelGroup], bool]) -> float:
+    require_groups(groups)
     some = total = 0
     for group in groups:
         for axis in group.axes:

@@ -49,6 +49,8 @@ def _wrong_with(module: nn.Module) -> str | None:
         return "is a lazy layer without weights; run the network once first"
     if isinstance(module, torch.jit.ScriptModule):
         return "is a compiled TorchScript module; use the Python module that it was made of"
+    if isinstance(module, nn.parallel.DistributedDataParallel):
+        return "sums up gradients of the tensors that it was made with alone; edit its .module, and wrap that anew"
     for hook in module._forward_pre_hooks.values():
         if isinstance(hook, BasePruningMethod):
             return "is masked by torch.nn.utils.prune; make it permanent with prune.remove first"

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
-from growsearch.surgery.remembering import Comparison
-from growsearch.surgery.widths import Vector, Width, same, tiled
+from growsearch.surgery.remembering import Comparison, plain
+from growsearch.surgery.widths import Vector, Width, factor_counting, factors_of, one_share, same, tiled
 from growsearch.surgery.written import Code
 
 Labels: TypeAlias = tuple[Vector | None, ...]
@@ -113,7 +113,7 @@ class LabelTrace:
         self.roles: dict[tuple[str, int], set[str]] = defaultdict(set)
         self.joins: list[tuple[Vector, Vector]] = []
         self.equal: list[tuple[Vector, Vector]] = []
-        self.multiples: list[tuple[Width, Vector]] = []
+        self.multiples: list[tuple[int, Vector]] = []
         self.frozen: list[tuple[Vector, str, Bond]] = []
         self.count = 0
         self.written: tuple[int, ...] | None = None
@@ -326,7 +326,10 @@ class LabelTrace:
         return heads
 
     def counted(self, width: int) -> Vector | None:
-        """The labels of as many entries, for whole sizes, or some times one, that remember where they come from."""
+        """Labels of as many entries, for whole sizes, or some times one, that remember where they come from.
+
+        How the labels of the latter lie shows where they meet others.
+        """
         if not isinstance(width, Width) or width.parts != 1:
             return None
         if width.attribute is not None and width.attribute not in self.attributes:
@@ -334,21 +337,20 @@ class LabelTrace:
         vector = self.attributes.get(width.attribute) if width.attribute is not None else width.vector
         if vector is None or len(vector) * width.times != width.plain:
             return None
-        return vector if width.times == 1 else tiled(vector, width.times)
+        if width.times == 1:
+            return vector
+        several = self.new(width.plain)
+        self.multiples.append((width, several))
+        return several
 
     def measure(self, width: int, vector: Vector | None) -> None:
         """Note that the code sizes these labelled entries by ``width``, which must stay true after an edit."""
-        if vector is None or not isinstance(width, Width) or width.plain != len(vector):
+        if vector is None or plain(width) != len(vector):
             return
-        if width.times != 1:  # as heads of all samples
-            once = vector[: len(vector) // width.times]
-            if len(vector) % width.times:
-                return
-            if not same(tiled(once, width.times), vector):
-                self.multiples.append((width, vector))
-                return
-            vector = once
-        self._follow(width, vector)
+        if isinstance(width, Width) and width.times == 1:
+            self._follow(width, vector)
+        elif factors_of(width) or isinstance(width, Width):  # as heads of all samples, or channels of all places
+            self.multiples.append((width, vector))
 
     def measure_multiples(self, label: Vector) -> bool:
         """Whether some of what was written as a multiple turned out to be that many times the same channels.
@@ -358,18 +360,21 @@ class LabelTrace:
         """
         waiting, self.multiples = self.multiples, []
         for width, vector in waiting:
-            once = vector[: len(vector) // width.times]
-            if same(tiled(label[once], width.times), label[vector]):
-                self._follow(width, once)
-            else:
+            followed = width if isinstance(width, Width) else factor_counting(width, label[vector], self.attributes)
+            times = plain(width) // plain(followed) * followed.times if followed is not None else len(vector)
+            once = one_share(label[vector], times) if followed is not None else None
+            if followed is None or once is None:
                 self.multiples.append((width, vector))
+            else:
+                self._follow(followed, vector[once])
         return len(self.multiples) < len(waiting)
 
     def tie_multiples(self) -> list[tuple[Vector, Vector]]:
         """Tie what is written as a multiple and is none yet: that many blocks of the same channels; the new joins."""
         waiting, self.multiples, found = self.multiples, [], len(self.joins)
         for width, vector in waiting:
-            self._follow(width, self.blocks(vector, width.times))
+            if isinstance(width, Width) and len(vector) % width.times == 0:
+                self._follow(width, self.blocks(vector, width.times))
         return self.joins[found:]
 
     def _follow(self, width: Width, vector: Vector) -> None:

@@ -6,7 +6,7 @@ from typing import TypeGuard
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
-from growsearch.surgery.momentum import Carry, Optimizers, hand_over
+from growsearch.surgery.momentum import Carry, Optimizers, as_list, hand_over
 from growsearch.surgery.replaced import note
 from growsearch.surgery.select import memory_order
 from growsearch.surgery.structure import structure_changed, tensor_changed
@@ -27,8 +27,8 @@ def replace(
 ) -> None:
     """Put ``value`` where the parameter or buffer ``name`` is. Nothing is written into the old tensor.
 
-    Gradients are dropped. A replaced parameter keeps ``requires_grad``, its hooks, its order in memory (such as
-    channels_last) and its place in the optimizer.
+    All of it or nothing. Gradients are dropped. A replaced parameter keeps ``requires_grad``, its hooks, its order in
+    memory (such as channels_last) and its place in the optimizer.
 
     Args:
         model: the network.
@@ -39,7 +39,8 @@ def replace(
         names: all names of the tensor if the caller knows them.
 
     Raises:
-        UserError: if no tensor has this name, or the optimizer's state cannot follow; nothing is replaced then.
+        UserError: if no tensor has this name, the value is no tensor that can take its place, or the optimizer's
+            state cannot follow.
     """
     if names is None:
         names = next((held for _, held in places(model) if name in held), None)
@@ -47,7 +48,10 @@ def replace(
         raise UserError(
             f"replace: {name!r} is not accepted; use the name of a parameter or buffer of {type(model).__name__}"
         )
-    old = lookup(model, name)
+    old, optimizer = lookup(model, name), as_list(optimizer)
+    if not isinstance(value, Tensor) or (old.requires_grad and not (value.is_floating_point() or value.is_complex())):
+        found = value.dtype if isinstance(value, Tensor) else type(value).__name__
+        raise UserError(f"replace: a value of {found} is not accepted for {name!r}; use a tensor of {old.dtype}")
     with transaction(model, optimizer, [owner(model, each)[0] for each in names]):
         new = put(model, names, value)
         if isinstance(old, nn.Parameter):

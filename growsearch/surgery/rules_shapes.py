@@ -107,7 +107,15 @@ def _merged(vector: Vector, shares: list[tuple[int, int, int]]) -> tuple[int, in
 
 
 def _carrier(trace: LabelTrace, shares: list[tuple[int, int, int]], written: list[int]) -> tuple[int, int, int]:
-    """Channels follow the size that the code computes; if it writes all as numbers, the last one."""
+    """Channels follow the size that the code computes; if it writes all as numbers, the last one.
+
+    If all are numbers that modules hold, and more than two, they are channels and sides of a map, and not heads.
+    """
+    held = [share for share in shares if getattr(written[share[0]], "attribute", None) is not None]
+    if len(held) == len(shares) > 2:
+        names = [getattr(written[share[0]], "attribute", None) for share in shares]
+        once = [share for share, name in zip(shares, names, strict=True) if names.count(name) == 1]
+        return (once if len(once) == 1 else shares)[-1]
     if trace.heads:  # the size of one is a number of the code's own, or what is left
         inner = written[shares[0][0]]
         outer = [share for share in shares[1:] if getattr(written[share[0]], "attribute", None) is not None]
@@ -117,7 +125,6 @@ def _carrier(trace: LabelTrace, shares: list[tuple[int, int, int]], written: lis
     computed = [
         share for share in shares if written[share[0]] == -1 or getattr(written[share[0]], "vector", None) is not None
     ]
-    held = [share for share in shares if getattr(written[share[0]], "attribute", None) is not None]
     if len(computed) == 1:
         left = bool(held) and written[computed[0][0]] == -1 and held[0][0] > computed[0][0]
         trace.leaves = trace.leaves or left
@@ -168,8 +175,6 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
             vector = None
         if vector is None and (dim is None or x.shape[dim] != size):
             vector = _counted_part(trace, width, size)  # spread over as many entries as another tensor has channels
-            if vector is None and trace.heads:
-                vector = trace.counted(width)  # a mask is spread over all heads
         out.append(vector)
     trace.put(call.out, tuple(out))
     trace.pass_origin(
@@ -180,9 +185,11 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
 
 
 def _counted_part(trace: LabelTrace, width: int, size: int) -> Vector | None:
-    """The channels that a written size counts: all of a tensor's, or the first of some equal parts."""
-    vector = getattr(width, "vector", None)
-    if not isinstance(width, Width) or vector is None or width.times != 1 or len(vector) != size * width.parts:
+    """The channels that a written size counts: all of a tensor's or of an attribute's, or the first of equal parts."""
+    if not isinstance(width, Width) or width.parts == 1:
+        return trace.counted(width)
+    vector = width.vector
+    if vector is None or width.times != 1 or len(vector) != size * width.parts:
         return None
     return trace.blocks(vector, width.parts)
 
@@ -265,7 +272,7 @@ def split(trace: LabelTrace, call: Call) -> None:
     written = trace.written or ()
     if call.name == "unbind":
         trace.freeze(vector, "taken apart into single channels")
-    elif vector is not None and len(set(sizes)) == 1:
+    elif vector is not None and len(set(sizes)) == 1 and not any(_is_rest(trace, n, vector, written) for n in written):
         first = trace.blocks(vector, len(sizes))
         for width in written:
             trace.measure(width, first)

@@ -24,7 +24,8 @@ Channels that computed weights read (a mask, rounding, a norm of weights) go unr
 from are zero there. Weights that are standardised and have factors get the mean of each filter, which the
 standardisation turns into zero: of D channels becoming E, their factors are multiplied by sqrt(D/E) and epsilon by D/E.
 Without factors all channels are copied equally often, and the norms that these weights read through a rectifier are
-divided by the number of copies.
+divided by the number of copies. Where weights that write the channels and weights that read them are divided by a norm
+of all their entries (spectral norm), both are zero for new channels, which have biases alone.
 
 What is divided by its length over the channels takes new channels that are zero.
 
@@ -41,7 +42,7 @@ from torch import Tensor, nn
 
 from growsearch.surgery.channels import Axis, ChannelGroup
 from growsearch.surgery.momentum import Entry, Optimizers
-from growsearch.surgery.remap import Initialiser, Slab, grow
+from growsearch.surgery.remap import START, Initialiser, Slab, grow
 from growsearch.surgery.replace import is_parameter
 from growsearch.surgery.replace import replace as replace_tensor
 from growsearch.surgery.tensors import lookup, owner
@@ -63,6 +64,8 @@ class Silent:
         unbiased: whether a norm divides its sum of squares by one less than the number of channels.
         gains: whether factors of weights that are standardised, and read the channels, are scaled.
         from_one: whether the code adds one to the norms' weights.
+        constant: whether new channels have biases of their own alone: positive, so that rectifiers pass them on, and
+            what reads the channels learns.
         tables: entries for new channels of weights that the code computes with, or that both read and write the
             channels: as ``fill``, zero (buffers have copies, or zero too), the mean of a filter's others, or zero on
             the side that reads and random on the side that writes.
@@ -75,6 +78,7 @@ class Silent:
     unbiased: bool = False
     gains: bool = False
     from_one: bool = False
+    constant: bool = False
     tables: Literal["fill", "unread", "zero", "mean", "sides"] = "fill"
 
 
@@ -95,6 +99,7 @@ def add_silent(
     old, copies = group.size, silent.fill == "copies"
     new = _NewChannels(model, group, size, silent, generator, spread)
     written: dict[str, Initialiser] = {role: new.written for role in ("producer", "bias", "depthwise", "scale")}
+    written |= {"norm": new.normed} if silent.constant else {}
     sources = [*range(old)] * (size // old) if copies else [*range(old), *[-1] * (size - old)]
     norms = {name: (lookup(model, name).numel(), modules) for name, modules in norms_over(model, group).items()}
     grow(model, group, sources, {**written, "consumer": new.read}, momentum, optimizer)
@@ -134,6 +139,8 @@ class _NewChannels:
     def written(self, slab: Slab) -> Tensor:
         """Entries that write the new channels, or multiply them."""
         axis, before = self.axes[slab.name, slab.dim], lookup(self.model, slab.name).detach()
+        if self.silent.constant and slab.role == "bias":
+            return self._positive(slab)
         fill, table = self.silent.fill, self.silent.tables != "fill" and is_table(self.model, axis)
         if slab.name in self.norms:
             return torch.ones((), device="cpu")
@@ -151,6 +158,11 @@ class _NewChannels:
         if fill == "mean" and not table:
             return self._mean(axis, before)
         return torch.zeros((), device="cpu") if slab.role == "bias" else self._random_but_keys(axis, slab)
+
+    def normed(self, slab: Slab) -> Tensor:
+        """Entries of a norm of single channels, whose bias is what they are."""
+        leaf = slab.name.rpartition(".")[2]
+        return self._positive(slab) if leaf == "bias" else torch.tensor(START[leaf], device="cpu")
 
     def _places(self, axis: Axis, device: torch.device) -> Tensor:
         """Entries of the channels there were, of shape [channels, passes, entries of a pass]."""
@@ -181,6 +193,11 @@ class _NewChannels:
         values = torch.randn(slab.shape, generator=self.generator, dtype=torch.float64, device="cpu") * self.spread
         deviation = lookup(self.model, slab.name).detach().double().std(correction=0)
         return (values * float(deviation)).to(slab.device, slab.dtype)
+
+    def _positive(self, slab: Slab) -> Tensor:
+        """The same above zero, even where the others are all alike."""
+        values = self._random(slab).abs()
+        return values if values.any() else torch.ones_like(values)
 
 
 def _rescale_norms(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from itertools import chain, islice, product
+from itertools import chain, product
 from typing import Any, Protocol
 
 import torch
@@ -61,20 +61,26 @@ def offer(prover: Prover) -> None:
     failed: set[Any] = set()
     for numbers in kinds.values():
         left = {number: candidates(prover.model, prover.groups[number]) for number in numbers}
-        sorts = [_sort(prover.groups[numbers[0]], silent) for silent in left[numbers[0]]]
-        for index in sorted(range(len(sorts)), key=lambda index: sorts[index] in failed):
-            plan = {number: ways[index] for number, ways in left.items()}
-            first = dict(islice(plan.items(), 1))
-            if not _is_exact(prover, first, False):
-                failed.add(sorts[index])
-                continue
-            failed.discard(sorts[index])
-            exact = _exact_part(prover, plan)
+        while left:  # those that a way does not suit are tried with all again
+            exact = _offer_one(prover, left, failed)
             prover.map.silent.update(exact)
-            left = {number: ways for number, ways in left.items() if number not in exact}
-            if not left:
-                break
+            left = {number: ways for number, ways in left.items() if exact and number not in exact}
     _forget_narrow(prover)
+
+
+def _offer_one(prover: Prover, left: Mapping[int, list[Silent]], failed: set[Any]) -> dict[int, Silent]:
+    """The first way that is exact for the first of some groups, for all of them that it is exact for."""
+    number, ways = next(iter(left.items()))
+    sorts = [_sort(prover.groups[number], silent) for silent in ways]
+    for index in sorted(range(len(sorts)), key=lambda index: sorts[index] in failed):
+        if not _is_exact(prover, {number: ways[index]}, False):
+            failed.add(sorts[index])
+            continue
+        failed.discard(sorts[index])
+        exact = _exact_part(prover, {each: others[index] for each, others in left.items()})
+        if exact:
+            return exact
+    return {}
 
 
 def _exact_part(prover: Prover, plan: dict[int, Silent]) -> dict[int, Silent]:
@@ -172,7 +178,12 @@ def candidates(model: nn.Module, group: ChannelGroup) -> list[Silent]:
         found += [Silent("copies", keys=(*each, *last)) for each in named]
         found += [Silent("copies", keys=each) for each in _divided_norms(group) if tables]
         found += [Silent("zero")] if simple and group.consumers and not (divided or computed) else []
+        found += [Silent("zero", True, constant=True)] if simple and computed and _has_biases(group) else []
     return found
+
+
+def _has_biases(group: ChannelGroup) -> bool:
+    return any(axis.role == "bias" or (axis.role == "norm" and axis.name.endswith(".bias")) for axis in group.axes)
 
 
 def _divided_norms(group: ChannelGroup) -> list[Keys]:
@@ -221,9 +232,10 @@ def _named_keys(model: nn.Module, group: ChannelGroup) -> Iterator[Keys]:
         kinds: dict[Any, list[tuple[str, tuple[int, ...]]]] = {}
         for axis in group.axes:
             count, letters = counts[axis.name, axis.dim], _letters(axis.name)
-            if axis.role != "producer" or not letters or count % once:
+            read = counts.get((axis.name, 1 - axis.dim), once)  # of a stream, of which codes of places may be halves
+            if axis.role != "producer" or not letters or count % read:
                 continue
-            above, parts = axis.layer.rpartition(".")[0], count // once
+            above, parts = axis.layer.rpartition(".")[0], count // read
             if above in norms:
                 layer, passes = norms[above]
                 kinds.setdefault("norm", []).append((layer, tuple(range(passes))))

@@ -24,7 +24,7 @@ from growsearch.surgery.widths import Width
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 _SIZED = frozenset(("view", "reshape", "unflatten", "expand", "expand_as", "view_as", "size", "shape", "split"))
 """Python functions of torch that use one of these are watched from inside."""
-_FOLLOWED = {"normalized_shape", "hidden_size", "proj_size", "d_model"}
+_FOLLOWED = {"normalized_shape", "hidden_size", "proj_size", "d_model", "unflattened_size"}
 _CREATES = {
     *("zeros", "ones", "full", "empty", "rand", "randn"),
     *("new_zeros", "new_ones", "new_full", "new_empty", "new"),
@@ -34,9 +34,9 @@ _CREATES = {
 def mark_attributes(model: nn.Module, heads: bool = False) -> None:
     """Make the whole numbers that modules hold remember that they are attributes; for a copy that is thrown away.
 
-    Layers of torch are left out: their sizes are those of their tensors, except for a norm's shape, for the sizes of
-    the states that recurrent layers begin with, for what a transformer compares with its inputs, for the groups of a
-    norm that are single channels, and for numbers of heads where these may change.
+    Layers of torch are left out: their sizes are those of their tensors, except for the shape of a norm or of what is
+    unflattened, for the sizes of the states that recurrent layers begin with, for what a transformer compares with its
+    inputs, for the groups of a norm that are single channels, and for numbers of heads where these may change.
     """
     followed = {*_FOLLOWED, "num_heads"} if heads else _FOLLOWED
     for path, module in named(model):
@@ -320,15 +320,14 @@ class Sizes(WithoutDropout):
         given = [list(each) if isinstance(each, torch.Size) else each for each in (*args, kwargs.get("size"))]
         leaves = pytree.tree_leaves(given)
         sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width) or _is_number(leaf)]
-        if kwargs.get("device") is not None and any(self.labels.counted(size) is not None for size in sizes):
+        known = [self.labels.counted(size) for size in sizes]
+        if kwargs.get("device") is not None and any(vector is not None for vector in known):
             kwargs = {**kwargs, "device": "meta", "pin_memory": False}
         out = func(*args, **kwargs)
         if len(draws) > before:  # torch hands on another object than the operator gave
             draws[-1] = draws[-1][0], out
-        if isinstance(out, Tensor) and len(sizes) >= out.dim():
-            known = [self.labels.counted(size) for size in sizes]
-            if any(vector is not None for vector in known):
-                self.labels.put(out, tuple(known[: out.dim()]))
+        if isinstance(out, Tensor) and len(sizes) >= out.dim() and any(vector is not None for vector in known):
+            self.labels.put(out, tuple(known[: out.dim()]))
         _leave((kwargs.get("fill_value"), *args[1:]) if "full" in func.__name__ else ())
         return out
 

@@ -316,7 +316,7 @@ class StandIn:
                 continue
             noise = torch.from_numpy(np.asarray(self._random.standard_normal(tuple(parameter.shape))))
             if parameter.dim() > 1:
-                noise = (noise + shift) * (2 / max(1, parameter[0].numel())) ** 0.5
+                noise = (noise + shift) * (2 / max(1, parameter[:1].numel())) ** 0.5
             else:
                 noise = 0.1 * noise if name.endswith("bias") else noise.abs() + 0.5
             parameter.copy_(scale * noise)

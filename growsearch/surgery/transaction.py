@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from growsearch.errors import UserError
 from growsearch.surgery import structure
 from growsearch.surgery.momentum import Optimizers, as_list
 from growsearch.surgery.tensors import modules_of
@@ -30,6 +31,8 @@ class Snapshot:
     def __init__(
         self, model: nn.Module, optimizer: Optimizers = None, modules: Iterable[nn.Module] | None = None
     ) -> None:
+        if not isinstance(model, nn.Module):
+            raise UserError(f"transaction: {str(model)[:60]} is not accepted; use a module of torch.nn")
         self._model = model
         self._version = structure.structure_version(model)
         self._maps = [(each, list(each.sizes), list(each.lineage), each.version) for each in structure.maps_of(model)]

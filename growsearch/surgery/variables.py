@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from growsearch.surgery.arguments import require_groups
 from growsearch.surgery.channels import ChannelGroup
 
 
@@ -35,7 +36,11 @@ def variables(groups: list[ChannelGroup]) -> list[Variable]:
     """Join groups of one trace that some layer writes side by side; the others stand alone.
 
     The order is that of the first group of each.
+
+    Raises:
+        UserError: for what is no list of handles.
     """
+    require_groups(groups)
     handles = {group.number: group for group in groups}
     leader = {number: number for number in handles}
 

@@ -1,5 +1,7 @@
 """Sizes that remember the channels, or the attribute of a module, that they count."""
 
+import operator
+from collections.abc import Container
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +20,22 @@ def same(first: Vector, second: Vector) -> bool:
 def tiled(vector: Vector, count: int) -> Vector:
     """A vector so many times, one or more, in a row; as ``np.tile``, in a third of its time."""
     return np.concatenate([vector] * count)
+
+
+def one_share(vector: Vector, count: int) -> Vector | None:
+    """Places of one of so many shares with the same labels, in whatever order they lie; None if there are none."""
+    if len(vector) % count:
+        return None
+    length = len(vector) // count
+    if same(tiled(vector[:length], count), vector):
+        return np.arange(length)
+    _, kinds, counts = np.unique(vector, return_inverse=True, return_counts=True)
+    if (counts % count).any():
+        return None
+    order = np.argsort(kinds, kind="stable")
+    turn = np.empty(len(vector), int)  # of each entry among those of its label
+    turn[order] = np.arange(len(vector)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.flatnonzero(turn < (counts // count)[kinds])
 
 
 class Width(Computed):
@@ -51,6 +69,8 @@ class Width(Computed):
     def __floordiv__(self, other: Any) -> Any:
         if not isinstance(other, int) or other <= 0 or self.plain % other:
             return super().__floordiv__(other)
+        if type(other) is int and self.times % other == 0:
+            return Width.make(self.plain // other, self.vector, self.attribute, self.parts, self.times // other)
         return Width.make(self.plain // other, self.vector, self.attribute, self.parts * plain(other), self.times)
 
     def __mul__(self, other: Any) -> Any:
@@ -59,3 +79,30 @@ class Width(Computed):
         return Width.make(self.plain * other, self.vector, self.attribute, self.parts, self.times * other)
 
     __rmul__ = __mul__
+
+
+def factors_of(number: Any) -> list[Width]:
+    """The sizes that a number is the product of, beside plain numbers; none if it is computed otherwise."""
+    if isinstance(number, Width):
+        return [number] if number.parts == number.times == 1 else []
+    operate, first, second = getattr(number, "formula", None) or (None, None, None)
+    if operate is operator.pow and type(second) is int:
+        return factors_of(first) * second
+    if operate is not operator.mul:
+        return []
+    pair = [factors_of(each) for each in (first, second)]
+    known = [type(each) is int or bool(found) for each, found in zip((first, second), pair, strict=True)]
+    return [*pair[0], *pair[1]] if all(known) else []
+
+
+def factor_counting(product: Any, classes: Vector, known: Container[Any]) -> Width | None:
+    """The only size in a product that counts the different channels which its entries are of, if there is one.
+
+    A size that comes twice is none, but the side of a map; among several it is the one attribute that is known.
+    """
+    count, factors = len(np.unique(classes)), factors_of(product)
+    keys = [(id(each.vector), each.attribute) for each in factors]
+    found = [each for each, key in zip(factors, keys, strict=True) if each.plain == count and keys.count(key) == 1]
+    if len(found) > 1:
+        found = [each for each in found if each.attribute in known]
+    return found[0] if len(found) == 1 else None

@@ -255,3 +255,29 @@ class Neighbours(OnTokens):
         rows = torch.arange(len(h), device=h.device)[:, None, None]
         near, mine = h[rows, nearest], h.unsqueeze(2).expand(-1, -1, 2, -1)
         return self.edge(torch.cat([near - mine, mine], -1)).tanh().amax(2)
+
+
+class Queried(OnTokens):
+    """Places whose codes lie side by side, one for rows and one for columns, and queries that are learned."""
+
+    def prepare(self, width):
+        self.both = nn.Transformer(width, 2, 1, 1, 12, batch_first=True)
+        self.target, half = nn.Parameter(torch.randn(3, width)), width // 2
+        self.rows, self.columns = nn.Parameter(torch.randn(8, half)), nn.Parameter(torch.randn(8, half))
+
+    def middle(self, h):
+        codes = self.columns.repeat(8, 1, 1), self.rows.unsqueeze(1).repeat(1, 8, 1)
+        h = h + torch.cat(codes, -1).flatten(0, 1)
+        return self.both(h, self.target.expand(len(h), -1, -1))
+
+
+class WithoutClassTokens(OnTokens):
+    """As many tokens of a class before the others as are asked for: none."""
+
+    def prepare(self, width):
+        self.tokens, self.norm = nn.Parameter(torch.randn(0, width)), nn.LayerNorm(width)
+        self.up, self.down = nn.Linear(width, 12), nn.Linear(12, width)
+
+    def middle(self, h):
+        h = torch.cat([self.tokens.expand(len(h), -1, -1), h], 1)
+        return h + self.down(self.up(self.norm(h)).relu())

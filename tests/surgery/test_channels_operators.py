@@ -1,5 +1,7 @@
 """Operators of fewer networks: recurrent layers, products of two inputs, sorting, norms over neighbouring channels."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -238,10 +240,10 @@ class Chunked(nn.Module):
 class Rest(nn.Module):
     """Some channels, whose number the module holds, and what they leave."""
 
-    def __init__(self) -> None:
+    def __init__(self, dim: int) -> None:
         super().__init__()
-        self.first, self.few, self.last = nn.Conv1d(4, 7, 1), nn.Conv1d(3, 3, 3, padding=1), nn.Conv1d(7, 2, 1)
-        self.dim, self.part = 7, 3
+        self.first, self.few, self.last = nn.Conv1d(4, dim, 1), nn.Conv1d(3, 3, 3, padding=1), nn.Conv1d(dim, 2, 1)
+        self.dim, self.part = dim, 3
 
     def forward(self, x):
         one, rest = torch.split(self.first(x), [self.part, self.dim - self.part], dim=1)
@@ -293,14 +295,15 @@ def test_parts_of_a_chunk_keep_what_the_last_has_less():
     assert model.first.out_channels == 16 and torch.allclose(model(X), expected, rtol=0, atol=1e-12)
 
 
-def test_what_a_part_leaves_of_all_channels_may_change():
+@pytest.mark.parametrize("dim", [7, 6])
+def test_what_a_part_leaves_of_all_channels_may_change(dim):
     torch.manual_seed(0)
-    model = Rest().double()
-    groups = {group.size: group for group in channel_groups(model, X) if "first" in group.producers}
-    assert set(groups) == {3, 4} and all(group.frozen is None for group in groups.values())
+    model = Rest(dim).double()
+    groups = [group for group in channel_groups(model, X) if "first" in group.producers]
+    assert [(group.size, group.frozen) for group in groups] == [(3, None), (dim - 3, None)]
     before = model(X)
-    widen(model, groups[4], 6)
-    widen(model, groups[3], 5)
+    widen(model, groups[1], 6)
+    widen(model, groups[0], 5)
     assert (model.dim, model.part) == (11, 5) and torch.allclose(model(X), before, rtol=0, atol=1e-12)
 
 
@@ -430,3 +433,36 @@ def test_such_layers_are_named_by_the_dimension_that_they_write():
     assert {name: group.size for name, group in groups.items()} == {"0": 6, "0 (input)": 4, "2": 7, "4": 2}
     prune(model, groups["2"], [0, 2, 5])
     assert model[2].out_channels == model[4].in_channels == 3 and model(X).shape == (3, 2, 5)
+
+
+def judge(bias: bool) -> nn.Sequential:
+    """A discriminator: all its weights are divided by their largest singular value, of which buffers hold estimates."""
+    torch.manual_seed(0)
+    kinds = (nn.Conv1d, 4, 6), (nn.Conv1d, 6, 7), (nn.Linear, 7, 2)
+    first, second, last = (
+        parametrizations.spectral_norm(kind(a, b, **({"kernel_size": 1, "bias": bias} if b > 2 else {})))
+        for kind, a, b in kinds
+    )
+    norms = (nn.Identity(), nn.Identity()) if bias else (nn.BatchNorm1d(6), nn.BatchNorm1d(7))
+    pool = nn.AdaptiveMaxPool1d(1), nn.Flatten()
+    return nn.Sequential(first, norms[0], nn.ReLU(), second, norms[1], nn.ReLU(), *pool, last).double()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_channels_between_weights_divided_by_their_norms_begin_as_constants_and_learn(bias):
+    model = judge(bias)
+    groups = {group.name: group for group in channel_groups(model, X) if group.frozen is None}
+    assert {name: group.size for name, group in groups.items()} == {"0": 6, "3": 7}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = [copy.deepcopy(model).train(mode)(X) for mode in (False, True)]
+    for group in groups.values():
+        widen(model, group, group.size + 3, optimizer=optimizer)
+    after = [copy.deepcopy(model).train(mode)(X) for mode in (False, True)]
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-12)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(X).square().sum().backward()
+        optimizer.step()
+    for layer, reader in ((model[0], model[3]), (model[3], model[-1])):
+        for weight, dim in ((layer.parametrizations.weight.original, 0), (reader.parametrizations.weight.original, 1)):
+            assert (weight.detach().abs().transpose(0, dim).flatten(1).amax(1) > 0).all()

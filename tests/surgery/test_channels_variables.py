@@ -1,10 +1,12 @@
 """Groups, their names and layers, and the variables that a search over channel counts moves."""
 
+import pytest
 import torch
 from surgery_networks import example, on_meta
 from torch import Tensor, nn
 
-from growsearch.surgery import channel_groups, editable_share, remap, variables
+from growsearch.errors import UserError
+from growsearch.surgery import channel_groups, editable_share, prunable_share, remap, variables
 
 X = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -79,3 +81,10 @@ def test_several_inputs_and_an_embedding():
     remap(model, group, [5, 0, 1, 2, 3, 4, 5])
     assert model.embed.embedding_dim == 7
     assert torch.allclose(model(X, kinds), before, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("take", [variables, editable_share, prunable_share])
+@pytest.mark.parametrize("groups", [None, "0", ["0"], [None]])
+def test_what_is_no_list_of_handles_is_refused(take, groups):
+    with pytest.raises(UserError, match=r"is not accepted; use a (list of handles|handle) from channel_groups"):
+        take(groups)

@@ -72,3 +72,10 @@ def test_more_filters_than_the_layer_has_are_refused():
     weight = torch.ones(2, 1, 3, 3)
     with pytest.raises(UserError, match=r"3 is more than the layer.s own; use at most 2"):
         complementary_signs(weight, strengths(weight), 3, generator(0))
+
+
+@pytest.mark.parametrize("count", [-1, 0])
+def test_no_filters_are_refused(count):
+    weight = torch.ones(4, 2, 3, 3)
+    with pytest.raises(UserError, match=f"{count} is not accepted; use at least 1"):
+        complementary_filters(weight, strengths(weight), count, generator(0))

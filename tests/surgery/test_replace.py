@@ -89,6 +89,29 @@ def test_a_name_that_no_tensor_has_is_refused(name):
         replace(network(2), name, torch.zeros(1))
 
 
+@pytest.mark.parametrize("value", [[1.0], None, 3, torch.zeros(8, 3, 3, 3, dtype=torch.int64)])
+def test_a_value_that_cannot_take_a_weights_place_is_refused(value):
+    with pytest.raises(UserError, match=r"is not accepted for '0\.weight'; use a tensor of torch\.float32"):
+        replace(network(2), "0.weight", value)
+
+
+@pytest.mark.parametrize("what", ["an optimizer that is none", "state of another shape", "an unknown entry"])
+def test_a_replacement_that_is_refused_changes_nothing(what):
+    model, group, optimizer, _ = trained()
+    weight = model[0].weight
+    if what == "state of another shape":
+        optimizer.state[weight]["exp_avg"] = torch.zeros(3)
+    elif what == "an unknown entry":
+        optimizer.state[weight]["colour"] = torch.zeros(3)
+    held = dict(optimizer.state[weight])
+    with pytest.raises(UserError, match="optimizer"):
+        given = "adam" if what == "an optimizer that is none" else optimizer
+        replace(model, "0.weight", torch.zeros(9, 3, 3, 3), optimizer=given, carry=lambda state, *_: state)
+    assert model[0].weight is weight and model[0].out_channels == 8
+    assert optimizer.param_groups[0]["params"][0] is weight and dict(optimizer.state[weight]) == held
+    widen(model, group, 9)
+
+
 def test_a_morphism_keeps_order_and_hooks():
     model, _, _, x = trained(memory_format=torch.channels_last)
     calls = []

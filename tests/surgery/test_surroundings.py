@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
+from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, remap, replace, widen
 
 X = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -89,3 +90,17 @@ def test_weights_that_are_kept_while_computed_ones_are_cached_follow_edits():
         assert (model[0].out_channels, model[3].in_channels) == (7, 7)
         assert model[0].weight is model[0].weight
     assert model[0].weight is not model[0].weight
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch was built without torch.distributed")
+def test_a_network_whose_gradients_are_summed_up_over_processes_is_refused_and_its_inner_one_is_not():
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        model = nn.parallel.DistributedDataParallel(network())
+        with pytest.raises(UserError, match=r"edit its \.module, and wrap that anew"):
+            channel_groups(model, X)
+        before = model(X)
+        widen(model.module, channel_groups(model.module, X)[0], 9)
+        torch.testing.assert_close(nn.parallel.DistributedDataParallel(model.module)(X), before, rtol=0, atol=1e-12)
+    finally:
+        torch.distributed.destroy_process_group()

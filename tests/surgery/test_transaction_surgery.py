@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from growsearch import surgery
+from growsearch.errors import UserError
 from growsearch.surgery import channel_groups, prune, remap, replace, structure_version, transaction, widen
 
 X = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(1))
@@ -182,3 +183,8 @@ def test_versions_are_not_used_twice():
     snapshot.restore()
     widen(model, group, 5)
     assert structure_version(model) != first
+
+
+def test_a_transaction_of_no_module_is_refused():
+    with pytest.raises(UserError, match="transaction: net is not accepted; use a module"), transaction("net"):
+        pass

@@ -1,0 +1,146 @@
+"""Sizes that code computes of channels and places, as people flatten maps: channels stay free, edits exact."""
+
+import copy
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from growsearch.surgery import channel_groups, prune, widen
+
+X = torch.randn(3, 3, 4, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+class Flattened(nn.Module):
+    """A convolution, whose map a function makes flat, and a linear layer."""
+
+    def __init__(self, flatten: Callable[["Flattened", Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.head, self.flatten = nn.Conv2d(3, 6, 1), nn.Linear(96, 2), flatten
+        self.channels, self.side, self.factor = 6, 4, nn.Parameter(torch.full((1,), 2.0))
+
+    def forward(self, x):
+        return self.head(self.flatten(self, self.conv(x)))
+
+
+FLATTENED: dict[str, Callable[[Flattened, Tensor], Tensor]] = {
+    "channels before places": lambda m, x: x.view(x.size(0), x.size(1) * x.size(2) * x.size(3)),
+    "places before channels": lambda m, x: x.permute(0, 2, 3, 1).reshape(len(x), x.size(2) * x.size(3) * x.size(1)),
+    "channels between places": lambda m, x: x.transpose(1, 2).reshape(len(x), x.size(2) * x.size(1) * x.size(3)),
+    "rows with their channels": lambda m, x: x.transpose(1, 2).reshape(len(x), 4, x.size(1) * 4).flatten(1),
+    "entries of a sample": lambda m, x: x.view(-1, x[0].numel()),
+    "entries over samples": lambda m, x: x.view(len(x), x.numel() // len(x)),
+    "a product of a shape": lambda m, x: x.view(len(x), math.prod(x.shape[1:])),
+    "a number of the module": lambda m, x: x.view(-1, m.channels * 4 * 4),
+    "numbers of the module": lambda m, x: x.view(-1, m.channels * m.side * m.side),
+    "a power of one": lambda m, x: x.view(-1, m.channels * m.side**2),
+    "a layer's number": lambda m, x: x.view(-1, m.conv.out_channels * m.side * m.side),
+    "beside a constant": lambda m, x: x.flatten(1) + torch.zeros(len(x), x.size(1) * 16, dtype=x.dtype),
+    "times a number spread": lambda m, x: x.flatten(1) * m.factor.expand(len(x), x.size(1) * 16),
+    "times a number repeated": lambda m, x: x.flatten(1) * m.factor.repeat(m.channels * 16),
+    "times a number of all maps, spread": lambda m, x: (
+        x * m.factor.view(1, 1, 1, 1).expand(-1, m.channels, 4, 4)
+    ).flatten(1),
+    "picked by numbers spread": lambda m, x: (
+        x.flatten(2).gather(2, torch.arange(15, -1, -1).expand(len(x), m.channels, 16)).flatten(1)
+    ),
+    "patches": lambda m, x: F.unfold(x, 2, stride=2).view(len(x), x.size(1) * 4, 4).reshape(len(x), x.size(1) * 4 * 4),
+}
+
+
+@pytest.mark.parametrize("name", FLATTENED)
+def test_sizes_computed_of_channels_and_places_follow(name):
+    torch.manual_seed(0)
+    model = Flattened(FLATTENED[name]).double()
+    (group,) = (each for each in channel_groups(model, X) if each.name == "conv")
+    assert (group.size, group.step, group.frozen, group.unprunable) == (6, 1, None, None)
+    before = model(X)
+    widen(model, group, 11)
+    torch.testing.assert_close(model(X), before, rtol=0, atol=1e-12)
+    prune(model, group, range(6))
+    silent = copy.deepcopy(model)
+    with torch.no_grad():
+        silent.conv.weight[[1, 4]] = silent.conv.bias[[1, 4]] = 0
+    prune(model, group, [0, 2, 3, 5])
+    assert model.conv.out_channels == 4
+    torch.testing.assert_close(model(X), silent(X), rtol=0, atol=1e-12)
+
+
+class Unflattened(nn.Module):
+    """A linear layer, whose outputs become a map, and a convolution."""
+
+    def __init__(self, unflatten: Callable[["Unflattened", Tensor], Tensor], channels: int) -> None:
+        super().__init__()
+        self.channels, self.side, self.shape = channels, 4, (channels, 4, 4)
+        self.lift, self.conv = nn.Linear(3, channels * 16), nn.Conv2d(channels, 2, 1)
+        self.layer, self.unflatten = nn.Unflatten(1, self.shape), unflatten
+
+    def forward(self, x):
+        return self.conv(self.unflatten(self, self.lift(x[:, :, 0, 0])))
+
+
+UNFLATTENED: dict[str, Callable[[Unflattened, Tensor], Tensor]] = {
+    "numbers of the module": lambda m, x: x.view(-1, m.channels, m.side, m.side),
+    "channels last": lambda m, x: x.view(-1, m.side, m.side, m.channels).permute(0, 3, 1, 2),
+    "a shape of the module": lambda m, x: x.view(len(x), *m.shape),
+    "a layer": lambda m, x: m.layer(x),
+}
+
+
+@pytest.mark.parametrize("channels", [6, 4])
+@pytest.mark.parametrize("name", UNFLATTENED)
+def test_what_becomes_a_map_by_numbers_of_modules_has_channels(name, channels):
+    torch.manual_seed(0)
+    model = Unflattened(UNFLATTENED[name], channels).double()
+    (group,) = (each for each in channel_groups(model, X) if each.name == "lift")
+    assert (group.size, group.frozen, group.unprunable) == (channels, None, None)
+    before = model(X)
+    widen(model, group, 11)
+    torch.testing.assert_close(model(X), before, rtol=0, atol=1e-12)
+    prune(model, group, range(3))
+    assert model(X).shape == before.shape and model.lift.out_features == 48
+
+
+@pytest.mark.parametrize("name", ["numbers of the module", "a power of one"])
+def test_as_many_channels_as_a_map_has_rows_follow_the_number_that_comes_once(name):
+    model = Flattened(FLATTENED[name]).double()
+    model.conv, model.head, model.channels = nn.Conv2d(3, 4, 1).double(), nn.Linear(64, 2).double(), 4
+    (group,) = (each for each in channel_groups(model, X) if each.name == "conv")
+    before = model(X)
+    widen(model, group, 7)
+    assert (model.channels, model.side) == (7, 4)
+    torch.testing.assert_close(model(X), before, rtol=0, atol=1e-12)
+
+
+class Neighbours(nn.Module):
+    """An attention among nodes of a graph, whose sums are taken by numbers spread over heads and their channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads, self.size, self.lift, self.last = 2, 4, nn.Linear(3, 8), nn.Linear(8, 2)
+        self.ours, self.theirs = nn.Parameter(torch.randn(1, 2, 4)), nn.Parameter(torch.randn(1, 2, 4))
+
+    def forward(self, x, edges):
+        source, target = edges
+        h = self.lift(x).view(-1, self.heads, self.size)
+        scores = F.leaky_relu((h * self.ours).sum(-1)[source] + (h * self.theirs).sum(-1)[target]).exp()
+        total = torch.zeros(len(x), self.heads, dtype=x.dtype).index_add_(0, target, scores)
+        message = (scores / total[target]).unsqueeze(-1) * h[source]
+        places = target[:, None, None].expand(-1, self.heads, self.size)
+        return self.last(F.elu(torch.zeros_like(h).scatter_add_(0, places, message).flatten(1)))
+
+
+def test_numbers_spread_over_heads_and_their_channels_follow():
+    torch.manual_seed(0)
+    model = Neighbours().double()
+    example = X[0, :, 0].T.contiguous(), torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 0, 2]])
+    before = model(*example)
+    for heads in (False, True):
+        (group,) = (each for each in channel_groups(model, example, heads=heads) if each.name == "lift")
+        widen(model, group, group.size + 1)
+        torch.testing.assert_close(model(*example), before, rtol=0, atol=1e-12)
+        prune(model, group, range(group.size - 2, group.size))
+        before = model(*example)
