@@ -4,7 +4,8 @@ import torch
 from surgery_networks import example, on_meta
 from torch import Tensor, nn
 
-from growsearch.surgery import channel_groups, editable_share, remap, variables
+from growsearch.surgery import channel_groups, channels, editable_share, remap, variables
+from growsearch.surgery.trace import trace
 
 X = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -79,3 +80,23 @@ def test_several_inputs_and_an_embedding():
     remap(model, group, [5, 0, 1, 2, 3, 4, 5])
     assert model.embed.embedding_dim == 7
     assert torch.allclose(model(X, kinds), before, rtol=0, atol=1e-12)
+
+
+class Boxes(nn.Module):
+    """A head of a detector, whose channels are boxes with so many numbers each as the module holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head, self.columns = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 12, 3), 4
+
+    def forward(self, x):
+        y = self.head(self.stem(x))
+        boxes = y.view(y.shape[0], -1, self.columns, *y.shape[2:])
+        return boxes.permute(0, 3, 4, 1, 2).reshape(y.shape[0], -1, self.columns)
+
+
+def test_nothing_else_is_followed_where_only_ends_and_kernels_stay(monkeypatch):
+    calls = []
+    monkeypatch.setattr(channels, "trace", lambda *args, **options: calls.append(options) or trace(*args, **options))
+    groups = channel_groups(Boxes(), torch.zeros(1, 3, 8, 8), prove=False)
+    assert groups[0].map.other and len(calls) == 1
