@@ -1,7 +1,8 @@
 """Watching a network's operators one by one."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from math import prod
 from typing import Any
 
 import torch
@@ -20,16 +21,25 @@ class DispatchMode(TorchDispatchMode):
         return False
 
 
-def carry_out(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def carry_out(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], tensors: list[Tensor] | None = None) -> Any:
     """Call an operator of torch; without values, on the meta device, the results of common ones are made directly.
 
     torch works their shapes out in Python, which takes most of the time, and imports its compiler for some.
+
+    Args:
+        func: the operator.
+        args: its arguments.
+        kwargs: those that have names.
+        tensors: the tensors among its arguments, if the caller knows them.
     """
     rule = _rule_of(func)
-    if rule is not None and kwargs.keys() <= _FORMAT and _are_alike(args):
+    tensors = tensors_among(*args) if tensors is None else tensors
+    if rule is not None and kwargs.keys() <= _FORMAT and _are_alike(args, tensors):
         made = rule(func, *args, **kwargs)
         if made is not None:
             return made
+    if func is torch.ops.aten.empty.memory_format and kwargs.keys() <= _KINDS:
+        return torch.empty(*args, **kwargs)  # a batch norm makes one each time, which takes longer by its schema
     return func(*args, **kwargs)
 
 
@@ -38,18 +48,25 @@ def _rule_of(func: Any) -> Callable[..., Any] | None:
     return _RULES.get(str(func.overloadpacket))
 
 
-def _are_alike(args: tuple[Any, ...]) -> bool:
-    """Whether the tensors among arguments, in lists at most one deep, have no values and one type of real numbers."""
-    kind: torch.dtype | None = None
-    for each in args:
-        for leaf in each if isinstance(each, (list, tuple)) else (each,):
-            if isinstance(leaf, Tensor):
-                kind = kind or leaf.dtype
-                if not leaf.is_meta or leaf.dtype != kind or not kind.is_floating_point:
-                    return False
-            elif isinstance(leaf, complex):
-                return False
-    return kind is not None
+def _are_alike(args: tuple[Any, ...], tensors: list[Tensor]) -> bool:
+    """Whether the tensors among arguments have no values and one type of real numbers, and no other is complex."""
+    kind = tensors[0].dtype if tensors else torch.long
+    return (
+        kind.is_floating_point
+        and complex not in map(type, args)
+        and all(each.is_meta and each.dtype is kind for each in tensors)
+    )
+
+
+def tensors_among(*values: Any) -> list[Tensor]:
+    """The tensors among an operator's arguments or results; they lie in lists at most one deep."""
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, (list, tuple)) and value and type(value[0]) is not int:  # as sizes are
+            found += [each for each in value if isinstance(each, Tensor)]
+    return found
 
 
 def _fresh(shape: Sequence[int], like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -97,8 +114,13 @@ def _clone(func: Any, first: Tensor, memory_format: torch.memory_format | None =
 
 def _elementwise(func: Any, first: Tensor, *others: Any) -> Tensor | None:
     if all(each.shape == first.shape for each in others if isinstance(each, Tensor)):
-        return first if func._schema.is_mutable else _empty_like(first)
-    return None if func._schema.is_mutable else _spread(first, *(each for each in others if isinstance(each, Tensor)))
+        return first if _is_mutable(func) else _empty_like(first)
+    return None if _is_mutable(func) else _spread(first, *(each for each in others if isinstance(each, Tensor)))
+
+
+@cache
+def _is_mutable(func: Any) -> bool:
+    return bool(func._schema.is_mutable)
 
 
 def _spread(*tensors: Tensor) -> Tensor | None:
@@ -113,9 +135,10 @@ def _spread(*tensors: Tensor) -> Tensor | None:
 
 
 def _norm(func: Any, first: Tensor, *others: Any) -> tuple[Tensor, ...] | None:
-    if first.dim() < 2 or any(isinstance(each, Tensor) and each.shape != first.shape[1:2] for each in others):
+    channels = first.shape[1:2]
+    if first.dim() < 2 or any(each.shape != channels for each in others if isinstance(each, Tensor)):
         return None
-    return _empty_like(first), *(_fresh(first.shape[1:2], first) for _ in range(1, _count_of_results(func)))
+    return _empty_like(first), *[_fresh(channels, first) for _ in range(1, _count_of_results(func))]
 
 
 @cache
@@ -251,12 +274,13 @@ def _slide(
 
 def _is_plain(tensor: Tensor) -> bool:
     """Whether it is contiguous, and does not look as if its channels were last."""
-    inside = 1
-    for size, step in zip(tensor.shape[::-1], tensor.stride()[::-1], strict=True):
-        if step != inside:
-            return False
-        inside *= max(1, size)
-    return True
+    return tensor.stride() == _usual_strides(tensor.shape)
+
+
+@lru_cache(4096)
+def _usual_strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Those of a contiguous tensor."""
+    return tuple(prod(max(1, size) for size in shape[dim + 1 :]) for dim in range(len(shape)))
 
 
 _NORMS = [
@@ -292,3 +316,5 @@ _RULES: dict[str, Callable[..., Any]] = {
 """Makers of results, by operator; None where torch has to do it."""
 _FORMAT = {"memory_format"}
 """Arguments with names that makers take."""
+_KINDS = {"dtype", "layout", "device"}
+"""Those that an empty tensor is made with."""

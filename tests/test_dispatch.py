@@ -210,6 +210,14 @@ def test_copies(order, part, spread, layout):
         assert (ours.shape, strides(ours)) == (theirs.shape, strides(theirs))
 
 
+def test_an_empty_tensor_is_what_its_arguments_say():
+    kinds = {"dtype": torch.uint8, "layout": torch.strided, "device": torch.device("meta")}
+    made = carry_out(aten.empty.memory_format, ([2, 3],), kinds)
+    assert (made.shape, made.dtype, made.is_meta) == ((2, 3), torch.uint8, True)
+    last = carry_out(aten.empty.memory_format, ([2, 3, 4, 5],), {**kinds, "memory_format": torch.channels_last})
+    assert last.stride() == (60, 1, 15, 3)
+
+
 def test_values_are_left_to_torch():
     assert carry_out(aten.mm.default, (torch.ones(2, 3), torch.ones(3, 4)), {}).tolist() == [[3.0] * 4] * 2
     assert all(name.startswith("aten.") for name in _RULES)

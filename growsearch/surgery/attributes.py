@@ -1,5 +1,6 @@
 """What the modules of a network hold beside parameters and children, and what a forward pass leaves there."""
 
+from collections.abc import Iterable
 from itertools import chain
 from operator import is_
 from types import NoneType
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from growsearch.surgery.remembering import Remembering
-from growsearch.surgery.tensors import OWN_ATTRIBUTES, modules_of, named, tensors_inside
+from growsearch.surgery.tensors import OWN_ATTRIBUTES, modules_of, tensors_inside
 from growsearch.surgery.widths import Width
 from growsearch.surgery.written import LONG
 
@@ -33,17 +34,21 @@ class Left(NamedTuple):
 class Attributes:
     """The attributes of a network's modules.
 
+    Args:
+        model: the network.
+        modules: its modules with their paths.
+
     Attributes:
         held: tensors that they hold, each with its attribute's path.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, modules: Iterable[tuple[str, nn.Module]]) -> None:
         self._model = model
         self._before: dict[int, dict[str, Any]] = {}
         self._open: dict[int, list[str]] = {}
         self._buffers: list[Tensor] = []
         self.held: list[tuple[str, Tensor]] = []
-        for path, module in named(model):
+        for path, module in modules:
             own = [(name, value) for name, value in vars(module).items() if name not in OWN_ATTRIBUTES]
             found = [(name, value) for name, value in own if _may_hold(value)]
             for name, value in found:

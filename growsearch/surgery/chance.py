@@ -1,14 +1,12 @@
 """Whether chance decides what a network runs: layers that are skipped, chosen or shuffled at random."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
-
-from growsearch.surgery.tensors import modules_of
 
 ALIKE = 8
 """A network that chance leads is run until so many runs in a row have brought nothing that was not seen before."""
@@ -25,7 +23,7 @@ class Ways:
     network's tensors, follows on which.
 
     Args:
-        model: the network that runs, its random streams seeded by the caller.
+        modules: those of the network that runs, its random streams seeded by the caller.
 
     Attributes:
         read: whether the code read a draw as a number; noted by the caller before it goes on.
@@ -33,12 +31,12 @@ class Ways:
         parted: whether some of those took another way than others.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        modules = modules_of(model)
+    def __init__(self, modules: Collection[nn.Module]) -> None:
         self._tensors = {
             id(each) for module in modules for each in (*module._parameters.values(), *module._buffers.values())
         }
-        self._held = any(isinstance(value, _GENERATORS) for module in modules for value in vars(module).values())
+        kinds = {type(value) for module in modules for value in vars(module).values()}
+        self._held = any(issubclass(kind, _GENERATORS) for kind in kinds)
         self._seen: set[Any] = set()
         self._last: Any = None
         self.read = self.parted = self._noting = False

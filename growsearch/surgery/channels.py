@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from growsearch.errors import UserError
 from growsearch.surgery import structure
+from growsearch.surgery.garbage import no_collections
 from growsearch.surgery.groups import Layout, Segment, group
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.tensors import held_by, modules_of, owner, places
@@ -78,15 +79,14 @@ class ChannelMap:
     def __init__(
         self, model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool = False, held: bool = False
     ) -> None:
-        traced, layout = _traced(model, example, heads, held)
+        with no_collections():
+            traced, layout = _traced(model, example, heads, held)
         self.shared = {key for key, roles in traced.roles.items() if "consumer" in roles and len(roles) > 1}
         self.axes: list[list[Axis]] = [[] for _ in layout.sizes]
-        alike: dict[tuple[Segment, ...], tuple[Segment, ...]] = {}  # an edit knows them by their identity
         for (name, dim), segments in layout.axes.items():
-            segments = alike.setdefault(segments, segments)
             roles = traced.roles.get((name, dim), ())  # no entry may be divided of what is used otherwise too
             axis = Axis(name, dim, "scale" if (name, dim) in self.shared else _role(model, name, dim, roles), segments)
-            for number in dict.fromkeys(segment.group for segment in segments):
+            for number in (segments[0].group,) if len(segments) == 1 else {segment.group for segment in segments}:
                 self.axes[number].append(axis)
         self.tensors = [_by_name(axes) for axes in self.axes]
         self.sizes, self.bonds = layout.sizes, layout.bonds
@@ -124,10 +124,11 @@ class ChannelMap:
 
     def _remember(self, model: nn.Module) -> None:
         """Note what the network consists of, and be kept true by its edits."""
-        held = [module._modules for module in modules_of(model)]
+        modules = modules_of(model)
+        held = [module._modules for module in modules]
         self._children = [(each, tuple(each.values())) for each in held if each]
         self._childless = [each for each in held if not each]
-        tensors = [each for module in modules_of(model) for each in (module._parameters, module._buffers)]
+        tensors = [each for module in modules for each in (module._parameters, module._buffers)]
         self._holding, self._hollow = [each for each in tensors if each], [each for each in tensors if not each]
         self._count = self._counted()
         self._holders: dict[str, list[tuple[nn.Module, str]]] = {}
@@ -237,6 +238,8 @@ class ChannelMap:
 
 ENDS = frozenset(("network output", "network input", "vocabulary"))
 """Why channels stay in every network."""
+KERNELS = frozenset(("kernel size", "depthwise kernel"))
+"""Why entries of a convolution stay that are no channels, whatever is followed."""
 
 
 def _traced(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool, held: bool) -> tuple[LabelTrace, Layout]:
@@ -246,7 +249,7 @@ def _traced(model: nn.Module, example: Tensor | tuple[Any, ...], heads: bool, he
     for option in ("whole", "shortest", "held"):
         options: dict[str, Any] = {"whole": traced.whole, "shortest": traced.shortest, "held": traced.held}
         others = {"whole": layout.tied(traced.blocked), "shortest": traced.merges, "held": traced.leaves}
-        if not others[option] or options[option] or not layout.stuck(ENDS if option == "held" else ()):
+        if not others[option] or options[option] or not layout.stuck(ENDS | KERNELS if option == "held" else KERNELS):
             continue
         again = trace(model, example, heads, **options | {option: others[option]})
         other = group(again)

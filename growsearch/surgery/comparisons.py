@@ -109,19 +109,29 @@ class EntriesCounted:
 
     Attributes:
         unseen: whether another profiler is on, which could not be put back, so that such products are not noted.
+        needed: whether code is slowed down.
     """
 
     def __init__(self, needed: bool) -> None:
         self.unseen = needed and sys.getprofile() is not None
-        self._needed = needed and not self.unseen
+        self.needed = needed and not self.unseen
 
     def __enter__(self) -> None:
-        if self._needed:
+        if self.needed:
             sys.setprofile(_look)
 
     def __exit__(self, *error: object) -> None:
-        if self._needed:
+        if self.needed:
             sys.setprofile(None)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """While code runs that is not the network's."""
+        sys.setprofile(None)
+        try:
+            yield
+        finally:
+            sys.setprofile(_look)
 
 
 def _look(frame: FrameType, event: str, called: Any) -> None:

@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from growsearch.surgery.arguments import require_groups
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
+from growsearch.surgery.garbage import quick_collections
 from growsearch.surgery.hooks import without_global_hooks
 from growsearch.surgery.remap import COMPUTED
 from growsearch.surgery.surroundings import undisturbed
-from growsearch.surgery.verify import prove_groups, quick_collections
+from growsearch.surgery.verify import prove_groups
 
 WEIGHT = f"{COMPUTED}weight."
 """Part of the name of a tensor that a layer's weight is computed from."""

@@ -92,15 +92,18 @@ def group(trace: LabelTrace) -> Layout:
     order: dict[int, Vector] = {}
 
     def segmented() -> tuple[dict[Any, tuple[Segment, ...]], dict[Any, tuple[Segment, ...]]]:
-        found = {id(vector): _segments(vector, groups, order, unprunable) for vector in alike.values()}
+        once: dict[tuple[Segment, ...], tuple[Segment, ...]] = {}  # an edit knows them by their identity
+        every = ((id(vector), _segments(vector, groups, order, unprunable)) for vector in alike.values())
+        found = {number: once.setdefault(parts, parts) for number, parts in every}
         ours = {axis: found[id(vector)] for axis, vector in axes.items()}
         return ours, {key: found[id(vector)] for key, vector in attributes.items()}
 
     segments = segmented()
-    once = {part.group for parts in segments[0].values() for part, count in _counted(parts) if count == 1}
-    for each, size in enumerate(sizes):
-        if size == 1 and each not in once and unprunable[each] is None:
-            unprunable[each] = _TIED
+    single = {each for each, size in enumerate(sizes) if size == 1 and unprunable[each] is None}
+    for parts in segments[0].values() if single else ():
+        single.difference_update(part.group for part, count in _counted(parts) if count == 1)
+    for each in single:
+        unprunable[each] = _TIED
     if {_DISORDER, _TIED}.intersection(unprunable):  # what was segmented before it froze is inert now
         segments = segmented()
         for each, why in enumerate(unprunable):
@@ -158,7 +161,7 @@ def _joined(trace: LabelTrace) -> Vector:
 
     Vectors that must stay equally long are joined too, unless they have the same channels equally often.
     """
-    label, waiting = _classes(trace.joins, trace.count), trace.equal
+    label, waiting = _classes(trace.joins, trace.count, set(map(id, trace.axes.values()))), trace.equal
     while True:
         if trace.measure_multiples(label):
             waiting = trace.equal
@@ -185,19 +188,25 @@ def _merged(label: Vector, joins: list[tuple[Vector, Vector]]) -> Vector:
     return _connected(np.concatenate(pairs, axis=1), len(label))[label]
 
 
-def _classes(joins: list[tuple[Vector, Vector]], count: int) -> Vector:
+def _classes(joins: list[tuple[Vector, Vector]], count: int, own: Container[int] = ()) -> Vector:
     """Label -> a label of its class, the same one for all of a class.
 
     Nearly every join is of a tensor's own labels, which come one after another, with labels that were given out
     before: each of these then points to the one it is joined with. The others are edges of a graph.
+
+    Args:
+        joins: pairs of equally long vectors of labels.
+        count: number of labels.
+        own: identities of vectors whose labels come one after another.
     """
     every, label = np.arange(count), np.arange(count)
     pointing, edges = dict[int, int](), list[tuple[Vector, Vector]]()
     for first, second in {(id(a), id(b)): (a, b) for a, b in joins if len(a)}.values():
         old, new = (first, second) if first[0] < second[0] else (second, first)
         start, stop = int(new[0]), int(new[-1]) + 1
-        in_turn = same(new, every[start:stop])
-        if in_turn and same(new, label[start:stop]) and old.max() < start:
+        in_turn = id(new) in own or same(new, every[start:stop])
+        last = old[-1] if id(old) in own else old.max()
+        if in_turn and last < start and same(new, label[start:stop]):
             label[start:stop], pointing[start] = old, stop
         elif not in_turn or not same(old, label[start:stop]):  # as it is in the other mode
             edges.append((first, second))
@@ -245,7 +254,7 @@ def _refined(axes: list[Vector], count: int) -> Vector:
 def _segments(vector: Vector, groups: Vector, order: dict[int, Vector], fixed: list[str | None]) -> tuple[Segment, ...]:
     """Cut a dimension into runs of one group each, and these into whole passes through the group."""
     member = groups[vector]
-    starts = [0, *(np.flatnonzero(member[1:] != member[:-1]) + 1).tolist()] if len(vector) else []
+    starts = [0, *((member[1:] != member[:-1]).nonzero()[0] + 1).tolist()] if len(vector) else []
     segments: list[Segment] = []
     for start, stop in pairwise([*starts, len(vector)]):
         run, number = vector[start:stop], int(member[start])

@@ -20,6 +20,7 @@ from typing import Any
 from torch import nn
 
 from growsearch.surgery.closures import closed_over
+from growsearch.surgery.tensors import modules_of, named
 
 _RECORDING = {
     *("append", "appendleft", "add", "update", "setdefault", "extend", "insert", "put", "__setitem__", "setattr"),
@@ -85,8 +86,9 @@ def gives_value(hook: Any) -> bool:
 
 def writing_hooks(model: nn.Module) -> Iterator[tuple[str, str, str]]:
     """Path of a module, kind of its hook and what it writes, of hooks that write what the network computes with."""
-    tensors = {name for module in model.modules() for name in (*module._parameters, *module._buffers)}
-    for path, module in model.named_modules():
+    hooked = [(path, each) for path, each in named(model) if each._forward_hooks or each._forward_pre_hooks]
+    tensors = {name for each in modules_of(model) for name in (*each._parameters, *each._buffers)} if hooked else set()
+    for path, module in hooked:
         for kind, hooks in (("forward hook", module._forward_hooks), ("forward pre-hook", module._forward_pre_hooks)):
             for hook in hooks.values():
                 if (what := _tensor_written(hook, tensors) or _note_read(hook, model)) is not None:

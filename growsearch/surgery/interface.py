@@ -44,9 +44,9 @@ def refuse_unsuitable(model: nn.Module, example: Tensor | tuple[Any, ...]) -> No
 
 def _wrong_with(module: nn.Module) -> str | None:
     """Why no trace can be true for a network with this module; None if there is no reason."""
-    held = (*module._parameters.values(), *module._buffers.values())
-    if any(tensor is not None and is_lazy(tensor) for tensor in held):
-        return "is a lazy layer without weights; run the network once first"
+    for tensor in (*module._parameters.values(), *module._buffers.values()):
+        if tensor is not None and is_lazy(tensor):
+            return "is a lazy layer without weights; run the network once first"
     if isinstance(module, torch.jit.ScriptModule):
         return "is a compiled TorchScript module; use the Python module that it was made of"
     if isinstance(module, nn.parallel.DistributedDataParallel):
@@ -59,7 +59,7 @@ def _wrong_with(module: nn.Module) -> str | None:
                 "computes its weight in a hook (the old weight_norm or spectral_norm); remove it, or use "
                 "torch.nn.utils.parametrizations"
             )
-    for kind in giving_hooks(module):
+    for kind in giving_hooks(module) if module._forward_hooks or module._forward_pre_hooks else ():
         return (
             f"has a {kind} that returns a value, and hooks are not run; let the module's own forward "
             "do what it does, or remove it first"

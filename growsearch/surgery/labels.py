@@ -140,10 +140,11 @@ class LabelTrace:
         self._padded: dict[int, Vector] = {}
         self._alive: list[Any] = []  # an id is only unique while its object lives
         for name, tensor in tensors.items():
-            vectors = tuple(self.new(size) for size in tensor.shape)
-            self.axes.update({(name, dim): vector for dim, vector in enumerate(vectors)})
+            vectors = tuple(map(self.new, tensor.shape))
+            for dim, vector in enumerate(vectors):
+                self.axes[name, dim] = vector
             self.put(tensor, vectors)
-            self.put_origin(tensor, name, tuple(range(tensor.dim())))
+            self.put_origin(tensor, name, tuple(range(len(vectors))))
 
     def new(self, size: int) -> Vector:
         """Labels that no other tensor has."""
@@ -250,10 +251,13 @@ class LabelTrace:
         if place is not None:
             self.rows[place] = min(self.rows.get(place, table.shape[0]), table.shape[0])
 
+    @property
+    def hands_on(self) -> bool:
+        """Whether there are scores, or whole numbers of inputs."""
+        return bool(self.scores or self.given)
+
     def hand_on(self, tensors: list[Tensor], out: Any, scores: bool) -> None:
         """Note that a result was made of an input's whole numbers alone, or of scores, if it was."""
-        if not (self.scores or self.given):
-            return
         found = [vector for tensor in tensors for vector in self.scores.get(id(tensor), ())] if scores else []
         if found and isinstance(out, Tensor):
             self._alive.append(out)

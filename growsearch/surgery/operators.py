@@ -9,13 +9,14 @@ are divided by the number of copies, the operator's output must hold the same co
 not, the rule says with a :class:`~growsearch.surgery.labels.Bond` what may be done all the same.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from growsearch.dispatch import tensors_among
 from growsearch.surgery.labels import LabelTrace
 
 aten = torch.ops.aten
@@ -54,10 +55,12 @@ class Call:
         draws: whether it draws at random.
     """
 
-    def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    def __init__(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any, inputs: list[Tensor] | None = None
+    ) -> None:
         self.func, self.args, self.kwargs, self.out = func, args, kwargs, out
         self.name, self._places, self._defaults, self.draws = _signature(func)
-        self.inputs = tensors_among(*args, *kwargs.values())
+        self.inputs = tensors_among(*args, *kwargs.values()) if inputs is None else inputs
 
     def __getitem__(self, name: str) -> Any:
         place = self._places[name]
@@ -85,11 +88,13 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     def enter(function: Rule) -> Rule:
         _OTHERS.update({name: function for name in names if "." in name})
         _RULES.update({getattr(aten, name): function for name in names if hasattr(aten, name)})
+        rule_of.cache_clear()
         return function
 
     return enter
 
 
+@cache
 def rule_of(func: Any) -> Rule:
     """The rule of an operator; :func:`unknown` if it is not on the list."""
     packet = func.overloadpacket
@@ -101,15 +106,18 @@ def unknown(trace: LabelTrace, call: Call) -> None:
     trace.freeze_all(call.inputs, f"operator {call.name} is not on the list of known ones")
 
 
-def tensors_among(*values: Any) -> list[Tensor]:
-    """The tensors among an operator's arguments or results; they lie in lists at most one deep."""
-    found: list[Tensor] = []
-    for value in values:
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, (list, tuple)):
-            found += [each for each in value if isinstance(each, Tensor)]
-    return found
+def mapped(function: Callable[[Any], Any], args: Iterable[Any]) -> list[Any]:
+    """A function's results for an operator's arguments, which lie in lists at most one deep."""
+    return [[function(leaf) for leaf in each] if isinstance(each, (list, tuple)) else function(each) for each in args]
+
+
+def flat(args: tuple[Any, ...]) -> Iterator[Any]:
+    """An operator's arguments, which lie in lists at most one deep."""
+    for each in args:
+        if isinstance(each, (list, tuple)):
+            yield from each
+        else:
+            yield each
 
 
 def normal(dims: int | Sequence[int] | None, ndim: int) -> list[int]:

@@ -212,11 +212,11 @@ def batch_norm(trace: LabelTrace, call: Call) -> None:
     for dim, vector in enumerate(labels):
         if dim != 1:
             trace.freeze(vector, "batch norm over channels", Bond.EVEN)
-    for name in ("weight", "bias", "running_mean", "running_var"):
-        tensor = call.get(name)
-        if isinstance(tensor, Tensor):
-            labels[1] = trace.join(labels[1], trace.get(tensor)[0])
-            trace.play(tensor, 0, "norm")
+    tensors = [call.get(name) for name in ("weight", "bias", "running_mean", "running_var")]
+    tensors = [each for each in tensors if isinstance(each, Tensor)]
+    labels[1] = trace.join(labels[1], *[trace.get(each)[0] for each in tensors])
+    for tensor in tensors:
+        trace.play(tensor, 0, "norm")
     trace.put(call.out[0], tuple(labels))
 
 

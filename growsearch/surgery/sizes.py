@@ -6,7 +6,7 @@ passed to a view, and tells the trace which sizes must stay equal and which attr
 """
 
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import chain, combinations
 from math import prod
 from typing import Any
@@ -18,7 +18,6 @@ from torch.utils import _pytree as pytree
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.rehearsal import WithoutDropout
 from growsearch.surgery.remembering import Computed, Remembering, plain
-from growsearch.surgery.tensors import modules_of, named
 from growsearch.surgery.widths import Width
 
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -31,7 +30,7 @@ _CREATES = {
 }
 
 
-def mark_attributes(model: nn.Module, heads: bool = False) -> None:
+def mark_attributes(modules: Iterable[tuple[str, nn.Module]], heads: bool = False) -> None:
     """Make the whole numbers that modules hold remember that they are attributes; for a copy that is thrown away.
 
     Layers of torch are left out: their sizes are those of their tensors, except for the shape of a norm or of what is
@@ -39,7 +38,7 @@ def mark_attributes(model: nn.Module, heads: bool = False) -> None:
     inputs, for the groups of a norm that are single channels, and for numbers of heads where these may change.
     """
     followed = {*_FOLLOWED, "num_heads"} if heads else _FOLLOWED
-    for path, module in named(model):
+    for path, module in modules:
         held = vars(module)
         if not type(module).__module__.startswith("torch.nn."):
             names = [name for name in held if not name.startswith("_")]
@@ -68,14 +67,19 @@ _LAYERS: dict[type[nn.Module], dict[str, int]] = {
 """Sizes of torch's layers, and the dimensions of their weights that these count."""
 
 
-def mark_layers(model: nn.Module, labels: LabelTrace) -> None:
+def _sizes_of(kind: type[nn.Module]) -> dict[str, int]:
+    """The sizes that a layer of a class has, and the dimensions of its weight that these count."""
+    return next((_LAYERS[each] for each in kind.__mro__ if each in _LAYERS), {})
+
+
+def mark_layers(modules: Collection[nn.Module], labels: LabelTrace) -> None:
     """Make the sizes of torch's layers remember the labels of their weights; for a copy that is thrown away."""
-    for module in modules_of(model):
-        kind = next((each for each in type(module).__mro__ if each in _LAYERS), None)
+    sizes = {kind: _sizes_of(kind) for kind in set(map(type, modules))}
+    for module in modules:
         weight = module._parameters.get("weight")
-        if kind is None or weight is None:
+        if weight is None:
             continue
-        for name, dim in _LAYERS[kind].items():
+        for name, dim in sizes[type(module)].items():
             vector = labels.get(weight)[dim]
             if vector is not None and module.__dict__.get(name) == len(vector):
                 module.__dict__[name] = Width.make(len(vector), vector)
@@ -103,6 +107,7 @@ class Sizes(WithoutDropout):
             **dict.fromkeys(_CREATES, self._create),
             "eye": self._identity,
             "group_norm": self._group_norm,
+            "batch_norm": self._batch_norm,
             "unflatten": self._unflatten,
             **dict.fromkeys(("__getitem__", "__setitem__"), self._slice),
             **dict.fromkeys(("numel", "nelement"), self._numel),
@@ -312,6 +317,15 @@ class Sizes(WithoutDropout):
 
     def _group_norm(self, func: Any, args: Any, kwargs: Any) -> Any:
         return self._written(func, args, kwargs, (args[1] if len(args) > 1 else kwargs["num_groups"],))
+
+    def _batch_norm(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """It asks whether there is one value for each channel: of no interest where all else are no channels."""
+        labels = self.labels.get(args[0] if args else kwargs["input"])
+        others = any(vector is not None for dim, vector in enumerate(labels) if dim != 1)
+        if isinstance(func, types.FunctionType) and (others or self._unseen):
+            return self._opened(func, args, kwargs)
+        _leave(args, kwargs.values())
+        return func(*args, **kwargs)
 
     def _create(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A constant whose size was read off a labelled tensor, or off a module, has its labels, on whatever device."""

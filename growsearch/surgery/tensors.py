@@ -32,7 +32,7 @@ def _walked(model: nn.Module, path: str = "") -> list[tuple[str, nn.Module]]:
     found = [(path, model)]
     for name, child in model._modules.items():
         if child is not None:
-            found += _walked(child, f"{path}{name}.")
+            found += _walked(child, f"{path}{name}.") if child._modules else [(f"{path}{name}.", child)]
     return found
 
 
@@ -107,7 +107,8 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
         module = waiting.pop()
         if id(module) not in found:
             found[id(module)] = module
-            waiting += [child for child in reversed(module._modules.values()) if child is not None]
+            if module._modules:
+                waiting += [child for child in reversed(module._modules.values()) if child is not None]
     return list(found.values())
 
 
@@ -136,7 +137,8 @@ class Copier:
         others = [pair for module in modules if not _is_plain(type(module)) for pair in vars(module).items()]  # type: ignore[arg-type]
         self._model = model
         self._tensors = list({id(tensor): tensor for tensor in held if tensor is not None}.values())
-        leading = (value for each in modules for name, value in vars(each).items() if _may_lead(name, value))
+        named = (pair for module in modules for pair in vars(module).items())
+        leading = [value for name, value in named if type(value) in _LEADING and value and _may_lead(name)]
         self._closures = Closures(leading, {*map(id, modules), *map(id, self._tensors)})
         plain = [module for module in modules if _is_plain(type(module))]  # type: ignore[arg-type]
         self._recipes = [_Recipe.of(module, hooks, self._closures.found) for module in plain]
@@ -169,7 +171,7 @@ class _Recipe:
         module: the module.
         kept: attributes that copies share.
         held: dicts of tensors and modules, by attribute.
-        hooks: dicts of hooks that copies have none of.
+        hooks: dicts of hooks of which there are none, or copies have none.
         plain: other dicts and sets whose content copies share.
         rest: all else, which is copied deeply.
     """
@@ -186,17 +188,23 @@ class _Recipe:
         recipe = _Recipe(module, {}, [], [], [], [])
         for name, value in vars(module).items():
             kind = type(value)
-            if name == "_compiled_call_impl":  # it would run the network that it was made of
+            if name in _HOOKS and not value:
+                recipe.hooks.append(name)
+            elif kind in _ATOMS:
+                recipe.kept[name] = value
+            elif name in _HELD:
+                recipe.held.append((name, value))
+            elif kind in _CONTAINERS and not value:
+                recipe.plain.append((name, value))
+            elif name == "_compiled_call_impl":  # it would run the network that it was made of
                 recipe.kept[name] = None
             elif id(value) in deep:
                 recipe.rest.append((name, value))
-            elif kind in _UNCHANGING or (kind is tuple and _is_plain_content(value, deep)):
+            elif kind is FunctionType or (kind is tuple and _is_plain_content(value, deep)):
                 recipe.kept[name] = value
-            elif name in ("_parameters", "_buffers", "_modules"):
-                recipe.held.append((name, value))
             elif not hooks and "_hooks" in name and isinstance(value, dict):
                 recipe.hooks.append(name)
-            elif kind in (dict, OrderedDict, set) and (not value or _is_plain_content(value, deep)):
+            elif kind in _CONTAINERS and _is_plain_content(value, deep):
                 recipe.plain.append((name, value))
             else:
                 recipe.rest.append((name, value))
@@ -223,19 +231,21 @@ class _Recipe:
 
 def _is_plain_content(value: Any, deep: Container[int]) -> bool:
     inside = [*value.values()] if isinstance(value, dict) else value
-    return set(map(type, inside)) <= _UNCHANGING and not any(id(each) in deep for each in inside)
+    return set(map(type, inside)) <= {*_ATOMS, FunctionType} and not any(id(each) in deep for each in inside)
 
 
 _LEADING = {FunctionType, MethodType, partial, ref, list, tuple, set, dict, OrderedDict, deque}
 
 
-def _may_lead(name: str, value: Any) -> bool:
-    """Whether an attribute may be, or hold, a function that leads back to the network."""
-    held = name in ("_parameters", "_buffers", "_modules", "_compiled_call_impl") or "_hooks" in name
-    return type(value) in _LEADING and not held and (not hasattr(value, "__len__") or len(value) > 0)
+def _may_lead(name: str) -> bool:
+    """Whether an attribute of this name may be, or hold, a function that leads back to the network."""
+    return name not in _HELD and name != "_compiled_call_impl" and "_hooks" not in name
 
 
-_UNCHANGING = {bool, int, float, str, NoneType, FunctionType, type}
+_HELD = {"_parameters", "_buffers", "_modules"}
+_HOOKS = {name for name in OWN_ATTRIBUTES if "_hooks" in name}
+_CONTAINERS = {dict, OrderedDict, set}
+_ATOMS = {bool, int, float, str, NoneType, type}
 _COPYING = ("__deepcopy__", "__reduce__", "__reduce_ex__", "__getstate__")
 
 

@@ -1,6 +1,6 @@
 """Run a network once in each mode on the meta device and collect the labels."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
 from itertools import zip_longest
@@ -32,52 +32,67 @@ from growsearch.surgery.comparisons import EntriesCounted, noted
 from growsearch.surgery.hooks import has_hooks
 from growsearch.surgery.interface import as_arguments, output_leaves, put_into, refuse_shared, refuse_unsuitable
 from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
-from growsearch.surgery.modes import modes_asked
-from growsearch.surgery.operators import Call, aten, name_of, rule_of, tensors_among, unknown
+from growsearch.surgery.modes import modes_asked, switch
+from growsearch.surgery.operators import Call, aten, flat, mapped, name_of, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.rules_layers import convolution, matrix_product, packed
 from growsearch.surgery.rules_numbers import masked, pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
-from growsearch.surgery.tensors import copied, modules_of, owner, places, tensors_inside
+from growsearch.surgery.tensors import copied, modules_of, named, owner, places, tensors_inside
 from growsearch.surgery.written import read_code
 
 
 class _Watch(DispatchMode):
     """Pushes labels through every operator that runs under it."""
 
-    def __init__(self, labels: LabelTrace, ways: Ways, own: dict[int, str]) -> None:
+    def __init__(self, labels: LabelTrace, ways: Ways, own: dict[int, str], counted: EntriesCounted) -> None:
         super().__init__()
-        self.labels, self.ways, self.own = labels, ways, own
+        self.labels, self.ways, self.own, self.counted = labels, ways, own, counted
         self.moved: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        rule, kwargs = rule_of(func), kwargs or {}
+        if not self.counted.needed:
+            return self._follow(func, args, kwargs or {})
+        with self.counted.paused():
+            return self._follow(func, args, kwargs or {})
+
+    def _follow(self, func: Any, args: Any, kwargs: Any) -> Any:
+        """Carry an operator out, and label what comes out."""
+        rule = rule_of(func)
+        inputs = tensors_among(*args, *kwargs.values())
         if rule is packed:
             args = self._with_lengths(*args)
+            inputs = tensors_among(*args)
         elif rule is pick or rule is put_at:  # which look at masks
-            refuse_shared(self.own, tensors_among(*args, *kwargs.values()))
-        else:
-            args, kwargs = self._on_meta(args, kwargs)
+            refuse_shared(self.own, inputs)
+        elif elsewhere := [each for each in inputs if not each.is_meta]:
+            args, kwargs = self._on_meta(args, kwargs, inputs, elsewhere)
+            inputs = tensors_among(*args, *kwargs.values())
         first = next((each for each in args if isinstance(each, Tensor)), None)
         if first is not None and func is aten._local_scalar_dense.default and id(first) in self.labels.values:
             return self.labels.read(first).item()
         known = first is None or id(first) in self.labels.values
-        value = self._value(func, args, kwargs) if known else None
+        value = self._value(func, args, kwargs, inputs) if known else None
         if self.ways.runs and isinstance(value, Tensor) and name_of(func) in ("rand", "rand_like"):
             value = skewed(value, self.ways.runs)
+        if func is aten.add_.Tensor and isinstance(value, Tensor) and first is not None and not first.dim():
+            self.labels.settle(inputs)  # a counter of passes, as each batch norm has one
+            self.labels.note(func, inputs)
+            self.ways.note(func, inputs)
+            return first
         if rule is unknown and func._can_decompose():
             with self:
                 return func.decompose(*args, **kwargs)
         try:
-            out = carry_out(func, args, kwargs)
+            out = carry_out(func, args, kwargs, inputs)
         except NotImplementedError:
             if isinstance(value, Tensor):
                 real = value
             elif rule is masked:
                 real = _all_picked(*args)
             elif rule is pointwise:
-                real = func(*_mapped(_zeros, args), **kwargs)
+                real = func(*mapped(_zeros, args), **kwargs)
             else:
                 raise
             out = pytree.tree_map(lambda leaf: leaf.to("meta"), real)
@@ -86,7 +101,7 @@ class _Watch(DispatchMode):
             for tensor, entries in zip_longest(made, tensors_among(value)):
                 if tensor is not None:
                     self.labels.give_value(tensor, entries)
-        call = Call(func, args, kwargs, out)
+        call = Call(func, args, kwargs, out, inputs)
         if self.labels.defers and call.name not in _SHAPED:
             self.labels.settle(call.inputs)
         rule(self.labels, call)
@@ -94,16 +109,15 @@ class _Watch(DispatchMode):
         self.ways.note(func, call.inputs)
         if call.draws and isinstance(out, Tensor):
             self.labels.draws.append((call.name, out))
-        self.labels.hand_on(call.inputs, out, rule not in (along_a_dimension, matrix_product, convolution))
+        if self.labels.hands_on:
+            self.labels.hand_on(call.inputs, out, rule not in (along_a_dimension, matrix_product, convolution))
         if rule is convolution:  # it is computed from each window's entries
             windows = out.numel() // max(1, out.shape[1]) * (call["weight"].numel() // max(1, out.shape[1]))
             self.labels.largest = max(self.labels.largest, windows)
         return out
 
-    def _on_meta(self, args: Any, kwargs: Any) -> Any:
+    def _on_meta(self, args: Any, kwargs: Any, tensors: list[Tensor], real: list[Tensor]) -> Any:
         """Arguments with constants of the code, which lie elsewhere, moved to the tensors of the meta device."""
-        tensors = tensors_among(*args, *kwargs.values())
-        real = [each for each in tensors if not each.is_meta]
         refuse_shared(self.own, real)
         constants = [each for each in real if each.dim()]
         if not constants or len(constants) == len(tensors):
@@ -124,7 +138,7 @@ class _Watch(DispatchMode):
         longest = torch.full(lengths.shape, sequences.shape[1 if first else 0], dtype=torch.int64, device="cpu")
         return sequences, self.labels.values.get(id(lengths), longest) if lengths.is_meta else lengths, first
 
-    def _value(self, func: Any, args: Any, kwargs: Any) -> Any:
+    def _value(self, func: Any, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
         """What an operator gives whose arguments are all known, and small; else None."""
 
         def real(leaf: Any) -> Any:
@@ -136,16 +150,15 @@ class _Watch(DispatchMode):
                 return own or other.set_state(leaf.get_state())
             return leaf if not isinstance(leaf, Tensor) or not leaf.is_meta else self.labels.values.get(id(leaf))
 
-        tensors = tensors_among(*args, *kwargs.values())
         if any(each.is_meta and id(each) not in self.labels.values for each in tensors):
             return None
-        if not tensors and prod(each for each in _flat(args) if type(each) is int) > MOST_KNOWN:
+        if not tensors and prod(each for each in flat(args) if type(each) is int) > MOST_KNOWN:
             return None
         try:
             if not tensors:
                 given = {name: real(each) for name, each in kwargs.items()}
-                return func(*args, **given | {"device": torch.device("cpu")})
-            return func(*_mapped(real, args), **dict(zip(kwargs, _mapped(real, kwargs.values()), strict=True)))
+                return carry_out(func, args, given | {"device": torch.device("cpu")}, tensors)
+            return func(*mapped(real, args), **dict(zip(kwargs, mapped(real, kwargs.values()), strict=True)))
         except Exception:  # the same call on the meta device says what is wrong
             return None
 
@@ -158,20 +171,6 @@ def _all_picked(x: Tensor, mask: Tensor) -> Tensor:
 def _zeros(leaf: Any) -> Any:
     """What an operator that the meta device lacks is carried out with, where only the shape of its result matters."""
     return torch.zeros(leaf.shape, dtype=leaf.dtype, device="cpu") if isinstance(leaf, Tensor) else leaf
-
-
-def _mapped(function: Callable[[Any], Any], args: Iterable[Any]) -> list[Any]:
-    """A function's results for an operator's arguments, which lie in lists at most one deep."""
-    return [[function(leaf) for leaf in each] if isinstance(each, (list, tuple)) else function(each) for each in args]
-
-
-def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
-    """An operator's arguments, which lie in lists at most one deep."""
-    for each in args:
-        if isinstance(each, (list, tuple)):
-            yield from each
-        else:
-            yield each
 
 
 _SHAPED = {"rand_like", "randn_like", "zeros_like", "ones_like", "full_like", "empty_like"}
@@ -211,29 +210,31 @@ def trace(
         raise UserError(
             f"channel map of {type(model).__name__}: {describe(error)}; it needs a network that copy.deepcopy copies"
         ) from error
-    mark_attributes(shadow, heads)
+    parts = named(shadow)
+    modules = [module for _, module in parts]
+    mark_attributes(parts, heads)
     ours, theirs = places(shadow), places(model)
     own = {id(tensor): names[0] for tensor, names in theirs if not tensor.is_meta}
     refuse_shared(own, (tensor for tensor, _ in ours))
     labels = LabelTrace({names[0]: tensor for tensor, names in ours}, heads, whole, shortest, held)
-    mark_layers(shadow, labels)
+    mark_layers(modules, labels)
     twins = [(names[0], tensor, twin) for (tensor, names), (twin, _) in zip(ours, theirs, strict=True)]
     _know_flags(labels, twins)
-    attributes = Attributes(shadow)
+    attributes = Attributes(shadow, parts)
     _freeze_held(labels, attributes)
     _freeze_overlapping(labels, twins)
     labels.code = read_code(model)
-    for module in modules_of(shadow):
+    for module in modules:
         if isinstance(module, nn.modules.conv._ConvNd):
             for tensor in (*module._parameters.values(), *_originals(module)):
                 for kernel in labels.get(tensor)[2:] if tensor is not None else ():
                     labels.freeze(kernel, "kernel size")
     with torch.no_grad(), torch.device("meta"), own_streams(), without_dropout(shadow, False), _unchecked():
         attributes.remember()
-        buffers = [(each, name, held) for each in modules_of(shadow) for name, held in each._buffers.items()]
+        buffers = [(each, name, held) for each in modules for name, held in each._buffers.items()]
         gives = False
         for training in (True, False):
-            ways, labels.chosen = Ways(shadow), False
+            ways, labels.chosen = Ways(modules_of(shadow)), False
             for way, _ in enumerate(ways):
                 output, asked = _passed(model, shadow, example, training, labels, ways, own, heads)
                 outputs = [leaf for leaf in output_leaves(output) if isinstance(leaf, Tensor)]
@@ -280,12 +281,13 @@ def _passed(
             vector = labels.fixed(leaf.shape[1], "network input")
             labels.put(leaf, (None, vector, *[None] * (leaf.dim() - 2)))
     try:
-        shadow.train(training)
+        modules = modules_of(shadow)
+        switch(shadow, modules, training)
         noting, counted = noted(labels.comparisons, labels.code.compared), EntriesCounted(labels.code.counts)
         with (
-            modes_asked(shadow, heads) as asked,
+            modes_asked(modules, heads) as asked,
             Sizes(labels, counted.unseen),
-            _Watch(labels, ways, own),
+            _Watch(labels, ways, own, counted),
             noting,
             skewed_streams(ways.runs),
             counted,
@@ -298,8 +300,8 @@ def _passed(
             "it must take the example in train and in eval mode (in place of a detector, trace a module that "
             "returns the outputs of its backbone and heads)"
         )
-        named = [each for each in signature(shadow.forward).parameters.values() if each.kind is each.KEYWORD_ONLY]
-        if any(each.default is each.empty for each in named):
+        by_name = [each for each in signature(shadow.forward).parameters.values() if each.kind is each.KEYWORD_ONLY]
+        if any(each.default is each.empty for each in by_name):
             needs = "inputs are given by their places; trace a module that passes them on by their names"
         elif "meta" in str(error).lower():
             needs = "it needs a forward pass that runs without values (no control flow that depends on them)"
@@ -353,8 +355,7 @@ def _freeze_held(labels: LabelTrace, attributes: Attributes) -> None:
 def _know_flags(labels: LabelTrace, twins: Twins) -> None:
     """Note the values of flags and counters that a network holds, which its code may ask for."""
     for _, ours, theirs in twins:
-        number = theirs.is_floating_point() or theirs.is_complex()
-        if theirs.numel() == 1 and not number and not theirs.is_meta:
+        if theirs.numel() == 1 and not (theirs.is_floating_point() or theirs.is_complex() or theirs.is_meta):
             labels.give_value(ours, theirs.detach().to("cpu", copy=True))
 
 
@@ -363,9 +364,10 @@ def _freeze_overlapping(labels: LabelTrace, twins: Twins) -> None:
     spans: list[tuple[int, int, str, Tensor]] = []
     for name, ours, theirs in twins:
         if theirs.numel() and not theirs.is_meta:
-            steps = sum((size - 1) * stride for size, stride in zip(theirs.shape, theirs.stride(), strict=True))
-            start = theirs.data_ptr()
-            spans.append((start, start + (steps + 1) * theirs.element_size(), name, ours))
+            start, entries = theirs.data_ptr(), theirs.numel()
+            if not theirs.is_contiguous():
+                entries = sum((size - 1) * step for size, step in zip(theirs.shape, theirs.stride(), strict=True)) + 1
+            spans.append((start, start + entries * theirs.element_size(), name, ours))
     reached, last = 0, ("", torch.empty(0))
     for start, end, name, tensor in sorted(spans, key=itemgetter(0, 1)):
         if start < reached:

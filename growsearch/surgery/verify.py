@@ -5,9 +5,7 @@ widths looks like any other code to the trace. So a stand-in of the network, wit
 weights and double precision, is edited in many ways and must compute the same.
 """
 
-import gc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -18,6 +16,7 @@ from torch.utils import _pytree as pytree
 from growsearch.errors import UserError, is_lack_of_memory
 from growsearch.surgery.channels import ChannelGroup, ChannelMap
 from growsearch.surgery.footprint import Footprint
+from growsearch.surgery.garbage import quick_collections
 from growsearch.surgery.labels import ALONE, Bond
 from growsearch.surgery.plans import Plans
 from growsearch.surgery.rehearsal import Outputs, compared, is_undefined
@@ -91,19 +90,6 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
                 offer(prover)
                 return
             left = [group for group in left if group.unprunable is None]
-
-
-@contextmanager
-def quick_collections() -> Iterator[None]:
-    """Let the garbage collector pass over all that is there now; traces and stand-ins make many objects."""
-    if gc.get_freeze_count():
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 class _Prover:

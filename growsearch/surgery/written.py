@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from types import CodeType, FunctionType, MethodType, ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -59,11 +60,12 @@ def read_code(model: nn.Module) -> Code:
             attributes.setdefault(name, []).append(value)
     held = [tensor for each in modules for tensor in (*each._parameters.values(), *each._buffers.values())]
     sizes = {size for tensor in held if tensor is not None for size in tensor.shape}
-    for module in modules:
-        for name, value in vars(module).items() if not _is_foreign(type(module)) else ():
+    known = {kind for kind in kinds if not _is_foreign(kind)}
+    for name, value in chain.from_iterable(vars(each).items() for each in modules if type(each) in known):
+        if not name.startswith("_"):
             plain = isinstance(value, (list, tuple)) and all(type(each) is int for each in value)  # known to a trace
             counts = isinstance(value, int) and value in sizes
-            if not (plain or counts or name.startswith("_") or isinstance(value, (nn.Module, torch.Tensor))):
+            if not (plain or counts or isinstance(value, (nn.Module, torch.Tensor))):
                 attributes.setdefault(name, []).append(value)
     reader = _Reader(attributes)
     for value in attributes.get("forward", ()):
@@ -83,6 +85,7 @@ _LOOKING_UP = {
     *("named_children", "named_modules", "named_parameters", "named_buffers"),
 }
 """What code looks attributes up with by a text, which may be made of a size."""
+_TABLES = (nn.ModuleDict, nn.ParameterDict)
 
 
 def _names_looked_up(modules: Iterable[nn.Module], names: Iterable[str]) -> Iterator[str]:
@@ -91,13 +94,15 @@ def _names_looked_up(modules: Iterable[nn.Module], names: Iterable[str]) -> Iter
     Names that are numbered from 0 or 1, as of layers one after another, are left out.
     """
     every, found = not _LOOKING_UP.isdisjoint(names), set[str]()
+    kinds = {kind for kind in set(map(type, modules)) if every and not _is_foreign(kind)}
     for module in modules:
-        held = (*module._modules, *module._parameters, *module._buffers)
-        if isinstance(module, (nn.ModuleDict, nn.ParameterDict)):
+        if isinstance(module, _TABLES):
+            held = (*module._modules, *module._parameters, *module._buffers)
             found |= {name for name in held if isinstance(name, str)}
-        elif every and not _is_foreign(type(module)):
-            found |= {*held, *vars(module)}
-            found |= {name for kind in type(module).__mro__ if not _is_foreign(kind) for name in vars(kind)}
+        elif type(module) in kinds:
+            found.update(module._modules, module._parameters, module._buffers, vars(module))
+    for kind in {base for each in kinds if not issubclass(each, _TABLES) for base in each.__mro__}:
+        found.update(vars(kind) if not _is_foreign(kind) else ())
     alike: dict[str, dict[int, str]] = {}
     for name in sorted(found):
         if one := re.fullmatch(r"(\D*)(\d+)\D*", name):

@@ -141,4 +141,4 @@ def test_numbers_by_chance_part_no_ways(kind, parts):
 
 
 def test_one_run_is_enough_where_nothing_is_drawn():
-    assert len(list(Ways(nn.Linear(2, 2)))) == 1
+    assert len(list(Ways([nn.Linear(2, 2)]))) == 1

@@ -6,7 +6,8 @@ from surgery_networks import example, on_meta
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
-from growsearch.surgery import channel_groups, editable_share, prunable_share, remap, variables
+from growsearch.surgery import channel_groups, channels, editable_share, prunable_share, remap, variables
+from growsearch.surgery.trace import trace
 
 X = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
@@ -88,3 +89,23 @@ def test_several_inputs_and_an_embedding():
 def test_what_is_no_list_of_handles_is_refused(take, groups):
     with pytest.raises(UserError, match=r"is not accepted; use a (list of handles|handle) from channel_groups"):
         take(groups)
+
+
+class Boxes(nn.Module):
+    """A head of a detector, whose channels are boxes with so many numbers each as the module holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head, self.columns = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 12, 3), 4
+
+    def forward(self, x):
+        y = self.head(self.stem(x))
+        boxes = y.view(y.shape[0], -1, self.columns, *y.shape[2:])
+        return boxes.permute(0, 3, 4, 1, 2).reshape(y.shape[0], -1, self.columns)
+
+
+def test_nothing_else_is_followed_where_only_ends_and_kernels_stay(monkeypatch):
+    calls = []
+    monkeypatch.setattr(channels, "trace", lambda *args, **options: calls.append(options) or trace(*args, **options))
+    groups = channel_groups(Boxes(), torch.zeros(1, 3, 8, 8), prove=False)
+    assert groups[0].map.other and len(calls) == 1

@@ -159,6 +159,29 @@ def test_comparisons_that_sizes_cannot_turn_over_freeze_nothing():
     assert frozen(checked) == []
 
 
+def test_a_batch_norm_counts_the_values_of_a_channel():
+    """Which are channels themselves where it norms tokens; it is run undivided where they are not."""
+    tokens = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(3), nn.Linear(6, 2))
+    images = nn.Sequential(nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.Conv2d(6, 2, 1))
+    assert channel_groups(tokens, torch.zeros(2, 3, 4), prove=False)[0].map.conditions
+    assert not channel_groups(images, torch.zeros(2, 3, 4, 4), prove=False)[0].map.conditions
+
+
+def test_a_counter_of_passes_is_known():
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.norm, self.head = nn.Conv2d(3, 6, 1), nn.BatchNorm2d(6), nn.Conv2d(6, 2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.norm(self.stem(x))
+            return self.head(x.flip(1) if self.norm.num_batches_tracked == 1 else x)
+
+    net = Counts()
+    assert channel_groups(net, X.float(), prove=False)[0].frozen == "flip of channels"
+    assert net.norm.num_batches_tracked == 0
+
+
 def test_shapes_whose_entries_no_code_asks_for_are_compared_with_nothing():
     def places(m, a, b):
         return b * 2 if b.shape[2:].numel() > 800 else b

@@ -3,9 +3,11 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Thread
+from types import MethodType
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from growsearch.errors import UserError
@@ -133,6 +135,100 @@ def test_an_answer_that_chooses_between_equal_values_is_none(choose, runs):
     assert net.runs == runs
 
 
+ELSEWHERE = F
+
+
+def handed_on(x, rate, training=True):
+    return F.dropout(F.dropout(x, p=rate, training=training), rate, training)
+
+
+def handed_on_twice(x, training):
+    return handed_on(x, 0.5, training=training)
+
+
+def looked_at(x, training):
+    return F.dropout(x if training else x.flip(1), 0.5, training=training)
+
+
+def closed_over(x, training):
+    return F.dropout(x if (lambda: training)() else x.flip(1), 0.5, training=training)
+
+
+def seen_among_all(x, training):
+    if not locals()["training"]:
+        x = x.flip(1)
+    return F.dropout(x, 0.5, training=training)
+
+
+def told(x, rate, kind):
+    return x if kind else x.flip(1)
+
+
+def told_by_name(x, **options):
+    return x if options["training"] else x.flip(1)
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        lambda net, x: F.dropout(x, p=net.rate, training=net.training),
+        lambda net, x: torch.nn.functional.dropout2d(x + 0, net.rate, net.training) + 0,
+        lambda net, x: handed_on(x, 0.5, net.training),
+        lambda net, x: handed_on_twice(x, training=net.between.training),
+    ],
+)
+def test_a_flag_that_goes_into_dropout_alone_is_no_question(middle):
+    net = Chooses(None)
+    net.middle = MethodType(middle, net)
+    channel_groups(net, X, prove=False)
+    assert net.runs == [True]
+
+
+@pytest.mark.parametrize(
+    "middle",
+    [
+        lambda net, x: looked_at(x, net.training),
+        lambda net, x: closed_over(x, net.training),
+        lambda net, x: seen_among_all(x, training=net.training),
+        lambda net, x: told(x, 0.5, net.training),
+        lambda net, x: told_by_name(x, training=net.training),
+        lambda net, x: F.dropout(x, inplace=net.training),
+        lambda net, x: F.dropout(x, 0.5, not net.training),
+        lambda net, x: F.dropout(x if net.training else x.flip(1), 0.5, True),
+        lambda net, x: (F if net.drop.inplace else ELSEWHERE).dropout(x, 0.5, net.training),
+        lambda net, x: F.dropout(x, *[net.training]),
+    ],
+)
+def test_a_flag_that_may_go_elsewhere_is_a_question(middle):
+    net = Chooses(None)
+    net.middle = MethodType(middle, net)
+    channel_groups(net, X, prove=False)
+    assert net.runs == [True, False]
+
+
+class Trained(nn.Sequential):
+    """In train mode whatever it is told."""
+
+    def train(self, mode=True):
+        return super().train(True)
+
+
+def trained(*layers):
+    """The same by an attribute of its own."""
+    net = nn.Sequential(*layers)
+    net.train = lambda mode=True: nn.Sequential.train(net, True)
+    return net
+
+
+@pytest.mark.parametrize("kind", [Trained, trained])
+def test_modules_that_switch_in_a_way_of_their_own_do(kind):
+    net = AsksAPart()
+    net.between = kind()
+    groups = channel_groups(net, X, prove=False)
+    assert net.runs == [True, False]
+    assert next(group for group in groups if group.name == "stem").frozen is None  # it is never in eval mode
+
+
 class Attends(nn.Module):
     """Torch's layers of attention, which look for a faster way in eval mode; ``runs`` counts over all copies."""
 
@@ -211,7 +307,7 @@ def test_the_mode_is_no_attribute_of_all_modules_after_an_error():
 
 def test_compiled_modules_still_tell_their_mode():
     scripted = torch.jit.script(nn.Linear(2, 2).eval())
-    with modes_asked(nn.Linear(2, 2)) as asked:
+    with modes_asked([nn.Linear(2, 2)]) as asked:
         assert scripted.training is False
         assert nn.Linear(2, 2).training
     assert asked == {nn.Linear}
