@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from growsearch.errors import is_lack_of_memory
-from growsearch.surgery.rehearsal import Outputs, compared, is_undefined
+from growsearch.surgery.agreement import Outputs, compared, is_undefined
 
 Runs = dict[bool, Outputs]
 """Outputs by whether the network trains."""

@@ -5,8 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
-from math import isfinite
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 from weakref import ref
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from growsearch.dispatch import DispatchMode
+from growsearch.surgery.agreement import TOLERANCE
 from growsearch.surgery.in_parts import in_parts
 from growsearch.surgery.labels import Draws
 from growsearch.surgery.operators import Call, name_of, rule_of, tensors_among
@@ -113,10 +113,6 @@ _FACTORIES = {"zeros", "ones", "full", "empty", "rand", "randn", "linspace", "ey
 _MOVES = {"view", "_unsafe_view", "_reshape_alias", "clone", "permute", "transpose", "t", "expand", "alias", "detach"}
 """Operators that compute nothing; which of them run depends on the order in memory."""
 _MIXES = {"convolution", "mm", "addmm"}
-Outputs: TypeAlias = list[tuple[Any, list[Tensor]]]
-"""Every output of some runs, each with what it was computed from."""
-TOLERANCE = 1e-8
-"""Largest change of an output, relative to its largest entry."""
 _FLATTENS = {"sigmoid", "tanh", "erf", "hardsigmoid"}
 """What takes large numbers to its ends, where no change of them shows."""
 FLAT = 1e-6
@@ -354,49 +350,3 @@ def _is_flat(call: Call) -> bool:
         return out.shape[call["dim"]] > 1 and bool((out.amax(call["dim"]) > 1 - FLAT).all())
     slope = out * (1 - out) if "sigmoid" in name else 1 - out.square()
     return out.numel() > 0 and bool(slope.abs().max() < FLAT)
-
-
-def compared(before: Outputs, after: Outputs, when: str) -> str | None:
-    """None if two runs agree, else how they differ."""
-    if len(before) != len(after):
-        return f"it has other outputs {when}"
-    for (old, old_behind), (new, new_behind) in zip(before, after, strict=True):
-        if not isinstance(old, Tensor):
-            text = isinstance(old, (str, bytes))
-            if type(old) is not type(new) or not (old == new or (not text and abs(old - new) <= TOLERANCE * abs(old))):
-                return f"a {'text' if text else 'number'} that it returns changes {when}"
-            continue
-        if old.shape != new.shape or len(old_behind) != len(new_behind):
-            return f"its output has another shape {when}"
-        for first, second in zip(old_behind, new_behind, strict=True):
-            if first.shape == second.shape and not _close(first, second):
-                return f"its output changes {when}"
-    return None
-
-
-def is_undefined(outputs: Outputs) -> bool:
-    """Whether there is an entry that is no number, as the standard deviation of a single channel."""
-    return any(bool(leaf.isnan().any()) for leaf, _ in outputs if isinstance(leaf, Tensor))
-
-
-def _close(before: Tensor, after: Tensor) -> bool:
-    """Equal to the tolerance; integers exactly, and what is infinite or undefined in the same places."""
-    if not before.numel():
-        return True
-    if not (before.is_floating_point() or before.is_complex()):
-        return torch.equal(before, after)
-    gap, largest = _largest(before - after), _largest(before)
-    if isfinite(gap) and isfinite(largest):  # as nearly always: then all entries of both are finite
-        return gap <= TOLERANCE * largest
-    known = torch.isfinite(before)
-    if not torch.equal(known, torch.isfinite(after)):
-        return False
-    if not known.any():
-        return False
-    return _largest((before - after)[known]) <= TOLERANCE * _largest(before[known])
-
-
-def _largest(tensor: Tensor) -> float:
-    """Absolute value of the entry farthest from zero, NaN if one is."""
-    least, most = torch.aminmax(tensor.abs() if tensor.is_complex() else tensor)
-    return max(-float(least), float(most))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.surgery.agreement import Outputs, compared, is_undefined
 from growsearch.surgery.alone import Runs, of_the_first
 from growsearch.surgery.chance import skewed_streams
 from growsearch.surgery.channels import Axis, ChannelGroup, ChannelMap
@@ -17,7 +18,7 @@ from growsearch.surgery.drawn_inputs import copy_of, draw_inputs, samples_of
 from growsearch.surgery.footprint import Footprint
 from growsearch.surgery.interface import output_leaves, put_into
 from growsearch.surgery.labels import Bond
-from growsearch.surgery.rehearsal import Outputs, Rehearsal, compared, is_undefined, own_streams, without_dropout
+from growsearch.surgery.rehearsal import Rehearsal, own_streams, without_dropout
 from growsearch.surgery.remap import resize_layers
 from growsearch.surgery.replace import ordered_like
 from growsearch.surgery.tensors import Copier, copied, lookup, tensor_of, tensors_inside

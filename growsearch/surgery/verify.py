@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.errors import UserError, is_lack_of_memory
+from growsearch.surgery.agreement import Outputs, compared, is_undefined
 from growsearch.surgery.channels import ChannelGroup, ChannelMap
 from growsearch.surgery.footprint import Footprint
 from growsearch.surgery.garbage import quick_collections
 from growsearch.surgery.labels import ALONE, Bond
 from growsearch.surgery.plans import Plans
-from growsearch.surgery.rehearsal import Outputs, compared, is_undefined
 from growsearch.surgery.silent_proof import candidates, offer
 from growsearch.surgery.smaller import smaller
 from growsearch.surgery.stand_in import BOTH, Modes, Plan, StandIn

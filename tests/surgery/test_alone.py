@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from growsearch.surgery import channel_groups
+from growsearch.surgery.agreement import Outputs
 from growsearch.surgery.alone import of_the_first
 from growsearch.surgery.channels import ChannelMap
 from growsearch.surgery.footprint import Footprint
-from growsearch.surgery.rehearsal import Outputs
 from growsearch.surgery.verify import _Prover
 
 SIDE, WIDTH = 128, 40
