@@ -13,7 +13,7 @@ from torch import Tensor, optim
 from torch.optim import Optimizer
 
 from growsearch.errors import UserError
-from growsearch.surgery.replaced import require_current
+from growsearch.surgery.replaced import followed, require_current
 
 Optimizers: TypeAlias = Optimizer | Iterable[Optimizer] | None
 
@@ -107,6 +107,8 @@ def hand_over(optimizer: Optimizers, moves: Sequence[tuple[Tensor, Tensor, Carry
             group["params"] = [replaced.get(id(parameter), parameter) for parameter in group["params"]]
         for old, new, carry in moves:
             state, settings = each.state.pop(old, None), options.get(id(old), {})
+            if id(old) in options:
+                followed(old)
             if state and carry is not None:
                 each.state[new] = _carried(each, state, settings, old, new, carry)
             elif state and settings.get("fused") and "momentum_buffer" in state:

@@ -1,5 +1,7 @@
 """Optimizer state follows an edit: the next step is the one computed by hand on the mapped tensors."""
 
+import warnings
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -270,6 +272,24 @@ def test_an_optimizer_that_an_edit_was_not_given_is_refused_by_the_next(again):
     assert {name: id(tensor) for name, tensor in model.state_dict(keep_vars=True).items()} == before
     assert group.size == 8
     edits[again](torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+def test_a_step_that_leaves_out_what_an_edit_put_in_place_is_told():
+    model = network()
+    given, forgotten = (torch.optim.SGD(part.parameters(), lr=0.1) for part in (model[:3], model[3:]))
+    group = first_group(model)
+    widen(model, group, 8, optimizer=[given, forgotten])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        step(model, given)
+        step(model, forgotten)
+    widen(model, group, 9, optimizer=given)
+    with pytest.warns(UserWarning, match=r"SGD holds a parameter of shape \(5, 8, 3, 3\) that .* does not train what"):
+        step(model, forgotten)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        step(model, given)
+        step(model, torch.optim.SGD(model.parameters(), lr=0.1))
 
 
 def test_an_own_optimizer_can_be_entered(monkeypatch):
