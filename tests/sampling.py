@@ -27,7 +27,7 @@ def sampled(cases: Iterable[Any], *always: Any) -> list[Any]:
     return [pytest.param(*(c if isinstance(c, tuple) else (c,)), marks=m) for c, m in zip(found, marks, strict=True)]
 
 
-def half(cases: Iterable[Any]) -> list[Any]:
-    """As :func:`sampled`, for so many like cases that half of them run always, another one in each version."""
+def part(cases: Iterable[Any], share: int = 2) -> list[Any]:
+    """As :func:`sampled`, for so many like cases that one in ``share`` runs always, others in each version."""
     found = list(cases)
-    return sampled(found, *drawn(found, len(found) // 2))
+    return sampled(found, *drawn(found, len(found) // share))

@@ -13,6 +13,7 @@ import torch
 from algorithms.chain import assert_same_tree
 from processes import events_of, state_of
 from run_folder.faulty_disk import FAULTS, FaultyDisk, Killed
+from sampling import part, sampled
 
 from growsearch.cli.compose import compose_run
 from growsearch.errors import UserError
@@ -167,7 +168,7 @@ def test_a_real_run_goes_on_after_a_fault(tmp_path, monkeypatch, reference):
     assert one_in(40, tmp_path, monkeypatch, reference) > 3
 
 
-@pytest.mark.parametrize("fault", [None, "full", "killed"])
+@pytest.mark.parametrize("fault", sampled([None, "full", "killed"], "full"))
 def test_a_run_whose_checkpoints_are_written_aside_ends_the_same(fault, tmp_path, monkeypatch, reference):
     """As on a GPU; which operation the fault hits depends on the threads, the end does not."""
     monkeypatch.setattr(session, "Saver", lambda folder, aside: Saver(folder, aside=True))
@@ -214,7 +215,7 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("damage", part(DAMAGE))
 def test_damage_found_on_resume_is_told_and_mended(damage, tmp_path, monkeypatch, reference):
     run = stopped_half_way(tmp_path, monkeypatch)
     do, said = DAMAGE[damage]

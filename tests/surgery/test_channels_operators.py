@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from prunable_networks import silenced
-from sampling import half
+from sampling import part
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -89,7 +89,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("kind", half(NETWORKS))
+@pytest.mark.parametrize("kind", part(NETWORKS))
 def test_all_channels_are_cut_as_if_silent_and_widened_exactly(kind):
     torch.manual_seed(0)
     model = NETWORKS[kind]().double()

@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_networks import silenced
-from sampling import half
+from sampling import part
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
@@ -67,7 +67,7 @@ def found(model: nn.Module) -> list:
     return [group for group in channel_groups(model, type(model).example) if group.frozen not in ENDS]
 
 
-@pytest.mark.parametrize("name", half(NETWORKS))
+@pytest.mark.parametrize("name", part(NETWORKS, 4))
 def test_no_more_is_frozen_than_must_be_and_edits_are_exact(name):
     model = made(name)
     groups = found(model)

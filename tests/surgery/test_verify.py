@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from sampling import half
+from sampling import part
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -83,7 +83,7 @@ class FactorByALoop(Two):
         return b * (1 + sum(1 for _ in range(a.shape[1])) - sum(1 for _ in range(b.shape[1])))
 
 
-@pytest.mark.parametrize("kind", half(Two.__subclasses__()), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", part(Two.__subclasses__()), ids=lambda kind: kind.__name__)
 def test_code_that_looks_at_widths_freezes_them(kind):
     model = kind().double()
     groups = {group.name: group for group in channel_groups(model, X)}
@@ -143,7 +143,7 @@ class Saturated(Ending):
         return (1e6 * y.abs() + 1e3).tanh()
 
 
-@pytest.mark.parametrize("kind", half(Ending.__subclasses__()), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", part(Ending.__subclasses__()), ids=lambda kind: kind.__name__)
 def test_an_output_that_saturates_hides_nothing(kind):
     (group,) = [group for group in channel_groups(kind().double(), X) if group.name == "first"]
     assert group.frozen and "output" in group.frozen and group.unprunable
@@ -175,7 +175,7 @@ class Contained(nn.Module):
         return self.pack(self.head(h.relu()), h)
 
 
-@pytest.mark.parametrize("name", half(CONTAINERS))
+@pytest.mark.parametrize("name", part(CONTAINERS, 4))
 @pytest.mark.parametrize("prove", [True, False])
 def test_tensors_in_any_container_are_outputs(name, prove):
     groups = {group.name: group for group in channel_groups(Contained(CONTAINERS[name]), X.float(), prove=prove)}
@@ -293,7 +293,7 @@ class Counter(Drawing):
         return h * (self.steps + len(self.seen))
 
 
-@pytest.mark.parametrize("kind", half(Drawing.__subclasses__()), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", part(Drawing.__subclasses__()), ids=lambda kind: kind.__name__)
 def test_draws_and_counters_freeze_nothing_and_are_put_back(kind):
     model = kind().double()
     state = {name: buffer.clone() for name, buffer in model.named_buffers()}
