@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from sampling import part
 
 from growsearch.algorithms.densemann.plans import augmentation_of, dropout_of
 from growsearch.algorithms.prdarts import plans
@@ -78,13 +79,13 @@ def value_of(config: Any, option: str) -> Any:
     if option == "decay":
         own = config.algo.training.weight_decay
         return FAMILIES[config.algo.modules].weight_decay if own is None else own
-    for part in option.split("."):
-        config = config[part] if isinstance(config, dict) else getattr(config, part)
+    for each in option.split("."):
+        config = config[each] if isinstance(config, dict) else getattr(config, each)
     return config
 
 
 @pytest.mark.parametrize(
-    "setup", [s for method in SETUPS.values() for s in method], ids=lambda setup: " ".join(setup["words"])
+    "setup", part(s for method in SETUPS.values() for s in method), ids=lambda setup: " ".join(setup["words"])
 )
 def test_a_published_set_up_is_in_the_plan(setup: dict[str, Any]) -> None:
     config = typed(compose_run([*setup["words"], "schedule=paper"]))

@@ -49,7 +49,7 @@ def test_every_choice_says_what_it_is():
 PLANS = list(product(sorted(choices("algo")), ("paper", "quick", "smoke")))
 
 
-@pytest.mark.parametrize(("algo", "schedule"), part(PLANS))
+@pytest.mark.parametrize(("algo", "schedule"), part(PLANS, 4))
 def test_every_method_composes_under_every_schedule(algo, schedule):
     config = typed(compose_run([f"algo={algo}", f"schedule={schedule}"]))
     assert config.algo.name in methods()
@@ -66,7 +66,7 @@ def test_every_data_set_composes(data):
 EXPERIMENTS = sorted(choices("experiment"))
 
 
-@pytest.mark.parametrize("experiment", part(EXPERIMENTS))
+@pytest.mark.parametrize("experiment", part(EXPERIMENTS, 4))
 def test_every_experiment_composes(experiment):
     typed(filled(compose_run([f"experiment={experiment}"])))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from processes import FORKS, LOG, events_of, finish, only_run
+from sampling import sampled
 
 from growsearch.cli import main
 
@@ -61,7 +62,7 @@ def reference(tmp_path_factory):
     return events_of(only_run(folder))
 
 
-@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("signum", sampled([signal.SIGKILL, signal.SIGSTOP], signal.SIGSTOP))
 def test_a_run_is_written_by_one_of_two_hosts(signum, tmp_path, reference):
     if not Path("/proc/self/fd").exists():
         pytest.skip("looks for the writer in /proc")

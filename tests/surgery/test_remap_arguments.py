@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sampling import part
 from torch import Tensor, nn
 
 from growsearch.errors import UserError
@@ -61,7 +62,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", part(REFUSED))
 def test_wrong_arguments_are_refused_and_change_nothing(case):
     model = network()
     group = middle(model)

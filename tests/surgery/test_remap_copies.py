@@ -89,7 +89,7 @@ UNKNOWN = list(
 )
 
 
-@pytest.mark.parametrize(("drift", "sources", "duplicate"), sampled(UNKNOWN, *drawn(UNKNOWN, 12)))
+@pytest.mark.parametrize(("drift", "sources", "duplicate"), sampled(UNKNOWN, *drawn(UNKNOWN, 6)))
 def test_an_edit_is_that_of_a_network_that_knows_no_copies(drift, sources, duplicate):
     model = network(norm=False)
     group = first(model)
