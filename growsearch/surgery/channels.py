@@ -19,6 +19,7 @@ from growsearch.surgery.groups import Layout, Segment, group
 from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.tensors import held_by, modules_of, owner, places
 from growsearch.surgery.trace import trace
+from growsearch.surgery.widths import Vector
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ class ChannelMap:
         unprunable: group number -> None or why none of its channels may be cut.
         attributes: (module path, name, index or None) -> what tiles the dimension that the attribute counts.
         conditions: comparisons of the network's code whose outcome may depend on sizes.
-        maps: what tiles a dimension of a large result of an operator, and how many entries each channel of it has.
-        largest: entries of the largest result.
+        largest: entries of the largest result of an operator.
         draws: train mode or not -> what was drawn, and of which dimensions an edit may change the size.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
         code: what is written in the network's code.
@@ -92,7 +92,8 @@ class ChannelMap:
         self.sizes, self.bonds = layout.sizes, layout.bonds
         self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
         self.attributes, self.conditions = layout.attributes, layout.conditions
-        self.maps, self.largest, self._operators = layout.maps, traced.largest, traced.operators
+        self.largest, self._operators = traced.results.largest, traced.operators
+        self._results, self._groups = traced.results, layout.groups
         self._heads, self._held, self.other = heads, held, traced.leaves and not traced.held
         self.rows, self.draws = traced.rows, traced.drawn_in
         self.code, self.keeps, self.chance = traced.code, traced.keeps, traced.chance
@@ -115,6 +116,10 @@ class ChannelMap:
         other.lineage = list(self.lineage)
         other._remember(model)
         return other
+
+    def results(self) -> list[tuple[Vector, int]]:
+        """Groups of the entries of large results' dimensions of channels; see :meth:`Results.members`."""
+        return self._results.members(self._groups)
 
     def projections(self, number: int) -> list[int]:
         """The groups that LSTMs project this group's states to."""

@@ -7,9 +7,8 @@ import numpy as np
 
 from growsearch.surgery.channels import ChannelMap
 from growsearch.surgery.groups import Segment
+from growsearch.surgery.widths import Vector
 
-ALIVE = 3
-"""So many results of operators are there at once."""
 Lengths: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Of the dimensions of tensors that carry channels, and of those of large results of operators."""
 
@@ -26,8 +25,9 @@ class Footprint:
         names = sorted(axes)
         self._weights = _lengths([axes[each].segments for each in names], len(channel_map.sizes))
         self._starts = [row for row, (name, _) in enumerate(names) if not row or name != names[row - 1][0]]
-        self._maps = _lengths([segments for segments, _ in channel_map.maps], len(channel_map.sizes))
-        self._entries = np.array([entries for _, entries in channel_map.maps], float)
+        results = channel_map.results()
+        self._maps = _counted([members for members, _ in results], channel_map.sizes)
+        self._entries = np.array([entries for _, entries in results], float)
 
     def lengths(self, sizes: Sequence[int]) -> Lengths:
         """Of all dimensions with these numbers of channels."""
@@ -43,11 +43,11 @@ class Footprint:
         )
         return weights, maps
 
-    def bytes(self, lengths: Lengths) -> float:
-        """Of the network with dimensions of these lengths."""
+    def bytes(self, lengths: Lengths, share: float = 1) -> float:
+        """Of the network with dimensions of these lengths, run for a share of the samples."""
         weights, maps = lengths
         held = float(np.multiply.reduceat(weights, self._starts).sum()) if len(weights) else 0.0
-        return 8 * (held + ALIVE * float((maps * self._entries).max(initial=0)))
+        return 8 * (held + share * float((maps * self._entries).max(initial=0)))
 
     def shared_out(self, wanted: dict[int, int], sizes: Sequence[int], limit: float) -> list[list[int]]:
         """Few lists of groups that may get sizes at once so that the network stays within a limit.
@@ -96,6 +96,13 @@ class Room:
 
     def _after(self, number: int, size: int) -> Lengths:
         return self._footprint.changed(self._lengths, number, size - self._sizes[number])
+
+
+def _counted(dimensions: Sequence[Vector], sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """The same for dimensions of which the group of each entry is known, -1 for none, at these sizes."""
+    counts = np.array([np.bincount(members + 1, minlength=len(sizes) + 1) for members in dimensions])
+    counts = counts.reshape(-1, len(sizes) + 1)
+    return counts[:, 1:].T / np.maximum(1, sizes)[:, None], counts[:, 0].astype(float)
 
 
 def _lengths(dimensions: Sequence[tuple[Segment, ...]], groups: int) -> tuple[np.ndarray, np.ndarray]:

@@ -36,7 +36,7 @@ class Layout:
         even: group -> None or why all of its channels must be copied equally often.
         unprunable: group -> None or why none of its channels may be cut.
         conditions: comparisons of the code whose outcome may depend on sizes of groups.
-        maps: segments of a dimension of a large result, and entries of each of its channels.
+        groups: label -> group, -1 for none.
     """
 
     axes: dict[tuple[str, int], tuple[Segment, ...]]
@@ -47,7 +47,7 @@ class Layout:
     even: list[str | None]
     unprunable: list[str | None]
     conditions: list[Condition]
-    maps: list[tuple[tuple[Segment, ...], int]]
+    groups: Vector
 
     def tied(self, names: Iterable[str]) -> frozenset[str]:
         """Those of some tensors whose first dimension has entries that are tied all together."""
@@ -109,12 +109,8 @@ def group(trace: LabelTrace) -> Layout:
         for each, why in enumerate(unprunable):
             if why in (_DISORDER, _TIED):
                 bonds[each], frozen[each] = Bond.FIXED, frozen[each] or why
-    conditions, maps = _conditions(trace, groups[label], sizes), []
-    for vector, entries in trace.maps.values():
-        members, counts = np.unique(groups[label[vector]], return_counts=True)
-        known = [(int(n), int(c)) for n, c in zip(members, counts, strict=True) if n >= 0]
-        maps.append((tuple(Segment(number, count // sizes[number]) for number, count in known), entries))
-    return Layout(*segments, sizes, bonds, frozen, even, unprunable, conditions, maps)
+    of_label = groups[label]
+    return Layout(*segments, sizes, bonds, frozen, even, unprunable, _conditions(trace, of_label, sizes), of_label)
 
 
 def _interned(vector: Vector, alike: dict[bytes, Vector]) -> Vector:

@@ -16,6 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from growsearch.surgery.remembering import Comparison, plain
+from growsearch.surgery.results import Results
 from growsearch.surgery.widths import Vector, Width, factor_counting, factors_of, one_share, same, tiled
 from growsearch.surgery.written import Code
 
@@ -44,8 +45,6 @@ class Bond(IntEnum):
     """No channel may be added or cut."""
 
 
-LARGE = 2**17
-"""Results of so many entries count for the memory that a proof needs."""
 MOST_KNOWN = 4096
 """Up to so many entries of a tensor of the meta device are kept beside it."""
 
@@ -88,8 +87,7 @@ class LabelTrace:
         chance: whether chance decides which operators run.
         keeps: whether a run left tensors with channels, or their number, in the network, which another run may use.
         operators: what ran, in order.
-        largest: entries of the largest tensor that an operator made or, as far as is known, needed meanwhile.
-        maps: id of a vector of labels -> it, and the most entries that each of them had in the result of an operator.
+        results: how large what the operators made is.
         given: id of a tensor that was made of one of the network's inputs alone, whole numbers -> that input's place.
         scores: id of a tensor -> channels that were summed over for it, without a parameter.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
@@ -125,8 +123,7 @@ class LabelTrace:
         self.code = Code()
         self.keeps = self.chance = self.chosen = False
         self.operators: list[Any] = []
-        self.largest = 0
-        self.maps: dict[int, tuple[Vector, int]] = {}
+        self.results = Results()
         self.given: dict[int, int] = {}
         self.scores: dict[int, list[Vector]] = {}
         self.rows: dict[int, int] = {}
@@ -167,12 +164,7 @@ class LabelTrace:
         """Keep what ran, and how large its results are."""
         self.operators.append(func)
         for tensor in made:
-            entries = tensor.numel()
-            self.largest = max(self.largest, entries)
-            for vector in self.get(tensor) if entries >= LARGE else ():
-                if vector is not None and entries // len(vector) > self.maps.get(id(vector), (vector, 0))[1]:
-                    self._alive.append(vector)
-                    self.maps[id(vector)] = vector, entries // len(vector)
+            self.results.note(tensor, self.get(tensor))
 
     def drawn(self) -> Draws:
         """What was drawn since this was last asked, and of which dimensions an edit may change the size."""

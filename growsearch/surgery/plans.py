@@ -221,9 +221,9 @@ class Plans:
         for index, size in enumerate(sorted(sizes)):
             fitting = [number for number in numbers if (number, size) not in seen and self._takes(number, size)]
             for part in self._footprint.shared_out(dict.fromkeys(fitting, size), self._stand_in.sizes, room):
-                plan = self._plan(part, dict.fromkeys(part, size).__getitem__)
-                if size <= max(map(self._large, part)) or self._bytes(plan) <= self._limit:
-                    yield plan, BOTH if few else (index % 2 == 0,)
+                wanted = dict.fromkeys(part, size)
+                if size <= max(map(self._large, part)) or self._stand_in.bytes(wanted) <= self._limit:
+                    yield self._plan(part, wanted.__getitem__), BOTH if few else (index % 2 == 0,)
 
     def telling(self, steps: dict[int, int]) -> Iterator[dict[int, int]]:
         """Larger sizes of groups that get channels which change nothing, as many at once as there is room for.

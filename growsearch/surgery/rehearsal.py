@@ -129,7 +129,7 @@ class Rehearsal(DispatchMode):
     entry of its other dimensions, where a trace knows these, or else for each sample. Casts to lower precision stay
     in float64. What an output was computed from is kept back to the last layer, so that a clamp or an argmax hides
     nothing: each tensor holds what it came from, and each storage what was there before an operator in place, so that
-    all of it goes when they go.
+    all of it goes when they go. A run that is known to be like an earlier one keeps only what that one was known by.
 
     What is drawn from a stream that the network's code itself has just begun is no chance, and stays as it is: with
     other widths it is something else.
@@ -140,20 +140,29 @@ class Rehearsal(DispatchMode):
         watched: whether to look for layers that compute the same of all samples.
         draws: what a trace in this mode saw drawn, and of which dimensions an edit may change the size.
         stream: draws are others for another number.
+        since: number of layers that run before anything is kept.
 
     Attributes:
+        layers: number of layers that ran.
         dead: whether there was such a layer, as where no unit before it is active: it hides all that is before it.
         blind: whether scores of queries and keys left no trace in their softmax, as where a mask leaves one of them.
         flat: whether all that some sigmoid, tanh or softmax gave was at its ends, or a layer gave large numbers.
     """
 
     def __init__(
-        self, model: nn.Module, batch: int, watched: bool = False, draws: Draws | None = None, stream: int = 0
+        self,
+        model: nn.Module,
+        batch: int,
+        watched: bool = False,
+        draws: Draws | None = None,
+        stream: int = 0,
+        since: int = 0,
     ) -> None:
         super().__init__()
         self._batch, self._draws, self._stream = batch, 0, stream
         self._known, self._all = draws or [], 0
         self._kept: list[ref[Tensor]] = []
+        self._since, self.layers = since, 0
         self._watched, self.dead, self.blind, self.flat = watched, False, False, False
         self._model, self._left = model, torch.get_rng_state()
         self._name = ""
@@ -168,7 +177,7 @@ class Rehearsal(DispatchMode):
             if isinstance(fill, float) or kwargs.get("dtype") is not None:
                 kwargs["dtype"] = torch.float64
         inputs = tensors_among(*args, *kwargs.values())
-        if kind.overwrites and inputs:
+        if kind.overwrites and inputs and self.layers >= self._since:
             inputs[0] = self._keep(inputs[0])
         if kind.draws:
             out = self._draw(func, args, kwargs)
@@ -184,7 +193,9 @@ class Rehearsal(DispatchMode):
             self.blind = self._hides(Call(func, args, kwargs, out))
         if self._watched and kind.flattens and not self.flat:
             self.flat = _is_flat(Call(func, args, kwargs, out))
-        for each in tensors_among(out):
+        self.layers += kind.ends
+        for each in tensors_among(out) if self.layers >= self._since else ():
+            each._made = self.layers  # type: ignore[attr-defined]
             each._paired = kind.pairs  # type: ignore[attr-defined]
             each._sources = [] if kind.ends else [source for source in inputs if source is not each]  # type: ignore[attr-defined]
             each._moved = kind.moves  # type: ignore[attr-defined]
@@ -219,6 +230,7 @@ class Rehearsal(DispatchMode):
         """A copy of what an operator is about to overwrite."""
         before = tensor.clone()
         before._sources, before._moved = getattr(tensor, "_sources", []), False  # type: ignore[attr-defined]
+        before._made = self.layers  # type: ignore[attr-defined]
         self._kept.append(ref(before))
         storage = tensor.untyped_storage()
         storage._overwritten = [*getattr(storage, "_overwritten", []), before]  # type: ignore[attr-defined]
@@ -226,19 +238,12 @@ class Rehearsal(DispatchMode):
 
     def behind(self, leaf: Tensor) -> list[Tensor]:
         """An output, and all that it was computed from since the last layer."""
-        found: list[Tensor] = []
-        seen: set[int] = set()
-        waiting = [leaf]
-        while waiting:
-            tensor = waiting.pop()
-            if id(tensor) in seen or isinstance(tensor, nn.Parameter):
-                continue
-            seen.add(id(tensor))
-            if tensor is leaf or not getattr(tensor, "_moved", True):
-                found.append(tensor)
-            waiting += getattr(tensor, "_sources", [])
-            waiting += getattr(tensor.untyped_storage(), "_overwritten", [])
-        return found
+        return [each for each in _history(leaf) if each is leaf or not getattr(each, "_moved", True)]
+
+    def since(self, outputs: list[Tensor]) -> int:
+        """How many layers had run when the first tensor was made that is behind some outputs, or led from one to it."""
+        made = (getattr(each, "_made", self.layers) for leaf in outputs for each in _history(leaf))
+        return min(made, default=self.layers)
 
     def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._all += 1
@@ -307,6 +312,19 @@ class Rehearsal(DispatchMode):
         else:
             shape = [size if dim == 0 and size == self._batch else 1 for dim, size in enumerate(out.shape)]
         return out.copy_(draw(out.new_empty(shape)))
+
+
+def _history(leaf: Tensor) -> list[Tensor]:
+    """A tensor, and all that is kept of what it was computed from."""
+    found: dict[int, Tensor] = {}
+    waiting = [leaf]
+    while waiting:
+        tensor = waiting.pop()
+        if id(tensor) not in found and not isinstance(tensor, nn.Parameter):
+            found[id(tensor)] = tensor
+            waiting += getattr(tensor, "_sources", [])
+            waiting += getattr(tensor.untyped_storage(), "_overwritten", [])
+    return list(found.values())
 
 
 class _Kind(NamedTuple):

@@ -103,6 +103,7 @@ class StandIn:
                 if self._map.keeps:
                     self._warm()
                 self._reference: dict[tuple[bool, int], Outputs] = {}
+                self._layers: dict[tuple[bool, int], tuple[int, int]] = {}
                 self._unwatched: Outputs | None = None
                 self._first: Runs | None = None
                 dead, drops, blind, flat = zip(*map(self._refers, BOTH), strict=True)
@@ -156,10 +157,16 @@ class StandIn:
 
         What it computes of several at its own sizes has shown before whether channels mix samples.
         """
-        sizes = [wanted.get(number, size) for number, size in enumerate(self.sizes)]
-        then, now = (self._footprint.bytes(self._footprint.lengths(each)) for each in (sizes, self.sizes))
-        large = self._batch > 1 and then > max(self._limit, 2 * now)
+        large = self._batch > 1 and self._bytes(wanted) > max(self._limit, 2 * self._bytes({}))
         return large and not self._map.chance and bool(self._of_the_first)
+
+    def bytes(self, wanted: Mapping[int, int]) -> float:
+        """What it takes with these sizes of groups, run for as many samples as it is."""
+        return self._bytes(wanted, 1 / self._batch if self.alone(wanted) else 1)
+
+    def _bytes(self, wanted: Mapping[int, int], share: float = 1) -> float:
+        sizes = [wanted.get(number, size) for number, size in enumerate(self.sizes)]
+        return self._footprint.bytes(self._footprint.lengths(sizes), share)
 
     @property
     def _of_all(self) -> Runs:
@@ -263,17 +270,28 @@ class StandIn:
         return np.concatenate(found)
 
     def _outputs(self, edited: Callable[[], nn.Module], modes: Modes, alone: bool = False) -> Outputs:
-        return [each for mode in modes for each in self._run(edited(), mode, place=0 if alone else None)[0]]
+        return [each for mode in modes for each in self._like_before(edited, mode, place=0 if alone else None)]
+
+    def _like_before(self, edited: Callable[[], nn.Module], mode: bool, place: int | None) -> Outputs:
+        """What an edited network computes, while it keeps no more than what the stand-in's outputs are known by.
+
+        If other layers run it keeps all that it can.
+        """
+        since, layers = self._layers[mode, self._stream]
+        found, rehearsal, _ = self._run(edited(), mode, place=place, since=since)
+        return found if rehearsal.layers == layers or not since else self._run(edited(), mode, place=place)[0]
 
     def _refers(self, mode: bool) -> tuple[bool, bool, bool, bool]:
         """Note what the stand-in computes; whether a layer is dead, any drops out, scores are blind and gates flat."""
         net = self._copier.copy(torch.clone)
-        self._reference[mode, self._stream], rehearsal, drops = self._run(net, mode, watched=True)
+        found, rehearsal, drops = self._run(net, mode, watched=True)
+        since = rehearsal.since([leaf for leaf, _ in found if isinstance(leaf, Tensor)])
+        self._reference[mode, self._stream], self._layers[mode, self._stream] = found, (since, rehearsal.layers)
         return rehearsal.dead, drops, rehearsal.blind, rehearsal.flat
 
     @torch.no_grad()
     def _run(
-        self, net: nn.Module, training: bool, watched: bool = False, place: int | None = None
+        self, net: nn.Module, training: bool, watched: bool = False, place: int | None = None, since: int = 0
     ) -> tuple[Outputs, Rehearsal, bool]:
         """What a network computes that is used up by it, of all samples or of one."""
         inputs, batch = copy_of(self._inputs, place), self._batch if place is None else 1
@@ -282,7 +300,7 @@ class StandIn:
             own_streams(self._stream),
             skewed_streams(self._stream),
             without_dropout(net, self._drops) as drops,
-            Rehearsal(net, batch, watched, self._map.draws[training], self._stream) as rehearsal,
+            Rehearsal(net, batch, watched, self._map.draws[training], self._stream, since) as rehearsal,
         ):
             net.train(training)
             output = net(*inputs)

@@ -111,9 +111,8 @@ class _Watch(DispatchMode):
             self.labels.draws.append((call.name, out))
         if self.labels.hands_on:
             self.labels.hand_on(call.inputs, out, rule not in (along_a_dimension, matrix_product, convolution))
-        if rule is convolution:  # it is computed from each window's entries
-            windows = out.numel() // max(1, out.shape[1]) * (call["weight"].numel() // max(1, out.shape[1]))
-            self.labels.largest = max(self.labels.largest, windows)
+        if rule is convolution:
+            self.labels.results.note_windows(call["weight"], out, self.labels.get(call["input"])[1])
         return out
 
     def _on_meta(self, args: Any, kwargs: Any, tensors: list[Tensor], real: list[Tensor]) -> Any:
