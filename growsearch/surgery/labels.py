@@ -164,7 +164,8 @@ class LabelTrace:
         """Keep what ran, and how large its results are."""
         self.operators.append(func)
         for tensor in made:
-            self.results.note(tensor, self.get(tensor))
+            if id(tensor) not in self._origin:  # views of weights take no memory
+                self.results.note(tensor, self.get(tensor))
 
     def drawn(self) -> Draws:
         """What was drawn since this was last asked, and of which dimensions an edit may change the size."""
