@@ -118,8 +118,8 @@ class ChannelMap:
         return other
 
     def results(self) -> list[tuple[Vector, int]]:
-        """Groups of the entries of large results' dimensions of channels; see :meth:`Results.members`."""
-        return self._results.members(self._groups)
+        """What a run takes of memory besides the network; see :meth:`Results.of_groups`."""
+        return self._results.of_groups(self._groups)
 
     def projections(self, number: int) -> list[int]:
         """The groups that LSTMs project this group's states to."""

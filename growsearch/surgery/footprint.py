@@ -9,6 +9,8 @@ from growsearch.surgery.channels import ChannelMap
 from growsearch.surgery.groups import Segment
 from growsearch.surgery.widths import Vector
 
+ALIVE = 3
+"""So many results of operators are there at once."""
 Lengths: TypeAlias = tuple[np.ndarray, np.ndarray]
 """Of the dimensions of tensors that carry channels, and of those of large results of operators."""
 
@@ -47,7 +49,7 @@ class Footprint:
         """Of the network with dimensions of these lengths, run for a share of the samples."""
         weights, maps = lengths
         held = float(np.multiply.reduceat(weights, self._starts).sum()) if len(weights) else 0.0
-        return 8 * (held + share * float((maps * self._entries).max(initial=0)))
+        return 8 * (held + share * ALIVE * float((maps * self._entries).max(initial=0)))
 
     def shared_out(self, wanted: dict[int, int], sizes: Sequence[int], limit: float) -> list[list[int]]:
         """Few lists of groups that may get sizes at once so that the network stays within a limit.

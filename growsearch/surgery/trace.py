@@ -112,7 +112,7 @@ class _Watch(DispatchMode):
         if self.labels.hands_on:
             self.labels.hand_on(call.inputs, out, rule not in (along_a_dimension, matrix_product, convolution))
         if rule is convolution:
-            self.labels.results.note_windows(call["weight"], out, self.labels.get(call["input"])[1])
+            self.labels.results.note_windows(call["weight"], out)
         return out
 
     def _on_meta(self, args: Any, kwargs: Any, tensors: list[Tensor], real: list[Tensor]) -> Any:
