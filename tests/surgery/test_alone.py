@@ -9,7 +9,7 @@ from growsearch.surgery import channel_groups
 from growsearch.surgery.agreement import Outputs
 from growsearch.surgery.alone import of_the_first
 from growsearch.surgery.channels import ChannelMap
-from growsearch.surgery.footprint import Footprint
+from growsearch.surgery.footprint import ALIVE, Footprint
 from growsearch.surgery.verify import _Prover
 
 SIDE, WIDTH = 128, 40
@@ -111,6 +111,21 @@ def test_groups_that_are_copied_as_wholes_grow_together_within_the_limit():
         assert footprint.bytes(footprint.lengths(sizes)) <= twice
         together += len(plan) == len(groups)
     assert together >= 2
+
+
+def test_memory_is_of_tensors_and_of_results_but_not_of_views_of_weights():
+    model = nn.Sequential(nn.Conv2d(2, 40, 1), nn.ReLU(), nn.Flatten(), nn.Linear(40 * 64, 500))
+    channel_map = channel_groups(model, torch.zeros(3, 2, 8, 8), prove=False)[0].map
+    footprint = Footprint(channel_map)
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    maps = ALIVE * 3 * 40 * 64  # the weight of the last layer has far more entries
+    sizes = list(channel_map.sizes)
+    assert footprint.bytes(footprint.lengths(sizes)) == 8 * (weights + maps)
+    number = next(each for each, size in enumerate(sizes) if size == 40)
+    twice = [size * (2 if each == number else 1) for each, size in enumerate(sizes)]
+    added = 40 * 2 + 40 + 40 * 64 * 500
+    assert footprint.bytes(footprint.lengths(twice)) == 8 * (weights + added + 2 * maps)
+    assert footprint.bytes(footprint.lengths(sizes), 1 / 3) == 8 * (weights + maps / 3)
 
 
 class Written(nn.Sequential):

@@ -33,6 +33,56 @@ def test_a_run_leaves_nothing_behind_once_its_outputs_are_gone() -> None:
     assert alive[0]() is None
 
 
+class Stream(nn.Module):
+    """Each sum holds all those before it, since the first layer; what it gives comes from the last layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(3, 4).double(), nn.Linear(4, 2).double()
+        self.alive: list[ref[Tensor]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for _ in range(3):
+            x = x + 1
+            self.alive.append(ref(x))
+        self.alive_then = sum(each() is not None for each in self.alive)
+        return self.last(x).mul_(2).clamp(-1, 1)
+
+
+def test_a_run_like_an_earlier_one_keeps_what_that_one_was_known_by_and_no_more() -> None:
+    net, x = Stream(), torch.ones(2, 3, dtype=torch.float64)
+    with torch.no_grad(), Rehearsal(net, 2) as all_of_it:
+        out = net(x)
+        behind = all_of_it.behind(out)
+    assert len(behind) == 3 and net.alive_then == 3
+    since = all_of_it.since([out])
+    assert (since, all_of_it.layers) == (2, 2)
+    net.alive.clear()
+    with torch.no_grad(), Rehearsal(net, 2, since=since) as less:
+        again = less.behind(net(x))
+    assert net.alive_then == 1
+    assert [each.tolist() for each in again] == [each.tolist() for each in behind]
+
+
+class ByChannels(nn.Module):
+    """Looks at the places of as many channels as there are, which each time counts as a layer; clamps its output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 6, 1), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        self.most = [x.amax((2, 3)) for _ in range(x.shape[1])]
+        return self.last(x.mean((2, 3))).clamp(-1, 1)
+
+
+def test_a_network_that_runs_fewer_layers_when_it_is_cut_is_compared_as_far_back() -> None:
+    groups = {group.name: group for group in channel_groups(ByChannels(), torch.zeros(2, 3, 4, 4))}
+    assert groups["first"].frozen is None and groups["first"].unprunable is None
+
+
 @pytest.mark.parametrize("chance", [0.0, 0.5])
 def test_an_attention_calls_for_dropout_where_it_drops_something(chance: float) -> None:
     x = torch.randn(2, 1, 4, 4, generator=torch.Generator().manual_seed(0))
