@@ -61,6 +61,7 @@ class ChannelMap:
         attributes: (module path, name, index or None) -> what tiles the dimension that the attribute counts.
         conditions: comparisons of the network's code whose outcome may depend on sizes.
         largest: entries of the largest result of an operator.
+        steps: of the longest sequence that a recurrent layer was given.
         draws: train mode or not -> what was drawn, and of which dimensions an edit may change the size.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
         code: what is written in the network's code.
@@ -92,7 +93,7 @@ class ChannelMap:
         self.sizes, self.bonds = layout.sizes, layout.bonds
         self.frozen, self.even, self.unprunable = layout.frozen, layout.even, layout.unprunable
         self.attributes, self.conditions = layout.attributes, layout.conditions
-        self.largest, self._operators = traced.results.largest, traced.operators
+        self.largest, self.steps, self._operators = traced.results.largest, traced.steps, traced.operators
         self._results, self._groups = traced.results, layout.groups
         self._heads, self._held, self.other = heads, held, traced.leaves and not traced.held
         self.rows, self.draws = traced.rows, traced.drawn_in

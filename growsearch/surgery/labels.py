@@ -88,6 +88,7 @@ class LabelTrace:
         keeps: whether a run left tensors with channels, or their number, in the network, which another run may use.
         operators: what ran, in order.
         results: how large what the operators made is.
+        steps: of the longest sequence that a recurrent layer was given.
         given: id of a tensor that was made of one of the network's inputs alone, whole numbers -> that input's place.
         scores: id of a tensor -> channels that were summed over for it, without a parameter.
         rows: place of an input -> fewest rows of the tables in which its entries are looked up.
@@ -124,6 +125,7 @@ class LabelTrace:
         self.keeps = self.chance = self.chosen = False
         self.operators: list[Any] = []
         self.results = Results()
+        self.steps = 0
         self.given: dict[int, int] = {}
         self.scores: dict[int, list[Vector]] = {}
         self.rows: dict[int, int] = {}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.surgery.labels import Bond, LabelTrace
+from growsearch.surgery.recurrence import few_steps
 from growsearch.surgery.rehearsal import WithoutDropout
 from growsearch.surgery.remembering import Computed, Remembering, plain
 from growsearch.surgery.widths import Width
@@ -120,6 +121,7 @@ class Sizes(WithoutDropout):
             "tensor": self._constant,
             "broadcast_tensors": self._broadcast,
             "_pad_packed_sequence": self._unpack,
+            **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), self._recurrent),
             "tolist": self._list,
             "__len__": self._len,
             **dict.fromkeys(("untyped_storage", "storage", "_typed_storage", "storage_offset"), self._memory),
@@ -196,6 +198,9 @@ class Sizes(WithoutDropout):
     def _split(self, func: Any, args: Any, kwargs: Any) -> Any:
         size = args[1] if len(args) > 1 else kwargs.get("split_size_or_sections", kwargs.get("split_size"))
         return self._written(func, args, kwargs, size if isinstance(size, (tuple, list)) else (size,))
+
+    def _recurrent(self, func: Any, args: Any, kwargs: Any) -> Any:
+        return few_steps(func, args, kwargs, self.labels)
 
     def _chunk(self, func: Any, args: Any, kwargs: Any) -> Any:
         self.labels.chunks = args[1] if len(args) > 1 else kwargs["chunks"]
