@@ -27,7 +27,8 @@ def channel_groups(
 
     Args:
         model: any module; its weights, statistics and mode are not touched, its hooks are not run.
-        example: an input, or a tuple of positional inputs; only shapes and types matter.
+        example: an input, or a tuple of positional inputs; only shapes and types matter. A proof runs it often: short
+            sequences and small pictures take less time.
         prove: edit every group in float64 stand-ins of the network and freeze those that change its output, see
             :func:`growsearch.surgery.verify.prove_groups`. Leave it on for networks that are not of growsearch:
             no trace sees a view with written-down sizes or a branch on a number of channels.

@@ -14,18 +14,20 @@ STEPS = 2
 def few_steps(func: Any, args: Any, kwargs: Any, labels: LabelTrace) -> Any:
     """Carry out ``torch.lstm`` or one of its kind for two steps, and let all further ones give what the second gives.
 
-    Packed sequences are followed step by step, and those whose steps are channels.
+    Sequences whose steps are channels are followed step by step.
     """
-    x, batch_first = args[0], args[-1]
-    packed = isinstance(args[2], Tensor)
-    dim = 1 if batch_first is True else 0
-    if kwargs or packed or x.dim() != 3 or x.shape[dim] <= STEPS:
+    x, *others = args
+    packed = isinstance(args[1], Tensor) and args[1].dim() == 1  # all steps' rows, and how many each step has
+    dim = 1 if args[-1] is True and not packed else 0
+    steps = args[1].shape[0] if packed else x.shape[dim]
+    own = labels.get(x)[dim]
+    if kwargs or steps <= STEPS or (own is not None and not labels.is_fixed(own)) or (packed and args[1].is_meta):
         return func(*args, **kwargs)
-    steps = labels.get(x)[dim]
-    if steps is not None and not labels.is_fixed(steps):
-        return func(*args)
-    labels.steps = max(labels.steps, x.shape[dim])
-    out, *states = func(x.narrow(dim, 0, STEPS), *args[1:])
+    labels.steps, length = max(labels.steps, steps), STEPS
+    if packed:
+        others[0] = args[1][:STEPS]
+        length = int(others[0].sum())
+    out, *states = func(x.narrow(dim, 0, length), *others)
     further = list(out.shape)
-    further[dim] = x.shape[dim] - STEPS
-    return torch.cat([out, out.narrow(dim, STEPS - 1, 1).expand(further)], dim), *states
+    further[dim] = x.shape[dim] - length
+    return torch.cat([out, out.narrow(dim, length - 1, 1).expand(further)], dim), *states

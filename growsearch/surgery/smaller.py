@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any, TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
@@ -18,8 +20,8 @@ SHORTEST = 32
 def smaller(model: nn.Module, example: Example, channel_map: ChannelMap, limit: float) -> tuple[Example, ChannelMap]:
     """An example with fewer samples, and sides halved some times, for which the network runs the same way; its map.
 
-    It must call the same operators in the same order, with the same groups, bonds and conditions on widths. What a
-    recurrent layer is given is shortened too.
+    It must call the same operators in the same order, with the same groups, bonds and conditions on widths. Sequences
+    are shortened too, those of recurrent layers wherever they are long.
 
     Args:
         model: the network.
@@ -30,10 +32,10 @@ def smaller(model: nn.Module, example: Example, channel_map: ChannelMap, limit: 
     """
     best, tried = (example, channel_map), [_shapes(example)]
 
-    def accepts(change: Callable[[Any], Any]) -> bool:
+    def accepts(change: Callable[[Example], Example]) -> bool:
         """Whether the network runs the same way with the changed example, which then takes the place of the other."""
         nonlocal best
-        other = pytree.tree_map(change, best[0])
+        other = change(best[0])
         if _shapes(other) in tried:
             return False
         tried.append(_shapes(other))
@@ -46,30 +48,51 @@ def smaller(model: nn.Module, example: Example, channel_map: ChannelMap, limit: 
             accepts(change)
     most = max((len(shape) for shape in tried[0]), default=0)
     for dim in range(most):
-        while best[1].steps >= SHORTEST and accepts(partial(_shortened, dim=dim)):
+        while _is_long(best[1], limit if most < len("NCHW") else inf) and accepts(partial(_shortened, dim=dim)):
             pass
     return best
+
+
+def _is_long(channel_map: ChannelMap, limit: float) -> bool:
+    return channel_map.steps >= SHORTEST or 8 * channel_map.largest > limit
 
 
 def _shapes(example: Any) -> list[tuple[int, ...]]:
     return [tuple(leaf.shape) for leaf in pytree.tree_leaves(example) if isinstance(leaf, Tensor)]
 
 
-def _first_samples(leaf: Any) -> Any:
-    return leaf[:BATCH] if isinstance(leaf, Tensor) and leaf.dim() else leaf
+def _first_samples(example: Example) -> Example:
+    return pytree.tree_map(lambda leaf: leaf[:BATCH] if isinstance(leaf, Tensor) and leaf.dim() else leaf, example)
 
 
-def _halved(leaf: Any) -> Any:
-    """A picture or a clip with halved sides."""
-    if not isinstance(leaf, Tensor) or leaf.dim() < 4 or not leaf.is_floating_point():
+def _halved(example: Example) -> Example:
+    """Pictures and clips with halved sides."""
+
+    def smaller_sides(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor) or leaf.dim() < 4 or not leaf.is_floating_point():
+            return leaf
+        for dim in range(2, leaf.dim()):
+            leaf = _half(leaf, dim) if leaf.shape[dim] >= SHORTEST else leaf
         return leaf
-    for dim in range(2, leaf.dim()):
-        leaf = _shortened(leaf, dim)
-    return leaf
+
+    return pytree.tree_map(smaller_sides, example)
 
 
-def _shortened(leaf: Any, dim: int) -> Any:
-    """A tensor with half of the places of a dimension, if these are many."""
-    if not isinstance(leaf, Tensor) or leaf.dim() <= dim or leaf.shape[dim] < SHORTEST:
-        return leaf
-    return leaf.narrow(dim, 0, leaf.shape[dim] // 2)
+def _shortened(example: Example, dim: int) -> Example:
+    """Tensors with half of a dimension's places, where these are many, and lengths that are no longer than that."""
+    leaves = [leaf for leaf in pytree.tree_leaves(example) if isinstance(leaf, Tensor)]
+    long = {leaf.shape[dim] for leaf in leaves if leaf.dim() > max(1, dim) and leaf.shape[dim] >= SHORTEST}
+
+    def shorter(leaf: Any) -> Any:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        if leaf.dim() > max(1, dim):
+            return _half(leaf, dim) if leaf.shape[dim] in long else leaf
+        whole = leaf.dtype in (torch.int32, torch.int64) and leaf.numel()
+        return leaf.clamp(max=int(leaf.max()) // 2) if whole and int(leaf.max()) in long else leaf
+
+    return pytree.tree_map(shorter, example)
+
+
+def _half(tensor: Tensor, dim: int) -> Tensor:
+    return tensor.narrow(dim, 0, tensor.shape[dim] // 2)

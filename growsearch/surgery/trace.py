@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import signature
 from itertools import zip_longest
-from math import prod
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -31,9 +30,10 @@ from growsearch.surgery.chance import Ways, skewed, skewed_streams
 from growsearch.surgery.comparisons import EntriesCounted, noted
 from growsearch.surgery.hooks import has_hooks
 from growsearch.surgery.interface import as_arguments, output_leaves, put_into, refuse_shared, refuse_unsuitable
-from growsearch.surgery.labels import MOST_KNOWN, Bond, LabelTrace
+from growsearch.surgery.known import is_filled, value_of
+from growsearch.surgery.labels import Bond, LabelTrace
 from growsearch.surgery.modes import modes_asked, switch
-from growsearch.surgery.operators import Call, aten, flat, mapped, name_of, rule_of, tensors_among, unknown
+from growsearch.surgery.operators import Call, aten, mapped, name_of, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.rules_layers import convolution, matrix_product, packed
 from growsearch.surgery.rules_numbers import masked, pick, put_at
@@ -72,8 +72,8 @@ class _Watch(DispatchMode):
         first = next((each for each in args if isinstance(each, Tensor)), None)
         if first is not None and func is aten._local_scalar_dense.default and id(first) in self.labels.values:
             return self.labels.read(first).item()
-        known = first is None or id(first) in self.labels.values
-        value = self._value(func, args, kwargs, inputs) if known else None
+        known = first is None or id(first) in self.labels.values or is_filled(func, first, self.labels)
+        value = value_of(func, args, kwargs, inputs, self.labels, self.ways.runs) if known else None
         if self.ways.runs and isinstance(value, Tensor) and name_of(func) in ("rand", "rand_like"):
             value = skewed(value, self.ways.runs)
         if func is aten.add_.Tensor and isinstance(value, Tensor) and first is not None and not first.dim():
@@ -136,30 +136,6 @@ class _Watch(DispatchMode):
         """Arguments of a packing whose lengths have values: the greatest, where they are not known."""
         longest = torch.full(lengths.shape, sequences.shape[1 if first else 0], dtype=torch.int64, device="cpu")
         return sequences, self.labels.values.get(id(lengths), longest) if lengths.is_meta else lengths, first
-
-    def _value(self, func: Any, args: Any, kwargs: Any, tensors: list[Tensor]) -> Any:
-        """What an operator gives whose arguments are all known, and small; else None."""
-
-        def real(leaf: Any) -> Any:
-            if isinstance(leaf, torch.device):
-                return torch.device("cpu")
-            if isinstance(leaf, torch.Generator):  # the caller's own goes on where it was
-                other, run = torch.Generator(leaf.device), self.ways.runs
-                own = other.manual_seed(1000 * run + len(self.labels.draws)) if run else None
-                return own or other.set_state(leaf.get_state())
-            return leaf if not isinstance(leaf, Tensor) or not leaf.is_meta else self.labels.values.get(id(leaf))
-
-        if any(each.is_meta and id(each) not in self.labels.values for each in tensors):
-            return None
-        if not tensors and prod(each for each in flat(args) if type(each) is int) > MOST_KNOWN:
-            return None
-        try:
-            if not tensors:
-                given = {name: real(each) for name, each in kwargs.items()}
-                return carry_out(func, args, given | {"device": torch.device("cpu")}, tensors)
-            return func(*mapped(real, args), **dict(zip(kwargs, mapped(real, kwargs.values()), strict=True)))
-        except Exception:  # the same call on the meta device says what is wrong
-            return None
 
 
 def _all_picked(x: Tensor, mask: Tensor) -> Tensor:

@@ -78,10 +78,13 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     limit = max(SMALL, sum(tensor.nbytes for tensor, _ in places(model)))
     with quick_collections():
         if left:
-            example, shrunk = smaller(model, example, left[0].map, limit / 4)
+            small, shrunk = smaller(model, example, left[0].map, limit / 4)
             footprint = Footprint(shrunk)
         while left:
-            prover = _Prover(model, example, left, footprint, limit)
+            prover = _Prover(model, small, left, footprint, limit)
+            if not prover.runs and small is not example:  # its entries belong to what was cut off
+                small, footprint = example, Footprint(left[0].map)
+                continue
             prover.prove()
             if not prover.found:
                 prover.find_least()
@@ -93,7 +96,14 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
 
 
 class _Prover:
-    """One round: a stand-in and edits of it. A new round begins after a group was frozen."""
+    """One round: a stand-in and edits of it. A new round begins after a group was frozen.
+
+    Attributes:
+        narrow: numbers of channels of the stand-in.
+        reason: None, or why the network does not run with these.
+        runs: whether it runs, with these or its own.
+        found: whether anything was that may not change.
+    """
 
     def __init__(
         self,
@@ -109,20 +119,21 @@ class _Prover:
         self.stand_in = StandIn(model, example, groups, self.random, footprint, limit)
         self.plans = Plans(self.stand_in, self.map, self.random, footprint, limit)
         self.found = False
+        self.narrow = {number: self._narrow(index, group) for index, (number, group) in enumerate(self.groups.items())}
+        self.plans.narrow_apart(self.narrow)
+        self.reason = self.stand_in.build(self.narrow)
+        self.runs = self.reason is None or self.stand_in.build({}) is None
 
     def prove(self) -> None:
         """Find what may not change; ``found`` says whether anything was."""
-        sizes = {number: self._narrow(index, group) for index, (number, group) in enumerate(self.groups.items())}
-        self.plans.narrow_apart(sizes)
-        reason = self.stand_in.build(sizes)
-        if reason is not None:
-            if self.stand_in.build({}) is not None:
-                self._forbid(self.groups, f"cannot be proven: {reason}")
+        if self.reason is not None:
+            if not self.runs:
+                self._forbid(self.groups, f"cannot be proven: {self.reason}")
                 return
-            plans = {number: list(range(size)) for number, size in sizes.items()}
+            plans = {number: list(range(size)) for number, size in self.narrow.items()}
             self._blame(plans, lambda part: self.stand_in.build({number: len(part[number]) for number in part}))
             if not self.found:
-                self._forbid(self.groups, reason)
+                self._forbid(self.groups, self.reason)
             return
         exact = [n for n in self.groups if self.map.bonds[n] <= Bond.EVEN]
         for number, (plan, modes) in enumerate(self.plans.exact(exact)):

@@ -91,6 +91,25 @@ def test_constants_that_lie_outside_of_the_network_are_known(between):
     assert_free(Between(between).double(), "first")
 
 
+class Tokens(nn.Module):
+    """Asks whether anything is padded by a mask that is made in its code."""
+
+    def __init__(self, mask) -> None:
+        super().__init__()
+        self.first, self.last, self.mask = nn.Embedding(9, 6), nn.Linear(6, 2), mask
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        h = self.first(numbers)
+        return self.last(h.mean(1) if self.mask(numbers, h).all() else h.sum(1))
+
+
+def test_a_tensor_filled_with_one_number_is_known_unless_its_shape_is_to_change():
+    groups = channel_groups(Tokens(lambda numbers, h: torch.ones_like(numbers)), torch.zeros(2, 5, dtype=torch.int64))
+    assert [group.frozen for group in groups if group.name == "first"] == [None]
+    with pytest.raises(UserError, match="without values"):
+        channel_groups(Tokens(lambda numbers, h: torch.ones_like(h)), torch.zeros(2, 5, dtype=torch.int64))
+
+
 def channels_put(model, h):
     h = h.clone()
     h[:, ROWS] = 1.0

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from growsearch.surgery import ChannelGroup, channel_groups, prune, recurrence, widen
 from growsearch.surgery.smaller import SHORTEST
@@ -110,6 +111,47 @@ def test_a_proof_runs_short_sequences(model, shape):
     assert torch.allclose(model(before_x), before, rtol=0, atol=1e-10)
     prune(model, groups["read"], [0, 2, 3])
     assert model(before_x).shape == before.shape
+
+
+class Packed(nn.Module):
+    """Reads sequences of several lengths."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.first, self.read = nn.Linear(4, 6), KINDS[kind](bidirectional=True, batch_first=True)
+        self.last = nn.Linear(self.read(torch.zeros(1, 1, 6))[0].shape[-1], 2)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        if not x.is_meta:
+            LENGTHS.add(x.shape[1])
+        packed = pack_padded_sequence(self.first(x), lengths.cpu(), batch_first=True, enforce_sorted=False)
+        return self.last(pad_packed_sequence(self.read(packed)[0], batch_first=True)[0].mean(1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_packed_sequences_are_short_too(kind, monkeypatch):
+    model, example = Packed(kind), (torch.zeros(3, 70, 4), torch.tensor([70, 20, 50]))
+    few = channel_groups(model, example, prove=False)
+    LENGTHS.clear()
+    proven = {group.name: group for group in channel_groups(model, example)}
+    assert proven["first"].frozen is None and proven["read"].frozen is None and max(LENGTHS) < SHORTEST
+    monkeypatch.setattr(recurrence, "STEPS", 70)
+    assert _facts(few) == _facts(channel_groups(model, example, prove=False))
+
+
+class Chosen(Net):
+    """Gives what the step tells that its second input names."""
+
+    def forward(self, x: Tensor, step: Tensor) -> Tensor:
+        if not x.is_meta:
+            LENGTHS.add(x.shape[1])
+        return self.last(self.read(self.first(x))[0].index_select(1, step).squeeze(1))
+
+
+def test_inputs_that_do_not_fit_a_shorter_sequence_get_the_whole():
+    LENGTHS.clear()
+    groups = {group.name: group for group in channel_groups(Chosen(), (torch.zeros(3, 200, 4), torch.tensor([150])))}
+    assert max(LENGTHS) == 200 and groups["read"].frozen is None and groups["first"].frozen is None
 
 
 class Later(Net):
