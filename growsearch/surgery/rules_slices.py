@@ -43,9 +43,10 @@ def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:
     part = vector[start : stop or None]
     for bound in (start, stop):
         end = opposite(bound)
-        if isinstance(bound, Width) and bound.vector is not None and len(bound.vector) == len(vector):
-            trace.equal.append((bound.vector, vector))
-            trace.blocks(vector, bound.parts)
+        of = bound if end is None else end
+        if isinstance(of, Width) and of.vector is not None and len(of.vector) == len(vector):
+            trace.equal.append((of.vector, vector))
+            trace.blocks(vector, of.parts)
         elif isinstance(bound, Width) and bound.times == bound.parts == 1:
             trace.measure(bound, vector[:bound])
         elif isinstance(end, Width) and end.times == end.parts == 1:

@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.surgery.labels import Bond, LabelTrace
+from growsearch.surgery.origins import attribute_in_use, share_taken
 from growsearch.surgery.rehearsal import WithoutDropout
 from growsearch.surgery.remembering import Computed, Remembering, plain
+from growsearch.surgery.rules_shapes import counted_part
 from growsearch.surgery.widths import Width
 
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -195,7 +197,8 @@ class Sizes(WithoutDropout):
 
     def _split(self, func: Any, args: Any, kwargs: Any) -> Any:
         size = args[1] if len(args) > 1 else kwargs.get("split_size_or_sections", kwargs.get("split_size"))
-        return self._written(func, args, kwargs, size if isinstance(size, (tuple, list)) else (size,))
+        sizes = size if isinstance(size, (tuple, list)) else (size,)
+        return self._written(func, args, kwargs, [share_taken(each) if type(each) is int else each for each in sizes])
 
     def _chunk(self, func: Any, args: Any, kwargs: Any) -> Any:
         self.labels.chunks = args[1] if len(args) > 1 else kwargs["chunks"]
@@ -249,17 +252,26 @@ class Sizes(WithoutDropout):
     def _slice(self, func: Any, args: Any, kwargs: Any) -> Any:
         parts = args[1] if isinstance(args[1], tuple) else (args[1],)
         _leave(parts, args[2:])
-        cuts = [part for part in parts if isinstance(part, slice)]
-        cuts = [cut for cut in cuts if isinstance(cut.start, Computed) or isinstance(cut.stop, Computed)]
+        cuts = []
+        for place, part in enumerate(parts):
+            if isinstance(part, slice):
+                start, stop = (self._bound(each) for each in (part.start, part.stop))
+                if isinstance(start, Computed) or isinstance(stop, Computed):
+                    cuts.append((place, start, stop))
         if len(cuts) != 1:
             return func(*args, **kwargs)
-        dim = next(index for index, part in enumerate(parts) if part is cuts[0])
-        whole = cuts[0].start in (None, 0) and all(isinstance(part, slice) for part in parts[:dim])
-        if whole and args[0].shape[dim] == cuts[0].stop:  # no operator runs, and the number must stay that of all
-            self.labels.measure(cuts[0].stop, self.labels.get(args[0])[dim])
-        return self._written(
-            func, args, kwargs, [0 if each is None else each for each in (cuts[0].start, cuts[0].stop)]
-        )
+        ((dim, start, stop),) = cuts
+        whole = start in (None, 0) and all(isinstance(part, slice) for part in parts[:dim])
+        if whole and args[0].shape[dim] == stop:  # no operator runs, and the number must stay that of all
+            self.labels.measure(stop, self.labels.get(args[0])[dim])
+        return self._written(func, args, kwargs, [0 if each is None else each for each in (start, stop)])
+
+    def _bound(self, bound: Any) -> Any:
+        """A bound of a slice with what is known of where it comes from."""
+        if not isinstance(bound, Tensor) or bound.dim() or bound.is_floating_point():
+            return share_taken(bound)
+        number = self.labels.read(bound)
+        return bound if number.is_meta else attribute_in_use(int(number))
 
     def _narrow(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A slice by its start and length; multiples of one part of a width make another such multiple."""
@@ -334,7 +346,7 @@ class Sizes(WithoutDropout):
         given = [list(each) if isinstance(each, torch.Size) else each for each in (*args, kwargs.get("size"))]
         leaves = pytree.tree_leaves(given)
         sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width) or _is_number(leaf)]
-        known = [self.labels.counted(size) for size in sizes]
+        known = [counted_part(self.labels, share_taken(size), size) for size in sizes]
         if kwargs.get("device") is not None and any(vector is not None for vector in known):
             kwargs = {**kwargs, "device": "meta", "pin_memory": False}
         out = func(*args, **kwargs)
