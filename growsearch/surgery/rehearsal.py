@@ -237,7 +237,8 @@ class Rehearsal(DispatchMode):
             if tensor is leaf or not getattr(tensor, "_moved", True):
                 found.append(tensor)
             waiting += getattr(tensor, "_sources", [])
-            waiting += getattr(tensor.untyped_storage(), "_overwritten", [])
+            if tensor.layout is torch.strided:
+                waiting += getattr(tensor.untyped_storage(), "_overwritten", [])
         return found
 
     def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
