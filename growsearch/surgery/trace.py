@@ -36,7 +36,7 @@ from growsearch.surgery.modes import modes_asked, switch
 from growsearch.surgery.operators import Call, aten, flat, mapped, name_of, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.rules_layers import convolution, matrix_product, packed
-from growsearch.surgery.rules_numbers import masked, pick, put_at
+from growsearch.surgery.rules_numbers import counts, masked, pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, modules_of, named, owner, places, tensors_inside
@@ -91,7 +91,7 @@ class _Watch(DispatchMode):
                 real = value
             elif rule is masked:
                 real = _all_picked(*args)
-            elif rule is pointwise:
+            elif rule in (pointwise, counts):
                 real = func(*mapped(_zeros, args), **kwargs)
             else:
                 raise
