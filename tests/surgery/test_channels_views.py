@@ -222,3 +222,46 @@ def test_numbers_that_only_equal_a_part_are_found_out():
     torch.manual_seed(0)
     (first,) = (each for each in channel_groups(Written().double(), X) if each.name == "first")
     assert first.frozen and first.unprunable
+
+
+class Modulated(nn.Module):
+    """Two layers, whose factors and shifts lie one after another in what a third one writes."""
+
+    def __init__(self, sizes: Callable[["Modulated", int, Tensor], int], narrow: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 6), nn.Linear(6, 8)])
+        self.factors, self.last, self.widths = nn.Linear(4, 28), nn.Linear(8, 2), [6, 8]
+        self.sizes, self.narrow = sizes, narrow
+
+    def forward(self, x):
+        x = x[:, :, 0, :].mean(1)
+        factors, at = self.factors(x), 0
+        for number, layer in enumerate(self.layers):
+            x = layer(x)
+            size = self.sizes(self, number, x)
+            if self.narrow:
+                x = (x * factors.narrow(1, at, size) + factors.narrow(1, at + size, size)).tanh()
+            else:
+                x = (x * factors[:, at : at + size] + factors[:, at + size : at + 2 * size]).tanh()
+            at += 2 * size
+        return self.last(x)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize(
+    "sizes",
+    [lambda m, i, x: m.layers[i].out_features, lambda m, i, x: m.widths[i], lambda m, i, x: x.shape[1]],
+    ids=["a layer's number", "a number in a list", "a tensor's size"],
+)
+def test_parts_that_lie_one_after_another_follow(sizes, narrow):
+    torch.manual_seed(0)
+    model = Modulated(sizes, narrow).double()
+    groups = [each for each in channel_groups(model, X) if each.name.startswith("layers") and each.size > 4]
+    assert [(each.size, each.frozen, each.unprunable) for each in groups] == [(6, None, None), (8, None, None)]
+    before = model(X)
+    widen(model, groups[0], 9)
+    widen(model, groups[1], 11)
+    torch.testing.assert_close(model(X), before, rtol=0, atol=1e-12)
+    prune(model, groups[0], range(3))
+    prune(model, groups[1], [2, 5])
+    assert model.factors.out_features == 10 and model(X).shape == before.shape
