@@ -27,6 +27,13 @@ def share_taken(number: Any) -> Any:
     return number
 
 
+def once_taken(number: Any) -> Any:
+    """A number as the size, or the part of one, of which ``int`` or rounding gave just this number; else as it is."""
+    notes = listening.get()
+    plain = type(number) is int
+    return share_taken(number) if not plain or (notes is not None and number in notes.taken) else number
+
+
 def attribute_in_use(number: int) -> int:
     """The size of this value that the running module's code names, as one that it has put into a tensor; else as it is.
 

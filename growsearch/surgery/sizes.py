@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.surgery.labels import Bond, LabelTrace
-from growsearch.surgery.origins import attribute_in_use, share_taken
+from growsearch.surgery.origins import attribute_in_use, once_taken, share_taken
 from growsearch.surgery.rehearsal import WithoutDropout
 from growsearch.surgery.remembering import Computed, Remembering, plain
 from growsearch.surgery.rules_shapes import counted_part
@@ -258,6 +258,9 @@ class Sizes(WithoutDropout):
                 start, stop = (self._bound(each) for each in (part.start, part.stop))
                 if isinstance(start, Computed) or isinstance(stop, Computed):
                     cuts.append((place, start, stop))
+        if len(cuts) > 1:  # a side of a map may be equal to what int gave
+            bounds = {place: (parts[place].start, parts[place].stop) for place, _, _ in cuts}
+            cuts = [cut for cut in cuts if any(isinstance(each, Computed) for each in bounds[cut[0]])]
         if len(cuts) != 1:
             return func(*args, **kwargs)
         ((dim, start, stop),) = cuts
@@ -346,7 +349,11 @@ class Sizes(WithoutDropout):
         given = [list(each) if isinstance(each, torch.Size) else each for each in (*args, kwargs.get("size"))]
         leaves = pytree.tree_leaves(given)
         sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width) or _is_number(leaf)]
-        known = [counted_part(self.labels, share_taken(size), size) for size in sizes]
+        origins = [once_taken(size) for size in sizes]
+        found = [place for place, size in enumerate(sizes) if origins[place] is not size]
+        found = found if len(found) == 1 else [1] if 1 in found else []  # sides of a map may be equal to its channels
+        written = [origins[place] if place in found else size for place, size in enumerate(sizes)]
+        known = [counted_part(self.labels, each, each) for each in written]
         if kwargs.get("device") is not None and any(vector is not None for vector in known):
             kwargs = {**kwargs, "device": "meta", "pin_memory": False}
         out = func(*args, **kwargs)

@@ -213,6 +213,26 @@ def test_parts_of_channels_at_computed_places_follow(name):
     assert model(X).shape == before.shape and model.first.out_features < 12
 
 
+@pytest.mark.parametrize("side", [2, 4])
+def test_sides_of_a_map_that_equal_its_channels_are_none(side):
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), Halved(side), nn.Conv2d(4, 2, 1)).double()
+    (group,) = (each for each in channel_groups(model, X[..., :side, :side]) if each.name == "0")
+    assert (group.size, group.frozen, group.unprunable) == (4, None, None)
+
+
+class Halved(nn.Module):
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x):
+        half = int(x.shape[1] / 2)
+        return (
+            torch.zeros(len(x), half, self.side * 1, x.shape[3], dtype=x.dtype).add_(x[:, : x.shape[1] // 2, :4])
+            * x[:, half:]
+        )
+
+
 class Written(Halves):
     def __init__(self) -> None:
         super().__init__(lambda m, h: gated(h, 6) * int(h.shape[-1] / 2) + gated_by(h, torch.tensor([6])))
