@@ -28,21 +28,24 @@ def noted(comparisons: list[Comparison], numbers: Sequence[int] = ()) -> Iterato
     """Add what the code compares to a list.
 
     Meanwhile, in the whole process, functions of ``math`` remember the formulas of what they give, and ``range`` and
-    functions that write a number in another form note the sizes that they take in.
+    functions that write a number in another form note the sizes that they take in. Functions that TorchScript has
+    compiled run as the Python functions that they were made of.
 
     Args:
         comparisons: the list.
         numbers: those written in the code, which a size is compared with where its formula is lost.
     """
-    token = listening.set(Notes(comparisons, tuple(numbers)))
+    token = listening.set(Notes(comparisons, tuple(numbers), {}))
     for module, name, function in _TAKING:
         setattr(module, name, _remembering(function))
     builtins.range = _Range  # type: ignore[misc]
+    torch.jit.ScriptFunction.__call__ = _in_python  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
         listening.reset(token)
         builtins.range = _RANGE  # type: ignore[misc]
+        torch.jit.ScriptFunction.__call__ = _COMPILED  # type: ignore[method-assign]
         for module, name, function in _TAKING:
             setattr(module, name, function)
 
@@ -58,6 +61,15 @@ _TAKING: list[tuple[Any, str, Callable[..., Any]]] = [
 ]
 """Read once, so that traces in several threads put back Python's own functions and not each other's."""
 _RANGE = range
+
+
+_COMPILED = torch.jit.ScriptFunction.__call__
+
+
+def _in_python(function: torch.jit.ScriptFunction, *args: Any, **kwargs: Any) -> Any:
+    """What a compiled function gives, by the Python function that torch keeps of it, if it does."""
+    written = getattr(function, "_torchdynamo_inline", None)
+    return _COMPILED(function, *args, **kwargs) if written is None else written(*args, **kwargs)
 
 
 class _IsRange(type):

@@ -11,7 +11,7 @@ STEPS = 2
 """The first one reads the states that a sequence begins with, each other one those of the step before."""
 
 
-def few_steps(func: Any, args: Any, kwargs: Any, labels: LabelTrace) -> Any:
+def few_steps(labels: LabelTrace, func: Any, args: Any, kwargs: Any) -> Any:
     """Carry out ``torch.lstm`` or one of its kind for two steps, and let all further ones give what the second gives.
 
     Sequences whose steps are channels are followed step by step.

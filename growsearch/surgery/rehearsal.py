@@ -323,7 +323,8 @@ def _history(leaf: Tensor) -> list[Tensor]:
         if id(tensor) not in found and not isinstance(tensor, nn.Parameter):
             found[id(tensor)] = tensor
             waiting += getattr(tensor, "_sources", [])
-            waiting += getattr(tensor.untyped_storage(), "_overwritten", [])
+            if tensor.layout is torch.strided:
+                waiting += getattr(tensor.untyped_storage(), "_overwritten", [])
     return list(found.values())
 
 

@@ -17,10 +17,14 @@ Comparison: TypeAlias = tuple[Callable[[Any, Any], Any], Any, Any]
 
 
 class Notes(NamedTuple):
-    """What is compared, and the numbers that a size may be compared with where nobody sees it."""
+    """What is compared, the numbers that a size may be compared with where nobody sees it, and what ``int`` took in.
+
+    The latter by the plain numbers that it gave, which lose their formula.
+    """
 
     comparisons: list[Comparison]
     numbers: tuple[int, ...]
+    taken: dict[int, Any]
 
 
 listening: ContextVar[Notes | None] = ContextVar("comparisons of sizes", default=None)
@@ -153,7 +157,10 @@ class Remembering:
 
     def __int__(self) -> int:
         self.leave()
-        return int(self.plain)
+        value, notes = int(self.plain), listening.get()
+        if notes is not None:
+            notes.taken[value] = self
+        return value
 
     def __index__(self) -> int:
         self.leave()

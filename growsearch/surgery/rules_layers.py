@@ -133,7 +133,7 @@ def add_bias(trace: LabelTrace, bias: Tensor | None, out: Vector | None) -> None
         trace.play(bias, bias.dim() - 1, "bias")
 
 
-@rule("mm", "addmm", "bmm", "baddbmm")
+@rule("mm", "addmm", "bmm", "baddbmm", "_sparse_addmm")
 def matrix_product(trace: LabelTrace, call: Call) -> None:
     """Rows of the left and columns of the right go through; what lies between is summed over."""
     a, b = (call["self"], call["mat2"]) if call.get("mat1") is None and call.get("batch1") is None else _pair(call)
@@ -143,7 +143,7 @@ def matrix_product(trace: LabelTrace, call: Call) -> None:
         trace.play(weight, dim, "producer")
     batch = trace.join(labels_a[0], labels_b[0]) if a.dim() == 3 else None
     out = (labels_a[-2], labels_b[-1])
-    if a is not call["self"]:
+    if a is not call["self"] and call.get("beta") != 0:
         bias = call["self"]
         if bias.dim() == 1 or bias.shape[0] == 1:
             add_bias(trace, bias, out[1])

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from growsearch.errors import UserError
 from growsearch.surgery.labels import Labels, LabelTrace
 from growsearch.surgery.operators import Call, normal, rule
 from growsearch.surgery.widths import Vector
@@ -206,6 +207,14 @@ def put_part(trace: LabelTrace, call: Call) -> None:
 def _covered(index: Tensor | None) -> int:
     """How many dimensions an index picks entries of: a mask as many as it has."""
     return index.dim() if index is not None and index.dtype in (torch.bool, torch.uint8) else 1
+
+
+@rule("bincount")
+def counts(trace: LabelTrace, call: Call) -> None:
+    """How often each number comes, as many as the code asks for: a larger one would make the result longer."""
+    if not call["minlength"]:
+        raise UserError("channel map: the length of bincount depends on values; give it minlength")
+    trace.freeze_all(call.inputs, "numbers that are counted")
 
 
 @rule("nonzero")

@@ -174,7 +174,7 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
             trace.freeze(vector, "a single channel spread over many")
             vector = None
         if vector is None and (dim is None or x.shape[dim] != size):
-            vector = _counted_part(trace, width, size)  # spread over as many entries as another tensor has channels
+            vector = counted_part(trace, width, size)  # spread over as many entries as another tensor has channels
         out.append(vector)
     trace.put(call.out, tuple(out))
     trace.pass_origin(
@@ -184,7 +184,7 @@ def rearrange(trace: LabelTrace, call: Call) -> None:
     )
 
 
-def _counted_part(trace: LabelTrace, width: int, size: int) -> Vector | None:
+def counted_part(trace: LabelTrace, width: int, size: int) -> Vector | None:
     """The channels that a written size counts: all of a tensor's or of an attribute's, or the first of equal parts."""
     if not isinstance(width, Width) or width.parts == 1:
         return trace.counted(width)
@@ -349,7 +349,7 @@ def repeat(trace: LabelTrace, call: Call) -> None:
     known, written = (*[None] * new, *trace.get(x)), trace.written or ()
     out: list[Vector | None] = []
     for dim, (vector, times) in enumerate(zip(known, call["repeats"], strict=True)):
-        origin = _counted_part(trace, written[dim], call.out.shape[dim]) if len(written) == len(known) else None
+        origin = counted_part(trace, written[dim], call.out.shape[dim]) if len(written) == len(known) else None
         if origin is not None:
             trace.freeze(vector, "a single channel spread over many")
             vector = origin

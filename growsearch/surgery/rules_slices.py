@@ -5,7 +5,7 @@ from typing import Any
 
 from growsearch.surgery.labels import LabelTrace
 from growsearch.surgery.operators import Call, normal, rule
-from growsearch.surgery.remembering import opposite
+from growsearch.surgery.remembering import opposite, plain
 from growsearch.surgery.rules_shapes import is_product
 from growsearch.surgery.widths import Vector, Width
 
@@ -43,17 +43,19 @@ def _sliced(trace: LabelTrace, vector: Vector, size: int) -> Vector | None:
     part = vector[start : stop or None]
     for bound in (start, stop):
         end = opposite(bound)
-        if isinstance(bound, Width) and bound.vector is not None and len(bound.vector) == len(vector):
-            trace.equal.append((bound.vector, vector))
-            trace.blocks(vector, bound.parts)
+        of = bound if end is None else end
+        if isinstance(of, Width) and of.vector is not None and len(of.vector) == len(vector):
+            trace.equal.append((of.vector, vector))
+            trace.blocks(vector, of.parts)
         elif isinstance(bound, Width) and bound.times == bound.parts == 1:
             trace.measure(bound, vector[:bound])
         elif isinstance(end, Width) and end.times == end.parts == 1:
             trace.measure(end, vector[bound:])
-        elif _is_sum(bound):
-            _, first, second = bound.formula
-            trace.measure(first, vector[:first])
-            trace.measure(second, vector[first:bound])
+        elif parts := _summed(bound):
+            at = 0
+            for each in parts:
+                trace.measure(each, vector[at : at + each.plain])
+                at += each.plain
         elif _is_sum_of_multiples(bound):
             trace.measure(bound.formula[1], vector[: bound.formula[1]])
         elif bound != 0 and not _is_multiple(bound):
@@ -73,7 +75,13 @@ def _is_sum_of_multiples(size: Any) -> bool:
     return operate is operator.add and all(_is_multiple(each) or _is_sum_of_multiples(each) for each in parts)
 
 
-def _is_sum(size: Any) -> bool:
-    """Whether the code adds two whole sizes, as of a part and of the one before it."""
-    operate, *parts = getattr(size, "formula", None) or (None,)
-    return operate is operator.add and all(isinstance(each, Width) and each.times == each.parts == 1 for each in parts)
+def _summed(size: Any) -> list[Width]:
+    """The sizes that the code adds, as of parts one after another; none if it computes the size otherwise."""
+    if isinstance(size, Width):
+        return [size] if size.parts == 1 else []
+    operate, *pair = getattr(size, "formula", None) or (None,)
+    if operate is not operator.add:
+        return []
+    found = [_summed(each) for each in pair]
+    known = [bool(parts) or plain(each) == 0 for parts, each in zip(found, pair, strict=True)]
+    return [*found[0], *found[1]] if all(known) else []

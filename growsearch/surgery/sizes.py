@@ -7,6 +7,7 @@ passed to a view, and tells the trace which sizes must stay equal and which attr
 
 import types
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from itertools import chain, combinations
 from math import prod
 from typing import Any
@@ -16,9 +17,11 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from growsearch.surgery.labels import Bond, LabelTrace
+from growsearch.surgery.origins import attribute_in_use, once_taken, share_taken
 from growsearch.surgery.recurrence import few_steps
 from growsearch.surgery.rehearsal import WithoutDropout
 from growsearch.surgery.remembering import Computed, Remembering, plain
+from growsearch.surgery.rules_shapes import counted_part
 from growsearch.surgery.widths import Width
 
 _CHECKS = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
@@ -121,7 +124,7 @@ class Sizes(WithoutDropout):
             "tensor": self._constant,
             "broadcast_tensors": self._broadcast,
             "_pad_packed_sequence": self._unpack,
-            **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), self._recurrent),
+            **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), partial(few_steps, labels)),
             "tolist": self._list,
             "__len__": self._len,
             **dict.fromkeys(("untyped_storage", "storage", "_typed_storage", "storage_offset"), self._memory),
@@ -197,10 +200,8 @@ class Sizes(WithoutDropout):
 
     def _split(self, func: Any, args: Any, kwargs: Any) -> Any:
         size = args[1] if len(args) > 1 else kwargs.get("split_size_or_sections", kwargs.get("split_size"))
-        return self._written(func, args, kwargs, size if isinstance(size, (tuple, list)) else (size,))
-
-    def _recurrent(self, func: Any, args: Any, kwargs: Any) -> Any:
-        return few_steps(func, args, kwargs, self.labels)
+        sizes = size if isinstance(size, (tuple, list)) else (size,)
+        return self._written(func, args, kwargs, [share_taken(each) if type(each) is int else each for each in sizes])
 
     def _chunk(self, func: Any, args: Any, kwargs: Any) -> Any:
         self.labels.chunks = args[1] if len(args) > 1 else kwargs["chunks"]
@@ -254,17 +255,29 @@ class Sizes(WithoutDropout):
     def _slice(self, func: Any, args: Any, kwargs: Any) -> Any:
         parts = args[1] if isinstance(args[1], tuple) else (args[1],)
         _leave(parts, args[2:])
-        cuts = [part for part in parts if isinstance(part, slice)]
-        cuts = [cut for cut in cuts if isinstance(cut.start, Computed) or isinstance(cut.stop, Computed)]
+        cuts = []
+        for place, part in enumerate(parts):
+            if isinstance(part, slice):
+                start, stop = (self._bound(each) for each in (part.start, part.stop))
+                if isinstance(start, Computed) or isinstance(stop, Computed):
+                    cuts.append((place, start, stop))
+        if len(cuts) > 1:  # a side of a map may be equal to what int gave
+            bounds = {place: (parts[place].start, parts[place].stop) for place, _, _ in cuts}
+            cuts = [cut for cut in cuts if any(isinstance(each, Computed) for each in bounds[cut[0]])]
         if len(cuts) != 1:
             return func(*args, **kwargs)
-        dim = next(index for index, part in enumerate(parts) if part is cuts[0])
-        whole = cuts[0].start in (None, 0) and all(isinstance(part, slice) for part in parts[:dim])
-        if whole and args[0].shape[dim] == cuts[0].stop:  # no operator runs, and the number must stay that of all
-            self.labels.measure(cuts[0].stop, self.labels.get(args[0])[dim])
-        return self._written(
-            func, args, kwargs, [0 if each is None else each for each in (cuts[0].start, cuts[0].stop)]
-        )
+        ((dim, start, stop),) = cuts
+        whole = start in (None, 0) and all(isinstance(part, slice) for part in parts[:dim])
+        if whole and args[0].shape[dim] == stop:  # no operator runs, and the number must stay that of all
+            self.labels.measure(stop, self.labels.get(args[0])[dim])
+        return self._written(func, args, kwargs, [0 if each is None else each for each in (start, stop)])
+
+    def _bound(self, bound: Any) -> Any:
+        """A bound of a slice with what is known of where it comes from."""
+        if not isinstance(bound, Tensor) or bound.dim() or bound.is_floating_point():
+            return share_taken(bound)
+        number = self.labels.read(bound)
+        return bound if number.is_meta else attribute_in_use(int(number))
 
     def _narrow(self, func: Any, args: Any, kwargs: Any) -> Any:
         """A slice by its start and length; multiples of one part of a width make another such multiple."""
@@ -339,7 +352,11 @@ class Sizes(WithoutDropout):
         given = [list(each) if isinstance(each, torch.Size) else each for each in (*args, kwargs.get("size"))]
         leaves = pytree.tree_leaves(given)
         sizes = [leaf for leaf in leaves if type(leaf) in (int, Computed, Width) or _is_number(leaf)]
-        known = [self.labels.counted(size) for size in sizes]
+        origins = [once_taken(size) for size in sizes]
+        found = [place for place, size in enumerate(sizes) if origins[place] is not size]
+        found = found if len(found) == 1 else [1] if 1 in found else []  # sides of a map may be equal to its channels
+        written = [origins[place] if place in found else size for place, size in enumerate(sizes)]
+        known = [counted_part(self.labels, each, each) for each in written]
         if kwargs.get("device") is not None and any(vector is not None for vector in known):
             kwargs = {**kwargs, "device": "meta", "pin_memory": False}
         out = func(*args, **kwargs)

@@ -36,7 +36,7 @@ from growsearch.surgery.modes import modes_asked, switch
 from growsearch.surgery.operators import Call, aten, mapped, name_of, rule_of, tensors_among, unknown
 from growsearch.surgery.rehearsal import own_streams, without_dropout
 from growsearch.surgery.rules_layers import convolution, matrix_product, packed
-from growsearch.surgery.rules_numbers import masked, pick, put_at
+from growsearch.surgery.rules_numbers import counts, masked, pick, put_at
 from growsearch.surgery.rules_pointwise import along_a_dimension, pointwise
 from growsearch.surgery.sizes import Sizes, mark_attributes, mark_layers
 from growsearch.surgery.tensors import copied, modules_of, named, owner, places, tensors_inside
@@ -91,7 +91,7 @@ class _Watch(DispatchMode):
                 real = value
             elif rule is masked:
                 real = _all_picked(*args)
-            elif rule is pointwise:
+            elif rule in (pointwise, counts):
                 real = func(*mapped(_zeros, args), **kwargs)
             else:
                 raise
@@ -153,8 +153,9 @@ _SHAPED = {"rand_like", "randn_like", "zeros_like", "ones_like", "full_like", "e
 
 
 def _without_values(tensor: Tensor) -> Tensor:
-    """On the meta device and contiguous: torch lays out maps with channels last in Python, which imports SymPy."""
-    return tensor.to("meta", memory_format=torch.contiguous_format)
+    """On the meta device, dense and contiguous: torch lays out channels last in Python, which imports SymPy."""
+    dense = tensor if tensor.layout is torch.strided else torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+    return dense.to("meta", memory_format=torch.contiguous_format)
 
 
 def trace(
@@ -306,8 +307,7 @@ def _unchecked() -> Iterator[None]:
         Distribution._validate_args, autocast.__init__ = validates, begin  # type: ignore[method-assign]
 
 
-Twins: TypeAlias = list[tuple[str, Tensor, Tensor]]
-"""Name of each tensor, the copy's and the network's own."""
+Twins: TypeAlias = list[tuple[str, Tensor, Tensor]]  # name of each tensor, the copy's and the network's own
 
 
 def _join_rebound(labels: LabelTrace, buffers: list[tuple[nn.Module, str, Tensor | None]]) -> None:
@@ -335,10 +335,12 @@ def _know_flags(labels: LabelTrace, twins: Twins) -> None:
 
 
 def _freeze_overlapping(labels: LabelTrace, twins: Twins) -> None:
-    """Freeze tensors of one memory that are tied without being one tensor: an edit gives each a memory of its own."""
+    """Freeze tensors of one memory that are not one tensor: an edit would part them. Sparse ones are never edited."""
     spans: list[tuple[int, int, str, Tensor]] = []
     for name, ours, theirs in twins:
-        if theirs.numel() and not theirs.is_meta:
+        if theirs.layout is not torch.strided:
+            labels.freeze_all([ours], "a sparse tensor")
+        elif theirs.numel() and not theirs.is_meta:
             start, entries = theirs.data_ptr(), theirs.numel()
             if not theirs.is_contiguous():
                 entries = sum((size - 1) * step for size, step in zip(theirs.shape, theirs.stride(), strict=True)) + 1

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
@@ -75,7 +76,7 @@ def prove_groups(model: nn.Module, example: Tensor | tuple[Any, ...], groups: li
     if any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in pytree.tree_leaves(example)):
         raise UserError("channel groups: the example is on the meta device; give it entries, or use prove=False")
     left = [group for group in groups if group.unprunable is None]
-    limit = max(SMALL, sum(tensor.nbytes for tensor, _ in places(model)))
+    limit = max(SMALL, sum(each.nbytes for each, _ in places(model) if each.layout is torch.strided))
     with quick_collections():
         if left:
             small, shrunk = smaller(model, example, left[0].map, limit / 4)

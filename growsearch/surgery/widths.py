@@ -1,12 +1,14 @@
 """Sizes that remember the channels, or the attribute of a module, that they count."""
 
+import math
 import operator
 from collections.abc import Container
+from fractions import Fraction
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from growsearch.surgery.remembering import Computed, plain
+from growsearch.surgery.remembering import Computed, Remembering, of_first, plain
 
 Vector: TypeAlias = np.ndarray
 """One label (int64) for each entry of a dimension."""
@@ -79,6 +81,47 @@ class Width(Computed):
         return Width.make(self.plain * other, self.vector, self.attribute, self.parts, self.times * other)
 
     __rmul__ = __mul__
+
+
+_ROUNDING = tuple(map(of_first, (round, math.floor, math.ceil, math.trunc)))
+
+
+def share_of(number: Any) -> Width | None:
+    """A size that a number is a multiple or a part of without a rest, by its formula; None if there is none.
+
+    ``c / 4`` is such a part of ``c``, as ``c // 4`` is, and so are ``0.25 * c`` and what rounding makes of these.
+    """
+    if isinstance(number, Width):
+        return number
+    operate, first, second = getattr(number, "formula", None) or (None, 0, 0)
+    if operate in _ROUNDING:
+        return share_of(first) if plain(first) == plain(number) else None
+    if operate is operator.add and (_is_none(first) or _is_none(second)):
+        return share_of(second if _is_none(first) else first)
+    if operate in (operator.add, operator.sub):
+        return _together(share_of(first), share_of(second), 1 if operate is operator.add else -1)
+    if operate is operator.mul and isinstance(second, Remembering):
+        first, second = second, first
+    if operate not in (operator.mul, operator.truediv) or isinstance(second, Remembering) or not 0 < second < math.inf:
+        return None
+    size, factor = share_of(first), Fraction(second)
+    times, parts = (factor if operate is operator.mul else 1 / factor).as_integer_ratio()
+    found = size * times // parts if size is not None else None
+    return found if isinstance(found, Width) else None
+
+
+def _is_none(number: Any) -> bool:
+    """Whether the code multiplies a size by zero, as where the first of several parts begins."""
+    operate, *factors = getattr(number, "formula", None) or (None,)
+    return operate is operator.mul and any(type(each) is int and not each for each in factors)
+
+
+def _together(first: Width | None, second: Width | None, sign: int) -> Width | None:
+    """The sum, or the difference, of two parts of the same channels."""
+    if first is None or second is None or first.vector is None or first.vector is not second.vector:
+        return None
+    times, parts = (Fraction(first.times, first.parts) + sign * Fraction(second.times, second.parts)).as_integer_ratio()
+    return Width.make(len(first.vector) * times // parts, first.vector, None, parts, times) if times > 0 else None
 
 
 def factors_of(number: Any) -> list[Width]:

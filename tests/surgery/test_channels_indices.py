@@ -245,3 +245,30 @@ def test_what_mixes_channels_last_shows_no_order_of_theirs(end):
 )
 def test_channels_that_values_pick_are_frozen(between):
     assert handle(Between(between).double()).frozen in ("an index", "places found by values")
+
+
+class MeanOfNeighbours(nn.Module):
+    """A layer of a graph, whose code counts the edges of each node."""
+
+    def __init__(self, **options) -> None:
+        super().__init__()
+        self.first, self.last, self.options = nn.Linear(4, 6), nn.Linear(6, 2), options
+
+    def forward(self, x, edges):
+        h = self.first(x)
+        count = torch.bincount(edges[1], **self.options).clamp(min=1)
+        return self.last((torch.zeros_like(h).index_add_(0, edges[1], h[edges[0]]) / count[:, None]).relu())
+
+
+def test_channels_beside_counts_of_edges_are_widened_and_cut():
+    torch.manual_seed(0)
+    x, edges = torch.randn(5, 4, dtype=torch.float64), torch.tensor([[0, 1, 2, 3, 0], [1, 2, 3, 4, 2]])
+    model = MeanOfNeighbours(minlength=5).double()
+    (group,) = (each for each in channel_groups(model, (x, edges)) if each.name == "first")
+    before = model(x, edges)
+    widen(model, group, 9)
+    torch.testing.assert_close(model(x, edges), before, rtol=0, atol=1e-12)
+    prune(model, group, range(4))
+    assert model(x, edges).shape == before.shape
+    with pytest.raises(UserError, match="depends on values; give it minlength"):
+        channel_groups(MeanOfNeighbours().double(), (x, edges))

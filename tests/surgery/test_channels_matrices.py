@@ -173,3 +173,45 @@ def test_a_sum_over_a_weight_that_is_read_too_is_no_copy():
 
     group = next(group for group in channel_groups(Read().double(), X, prove=False) if "first" in group.producers)
     assert "otherwise" in group.frozen and group.unprunable is None
+
+
+class Graph(nn.Module):
+    """Layers of a graph, whose neighbours a sparse matrix sums up."""
+
+    def __init__(self, gather, matrix) -> None:
+        super().__init__()
+        self.first, self.last, self.gather = nn.Linear(5, 6), nn.Linear(6, 2), gather
+        self.register_buffer("neighbours", matrix)
+
+    def forward(self, x):
+        return self.last(self.gather(self.neighbours, self.first(x)).relu())
+
+
+NEIGHBOURS = torch.tensor([[0.5, 0.5, 0, 0], [0, 0.2, 0.8, 0], [1, 0, 0, 0], [0, 0, 0, 1]], dtype=torch.float64)
+GATHERED = {
+    "a sparse product": torch.sparse.mm,
+    "a product": lambda a, h: a @ h,
+    "transposed": lambda a, h: torch.spmm(a.t(), h),
+    "made dense": lambda a, h: a.to_dense() @ h,
+}
+
+
+@pytest.mark.parametrize("rows", [False, True])
+@pytest.mark.parametrize("name", GATHERED)
+def test_channels_behind_sparse_matrices_are_widened_and_cut(name, rows):
+    torch.manual_seed(0)
+    x = torch.randn(4, 5, dtype=torch.float64)
+    model = Graph(GATHERED[name], NEIGHBOURS.to_sparse_csr() if rows else NEIGHBOURS.to_sparse()).double()
+    (group,) = (each for each in channel_groups(model, x) if each.name == "first")
+    before = model(x)
+    widen(model, group, 9)
+    torch.testing.assert_close(model(x), before, rtol=0, atol=1e-12)
+    prune(model, group, range(6))
+    torch.testing.assert_close(model(x), before, rtol=0, atol=1e-12)
+    assert model.neighbours.layout is not torch.strided
+
+
+def test_channels_that_a_sparse_matrix_mixes_stay():
+    model = Graph(lambda a, h: (a @ h.t()).t(), torch.eye(6, dtype=torch.float64).to_sparse()).double()
+    groups = channel_groups(model, torch.randn(4, 5, dtype=torch.float64))
+    assert {each.unprunable for each in groups if each.name == "first"} == {"a sparse tensor"}

@@ -144,3 +144,144 @@ def test_numbers_spread_over_heads_and_their_channels_follow():
         torch.testing.assert_close(model(*example), before, rtol=0, atol=1e-12)
         prune(model, group, range(group.size - 2, group.size))
         before = model(*example)
+
+
+class Halves(nn.Module):
+    """Two layers, between which a function takes parts of the channels."""
+
+    def __init__(self, parts: Callable[["Halves", Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.last, self.parts = nn.Linear(4, 12), nn.Linear(6, 2), parts
+        self.half, self.share = 6, 0.5
+
+    def forward(self, x):
+        return self.last(self.parts(self, self.first(x[:, :, 0, :]).tanh()))
+
+
+def gated(a: Tensor, n: int) -> Tensor:
+    return a[..., :n] * torch.sigmoid(a[..., n:])
+
+
+def gated_by(a: Tensor, numbers: Tensor) -> Tensor:
+    n = numbers[0]
+    return a[..., :n] * torch.sigmoid(a[..., n:])
+
+
+def both(a: Tensor, b: Tensor) -> Tensor:
+    return a * b.sigmoid()
+
+
+compiled, compiled_by = torch.jit.script(gated), torch.jit.script(gated_by)
+HALVES: dict[str, Callable[[Halves, Tensor], Tensor]] = {
+    "a quotient": lambda m, h: gated(h, int(h.shape[-1] / 2)),
+    "a product": lambda m, h: gated(h, int(h.shape[-1] * m.share)),
+    "rounded": lambda m, h: gated(h, round(h.shape[-1] / 2)),
+    "floored": lambda m, h: gated(h, math.floor(h.shape[-1] * 0.5)),
+    "of four parts": lambda m, h: sum(
+        both(h[..., i * (n := int(h.shape[-1] / 4)) : (i + 1) * n], h[..., (3 - i) * n : (4 - i) * n]).repeat(1, 1, 2)
+        for i in range(4)
+    ),
+    "from the end": lambda m, h: both(h[..., : -(h.shape[-1] // 2)], h[..., -(h.shape[-1] // 2) :]),
+    "rounded from the end": lambda m, h: both(h[..., : -round(h.shape[-1] / 2)], h[..., -int(h.shape[-1] / 2) :]),
+    "what is left": lambda m, h: both(h[..., : h.shape[-1] // 2], h[..., h.shape[-1] - h.shape[-1] // 2 :]),
+    "of a split": lambda m, h: both(*h.split([int(h.shape[-1] / 2), h.shape[-1] - int(h.shape[-1] / 2)], -1)),
+    "begun with zeros": lambda m, h: (
+        torch.zeros(len(h), 3, h.shape[-1] // 2, dtype=h.dtype) + h[..., : h.shape[-1] // 2]
+    ),
+    "begun with zeros of a quotient": lambda m, h: h.new_zeros(len(h), 3, int(h.shape[-1] / 2)).add_(h.chunk(2, -1)[1]),
+    "compiled": lambda m, h: compiled(h, h.shape[-1] // 2),
+    "compiled, a number of the module": lambda m, h: compiled(h, m.half),
+    "a number in a tensor": lambda m, h: gated_by(h, torch.tensor([m.half])),
+    "compiled, a number in a tensor": lambda m, h: compiled_by(h, torch.IntTensor([m.half])),
+    "of several layers": lambda m, h: both(*(h[..., i * m.half : i * m.half + m.half] for i in range(2))),
+}
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_parts_of_channels_at_computed_places_follow(name):
+    torch.manual_seed(0)
+    model = Halves(HALVES[name]).double()
+    groups = [each for each in channel_groups(model, X) if each.name not in ("last", "first (input)")]
+    assert all(each.frozen is None and each.unprunable is None for each in groups)
+    before = model(X)
+    for group in groups:
+        widen(model, group, group.size + 3)
+    assert model.first.out_features > 12
+    torch.testing.assert_close(model(X), before, rtol=0, atol=1e-12)
+    for group in groups:
+        prune(model, group, range(group.size - 4))
+    assert model(X).shape == before.shape and model.first.out_features < 12
+
+
+@pytest.mark.parametrize("side", [2, 4])
+def test_sides_of_a_map_that_equal_its_channels_are_none(side):
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), Halved(side), nn.Conv2d(4, 2, 1)).double()
+    (group,) = (each for each in channel_groups(model, X[..., :side, :side]) if each.name == "0")
+    assert (group.size, group.frozen, group.unprunable) == (4, None, None)
+
+
+class Halved(nn.Module):
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x):
+        half = int(x.shape[1] / 2)
+        return (
+            torch.zeros(len(x), half, self.side * 1, x.shape[3], dtype=x.dtype).add_(x[:, : x.shape[1] // 2, :4])
+            * x[:, half:]
+        )
+
+
+class Written(Halves):
+    def __init__(self) -> None:
+        super().__init__(lambda m, h: gated(h, 6) * int(h.shape[-1] / 2) + gated_by(h, torch.tensor([6])))
+
+
+def test_numbers_that_only_equal_a_part_are_found_out():
+    torch.manual_seed(0)
+    (first,) = (each for each in channel_groups(Written().double(), X) if each.name == "first")
+    assert first.frozen and first.unprunable
+
+
+class Modulated(nn.Module):
+    """Two layers, whose factors and shifts lie one after another in what a third one writes."""
+
+    def __init__(self, sizes: Callable[["Modulated", int, Tensor], int], narrow: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 6), nn.Linear(6, 8)])
+        self.factors, self.last, self.widths = nn.Linear(4, 28), nn.Linear(8, 2), [6, 8]
+        self.sizes, self.narrow = sizes, narrow
+
+    def forward(self, x):
+        x = x[:, :, 0, :].mean(1)
+        factors, at = self.factors(x), 0
+        for number, layer in enumerate(self.layers):
+            x = layer(x)
+            size = self.sizes(self, number, x)
+            if self.narrow:
+                x = (x * factors.narrow(1, at, size) + factors.narrow(1, at + size, size)).tanh()
+            else:
+                x = (x * factors[:, at : at + size] + factors[:, at + size : at + 2 * size]).tanh()
+            at += 2 * size
+        return self.last(x)
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize(
+    "sizes",
+    [lambda m, i, x: m.layers[i].out_features, lambda m, i, x: m.widths[i], lambda m, i, x: x.shape[1]],
+    ids=["a layer's number", "a number in a list", "a tensor's size"],
+)
+def test_parts_that_lie_one_after_another_follow(sizes, narrow):
+    torch.manual_seed(0)
+    model = Modulated(sizes, narrow).double()
+    groups = [each for each in channel_groups(model, X) if each.name.startswith("layers") and each.size > 4]
+    assert [(each.size, each.frozen, each.unprunable) for each in groups] == [(6, None, None), (8, None, None)]
+    before = model(X)
+    widen(model, groups[0], 9)
+    widen(model, groups[1], 11)
+    torch.testing.assert_close(model(X), before, rtol=0, atol=1e-12)
+    prune(model, groups[0], range(3))
+    prune(model, groups[1], [2, 5])
+    assert model.factors.out_features == 10 and model(X).shape == before.shape
