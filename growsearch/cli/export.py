@@ -55,7 +55,9 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("-o", "--output", type=given_path, help="the file or folder (default: in the run's folder)")
-    parser.add_argument("--data-root", metavar="DIR", help="where the data sets are, if not where the run had them")
+    parser.add_argument(
+        "--data-root", type=given_path, metavar="DIR", help="where the data sets are, if not where the run had them"
+    )
     parser.add_argument(
         "--data-path", type=given_path, metavar="PATH", help="where your own file or folder of data is now"
     )
@@ -72,7 +74,7 @@ def main(argv: list[str]) -> int:
     check_variant(options.format, Variant(options.raw, options.precision), preprocessing)
     path = options.output or _default_path(options)
     check_place(path, options.format)
-    data, _ = data_of_run(options.run, options.data_root, options.data_path)
+    data, _ = data_of_run(options.run, options.data_root and str(options.data_root), options.data_path)
     if not len(data.test):
         raise UserError(f"{options.run}: there are no test images to check the file on; it needs at least one")
     calibration = _calibration(data) if options.precision == "int8" else None

@@ -69,7 +69,12 @@ def main(argv: list[str]) -> int:
         parser.error(f"--top: {options.top} is not accepted; use 1 or more")
     from growsearch.deploy import load_preprocessing
 
-    if load_preprocessing(options.run, options.candidate).table:
+    kept = load_preprocessing(options.run, options.candidate)
+    if options.data_path is not None and (kept.encoder is not None or not kept.table):
+        raise UserError(
+            f"--data-path: {options.data_path} is not read, as the run keeps all that it needs; leave it out"
+        )
+    if kept.table:
         return _rows(options)
     return _pictures(options)
 

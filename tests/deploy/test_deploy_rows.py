@@ -224,3 +224,11 @@ def test_a_folder_is_not_called_missing(patients: tuple[Path, Dataset, Path], tm
     for name, what in ((str(tmp_path), "it is no regular file"), (str(tmp_path / "none"), "there is no such file")):
         assert main(["predict", str(patients[0]), name]) == 2
         assert f"{name}: {what}; use a table" in capsys.readouterr().err
+
+
+def test_a_training_table_that_is_not_read_is_refused(patients: tuple[Path, Dataset, Path], capsys) -> None:
+    run, _, table = patients
+    assert main(["predict", str(run), str(table), "--data-path", str(table)]) == 2
+    assert (
+        f"--data-path: {table} is not read, as the run keeps all that it needs; leave it out" in capsys.readouterr().err
+    )
