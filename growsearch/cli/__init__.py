@@ -4,6 +4,7 @@ import os
 import sys
 from importlib import import_module
 
+from growsearch.cli.streams import ready_streams
 from growsearch.errors import UserError
 
 COMMANDS = {
@@ -27,6 +28,7 @@ COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
     """Dispatch on the first word; returns the exit code (2 where the user can remove the cause)."""
+    ready_streams()
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())

@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from growsearch.errors import UserError
@@ -43,9 +44,20 @@ class Arguments(argparse.ArgumentParser):
             given, offered = found[1], re.findall(r"[\w.-]+", found[2])
             message = message[: found.start()] + f"{given!r} is not accepted; use one of {', '.join(offered)}"
             near = did_you_mean(given, offered)
-        else:
+        elif "is no path;" not in message:
             message += f"; growsearch {command} --help shows what it takes"
         raise UserError(f"{command}: {message}{near}")
+
+
+def given_path(word: str) -> Path:
+    """A word as a path; an empty one, such as a variable of the shell that is not set, would name this folder.
+
+    Raises:
+        ArgumentTypeError: for an empty word.
+    """
+    if not word:
+        raise argparse.ArgumentTypeError("'' is no path; name a file or a folder, . for this one")
+    return Path(word)
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from growsearch.cli.arguments import Arguments, add_trust, with_trust
+from growsearch.cli.arguments import Arguments, add_trust, given_path, with_trust
 from growsearch.cli.run_data import data_of_run, with_encoder
 from growsearch.errors import UserError
 from growsearch.text import one_line
@@ -41,38 +41,61 @@ def main(argv: list[str]) -> int:
     parser = Arguments(
         "growsearch export", description="Write a run's network as a file that needs no growsearch.", epilog=EPILOG
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
+    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--format", choices=FORMATS, default="pt2", help="default: pt2 (torch.export)")
     parser.add_argument("--raw", action="store_true", help="with preprocessing inside (onnx, pt2; of a table: onnx)")
     parser.add_argument(
         "--precision", choices=("float32", "float16", "int8"), default="float32", help="int8: onnx; float16: onnx, pt2"
     )
     parser.add_argument(
-        "--most-lost", type=float, default=0.01, metavar="F", help="accuracy that a precision may lose (default: 0.01)"
+        "--most-lost",
+        type=float,
+        metavar="F",
+        help="accuracy that float16 or int8 may lose, 0 to 1 (default: 0.01); float32 is compared number by number",
     )
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
-    parser.add_argument("-o", "--output", type=Path, help="the file or folder (default: in the run's folder)")
-    parser.add_argument("--data-root", metavar="DIR", help="where the data sets are, if not where the run had them")
-    parser.add_argument("--data-path", type=Path, metavar="PATH", help="where your own file or folder of data is now")
+    parser.add_argument("-o", "--output", type=given_path, help="the file or folder (default: in the run's folder)")
+    parser.add_argument(
+        "--data-root", type=given_path, metavar="DIR", help="where the data sets are, if not where the run had them"
+    )
+    parser.add_argument(
+        "--data-path", type=given_path, metavar="PATH", help="where your own file or folder of data is now"
+    )
     add_trust(parser)
     options = parser.parse_args(with_trust(argv))
+    if options.most_lost is not None:
+        _check_most_lost(options.most_lost, options.precision)
     from growsearch.deploy import load
-    from growsearch.deploy.export import export
+    from growsearch.deploy.export import MOST_LOST, check_place, export
     from growsearch.deploy.formats import Variant, check_variant
 
     module = load(options.run, options.candidate, options.trust)
     preprocessing, notes = with_encoder(options.run, options.candidate, options.trust, options.data_path)
     check_variant(options.format, Variant(options.raw, options.precision), preprocessing)
     path = options.output or _default_path(options)
-    data, _ = data_of_run(options.run, options.data_root, options.data_path)
+    check_place(path, options.format)
+    data, _ = data_of_run(options.run, options.data_root and str(options.data_root), options.data_path)
     if not len(data.test):
         raise UserError(f"{options.run}: there are no test images to check the file on; it needs at least one")
     calibration = _calibration(data) if options.precision == "int8" else None
     variant = Variant(options.raw, options.precision, calibration)
     for note in notes:
         print(one_line(note), file=sys.stderr)
-    _tell(export(module, preprocessing, data.test, path, options.format, variant, options.most_lost))
+    most_lost = MOST_LOST if options.most_lost is None else options.most_lost
+    _tell(export(module, preprocessing, data.test, path, options.format, variant, most_lost))
     return 0
+
+
+def _check_most_lost(given: float, precision: str) -> None:
+    """Refuse what is no share, and a share that nothing would ask for.
+
+    Raises:
+        UserError: naming the value.
+    """
+    if not 0 <= given <= 1:
+        raise UserError(f"--most-lost: {given:g} is not accepted; use a share from 0 to 1, 0.01 for one point")
+    if precision == "float32":
+        raise UserError(f"--most-lost: {given:g} has no effect with --precision float32; leave it out, or use another")
 
 
 def _default_path(options: argparse.Namespace) -> Path:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from growsearch.cli.arguments import Arguments
+from growsearch.cli.arguments import Arguments, given_path
 from growsearch.errors import UserError
 from growsearch.options import did_you_mean
 
@@ -26,10 +26,15 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("name", nargs="?", help="which figure; without it all names are listed")
     parser.add_argument(
-        "runs", nargs="*", type=Path, metavar="RUN", help="folders of runs, or above many (default: outputs)"
+        "runs", nargs="*", type=given_path, metavar="RUN", help="folders of runs, or above many (default: outputs)"
     )
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path(), metavar="PLACE", help="a folder or a file (default: this folder)"
+        "-o",
+        "--output",
+        type=given_path,
+        default=Path(),
+        metavar="PLACE",
+        help="a folder or a file (default: this folder)",
     )
     parser.add_argument("--format", choices=FORMATS, help="default: that of the file named, else svg")
     options = parser.parse_args(argv)

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from growsearch.cli.arguments import Arguments, add_trust, with_trust
+from growsearch.cli.arguments import Arguments, add_trust, given_path, with_trust
 from growsearch.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ KIND, MOST_KEPT = ("candidate", "batch", "threads", "device"), 200
 def main(argv: list[str]) -> int:
     """Measure, print and keep."""
     parser = Arguments("growsearch latency", description="Time a run's network on this machine.", epilog=EPILOG)
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
+    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run")
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 32], metavar="N", help="images at a time (1 32)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the CPU (default: torch's own choice)")

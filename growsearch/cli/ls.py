@@ -5,7 +5,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from growsearch import plugins
-from growsearch.cli.arguments import Arguments
+from growsearch.cli.arguments import Arguments, given_path
 from growsearch.errors import UserError
 from growsearch.options import did_you_mean
 
@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
     """Print every group, or those named."""
     parser = Arguments("growsearch ls", description="List what there is to choose from.")
     parser.add_argument("groups", nargs="*", help=", ".join(GROUPS), metavar="group")
-    parser.add_argument("--config-dir", "-cd", type=Path, help="a folder of your own configurations")
+    parser.add_argument("--config-dir", "-cd", type=given_path, help="a folder of your own configurations")
     options = parser.parse_args(argv)
     if options.config_dir is not None and not options.config_dir.is_dir():
         raise UserError(f"--config-dir: {options.config_dir} is not a folder; use an existing one")

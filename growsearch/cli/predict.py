@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from growsearch.cli.arguments import Arguments, add_trust, with_trust
+from growsearch.cli.arguments import Arguments, add_trust, given_path, with_trust
 from growsearch.cli.run_data import with_encoder
 from growsearch.errors import UserError
 from growsearch.format import counted
@@ -43,19 +43,24 @@ def main(argv: list[str]) -> int:
         description="Classify pictures, or rows of a table, with a run's network, preprocessing and names of classes.",
         epilog=EPILOG,
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a picture, a folder of them, or a table")
+    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of a finished run")
+    parser.add_argument(
+        "files", nargs="+", type=given_path, metavar="FILE", help="a picture, a folder of them, or a table"
+    )
     parser.add_argument("--candidate", type=int, metavar="K", help="candidate K of several, not the best one")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="classes to name (default: 5)")
     parser.add_argument(
-        "--data-path", type=Path, metavar="FILE", help="the training table, for runs of 0.1, which kept nothing of it"
+        "--data-path",
+        type=given_path,
+        metavar="FILE",
+        help="the training table, for runs of 0.1, which kept nothing of it",
     )
     add_trust(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=given_path,
         metavar="CSV",
         help="the csv file (default: NAME-predictions.csv here, for a table or a folder)",
     )
@@ -64,7 +69,12 @@ def main(argv: list[str]) -> int:
         parser.error(f"--top: {options.top} is not accepted; use 1 or more")
     from growsearch.deploy import load_preprocessing
 
-    if load_preprocessing(options.run, options.candidate).table:
+    kept = load_preprocessing(options.run, options.candidate)
+    if options.data_path is not None and (kept.encoder is not None or not kept.table):
+        raise UserError(
+            f"--data-path: {options.data_path} is not read, as the run keeps all that it needs; leave it out"
+        )
+    if kept.table:
         return _rows(options)
     return _pictures(options)
 

@@ -1,8 +1,6 @@
 """``growsearch report RUN...``: a page for one run, the comparison of several."""
 
-from pathlib import Path
-
-from growsearch.cli.arguments import Arguments
+from growsearch.cli.arguments import Arguments, given_path
 
 EPILOG = """\
 examples:
@@ -19,9 +17,11 @@ def main(argv: list[str]) -> int:
         description="Write one HTML page that opens from the disk and needs no network.",
         epilog=EPILOG,
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run, or one above many")
-    parser.add_argument("-o", "--output", type=Path, help="the page (default: report.html in the folder named)")
-    parser.add_argument("--figures", type=Path, metavar="DIR", help="write every figure as SVG and PNG for print there")
+    parser.add_argument("runs", nargs="+", type=given_path, metavar="RUN", help="folder of a run, or one above many")
+    parser.add_argument("-o", "--output", type=given_path, help="the page (default: report.html in the folder named)")
+    parser.add_argument(
+        "--figures", type=given_path, metavar="DIR", help="write every figure as SVG and PNG for print there"
+    )
     options = parser.parse_args(argv)
     from growsearch.reports import write_report
 

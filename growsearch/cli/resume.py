@@ -1,8 +1,6 @@
 """``growsearch resume RUN``: continue a run that was stopped, killed or copied elsewhere."""
 
-from pathlib import Path
-
-from growsearch.cli.arguments import Arguments, add_trust, with_trust
+from growsearch.cli.arguments import Arguments, add_trust, given_path, with_trust
 
 
 def main(argv: list[str]) -> int:
@@ -11,7 +9,7 @@ def main(argv: list[str]) -> int:
         "growsearch resume",
         description="Continue a run from its newest checkpoint; one that has only its config.yaml begins anew.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    parser.add_argument("run", type=given_path, metavar="RUN", help="folder of the run")
     parser.add_argument(
         "overrides",
         nargs="*",

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from growsearch.cli import sweep
 from growsearch.cli.compose import CONFIG_PATH, VERSION_BASE, composition_errors, config_folder
+from growsearch.cli.streams import ready_streams
 from growsearch.cli.words import not_an_override, overrides
 from growsearch.config import register
 from growsearch.errors import UserError
@@ -159,6 +160,7 @@ def runner() -> ModuleType:
 
 def task(composed: DictConfig) -> Any:
     """One run, whose worker processes begin to come up before torch is imported here; see :func:`carry_out`."""
+    ready_streams()  # of a launcher's process too
     if not (early := workers_of(composed)):
         return carry_out(composed)
     from growsearch.processes import called_early

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from growsearch.cli.arguments import Arguments
+from growsearch.cli.arguments import Arguments, given_path
 from growsearch.errors import UserError
 from growsearch.format import aligned, counted, duration
 from growsearch.run_folder.summary import RunSummary, list_runs
@@ -18,7 +18,7 @@ def main(argv: list[str]) -> int:
     parser = Arguments(
         "growsearch runs", description="List runs: finished, running, stopped or failed, and what to do next."
     )
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("outputs"), help="default: outputs")
+    parser.add_argument("folder", nargs="?", type=given_path, default=Path("outputs"), help="default: outputs")
     folder = parser.parse_args(argv).folder.expanduser()
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder; name one that holds runs")

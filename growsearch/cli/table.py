@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from growsearch.cli.arguments import Arguments
+from growsearch.cli.arguments import Arguments, given_path
 from growsearch.errors import UserError
 from growsearch.options import did_you_mean
 
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     )
     parser.add_argument("name", nargs="?", help="which table; without it all names are listed")
     parser.add_argument(
-        "runs", nargs="*", type=Path, metavar="RUN", help="folders of runs, or above many (default: outputs)"
+        "runs", nargs="*", type=given_path, metavar="RUN", help="folders of runs, or above many (default: outputs)"
     )
     parser.add_argument("--format", choices=FORMATS, default="terminal", help="default: terminal")
     options = parser.parse_args(argv)

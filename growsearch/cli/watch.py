@@ -4,7 +4,7 @@ import logging
 import secrets
 from pathlib import Path
 
-from growsearch.cli.arguments import Arguments
+from growsearch.cli.arguments import Arguments, given_path
 from growsearch.errors import UserError
 
 PORT = 8050
@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
         description="Show all runs of a folder in a browser as they go. Nothing in the folder is changed.",
         epilog=EPILOG,
     )
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("outputs"), help="default: outputs")
+    parser.add_argument("folder", nargs="?", type=given_path, default=Path("outputs"), help="default: outputs")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine)")
     parser.add_argument("--port", type=int, default=PORT, help=f"default: {PORT}")
     parser.add_argument(

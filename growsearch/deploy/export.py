@@ -93,7 +93,10 @@ def export(
     """
     variant = variant or Variant()
     check_variant(format, variant, preprocessing)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}.{format}")  # torch.export needs a name with a suffix
+    check_place(path, format)
+    temporary = path.absolute().with_name(
+        f".{os.getpid()}-{path.name}.{format}"
+    )  # torch.export needs a name with a suffix
     module.eval()
     images = test.take(torch.arange(min(COMPARED, len(test)))).images
     with storage_errors(path):
@@ -118,6 +121,16 @@ def export(
     rows = variant.raw and preprocessing.table
     count = COMPARED if rows else len(test) if accuracies is not None else len(images)
     return Export(path, count, difference, share, accuracies, latencies, rows)
+
+
+def check_place(path: Path, format: str) -> None:
+    """Refuse a folder as the name of a file, before anything is computed; the python format goes into a folder.
+
+    Raises:
+        UserError: naming it.
+    """
+    if path.is_dir() and not path.is_symlink() and (format != "python" or not path.absolute().name):
+        raise UserError(f"{path}: it is a folder; name a {'folder' if format == 'python' else 'file'} in it")
 
 
 def _written(module: nn.Module, preprocessing: Preprocessing, path: Path, format: str, variant: Variant) -> Runner:

@@ -132,7 +132,8 @@ def predict_rows(
         what = "rows, of which it kept no encoder" if preprocessing.table else "pictures"
         raise UserError(f"{table}: it is a table, but the run was trained on {what}")
     if not file.is_file():
-        raise UserError(f"{file}: there is no such file; use a table")
+        what = "it is no regular file" if file.exists() else "there is no such file"
+        raise UserError(f"{file}: {what}; use a table")
     rows = read_table(file, encoder.header)
     encoded = encoder(rows, str(file))
     encoder.require_same_style(encoded, str(file))

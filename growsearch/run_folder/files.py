@@ -52,8 +52,10 @@ def write_atomic(path: Path, data: bytes) -> None:
     A link at ``path`` is replaced and not followed.
 
     Raises:
-        UserError: if the disk is full, fails, or the folder cannot be written; ``path`` is as it was.
+        UserError: if the disk is full, fails, the folder cannot be written, or ``path`` is one; it is as it was.
     """
+    if path.is_dir() and not path.is_symlink():
+        raise UserError(f"{path}: it is a folder; name a file in it")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with storage_errors(path):
         try:

@@ -44,6 +44,8 @@ WRONG = [
     (["validate", "data=digits", "data.channels=1"], "data.channels: 1 is not accepted, as data=digits"),
     (["validate", "data=npz", "data.path="], "data.path: '' is no path; name a file or a folder"),
     (["validate", "output.root="], "output.root: '' is no path; name a file or a folder"),
+    (["runs", ""], "runs: argument folder: '' is no path; name a file or a folder, . for this one"),
+    (["report", "outputs", "-o", ""], "report: argument -o/--output: '' is no path; name a file"),
     (["figure", "tradeof"], "; did you mean tradeoff?"),
     (["ls", "netwrk"], "; did you mean network?"),
     (["run", "seed=-1"], "seed: -1 is not accepted; use 0 to "),

@@ -70,3 +70,16 @@ def test_images_that_are_decoded_when_they_are_taken(tmp_path):
     done = export(module, preprocessing, test, tmp_path / "a.pt2", "pt2", Variant(True, "float16"), most_lost=0.2)
     assert done.images == 120 and done.accuracies is not None
     assert export(module, preprocessing, test, tmp_path / "b.pt2", "pt2").images == 32
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["3", "--precision", "int8"], "--most-lost: 3 is not accepted; use a share from 0 to 1"),
+        (["nan", "--precision", "int8"], "--most-lost: nan is not accepted; use a share from 0 to 1"),
+        (["0.5"], "--most-lost: 0.5 has no effect with --precision float32; leave it out"),
+    ],
+)
+def test_a_loss_that_is_no_share_or_that_nothing_asks_for(words, said, capsys):
+    assert main(["export", "nowhere", "--most-lost", *words]) == 2
+    assert said in capsys.readouterr().err

@@ -291,3 +291,19 @@ def test_the_command_writes_a_folder_and_follows_no_link(digits_run, tmp_path, c
     finally:
         link.unlink()
     assert "it is a link" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("format", ["onnx", "pt2", "safetensors"])
+def test_a_folder_is_no_name_of_a_file(format, digits_run, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for place in (".", "..", "/"):
+        assert main(["export", str(digits_run), "--format", format, "-o", place]) == 2
+        assert capsys.readouterr().err == f"growsearch: {place}: it is a folder; name a file in it\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_working_folder_takes_the_source(digits_run, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main(["export", str(digits_run), "--format", "python", "-o", "."]) == 0
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["here", "model.py", "model.safetensors"]

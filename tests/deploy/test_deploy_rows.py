@@ -218,3 +218,17 @@ def test_a_run_on_adult_reads_the_official_files_and_tables_with_a_header(tmp_pa
     lines = [line.removesuffix(".") for line in official.read_text().splitlines()[1:]]
     with_header.write_text("\n".join([",".join(encoder.header), *lines]) + "\n")
     assert torch.equal(predict_rows(run, with_header).probabilities, wanted)
+
+
+def test_a_folder_is_not_called_missing(patients: tuple[Path, Dataset, Path], tmp_path: Path, capsys) -> None:
+    for name, what in ((str(tmp_path), "it is no regular file"), (str(tmp_path / "none"), "there is no such file")):
+        assert main(["predict", str(patients[0]), name]) == 2
+        assert f"{name}: {what}; use a table" in capsys.readouterr().err
+
+
+def test_a_training_table_that_is_not_read_is_refused(patients: tuple[Path, Dataset, Path], capsys) -> None:
+    run, _, table = patients
+    assert main(["predict", str(run), str(table), "--data-path", str(table)]) == 2
+    assert (
+        f"--data-path: {table} is not read, as the run keeps all that it needs; leave it out" in capsys.readouterr().err
+    )

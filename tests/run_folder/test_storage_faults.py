@@ -20,7 +20,7 @@ from growsearch.errors import UserError
 from growsearch.run_folder import folder as folder_module
 from growsearch.run_folder.checkpoint import write_checkpoint
 from growsearch.run_folder.events import EventLog, read_events
-from growsearch.run_folder.files import write_json
+from growsearch.run_folder.files import write_atomic, write_json
 from growsearch.run_folder.folder import RunFolder
 from growsearch.run_folder.recovery import recover
 from growsearch.runner import resume, session, start
@@ -338,3 +338,11 @@ def test_runs_begun_in_one_second_have_folders_of_their_own(tmp_path, monkeypatc
     monkeypatch.setattr(folder_module, "datetime", Backwards)
     made = {folder_module.new_run(tmp_path, "a", "b", 0, "", {"n": str(n)}, {}).path for n in range(12)}
     assert len(made) == 12
+
+
+@pytest.mark.parametrize("place", [".", "..", "/"])
+def test_a_folder_is_no_file_to_write(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="it is a folder; name a file in it"):
+        write_atomic(Path(place), b"a page")
+    assert not list(tmp_path.iterdir())
