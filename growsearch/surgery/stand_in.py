@@ -21,7 +21,7 @@ from growsearch.surgery.labels import Bond
 from growsearch.surgery.rehearsal import Rehearsal, own_streams, without_dropout
 from growsearch.surgery.remap import resize_layers
 from growsearch.surgery.replace import ordered_like
-from growsearch.surgery.tensors import Copier, copied, lookup, tensor_of, tensors_inside
+from growsearch.surgery.tensors import Copier, copied, let_go, lookup, tensor_of, tensors_inside
 from growsearch.surgery.tiling import Tilings, on_device
 from growsearch.surgery.trace import describe
 
@@ -252,6 +252,7 @@ class StandIn:
         known = [*tensors_inside(inputs)]
         with own_streams(self._stream), skewed_streams(self._stream):
             output = net.eval()(*inputs), put_into(inputs, known)
+            let_go(net)
             return [(leaf, [leaf]) for leaf in output_leaves(output)]
 
     def _reading(self, numbers: Iterable[int]) -> list[Axis]:
@@ -278,7 +279,9 @@ class StandIn:
         If other layers run it keeps all that it can.
         """
         since, layers = self._layers[mode, self._stream]
-        found, rehearsal, _ = self._run(edited(), mode, place=place, since=since)
+        net = edited()
+        found, rehearsal, _ = self._run(net, mode, place=place, since=since)
+        let_go(net)
         return found if rehearsal.layers == layers or not since else self._run(edited(), mode, place=place)[0]
 
     def _refers(self, mode: bool) -> tuple[bool, bool, bool, bool]:

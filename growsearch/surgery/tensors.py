@@ -112,6 +112,13 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
     return list(found.values())
 
 
+def let_go(net: nn.Module) -> None:
+    """Take the tensors out of a copy that is used up: where its parts hold each other it is freed much later."""
+    for module in modules_of(net):
+        module._parameters.clear()
+        module._buffers.clear()
+
+
 def copied(model: nn.Module, convert: Callable[[Tensor], Tensor], *, hooks: bool = True) -> nn.Module:
     """A deep copy with every tensor converted; tied tensors stay tied, which ``.to()`` does not promise.
 

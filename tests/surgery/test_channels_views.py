@@ -181,6 +181,9 @@ HALVES: dict[str, Callable[[Halves, Tensor], Tensor]] = {
         both(h[..., i * (n := int(h.shape[-1] / 4)) : (i + 1) * n], h[..., (3 - i) * n : (4 - i) * n]).repeat(1, 1, 2)
         for i in range(4)
     ),
+    "from their starts": lambda m, h: both(
+        *(h[..., i * (n := h.shape[-1] // 2) : i * n + n] for i in range(2)),
+    ),
     "from the end": lambda m, h: both(h[..., : -(h.shape[-1] // 2)], h[..., -(h.shape[-1] // 2) :]),
     "rounded from the end": lambda m, h: both(h[..., : -round(h.shape[-1] / 2)], h[..., -int(h.shape[-1] / 2) :]),
     "what is left": lambda m, h: both(h[..., : h.shape[-1] // 2], h[..., h.shape[-1] - h.shape[-1] // 2 :]),

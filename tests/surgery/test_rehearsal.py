@@ -65,6 +65,38 @@ def test_a_run_like_an_earlier_one_keeps_what_that_one_was_known_by_and_no_more(
     assert [each.tolist() for each in again] == [each.tolist() for each in behind]
 
 
+WEIGHTS: list[ref[Tensor]] = []
+
+
+class Circle(nn.Linear):
+    """Holds itself by a bound method, so that a copy of it goes when the garbage collector looks; notes its weight."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(*sizes)
+        self.way = self.plain
+
+    def plain(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not x.is_meta:
+            WEIGHTS.append(ref(self.weight))
+        return self.way(x)
+
+
+def test_copies_that_are_used_up_let_go_of_their_weights() -> None:
+    WEIGHTS.clear()
+    gc.disable()
+    try:
+        groups = channel_groups(
+            nn.Sequential(Circle(3, 6), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 2)), torch.zeros(4, 3)
+        )
+        alive = sum(each() is not None for each in WEIGHTS)
+    finally:
+        gc.enable()
+    assert groups[0].unprunable is None and len(WEIGHTS) > 50 > 10 > alive
+
+
 class ByChannels(nn.Module):
     """Looks at the places of as many channels as there are, which each time counts as a layer; clamps its output."""
 
