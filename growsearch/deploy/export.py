@@ -94,9 +94,8 @@ def export(
     variant = variant or Variant()
     check_variant(format, variant, preprocessing)
     check_place(path, format)
-    temporary = path.absolute().with_name(
-        f".{os.getpid()}-{path.name}.{format}"
-    )  # torch.export needs a name with a suffix
+    # torch.export needs a name with a suffix
+    temporary = path.absolute().with_name(f".{os.getpid()}-{path.name}.{format}")
     module.eval()
     images = test.take(torch.arange(min(COMPARED, len(test)))).images
     with storage_errors(path):
