@@ -252,8 +252,9 @@ class StandIn:
         known = [*tensors_inside(inputs)]
         with own_streams(self._stream), skewed_streams(self._stream):
             output = net.eval()(*inputs), put_into(inputs, known)
+            leaves = [(leaf, [leaf]) for leaf in output_leaves(output)]
             let_go(net)
-            return [(leaf, [leaf]) for leaf in output_leaves(output)]
+            return leaves
 
     def _reading(self, numbers: Iterable[int]) -> list[Axis]:
         """Dimensions of weights that read channels of some groups."""
