@@ -54,18 +54,40 @@ def _attention_macs(args: Any, out: Tensor) -> int:
     return prod(queries.shape[:-1]) * keys.shape[-2] * (queries.shape[-1] + values.shape[-1])
 
 
+def _vector_macs(args: Any, _: Tensor) -> int:
+    """Of a matrix [rows, columns] times a vector [columns], to which another may be added, or of two vectors."""
+    return max(each.numel() for each in args if isinstance(each, Tensor))
+
+
+def _bilinear_macs(args: Any, out: Tensor) -> int:
+    """Of each sample the whole weight [outputs, first inputs, second inputs]."""
+    return out.numel() // args[1].shape[0] * args[1].numel()
+
+
+def _recurrent_macs(args: Any, _: Tensor) -> int:
+    """Of each step of each sample, [..., features], all weights of the layers and directions that one operator runs."""
+    weights = args[1] if isinstance(args[1], (list, tuple)) else args[1:3]
+    return prod(args[0].shape[:-1]) * sum(weight.numel() for weight in weights if weight.dim() > 1)
+
+
 _ATEN = torch.ops.aten
 _ATTENTION = ("flash_attention", "flash_attention_for_cpu", "efficient_attention", "cudnn_attention")
 _PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
+_RECURRENT = ("mkldnn_rnn_layer", "_cudnn_rnn")
+"""Others run their matrix products by themselves."""
+_VECTORS = ("mv", "addmv", "dot")
 
 MACS: dict[Any, Callable[[Any, Tensor], int]] = {
     _ATEN.convolution: _convolution_macs,
     **{getattr(_ATEN, name): _product_macs for name in _PRODUCTS},
+    **{getattr(_ATEN, name): _vector_macs for name in _VECTORS},
+    **{getattr(_ATEN, name): _recurrent_macs for name in _RECURRENT},
+    _ATEN._trilinear: _bilinear_macs,
     **{getattr(_ATEN, f"_scaled_dot_product_{name}"): _attention_macs for name in _ATTENTION},
 }
 """Multiply-accumulates of an operator by its arguments and its first output.
 
-torch.utils.flop_counter has these except attention on a CPU, and imports triton: half a second of every start.
+torch.utils.flop_counter lacks recurrent layers and attention on a CPU, and imports triton: half a second of every start.
 """
 
 
@@ -104,6 +126,17 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+@contextmanager
+def _unfused_attention() -> Iterator[None]:
+    """Let torch's attentions and transformer layers run the operators that they consist of, not a single one."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+
+
 def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     """Count parameters, multiply-accumulates and memory of ``model`` for one sample.
 
@@ -124,7 +157,7 @@ def cost(model: nn.Module, input_shape: Sequence[int]) -> Cost:
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     counter = _Counter()
     devices = [like.device] if like.device.type == "cuda" else []
-    with _evaluating(model), torch.random.fork_rng(devices), torch.no_grad(), counter:
+    with _evaluating(model), _unfused_attention(), torch.random.fork_rng(devices), torch.no_grad(), counter:
         torch.func.functional_call(model, buffers, (example,))
     stored = [*model.parameters(), *(b for b in model.buffers() if b.is_floating_point())]
     elements = example.numel() + counter.elements

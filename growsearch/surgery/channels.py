@@ -244,7 +244,7 @@ class ChannelMap:
 
 ENDS = frozenset(("network output", "network input", "vocabulary"))
 """Why channels stay in every network."""
-KERNELS = frozenset(("kernel size", "depthwise kernel"))
+KERNELS = frozenset(("kernel size", "depthwise kernel", "size of a block"))
 """Why entries of a convolution stay that are no channels, whatever is followed."""
 
 

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -96,3 +98,49 @@ class Attending(nn.Module):
 
 def test_attention_counts_on_a_cpu_as_on_paper() -> None:
     assert cost(Attending(), (6, 5, 4)).macs == 2 * (5 * 4 * 5) * 2  # heads, queries times keys, and times values
+
+
+class Called(nn.Module):
+    """Passes one tensor on to a layer that takes several, or gives several."""
+
+    def __init__(self, layer: nn.Module, times: int = 1) -> None:
+        super().__init__()
+        self.layer, self.times = layer, times
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.layer(*[x] * self.times)
+        return found[0] if isinstance(found, tuple) else found
+
+
+class Vector(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ self.weight
+
+
+ATTENTION = 5 * 16 * 48 + 5 * 16 * 16 + 2 * 5 * 5 * 16
+FUSED = {
+    "LSTM": (Called(nn.LSTM(8, 6, 2, batch_first=True, bidirectional=True)), (5, 8), 5 * 2 * 24 * (8 + 6 + 12 + 6)),
+    "projected": (Called(nn.LSTM(8, 6, batch_first=True, proj_size=3)), (5, 8), 5 * (24 * (8 + 3) + 6 * 3)),
+    "GRU": (Called(nn.GRU(8, 6, batch_first=True)), (5, 8), 5 * 18 * (8 + 6)),
+    "RNN": (Called(nn.RNN(8, 6, batch_first=True)), (5, 8), 5 * 6 * (8 + 6)),
+    "attention": (Called(nn.MultiheadAttention(16, 4, batch_first=True), 3), (5, 16), ATTENTION),
+    "encoder": (
+        nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), 2),
+        (5, 16),
+        2 * (ATTENTION + 2 * 5 * 16 * 32),
+    ),
+    "bilinear": (Called(nn.Bilinear(4, 4, 3), 2), (4,), 3 * 4 * 4),
+    "vector": (Vector(), (3, 4), 3 * 4),
+}
+
+
+@pytest.mark.parametrize("name", FUSED)
+def test_layers_that_one_operator_computes_count_as_what_they_consist_of(name: str) -> None:
+    net, shape, macs = FUSED[name]
+    fast = torch.backends.mha.get_fastpath_enabled()
+    assert cost(net, shape).macs == cost(copy.deepcopy(net).to("meta"), shape).macs == macs
+    assert torch.backends.mha.get_fastpath_enabled() is fast
