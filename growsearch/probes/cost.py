@@ -87,7 +87,7 @@ MACS: dict[Any, Callable[[Any, Tensor], int]] = {
 }
 """Multiply-accumulates of an operator by its arguments and its first output.
 
-torch.utils.flop_counter lacks recurrent layers and attention on a CPU, and imports triton: half a second of every start.
+torch.utils.flop_counter lacks recurrent layers and attention on a CPU, and imports triton: half a second of a start.
 """
 
 
