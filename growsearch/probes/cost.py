@@ -70,20 +70,22 @@ def _recurrent_macs(args: Any, _: Tensor) -> int:
     return prod(args[0].shape[:-1]) * sum(weight.numel() for weight in weights if weight.dim() > 1)
 
 
-_ATEN = torch.ops.aten
-_ATTENTION = ("flash_attention", "flash_attention_for_cpu", "efficient_attention", "cudnn_attention")
-_PRODUCTS = ("mm", "addmm", "bmm", "baddbmm")
-_RECURRENT = ("mkldnn_rnn_layer", "_cudnn_rnn")
-"""Others run their matrix products by themselves."""
-_VECTORS = ("mv", "addmv", "dot")
+def _deformed_macs(args: Any, out: Tensor) -> int:
+    """As of a convolution; where its windows take their entries is no product."""
+    return len(out) * prod(out.shape[2:]) * args[1].numel()
 
-MACS: dict[Any, Callable[[Any, Tensor], int]] = {
-    _ATEN.convolution: _convolution_macs,
-    **{getattr(_ATEN, name): _product_macs for name in _PRODUCTS},
-    **{getattr(_ATEN, name): _vector_macs for name in _VECTORS},
-    **{getattr(_ATEN, name): _recurrent_macs for name in _RECURRENT},
-    _ATEN._trilinear: _bilinear_macs,
-    **{getattr(_ATEN, f"_scaled_dot_product_{name}"): _attention_macs for name in _ATTENTION},
+
+MACS: dict[str, Callable[[Any, Tensor], int]] = {
+    "aten::convolution": _convolution_macs,
+    "torchvision::deform_conv2d": _deformed_macs,
+    **dict.fromkeys(("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm"), _product_macs),
+    **dict.fromkeys(("aten::mv", "aten::addmv", "aten::dot"), _vector_macs),
+    "aten::_trilinear": _bilinear_macs,
+    **dict.fromkeys(("aten::mkldnn_rnn_layer", "aten::_cudnn_rnn"), _recurrent_macs),
+    "aten::_scaled_dot_product_flash_attention": _attention_macs,
+    "aten::_scaled_dot_product_flash_attention_for_cpu": _attention_macs,
+    "aten::_scaled_dot_product_efficient_attention": _attention_macs,
+    "aten::_scaled_dot_product_cudnn_attention": _attention_macs,
 }
 """Multiply-accumulates of an operator by its arguments and its first output.
 
@@ -105,8 +107,8 @@ class _Counter(DispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = carry_out(func, args, kwargs or {})
         first = next((leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)), None)
-        if func.overloadpacket in MACS and first is not None:
-            self.macs += MACS[func.overloadpacket](args, first)
+        if func._schema.name in MACS and first is not None:
+            self.macs += MACS[func._schema.name](args, first)
         views = any(r.alias_info is not None and not r.alias_info.is_write for r in func._schema.returns)
         computes = any(isinstance(leaf, Tensor) for leaf in tree_leaves(args))
         if computes and not views and func.overloadpacket.__name__ not in _MOVES:

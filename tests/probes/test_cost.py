@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import get_model
+from torchvision.ops import DeformConv2d
 
 from growsearch.probes import cost
 
@@ -121,6 +122,11 @@ class Vector(nn.Module):
         return x @ self.weight
 
 
+class Deformed(DeformConv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x, x.new_zeros(len(x), 18, 6, 6))
+
+
 ATTENTION = 5 * 16 * 48 + 5 * 16 * 16 + 2 * 5 * 5 * 16
 FUSED = {
     "LSTM": (Called(nn.LSTM(8, 6, 2, batch_first=True, bidirectional=True)), (5, 8), 5 * 2 * 24 * (8 + 6 + 12 + 6)),
@@ -135,6 +141,7 @@ FUSED = {
     ),
     "bilinear": (Called(nn.Bilinear(4, 4, 3), 2), (4,), 3 * 4 * 4),
     "vector": (Vector(), (3, 4), 3 * 4),
+    "deformed": (Deformed(4, 6, 3, groups=2), (4, 8, 8), 36 * 6 * 2 * 9),
 }
 
 
