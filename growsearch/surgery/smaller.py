@@ -48,12 +48,14 @@ def smaller(model: nn.Module, example: Example, channel_map: ChannelMap, limit: 
             accepts(change)
     most = max((len(shape) for shape in tried[0]), default=0)
     for dim in range(most):
-        while _is_long(best[1], limit if most < len("NCHW") else inf) and accepts(partial(_shortened, dim=dim)):
+        # sides of large pictures and clips were halved above
+        while _is_long(best[1], limit if most < 4 else inf) and accepts(partial(_shortened, dim=dim)):
             pass
     return best
 
 
 def _is_long(channel_map: ChannelMap, limit: float) -> bool:
+    """Whether a recurrent layer is given many steps, or the largest result of an operator takes more than a limit."""
     return channel_map.steps >= SHORTEST or 8 * channel_map.largest > limit
 
 
